@@ -1,0 +1,142 @@
+package result
+
+import (
+	"net/netip"
+	"time"
+)
+
+// An Initiator is the half of the truth that the end which opened the
+// connection saw.
+type Initiator struct {
+	Probe        string         `json:"probe"` // random id that ties both halves together
+	At           time.Time      `json:"at"`    // when the last attempt began, UTC
+	EndedMS      float64        `json:"ended_ms"`
+	ResolveError string         `json:"resolve_error,omitempty"`
+	Source       Endpoint       `json:"source"`
+	Target       Endpoint       `json:"target"`
+	Attempts     int            `json:"attempts"`
+	Connect      ConnectOutcome `json:"connect"`
+	ConnectMS    float64        `json:"connect_ms,omitempty"`
+	Error        string         `json:"error,omitempty"` // the operating system's words
+	ICMP         *ICMP          `json:"icmp,omitempty"`  // the error message that ended the attempt
+	Answer       AnswerOutcome  `json:"answer,omitempty"`
+	Reply        string         `json:"reply,omitempty"`    // first bytes of an answer that was no proof, escaped
+	Software     string         `json:"software,omitempty"` // what that answer says it is
+	SeenAs       Endpoint       `json:"seen_as"`            // XOR-MAPPED-ADDRESS of the proof
+	Origin       Endpoint       `json:"origin"`             // RESPONSE-ORIGIN of the proof
+	Instance     string         `json:"instance,omitempty"` // listener process that proved itself
+	FarVersion   int            `json:"far_version,omitempty"`
+	Sent         *Transfer      `json:"sent,omitempty"`     // payload from this end, as the far end counted it
+	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
+	RTTMS        *float64       `json:"rtt_ms,omitempty"`
+	NotTried     string         `json:"not_tried,omitempty"` // why no attempt was made
+	WantedSource int            `json:"wanted_source_port,omitempty"`
+	SourceError  string         `json:"source_error,omitempty"` // why the wanted source port was not used
+}
+
+// ConnectOutcome is how the attempt to open a connection ended. UDP has no
+// connection: there it is ConnectOpen unless an error came back.
+type ConnectOutcome string
+
+const (
+	ConnectOpen    ConnectOutcome = "open"     // handshake complete here
+	ConnectTimeout ConnectOutcome = "timeout"  // no answer of any kind
+	ConnectRST     ConnectOutcome = "rst"      // RST to the SYN
+	ConnectICMP    ConnectOutcome = "icmp"     // an ICMP error
+	ConnectDenied  ConnectOutcome = "denied"   // this machine forbade it; no packet could have brought the error
+	ConnectNoRoute ConnectOutcome = "no-route" // this machine has no route or no address of the family
+	ConnectFailed  ConnectOutcome = "failed"   // any other local error, such as no free descriptor
+)
+
+// AnswerOutcome is what came back on an open connection.
+type AnswerOutcome string
+
+const (
+	AnswerKeyed     AnswerOutcome = "keyed"         // fresh proof by the holder of the key
+	AnswerWrongKey  AnswerOutcome = "wrong-key"     // STUN error 401
+	AnswerForbidden AnswerOutcome = "forbidden"     // STUN error 403: the key is right, our address is not allowed
+	AnswerVersion   AnswerOutcome = "other-version" // keyed, but another version of the wire format
+	AnswerForeign   AnswerOutcome = "foreign"       // other bytes
+	AnswerEchoed    AnswerOutcome = "echoed"        // our own bytes
+	AnswerClosed    AnswerOutcome = "closed"        // FIN before proof
+	AnswerReset     AnswerOutcome = "reset"         // RST before proof
+	AnswerSilent    AnswerOutcome = "silent"        // nothing
+	AnswerICMP      AnswerOutcome = "icmp"          // an ICMP error after connecting (UDP, or a path that broke)
+)
+
+// An ICMP is an ICMP or ICMPv6 error and the device that sent it.
+type ICMP struct {
+	Type  int        `json:"type"`
+	Code  int        `json:"code"`
+	From  netip.Addr `json:"from"`  // invalid (""): the system does not tell
+	Local bool       `json:"local"` // From is an address of the machine that dialed
+	V6    bool       `json:"v6"`
+}
+
+// A Transfer is a payload in one direction, every byte of it checked by the
+// end that received it.
+type Transfer struct {
+	Outcome TransferOutcome `json:"outcome"`
+	Want    int64           `json:"want"`              // bytes
+	Intact  int64           `json:"intact"`            // bytes that arrived unchanged before the first fault
+	ElapMS  float64         `json:"elapsed_ms"`        // from first to last byte, as the asking end timed it
+	Detail  string          `json:"detail,omitempty"`  // the error's words
+	Changed string          `json:"changed,omitempty"` // at a corruption: expected and received bytes, in hex
+}
+
+// TransferOutcome is how a Transfer ended.
+type TransferOutcome string
+
+const (
+	TransferIntact    TransferOutcome = "intact"
+	TransferCorrupted TransferOutcome = "corrupted"
+	TransferStalled   TransferOutcome = "stalled" // time ran out before all bytes had crossed
+	TransferReset     TransferOutcome = "reset"
+	TransferClosed    TransferOutcome = "closed"
+	TransferUnknown   TransferOutcome = "unknown" // the receiving end did not report
+)
+
+// An Acceptor is the half of the truth that the end which was to accept the
+// connection saw.
+type Acceptor struct {
+	Instance string    `json:"instance"` // listener process that speaks
+	Port     PortState `json:"port"`
+	Holder   *Holder   `json:"holder,omitempty"` // when Port is busy, if known
+	Saw      Sighting  `json:"saw"`
+	Match    Match     `json:"match,omitempty"`  // how what was seen was tied to the attempt
+	Reason   string    `json:"reason,omitempty"` // why Saw is unknown
+	Source   Endpoint  `json:"source"`           // the initiator's address as seen here
+	Local    Endpoint  `json:"local"`            // the address it arrived at
+	Proved   bool      `json:"proved"`           // the keyed proof arrived here
+	BytesIn  int64     `json:"bytes_in"`         // bytes that arrived and were no proof
+	Detail   string    `json:"detail,omitempty"` // such as "ended by RST"
+}
+
+// PortState is whether the accepting end had the port open.
+type PortState string
+
+const (
+	PortUnknown PortState = "unknown"
+	PortBound   PortState = "bound"
+	PortBusy    PortState = "busy"    // other software holds it
+	PortUnbound PortState = "unbound" // the listener was not asked to, or could not, bind it
+)
+
+// Sighting is the furthest that an attempt got, as the accepting end saw it.
+type Sighting string
+
+const (
+	SawUnknown  Sighting = "unknown"
+	SawNothing  Sighting = "nothing"   // watched throughout; no packet reached its TCP stack
+	SawHalfOpen Sighting = "half-open" // the SYN arrived; the handshake never completed
+	SawAccepted Sighting = "accepted"  // the connection was accepted (UDP: a datagram arrived)
+)
+
+// Match is how a sighting was tied to an attempt.
+type Match string
+
+const (
+	MatchProbe   Match = "probe"   // the probe's own id arrived
+	MatchAddress Match = "address" // source address and port, as seen
+	MatchTime    Match = "time"    // only the source address, and the time
+)

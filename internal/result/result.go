@@ -1,0 +1,169 @@
+// Package result holds what a run of dial found, as plain data.
+//
+// Probes fill in the two halves of evidence (Initiator and Acceptor), package
+// verdict joins them into a Verdict and a Finding, package report renders the
+// whole. Nothing here measures, judges or prints. The JSON keys are a contract
+// (docs/report.schema.json): fields may be added, never redefined.
+//
+// Throughout, "unknown" is a null or an empty string and differs from false
+// and from zero.
+package result
+
+import (
+	"time"
+
+	"dialtone/internal/plan"
+)
+
+// Schema names the JSON form of a Report.
+const Schema = "dialtone.report/1"
+
+// A Report is everything that one run of dial found. It speaks for the source
+// addresses it names, and for paths: it says nothing about ILLiad itself.
+type Report struct {
+	Schema    string    `json:"schema"`
+	Tool      string    `json:"tool"` // name and version of the program that wrote it
+	Run       string    `json:"run"`  // random id of this run, as in the listener's ledger
+	Started   time.Time `json:"started"`
+	ElapsedMS int64     `json:"elapsed_ms"`
+	// Interrupted is true when the run was stopped before every path was judged.
+	Interrupted bool         `json:"interrupted"`
+	Plan        string       `json:"plan"`
+	From        End          `json:"from"`
+	To          End          `json:"to"`
+	Contact     *Contact     `json:"contact"` // null: no path carried the control conversation
+	Paths       []Path       `json:"paths"`
+	OutOfScope  []OutOfScope `json:"out_of_scope"`
+	// Findings are about the run as a whole, such as a wrong key.
+	Findings []Finding `json:"findings"`
+	Summary  Summary   `json:"summary"`
+}
+
+// An End is one of the two machines of a run.
+type End struct {
+	Role      string   `json:"role"` // roles played, joined by commas
+	Host      string   `json:"host"`
+	Addresses []string `json:"addresses"`
+}
+
+// A Contact is the path that carried the control conversation, and what the
+// far end said of itself there.
+type Contact struct {
+	Flow     string       `json:"flow"`
+	Port     int          `json:"port"`
+	Family   Family       `json:"family"`
+	Target   Endpoint     `json:"target"`
+	SeenAs   Endpoint     `json:"seen_as"`
+	Instance string       `json:"instance"` // random id of that listener process
+	Software string       `json:"software"`
+	Plan     string       `json:"plan"`
+	Roles    []string     `json:"roles"`
+	ClockMS  *int64       `json:"clock_ms"` // its clock minus ours, in milliseconds; null if unknown
+	Busy     []BusyPort   `json:"busy"`     // ports it could not bind
+	Witness  WitnessState `json:"witness"`
+}
+
+// A BusyPort is a port that a listener wanted and could not bind.
+type BusyPort struct {
+	Port      int            `json:"port"`
+	Transport plan.Transport `json:"transport"`
+	Holder    *Holder        `json:"holder"` // null: not known
+	Error     string         `json:"error"`
+}
+
+// A Holder is the software that has a port.
+type Holder struct {
+	Name string `json:"name"`
+	PID  int32  `json:"pid"`
+}
+
+// WitnessState says how well a listener can see connections that never
+// complete.
+type WitnessState string
+
+const (
+	WitnessNone    WitnessState = "none"    // it cannot: whatever it did not accept is unknown
+	WitnessTable   WitnessState = "table"   // it polls the kernel's table of half-open connections
+	WitnessCapture WitnessState = "capture" // it also sees each SYN and RST as a packet
+)
+
+// Family is an address family.
+type Family string
+
+const (
+	IP4 Family = "ip4"
+	IP6 Family = "ip6"
+)
+
+// A Path is one flow of the plan in one direction over one address family.
+type Path struct {
+	Flow       string         `json:"flow"`
+	Service    string         `json:"service"` // for people: "SQL Server (TDS)"
+	Port       int            `json:"port"`    // the port that was dialed; 0 if none was
+	PlanPort   int            `json:"plan_port"`
+	SourcePort int            `json:"source_port"` // fixed source port of the flow; 0 = any
+	Transport  plan.Transport `json:"transport"`
+	Direction  plan.Direction `json:"direction"`
+	Family     Family         `json:"family"`
+	From       string         `json:"from"` // role that initiates
+	To         string         `json:"to"`
+	Need       plan.Need      `json:"need"`
+	Why        string         `json:"why"`     // why the product needs it
+	Counted    bool           `json:"counted"` // whether the exit code depends on it
+	Expect     plan.Expect    `json:"expect"`
+	Verdict    Verdict        `json:"verdict"`
+	OK         bool           `json:"ok"`
+	Proof      Proof          `json:"proof"`
+	At         time.Time      `json:"at"`
+	Source     Endpoint       `json:"source"`  // as the initiating machine knows it
+	Target     Endpoint       `json:"target"`  // as it was dialed
+	SeenAs     Endpoint       `json:"seen_as"` // source as the accepting machine saw it
+	Attempts   int            `json:"attempts"`
+	RTTMS      *float64       `json:"rtt_ms"`
+	Initiator  *Initiator     `json:"initiator"` // null: that end told nothing
+	Acceptor   *Acceptor      `json:"acceptor"`  // null: that end told nothing
+	Finding    *Finding       `json:"finding"`   // null: nothing to say
+	Notes      []Note         `json:"notes"`
+}
+
+// An OutOfScope row is one of the plan that this run did not test, and why.
+type OutOfScope struct {
+	Flow string `json:"flow"`
+	From string `json:"from"`
+	To   string `json:"to"`
+	Why  string `json:"why"`
+}
+
+// A Finding is what a verdict means here and what to do about it.
+type Finding struct {
+	Code   string `json:"code"`
+	Text   string `json:"text"`
+	Advice string `json:"advice"`
+}
+
+// A Note is a fact beside the verdict that does not change it.
+type Note struct {
+	Code NoteCode `json:"code"`
+	Text string   `json:"text"`
+}
+
+// NoteCode names a kind of Note.
+type NoteCode string
+
+const (
+	NoteNAT           NoteCode = "nat"
+	NoteRelayed       NoteCode = "relayed"
+	NoteMatchedByTime NoteCode = "matched-by-time"
+	NoteNotFrom20     NoteCode = "not-from-20"
+	NoteOneFamily     NoteCode = "one-family-only"
+	NoteRetried       NoteCode = "retried"
+	NoteAssumedPort   NoteCode = "assumed-port"
+)
+
+// A Summary counts verdicts.
+type Summary struct {
+	OK       bool            `json:"ok"` // every counted path is ok, and there is one
+	Counted  int             `json:"counted"`
+	Failed   int             `json:"failed"` // counted paths that are not ok
+	Verdicts map[Verdict]int `json:"verdicts"`
+}
