@@ -1,0 +1,139 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// A Site is what is particular to one site: which hosts play the plan's roles,
+// which ports differ, and which features are used.
+type Site struct {
+	Name  string            // "" if the file has none
+	Hosts map[Role][]string // names or addresses, as written
+	Ports map[string]int    // row id or service to port
+	// Uses lists row ids and services that become required. With UsesSet the
+	// conditional rows that it does not list are left out; without it the site
+	// does not say, and they stay conditional.
+	Uses    []string
+	UsesSet bool
+
+	order []Role // the plan's roles, in its order; nil: any
+}
+
+var siteKeys = []string{"name", "roles", "ports", "uses"}
+
+// LoadSite reads a site file for plan p. The error lists everything that is
+// wrong with the file, each with its line.
+func LoadSite(file string, p *Plan) (*Site, error) {
+	data, err := readLimited(file)
+	if err != nil {
+		return nil, fmt.Errorf("site file: %w", err)
+	}
+	return decodeSite(file, data, p)
+}
+
+func decodeSite(file string, data []byte, p *Plan) (*Site, error) {
+	d := &document{file: file}
+	root := d.parse(data)
+	if root == nil {
+		return nil, d.err()
+	}
+	s := &Site{Hosts: make(map[Role][]string), Ports: make(map[string]int), order: p.RoleNames()}
+	for _, f := range d.fields(root, "the site file", siteKeys) {
+		switch f.key {
+		case "name":
+			s.Name = d.scalar(f.value, f.line, f.key).text
+		case "roles":
+			for _, r := range d.fields(f.value, "roles", nil) {
+				role, ok := d.role(scalar{r.key, r.line}, p)
+				for _, h := range d.scalars(r.value, r.line, "role "+quote(r.key)) {
+					if host := d.host(h, "host"); ok && host != "" {
+						s.Hosts[role] = append(s.Hosts[role], host)
+					}
+				}
+			}
+		case "ports":
+			for _, v := range d.fields(f.value, "ports", nil) {
+				n := d.scalar(v.value, v.line, "port of "+quote(v.key))
+				if !n.given() {
+					continue
+				}
+				s.Ports[v.key] = d.port(n, "port of "+quote(v.key), "a number from 1 to 65535")
+				d.rows(v.line, v.key, p.portRows)
+			}
+		case "uses":
+			uses := d.scalars(f.value, f.line, f.key)
+			s.UsesSet = uses != nil
+			for _, u := range uses {
+				d.rows(u.line, u.text, p.lookup)
+				s.Uses = append(s.Uses, u.text)
+			}
+		}
+	}
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// rows notes what find has against term, a row id or service.
+func (d *document) rows(line int, term string, find func(string) ([]int, error)) {
+	if d.enough() {
+		d.problemf(line, "not checked")
+		return
+	}
+	if _, err := find(term); err != nil {
+		d.problemf(line, "%v", err)
+	}
+}
+
+// HostsOf returns the hosts that play role r. Server, web and database are one
+// machine unless the site says otherwise: where web or database has no host of
+// its own, the server's hosts play it too.
+func (s *Site) HostsOf(r Role) []string {
+	if h := s.Hosts[r]; len(h) > 0 {
+		return slices.Clone(h)
+	}
+	known := s.order == nil || slices.Contains(s.order, r)
+	if known && (r == RoleWeb || r == RoleDatabase) {
+		return slices.Clone(s.Hosts[RoleServer])
+	}
+	return nil
+}
+
+// RolesOf returns the roles that host plays, in the plan's order, by the rule
+// of HostsOf; nil when the site does not mention the host. Names are compared
+// as written, without regard to case; nothing is resolved.
+func (s *Site) RolesOf(host string) []Role {
+	host = canonicalHost(host)
+	roles := s.order
+	if roles == nil {
+		set := maps.Clone(s.Hosts)
+		if set == nil {
+			return nil
+		}
+		for _, r := range []Role{RoleWeb, RoleDatabase} {
+			set[r] = s.HostsOf(r)
+		}
+		roles = slices.Sorted(maps.Keys(set))
+	}
+	var played []Role
+	for _, r := range roles {
+		if slices.ContainsFunc(s.HostsOf(r), func(h string) bool { return canonicalHost(h) == host }) {
+			played = append(played, r)
+		}
+	}
+	return played
+}
+
+// canonicalHost is the form in which two spellings of a host are equal.
+func canonicalHost(h string) string {
+	h = strings.TrimSpace(h)
+	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")); err == nil {
+		return a.Unmap().String()
+	}
+	return strings.ToLower(strings.TrimSuffix(h, "."))
+}
