@@ -9,8 +9,8 @@ import (
 // connection saw.
 type Initiator struct {
 	Probe        string         `json:"probe"` // random id that ties both halves together
-	At           time.Time      `json:"at"`    // when the last attempt began, UTC
-	EndedMS      float64        `json:"ended_ms"`
+	At           time.Time      `json:"at"`    // when the first attempt began, UTC
+	ElapsedMS    float64        `json:"elapsed_ms"`
 	ResolveError string         `json:"resolve_error,omitempty"`
 	Source       Endpoint       `json:"source"`
 	Target       Endpoint       `json:"target"`

@@ -67,7 +67,8 @@ type Contact struct {
 type BusyPort struct {
 	Port      int            `json:"port"`
 	Transport plan.Transport `json:"transport"`
-	Holder    *Holder        `json:"holder"` // null: not known
+	Address   string         `json:"address"` // the local address it wanted
+	Holder    *Holder        `json:"holder"`  // null: not known
 	Error     string         `json:"error"`
 }
 
@@ -162,7 +163,7 @@ const (
 
 // A Summary counts verdicts.
 type Summary struct {
-	OK       bool            `json:"ok"` // every counted path is ok, and there is one
+	OK       bool            `json:"ok"` // every counted path is ok
 	Counted  int             `json:"counted"`
 	Failed   int             `json:"failed"` // counted paths that are not ok
 	Verdicts map[Verdict]int `json:"verdicts"`

@@ -1,0 +1,242 @@
+// Package dialer attempts a path: it connects, proves, and moves a payload
+// each way, and reports what it saw as evidence. It judges nothing. Both
+// programs attempt paths with it: dial forward, listen when asked to dial back.
+package dialer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/service"
+	"dialtone/internal/sock"
+)
+
+// A Path is what to attempt.
+type Path struct {
+	Flow      string // id of the plan's row
+	Transport plan.Transport
+	Target    netip.AddrPort
+	// Source is the address to dial from. No address leaves it to the routing
+	// table, port 0 to the system.
+	Source netip.AddrPort
+	Probe  echo.ID
+}
+
+// Options are the same for all paths of a run.
+type Options struct {
+	Key     echo.Key
+	Run     echo.ID
+	Timeout time.Duration // of each step: connecting and proving together, then the payload in each direction
+	Bytes   int64         // payload in each direction (TCP)
+}
+
+// settle is how long to wait before an ICMP error is given a second chance.
+const settle = 200 * time.Millisecond
+
+// Attempt attempts a path once, or twice if an ICMP error ended the first: such
+// an error fails a connection at once even if its cause has passed.
+func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
+	a := &attempt{Path: p, Options: o}
+	a.seen = result.Initiator{
+		Probe: p.Probe.String(), At: time.Now().UTC(), Target: result.EndpointFrom(p.Target),
+		WantedSource: int(p.Source.Port()),
+	}
+	start := time.Now()
+	stepCtx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	for {
+		a.once(ctx, stepCtx)
+		if a.seen.ICMP == nil || a.seen.Attempts > 1 || !pause(stepCtx, settle) {
+			break
+		}
+	}
+	a.seen.ElapsedMS = float64(time.Since(start).Microseconds()) / 1000
+	if ctx.Err() != nil && a.seen.Answer != result.AnswerKeyed {
+		a.seen.NotTried = "interrupted"
+	}
+	return a.seen
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	if t, ok := ctx.Deadline(); ok && time.Until(t) < 2*d {
+		return false // no time left for another attempt
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+type attempt struct {
+	Path
+	Options
+	seen result.Initiator
+}
+
+func (a *attempt) ask() echo.Ask {
+	return echo.Ask{Key: a.Key, Run: a.Run, Probe: a.Probe, Flow: a.Flow}
+}
+
+// once connects, proves and moves the payload. The payload's time starts when
+// the proof stands, so ctx bounds it and step does not.
+func (a *attempt) once(ctx, step context.Context) {
+	s := &a.seen
+	s.Attempts++
+	s.ICMP, s.Error, s.Answer = nil, "", ""
+	conn := a.connect(step)
+	if conn == nil {
+		return
+	}
+	defer func() { conn.Close() }()
+	if a.Transport == plan.UDP {
+		a.provePacket(step, conn)
+		return
+	}
+	c, err := echo.Prove(step, conn, a.ask())
+	if err != nil {
+		a.noProof(conn, err)
+		return
+	}
+	a.proved(c.Proof)
+	if s.Answer != result.AnswerKeyed {
+		return
+	}
+	sent := a.transfer(ctx, c.Send)
+	s.Sent = &sent
+	if sent.Outcome != result.TransferIntact && sent.Detail != "" {
+		// The stream is out of step: the other direction gets a connection of its own.
+		conn.Close()
+		again, c2 := a.again(ctx)
+		if c2 == nil {
+			s.Received = &result.Transfer{Want: a.Bytes, Outcome: result.TransferUnknown, Detail: "no second connection for the other direction"}
+			return
+		}
+		conn, c = again, c2
+	}
+	received := a.transfer(ctx, c.Receive)
+	s.Received = &received
+}
+
+func (a *attempt) transfer(ctx context.Context, move func(context.Context, int64) result.Transfer) result.Transfer {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	return move(ctx, a.Bytes)
+}
+
+// again opens a second connection and proves it.
+func (a *attempt) again(ctx context.Context) (net.Conn, *echo.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	d := sock.Dial(ctx, "tcp", a.Source, a.Target)
+	if d.Err != nil {
+		return nil, nil
+	}
+	c, err := echo.Prove(ctx, d.Conn, a.ask())
+	if err != nil {
+		d.Conn.Close()
+		return nil, nil
+	}
+	return d.Conn, c
+}
+
+// connect opens the connection from the wanted source port, or from any if
+// that one cannot be had.
+func (a *attempt) connect(ctx context.Context) net.Conn {
+	s := &a.seen
+	start := time.Now()
+	d := sock.Dial(ctx, string(a.Transport), a.Source, a.Target)
+	if d.Err != nil && a.Source.Port() != 0 && sock.IsSourcePort(d.Err) {
+		s.SourceError = d.Err.Error()
+		a.Source = netip.AddrPortFrom(a.Source.Addr(), 0)
+		d = sock.Dial(ctx, string(a.Transport), a.Source, a.Target)
+	}
+	s.ConnectMS = float64(time.Since(start).Microseconds()) / 1000
+	if d.Source.IsValid() {
+		s.Source = result.EndpointFrom(d.Source)
+	}
+	s.ICMP = d.ICMP
+	s.Connect = sock.Classify(d.Err)
+	if d.ICMP != nil {
+		s.Connect = result.ConnectICMP
+	}
+	if d.Err != nil {
+		s.Error = d.Err.Error()
+		return nil
+	}
+	return d.Conn
+}
+
+// noProof records what came back instead of a proof.
+func (a *attempt) noProof(conn net.Conn, err error) {
+	s := &a.seen
+	s.Error = err.Error()
+	var foreign *echo.ForeignError
+	switch {
+	case errors.Is(err, echo.ErrWrongKey):
+		s.Answer = result.AnswerWrongKey
+	case errors.Is(err, echo.ErrForbidden):
+		s.Answer = result.AnswerForbidden
+	case errors.As(err, &foreign):
+		s.Answer = result.AnswerForeign
+		if foreign.Echoed {
+			s.Answer = result.AnswerEchoed
+		}
+		s.Reply, s.Software = quote(foreign.Data), service.Software(foreign.Data)
+	case sock.IsClosed(err):
+		s.Answer = result.AnswerClosed
+	case sock.IsReset(err):
+		s.Answer = result.AnswerReset
+	default:
+		s.Answer = result.AnswerSilent
+		if s.ICMP = sock.ICMPOf(conn); s.ICMP != nil || a.Transport == plan.UDP && sock.Classify(err) == result.ConnectRST {
+			s.Answer = result.AnswerICMP
+		}
+	}
+}
+
+// quote renders the first bytes of an answer for a report.
+func quote(b []byte) string {
+	const most = 120
+	q := strconv.QuoteToASCII(string(b[:min(len(b), most)]))
+	if len(b) > most {
+		q += fmt.Sprintf(" … (%d bytes)", len(b))
+	}
+	return q
+}
+
+func (a *attempt) proved(p echo.Proof) {
+	s := &a.seen
+	s.Answer = result.AnswerKeyed
+	s.FarVersion = p.Version
+	if p.Version != echo.Version {
+		s.Answer = result.AnswerVersion
+	}
+	s.SeenAs, s.Origin = result.EndpointFrom(p.SeenAs), result.EndpointFrom(p.Origin)
+	s.Instance, s.Software = p.Instance.String(), p.Software
+	rtt := float64(p.RTT.Microseconds()) / 1000
+	s.RTTMS = &rtt
+}
+
+// provePacket proves a UDP path; the padding of request and answer is its
+// payload, under the proof's MESSAGE-INTEGRITY.
+func (a *attempt) provePacket(ctx context.Context, conn net.Conn) {
+	p, sent, received, n, err := echo.ProvePacket(ctx, conn, a.ask())
+	a.seen.Attempts += max(0, n-1)
+	if err != nil {
+		a.noProof(conn, err)
+		return
+	}
+	a.proved(p)
+	a.seen.Sent = &result.Transfer{Outcome: result.TransferIntact, Want: sent, Intact: sent}
+	a.seen.Received = &result.Transfer{Outcome: result.TransferIntact, Want: received, Intact: received}
+}

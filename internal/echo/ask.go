@@ -1,0 +1,424 @@
+package echo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pion/stun/v3"
+
+	"dialtone/internal/result"
+)
+
+// An Ask is what an asking end tells of one attempt.
+type Ask struct {
+	Key   Key
+	Run   ID
+	Probe ID
+	Flow  string // id of the plan's row, at most 64 bytes
+}
+
+// A Proof is what a keyed Binding showed.
+type Proof struct {
+	SeenAs   netip.AddrPort // our address, as the far end sees it (XOR-MAPPED-ADDRESS)
+	Origin   netip.AddrPort // the far end's own address and port (RESPONSE-ORIGIN)
+	Instance ID
+	Version  int // of the wire format, at the far end
+	Software string
+	RTT      time.Duration // of the Binding
+}
+
+// A Conn is an asking end's conversation over a stream, after proof. Its
+// methods are for one goroutine.
+type Conn struct {
+	Proof
+	conn    net.Conn
+	ask     Ask
+	nonce   []byte
+	counter uint32
+}
+
+// Prove makes a keyed Binding on conn. It returns within ctx; the error is
+// ErrWrongKey, ErrForbidden, a *ForeignError, or the network's.
+func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
+	defer guard(ctx, conn)()
+	req, err := ask.binding(0)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	if _, err := conn.Write(req.Raw); err != nil {
+		// What the far end said before it closed says more than our failed write.
+		if _, _, rerr := readMessage(conn, maxFirst); rerr != nil && !errors.Is(rerr, errNotSTUN) {
+			return nil, fmt.Errorf("send binding: %w", err)
+		}
+	}
+	m, raw, err := readMessage(conn, maxFirst)
+	rtt := time.Since(start)
+	if err != nil {
+		if len(raw) > 0 {
+			return nil, foreign(append(raw, readMore(conn)...), req.Raw, "")
+		}
+		return nil, fmt.Errorf("receive binding: %w", err)
+	}
+	p, nonce, err := ask.verify(m, raw, req)
+	if err != nil {
+		return nil, err
+	}
+	p.RTT = rtt
+	return &Conn{Proof: p, conn: conn, ask: ask, nonce: nonce}, nil
+}
+
+// binding builds a keyed Binding request, padded to size if that is larger.
+func (a Ask) binding(size int) (*stun.Message, error) {
+	if len(a.Flow) > maxFlow {
+		return nil, fmt.Errorf("flow id %q: longer than %d bytes", a.Flow, maxFlow)
+	}
+	m, err := stun.Build(stun.TransactionID, stun.BindingRequest)
+	if err != nil {
+		return nil, fmt.Errorf("build binding: %w", err)
+	}
+	m.Add(attrVersion, u32(Version))
+	m.Add(attrRun, a.Run[:])
+	m.Add(attrFlow, []byte(a.Flow))
+	m.Add(attrProbe, a.Probe[:])
+	a.Key.pad(m, size, a.Probe, fromAsker)
+	return m, a.Key.seal(m)
+}
+
+// sealSize is what MESSAGE-INTEGRITY and FINGERPRINT add to a message.
+const sealSize = 24 + 8
+
+// pad adds PADDING (RFC 5780 section 7.6) so that the sealed message has
+// size bytes, filled with the probe's keystream. It returns how many bytes of
+// it there are: none if the message is that large already.
+func (k Key) pad(m *stun.Message, size int, probe ID, s side) int {
+	n := (size - len(m.Raw) - 4 - sealSize) &^ 3
+	if n <= 0 {
+		return 0
+	}
+	b := make([]byte, n)
+	k.keystream(probe, s).XORKeyStream(b, b)
+	m.Add(stun.AttrPadding, b)
+	return n
+}
+
+// verify decides whether m, read as raw, proves the key in answer to req.
+func (a Ask) verify(m *stun.Message, raw []byte, req *stun.Message) (Proof, []byte, error) {
+	switch {
+	case bytes.HasPrefix(req.Raw, raw):
+		return Proof{}, nil, &ForeignError{Data: head(raw), Echoed: true}
+	case m.TransactionID != req.TransactionID:
+		return Proof{}, nil, foreign(raw, nil, "a STUN message that does not answer ours")
+	case m.Type.Method != stun.MethodBinding:
+		return Proof{}, nil, foreign(raw, nil, "a STUN message of another method")
+	case m.Type.Class == stun.ClassErrorResponse:
+		var code stun.ErrorCodeAttribute
+		if code.GetFrom(m) == nil {
+			switch {
+			case code.Code == stun.CodeUnauthorized:
+				return Proof{}, nil, ErrWrongKey
+			case code.Code == stun.CodeForbidden && a.Key.check(m) == nil:
+				return Proof{}, nil, ErrForbidden
+			}
+		}
+		return Proof{}, nil, foreign(raw, nil, "a STUN error: "+code.String())
+	case m.Type.Class != stun.ClassSuccessResponse:
+		return Proof{}, nil, foreign(raw, nil, "a STUN message that is no answer")
+	}
+	if err := a.Key.check(m); err != nil {
+		return Proof{}, nil, foreign(raw, nil, "a STUN answer without the key's proof")
+	}
+	seen, okSeen := getXORMapped(m)
+	origin, okOrigin := getOrigin(m)
+	instance, okInstance := getID(m, attrInstance)
+	version, okVersion := getU32(m, attrVersion)
+	nonce, err := m.Get(stun.AttrNonce)
+	if !okSeen || !okOrigin || !okInstance || !okVersion || err != nil {
+		return Proof{}, nil, foreign(raw, nil, "a keyed STUN answer that lacks what ours has")
+	}
+	var software stun.Software
+	_ = software.GetFrom(m) // optional
+	return Proof{SeenAs: seen, Origin: origin, Instance: instance, Version: int(version), Software: software.String()}, nonce, nil
+}
+
+// call sends a control request and returns the far end's success response. The
+// counter and the connection's nonce are under MESSAGE-INTEGRITY both ways, so
+// that neither can be replayed.
+func (c *Conn) call(method stun.Method, body any) (*stun.Message, error) {
+	req, err := c.request(method, body)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.conn.Write(req.Raw); err != nil {
+		return nil, fmt.Errorf("send: %w", err)
+	}
+	return c.response(req)
+}
+
+func (c *Conn) request(method stun.Method, body any) (*stun.Message, error) {
+	b, err := marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	c.counter++
+	m, err := stun.Build(stun.TransactionID, stun.NewType(method, stun.ClassRequest))
+	if err != nil {
+		return nil, fmt.Errorf("build request: %w", err)
+	}
+	m.Add(stun.AttrNonce, c.nonce)
+	m.Add(attrCounter, u32(c.counter))
+	m.Add(attrBody, b)
+	return m, c.ask.Key.seal(m)
+}
+
+func (c *Conn) response(req *stun.Message) (*stun.Message, error) {
+	m, raw, err := readMessage(c.conn, maxMessage)
+	if err != nil {
+		if errors.Is(err, errNotSTUN) {
+			return nil, foreign(raw, nil, "not a control message")
+		}
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	nonce, _ := m.Get(stun.AttrNonce)
+	counter, _ := getU32(m, attrCounter)
+	switch {
+	case c.ask.Key.check(m) != nil:
+		return nil, foreign(raw, nil, "a control message without the key's proof")
+	case m.TransactionID != req.TransactionID || m.Type.Method != req.Type.Method,
+		!bytes.Equal(nonce, c.nonce) || counter != c.counter:
+		return nil, foreign(raw, nil, "a control message that does not answer ours")
+	case m.Type.Class == stun.ClassErrorResponse:
+		var code stun.ErrorCodeAttribute
+		_ = code.GetFrom(m)
+		return nil, &RefusedError{Code: int(code.Code), Reason: string(code.Reason)}
+	case m.Type.Class != stun.ClassSuccessResponse:
+		return nil, foreign(raw, nil, "a control message that is no answer")
+	}
+	return m, nil
+}
+
+// converse makes one control call within ctx and decodes its answer.
+func converse[T any](ctx context.Context, c *Conn, method stun.Method, body any) (T, error) {
+	defer guard(ctx, c.conn)()
+	var v T
+	m, err := c.call(method, body)
+	if err != nil {
+		return v, err
+	}
+	b, err := m.Get(attrBody)
+	if err != nil {
+		return v, fmt.Errorf("answer without a body: %w", err)
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return v, fmt.Errorf("answer's body: %w", err)
+	}
+	return v, nil
+}
+
+// Hello asks the far end what it is.
+func (c *Conn) Hello(ctx context.Context) (Hello, error) {
+	h, err := converse[Hello](ctx, c, methodHello, struct{}{})
+	if err != nil {
+		return h, fmt.Errorf("hello: %w", err)
+	}
+	return h, nil
+}
+
+// Witness asks what the far end saw of attempts, at most MaxWitness of them.
+func (c *Conn) Witness(ctx context.Context, q []WitnessQuery) ([]result.Acceptor, error) {
+	w, err := converse[Witnessed](ctx, c, methodWitness, Witness{Queries: q})
+	if err == nil && len(w.Answers) != len(q) {
+		err = fmt.Errorf("%d answers to %d queries", len(w.Answers), len(q))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("witness: %w", err)
+	}
+	return w.Answers, nil
+}
+
+// DialBack asks the far end to attempt paths towards us, at most MaxDialBack
+// of them, and returns its half of each.
+func (c *Conn) DialBack(ctx context.Context, d DialBack) ([]result.Initiator, error) {
+	r, err := converse[DialedBack](ctx, c, methodDialBack, d)
+	if err == nil && len(r.Halves) != len(d.Paths) {
+		err = fmt.Errorf("%d halves for %d paths", len(r.Halves), len(d.Paths))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dial back: %w", err)
+	}
+	return r.Halves, nil
+}
+
+// Submit tells the far end how the run ended.
+func (c *Conn) Submit(ctx context.Context, s Submission) error {
+	if _, err := converse[struct{}](ctx, c, methodSubmit, s); err != nil {
+		return fmt.Errorf("submit: %w", err)
+	}
+	return nil
+}
+
+// Send moves n bytes to the far end and returns how they arrived there. Where
+// the far end could not say, the outcome is unknown or how our sending ended.
+func (c *Conn) Send(ctx context.Context, n int64) result.Transfer {
+	defer guard(ctx, c.conn)()
+	start := time.Now()
+	t := result.Transfer{Want: n, Outcome: result.TransferUnknown}
+	fail := func(err error) result.Transfer {
+		t.Outcome, t.Detail, t.ElapMS = transferOutcome(err), err.Error(), milliseconds(time.Since(start))
+		return t
+	}
+	req, err := c.request(methodTransfer, transferOrder{From: "asker", Bytes: n, DeadlineMS: answerBefore(ctx)})
+	if err != nil {
+		return fail(err)
+	}
+	if _, err := c.conn.Write(req.Raw); err != nil {
+		return fail(err)
+	}
+	// The far end may report a failure while we are still sending: listen meanwhile.
+	sent := make(chan error, 1)
+	go func() { sent <- sendPayload(c.conn, c.ask.Key.keystream(c.ask.Probe, fromAsker), n) }()
+	m, err := c.response(req)
+	_ = c.conn.SetWriteDeadline(time.Now()) // ends a sender that is stuck
+	serr := <-sent
+	_ = c.conn.SetWriteDeadline(deadlineOf(ctx))
+	if err != nil {
+		if serr != nil && !errors.Is(err, io.EOF) {
+			err = serr
+		}
+		return fail(err)
+	}
+	b, err := m.Get(attrBody)
+	if err == nil {
+		err = json.Unmarshal(b, &t)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	t.Want, t.ElapMS = n, milliseconds(time.Since(start))
+	return t
+}
+
+// Receive moves n bytes from the far end and returns how they arrived here.
+func (c *Conn) Receive(ctx context.Context, n int64) result.Transfer {
+	defer guard(ctx, c.conn)()
+	start := time.Now()
+	if _, err := c.call(methodTransfer, transferOrder{From: "answerer", Bytes: n, DeadlineMS: answerBefore(ctx)}); err != nil {
+		return result.Transfer{Want: n, Outcome: transferOutcome(err), Detail: err.Error(), ElapMS: milliseconds(time.Since(start))}
+	}
+	return receivePayload(c.conn, c.ask.Key.keystream(c.ask.Probe, fromAnswerer), n)
+}
+
+// answerBefore is how long the far end may take so that its report of a
+// failure still reaches us within ctx.
+func answerBefore(ctx context.Context) int64 {
+	d, ok := ctx.Deadline()
+	if !ok {
+		return int64(10 * time.Second / time.Millisecond)
+	}
+	return max(1, time.Until(d).Milliseconds()*3/4)
+}
+
+// guard ties conn's deadline to ctx; the function it returns unties it.
+func guard(ctx context.Context, conn net.Conn) func() {
+	_ = conn.SetDeadline(deadlineOf(ctx))
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	return func() { stop() }
+}
+
+func deadlineOf(ctx context.Context) time.Time {
+	d, _ := ctx.Deadline() // the zero time means none
+	return d
+}
+
+// readMore gathers a little more of an answer that is not ours, so that a
+// person can recognise the software in it.
+func readMore(conn net.Conn) []byte {
+	_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	b, _ := io.ReadAll(io.LimitReader(conn, 512))
+	return b
+}
+
+// foreign makes a ForeignError of an answer, and notices when it is our own
+// request.
+func foreign(raw, req []byte, why string) *ForeignError {
+	echoed := len(raw) > 0 && len(req) > 0 && bytes.HasPrefix(req, raw[:min(len(raw), len(req))])
+	return &ForeignError{Data: head(raw), Echoed: echoed, Why: why}
+}
+
+func head(b []byte) []byte { return b[:min(len(b), 512)] }
+
+// ProvePacket makes a keyed Binding over a connected datagram socket. It sends
+// again until ctx ends (RFC 8489 section 6.2.1), each time with a transaction
+// id of its own since answering ends ignore repeats, and returns how many it
+// sent. The payload is the padding of request and response.
+func ProvePacket(ctx context.Context, conn net.Conn, ask Ask) (p Proof, sent, received int64, attempts int, err error) {
+	defer guard(ctx, conn)()
+	requests := map[[stun.TransactionIDSize]byte]*stun.Message{}
+	began := map[[stun.TransactionIDSize]byte]time.Time{}
+	buf := make([]byte, 2048)
+	var last error
+	for wait := rto; ctx.Err() == nil; wait *= 2 {
+		req, err := ask.binding(udpSize)
+		if err != nil {
+			return p, 0, 0, attempts, err
+		}
+		requests[req.TransactionID], began[req.TransactionID] = req, time.Now()
+		attempts++
+		if _, err := conn.Write(req.Raw); err != nil {
+			return p, 0, 0, attempts, fmt.Errorf("send binding: %w", err)
+		}
+		until := time.Now().Add(wait)
+		if d := deadlineOf(ctx); !d.IsZero() && d.Before(until) {
+			until = d
+		}
+		for ctx.Err() == nil {
+			_ = conn.SetReadDeadline(until)
+			n, err := conn.Read(buf)
+			if isTimeout(err) {
+				break
+			}
+			if err != nil {
+				return p, 0, 0, attempts, fmt.Errorf("receive binding: %w", err)
+			}
+			m, err := decode(buf[:n])
+			if err != nil {
+				last = foreign(bytes.Clone(buf[:n]), req.Raw, "")
+				continue
+			}
+			r, ok := requests[m.TransactionID]
+			if !ok {
+				last = foreign(bytes.Clone(buf[:n]), nil, "a STUN message that does not answer ours")
+				continue
+			}
+			p, _, err := ask.verify(m, bytes.Clone(buf[:n]), r)
+			if err != nil {
+				// Anybody can send a datagram: keep waiting for a true answer.
+				last = err
+				continue
+			}
+			p.RTT = time.Since(began[m.TransactionID])
+			return p, int64(padding(r)), int64(padding(m)), attempts, nil
+		}
+	}
+	if last != nil {
+		return p, 0, 0, attempts, last
+	}
+	return p, 0, 0, attempts, fmt.Errorf("receive binding: %w", context.DeadlineExceeded)
+}
+
+func padding(m *stun.Message) int {
+	b, _ := m.Get(stun.AttrPadding)
+	return len(b)
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}

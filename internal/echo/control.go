@@ -1,0 +1,113 @@
+package echo
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// The bodies of control messages, JSON in the BODY attribute. Decoding ignores
+// unknown keys, so that fields can be added within a Version.
+
+// Hello is what an answering end says of itself.
+type Hello struct {
+	Software string   `json:"software"`
+	Instance ID       `json:"instance"`
+	Plan     string   `json:"plan"`
+	Roles    []string `json:"roles"` // roles it was told to play; empty = not told
+	Shift    int      `json:"shift"` // its --port-shift
+	// Bound lists the ports it answers on, by transport and family ("tcp4",
+	// "tcp6", "udp4", "udp6"). A port that is absent there is unbound, or busy
+	// if Busy has it.
+	Bound   map[string][]int    `json:"bound"`
+	Busy    []result.BusyPort   `json:"busy"`
+	High    map[string]int      `json:"high"`  // row id → the high port it named for FTP active data
+	Clock   int64               `json:"clock"` // Unix time in milliseconds
+	Witness result.WitnessState `json:"witness"`
+}
+
+// A WitnessQuery asks what the answering end saw of one attempt. Times are
+// relative to the moment of asking, so that clocks need not agree.
+type WitnessQuery struct {
+	Probe     ID              `json:"probe"`
+	Transport plan.Transport  `json:"transport"`
+	Port      int             `json:"port"`
+	Source    result.Endpoint `json:"source"` // as the asking end knows it
+	// SourceChanged: a device on the way changes our address or port, so Source
+	// is not what the answering end sees, and it goes by its own view of our address.
+	SourceChanged bool  `json:"source_changed"`
+	BeganMS       int64 `json:"began_ms"` // milliseconds ago
+	EndedMS       int64 `json:"ended_ms"` // milliseconds ago
+}
+
+// Witness asks about several attempts.
+type Witness struct {
+	Queries []WitnessQuery `json:"queries"`
+}
+
+// Witnessed answers, in the same order.
+type Witnessed struct {
+	Answers []result.Acceptor `json:"answers"`
+}
+
+// MaxWitness is how many queries one message may carry.
+const MaxWitness = 64
+
+// A BackPath is one path that the answering end is asked to attempt.
+type BackPath struct {
+	Flow       string         `json:"flow"`
+	Probe      ID             `json:"probe"`
+	Transport  plan.Transport `json:"transport"`
+	Port       int            `json:"port"`
+	SourcePort int            `json:"source_port"` // 0 = any
+}
+
+// DialBack asks the answering end to attempt paths towards the address that
+// the request came from. There is no way to name another.
+type DialBack struct {
+	TimeoutMS int64      `json:"timeout_ms"` // per attempt
+	Bytes     int64      `json:"bytes"`      // payload each way
+	Paths     []BackPath `json:"paths"`
+}
+
+// DialedBack is the answering end's half of each attempt, in the same order.
+type DialedBack struct {
+	Halves []result.Initiator `json:"halves"`
+}
+
+// MaxDialBack is how many paths one message may carry.
+const MaxDialBack = 32
+
+// A Submission tells the answering end how the run ended.
+type Submission struct {
+	Host    string         `json:"host"`
+	Summary result.Summary `json:"summary"`
+	Broken  []string       `json:"broken"` // one line each
+}
+
+// maxSubmission bounds the lines and their length that are kept of a Submission.
+const (
+	maxBroken     = 64
+	maxBrokenLine = 300
+)
+
+// transferOrder opens a Transfer.
+type transferOrder struct {
+	From       string `json:"from"` // "asker" or "answerer"
+	Bytes      int64  `json:"bytes"`
+	DeadlineMS int64  `json:"deadline_ms"` // how long the answering end may take
+}
+
+func marshal(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("control body: %w", err)
+	}
+	// Leave room for the other attributes of the message.
+	if len(b) > maxMessage-1024 {
+		return nil, fmt.Errorf("control body: %d bytes do not fit into a STUN message", len(b))
+	}
+	return b, nil
+}

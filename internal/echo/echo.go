@@ -1,0 +1,128 @@
+// Package echo is the proof on the wire: STUN messages (RFC 8489) by which the
+// holder of the key shows, on the very port in question, that it is there and
+// that bytes cross unchanged in both directions.
+//
+// A Prover asks and an Answerer answers; both ends of Dialtone contain both.
+// docs/wire.md specifies every message, so that a second implementation can be
+// written without reading this package.
+package echo
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// Version is the version of the wire format (docs/wire.md). Two ends work
+// together only if theirs are equal; the keyed Binding itself never changes, so
+// that each can always learn the other's.
+const Version = 1
+
+// Methods of our own, in the range that RFC 8489 section 18.2 leaves to expert
+// review, far above any assigned one.
+const (
+	methodHello    stun.Method = 0xDA0
+	methodTransfer stun.Method = 0xDA1
+	methodWitness  stun.Method = 0xDA2
+	methodDialBack stun.Method = 0xDA3
+	methodSubmit   stun.Method = 0xDA4
+)
+
+// Attributes of our own. All are comprehension-optional (RFC 8489 section 14),
+// so that any STUN server can ignore them.
+const (
+	attrRun      stun.AttrType = 0xDA10 // 16 random bytes, one run of dial
+	attrFlow     stun.AttrType = 0xDA11 // UTF-8, id of the plan's row
+	attrProbe    stun.AttrType = 0xDA12 // 16 random bytes, one attempt
+	attrVersion  stun.AttrType = 0xDA13 // 32 bits, Version
+	attrInstance stun.AttrType = 0xDA14 // 16 random bytes, one listener process
+	attrCounter  stun.AttrType = 0xDA15 // 32 bits, from 1 on each connection
+	attrBody     stun.AttrType = 0xDA16 // JSON
+)
+
+const (
+	headerSize = 20 // RFC 8489 section 5
+	// maxMessage is the largest message that the 16-bit length field allows.
+	maxMessage = headerSize + 0xFFFC
+	// maxFirst bounds messages of an end that has not proved the key yet.
+	maxFirst = 2048
+	maxFlow  = 64 // bytes of a flow id
+
+	// PayloadSize is how many bytes a Transfer moves in each direction, unless
+	// told otherwise. It is larger than any buffer that a device in between
+	// would fill without passing bytes on.
+	PayloadSize = 256 << 10
+	// maxTransfer bounds what an answering end agrees to move.
+	maxTransfer = 16 << 20
+
+	// udpSize is the size of a keyed request over UDP: below the smallest MTU
+	// that IPv6 allows (1,280, RFC 8200 section 5) less 48 bytes of headers.
+	udpSize = 1200
+	// rto is the first retransmission timeout over UDP (RFC 8489 section 6.2.1).
+	rto = 500 * time.Millisecond
+)
+
+// An ID is a random 128-bit name: of a run, a probe, or a listener's process.
+type ID [16]byte
+
+// NewID returns a random ID.
+func NewID() ID {
+	var id ID
+	// crypto/rand.Read never fails (Go 1.24 and later abort the program instead).
+	_, _ = rand.Read(id[:])
+	return id
+}
+
+// String returns the ID in hex.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText writes the ID in hex.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (id *ID) UnmarshalText(b []byte) error {
+	if hex.DecodedLen(len(b)) != len(id) {
+		return fmt.Errorf("id %q: want %d hex digits", b, 2*len(id))
+	}
+	_, err := hex.Decode(id[:], b)
+	return err
+}
+
+// Errors that say what came back instead of a proof. ForeignError is the other.
+var (
+	// ErrWrongKey: the far end speaks our language but has another key (STUN 401).
+	ErrWrongKey = errors.New("the far end has another key")
+	// ErrForbidden: the key is right and our address is not allowed (STUN 403).
+	ErrForbidden = errors.New("the far end does not allow this address")
+)
+
+// A ForeignError says that bytes came back which are no proof.
+type ForeignError struct {
+	Data   []byte // the first of them, at most 512
+	Echoed bool   // they are our own bytes
+	Why    string // why bytes that look like STUN are no proof
+}
+
+func (e *ForeignError) Error() string {
+	switch {
+	case e.Echoed:
+		return "our own bytes came back"
+	case e.Why != "":
+		return "the answer is no proof: " + e.Why
+	}
+	return fmt.Sprintf("%d bytes came back that are no proof", len(e.Data))
+}
+
+// A RefusedError is the far end's refusal of a control request, in its words.
+type RefusedError struct {
+	Code   int // STUN error code
+	Reason string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the far end refused: %d %s", e.Code, e.Reason)
+}

@@ -1,0 +1,145 @@
+package listener
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"dialtone/internal/dialer"
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// A Listener is the Host of its Answerer.
+var _ echo.Host = (*Listener)(nil)
+
+// Contact implements echo.Host.
+func (l *Listener) Contact(p echo.Peer, k echo.Kind) {
+	if k == echo.KindProved {
+		l.ledger.proved(p)
+	}
+	l.contact(Contact{Kind: k, Peer: p})
+}
+
+// Hello implements echo.Host.
+func (l *Listener) Hello(p echo.Peer) echo.Hello {
+	h := echo.Hello{
+		Software: l.Software, Instance: l.Instance, Plan: l.Plan.Name, Shift: l.Shift,
+		Bound: map[string][]int{}, High: map[string]int{},
+		Clock: time.Now().UnixMilli(), Witness: l.watch.State(),
+	}
+	for _, r := range l.Roles {
+		h.Roles = append(h.Roles, string(r))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h.Busy = slices.Clone(l.busy)
+	for _, b := range l.bound {
+		key := string(b.Transport) + "6"
+		if b.addr.Addr().Is4() {
+			key = string(b.Transport) + "4"
+		}
+		h.Bound[key] = append(h.Bound[key], int(b.addr.Port()))
+		if b.Port == 0 && b.addr.Addr().Is4() == p.Remote.Addr().Is4() {
+			for _, r := range b.Rows {
+				h.High[r.ID] = int(b.addr.Port())
+			}
+		}
+	}
+	return h
+}
+
+// Witness implements echo.Host.
+func (l *Listener) Witness(p echo.Peer, w echo.Witness) echo.Witnessed {
+	out := echo.Witnessed{Answers: make([]result.Acceptor, len(w.Queries))}
+	for i, q := range w.Queries {
+		out.Answers[i] = l.Sighting(context.Background(), q, p.Remote.Addr(), p.Run)
+	}
+	return out
+}
+
+const (
+	// maxDialBacks bounds the dial-back requests under way, backsAtOnce the
+	// attempts of one of them.
+	maxDialBacks = 16
+	backsAtOnce  = echo.MaxDialBack
+	// maxBackTimeout bounds what a request may ask of each attempt.
+	maxBackTimeout = time.Minute
+)
+
+// DialBack implements echo.Host. The only address it dials is the one that this
+// request came from; the only ports are the plan's, and for rows whose port is
+// arbitrary (FTP active data) those from 1024 on.
+func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) echo.DialedBack {
+	out := echo.DialedBack{Halves: make([]result.Initiator, len(d.Paths))}
+	select {
+	case l.backs <- struct{}{}:
+		defer func() { <-l.backs }()
+	default:
+		for i := range out.Halves {
+			out.Halves[i].NotTried = "the listener is dialing back for too many others; try again"
+		}
+		return out
+	}
+	opts := dialer.Options{
+		Key: l.Key, Run: p.Run, Bytes: d.Bytes,
+		Timeout: min(time.Duration(d.TimeoutMS)*time.Millisecond, maxBackTimeout),
+	}
+	g := errgroup.Group{}
+	g.SetLimit(backsAtOnce)
+	for i, b := range d.Paths {
+		path, err := l.backPath(p, b)
+		if err != nil {
+			out.Halves[i].NotTried = err.Error()
+			l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: "refused: " + err.Error()})
+			continue
+		}
+		l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s", path.Target, path.Flow)})
+		g.Go(func() error {
+			out.Halves[i] = dialer.Attempt(ctx, path, opts)
+			return nil
+		})
+	}
+	_ = g.Wait() // attempts report, they do not fail
+	return out
+}
+
+// backPath checks one path that a peer asks us to dial.
+func (l *Listener) backPath(p echo.Peer, b echo.BackPath) (dialer.Path, error) {
+	if !l.mayDial(b) {
+		return dialer.Path{}, fmt.Errorf("%s/%d for %q is not in the listener's plan (%s); start listen with the same --plan, --site, --port and --port-shift as dial",
+			b.Transport, b.Port, b.Flow, l.Plan.Name)
+	}
+	source := netip.AddrPortFrom(netip.Addr{}, uint16(b.SourcePort))
+	for _, a := range l.Addrs {
+		if a.Is4() == p.Remote.Addr().Is4() {
+			source = netip.AddrPortFrom(a, uint16(b.SourcePort))
+		}
+	}
+	return dialer.Path{
+		Flow: b.Flow, Transport: b.Transport, Probe: b.Probe, Source: source,
+		Target: netip.AddrPortFrom(p.Remote.Addr(), uint16(b.Port)),
+	}, nil
+}
+
+func (l *Listener) mayDial(b echo.BackPath) bool {
+	if b.Port < 1 || b.Port > 65535 {
+		return false
+	}
+	return slices.ContainsFunc(l.Plan.Rows, func(r plan.Row) bool {
+		if r.ID != b.Flow || r.Transport != b.Transport || r.SourcePort != b.SourcePort {
+			return false
+		}
+		return r.Port == b.Port || r.Port == 0 && b.Port >= 1024
+	})
+}
+
+// Submit implements echo.Host.
+func (l *Listener) Submit(p echo.Peer, s echo.Submission) {
+	l.contact(Contact{Kind: echo.KindSubmitted, Peer: p, Submission: &s})
+}

@@ -1,0 +1,219 @@
+// Package listener accepts paths: it binds ports, answers the proof on them,
+// remembers what reached them and what only half did, and dials back when the
+// holder of the key asks. Both programs accept paths with it: listen for
+// everybody, dial for the reverse rows of its own run.
+package listener
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// A Config says what to bind and how to answer.
+type Config struct {
+	Key      echo.Key
+	Software string // name and version, told only to holders of the key
+	// Plan is the plan as applied to this site. Its rows bound which ports may
+	// be dialed back to.
+	Plan  *plan.Plan
+	Roles []plan.Role // which rows to accept; nil = every row
+	Ports []plan.Binding
+	Shift int
+	// Addrs are the local addresses to bind; none means all, of both families.
+	Addrs []netip.Addr
+	// Allowed are the source addresses that may use the key; none means all.
+	Allowed []netip.Prefix
+	// OnContact is told of every contact before it is answered; nil: nobody is.
+	OnContact func(Contact)
+}
+
+// A Listener answers on bound ports. Make one with New, then Bind, then Serve.
+type Listener struct {
+	Config
+	Instance echo.ID
+
+	answerer *echo.Answerer
+	watch    *sock.Watch
+	ledger   *ledger
+	limits   *limits
+	backs    chan struct{} // one token for each dial-back conversation under way
+
+	mu    sync.Mutex
+	bound []*boundPort
+	busy  []result.BusyPort
+}
+
+// A BindError says that a port could not be bound, and why.
+type BindError struct {
+	result.BusyPort
+	NoPermission bool
+	InUse        bool
+	Err          error
+}
+
+func (e *BindError) Error() string {
+	return fmt.Sprintf("bind %s/%d: %v", e.Transport, e.Port, e.Err)
+}
+
+func (e *BindError) Unwrap() error { return e.Err }
+
+// New returns a Listener that has bound nothing yet.
+func New(c Config) *Listener {
+	l := &Listener{
+		Config: c, Instance: echo.NewID(),
+		ledger: newLedger(), limits: newLimits(), backs: make(chan struct{}, maxDialBacks),
+	}
+	l.watch = sock.NewWatch(l.ownsPort)
+	l.answerer = &echo.Answerer{Key: c.Key, Instance: l.Instance, Software: c.Software, Host: l}
+	if len(c.Allowed) > 0 {
+		l.answerer.Allowed = l.allowed
+	}
+	return l
+}
+
+func (l *Listener) allowed(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if l.isSelf(a) {
+		return true // it must be able to prove its own ports
+	}
+	return slices.ContainsFunc(l.Allowed, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func (l *Listener) isSelf(a netip.Addr) bool {
+	own, err := sock.LocalAddrs()
+	return err == nil && slices.Contains(own, a)
+}
+
+// Bind binds every port that it can and returns one BindError for each that it
+// cannot. Nothing is answered before Serve.
+func (l *Listener) Bind(ctx context.Context) []*BindError {
+	var errs []*BindError
+	for _, b := range l.Ports {
+		for _, addr := range l.addrs() {
+			p, err := l.bind(ctx, b, addr)
+			if err == nil {
+				l.mu.Lock()
+				l.bound = append(l.bound, p)
+				l.mu.Unlock()
+				continue
+			}
+			if isNoFamily(err) && len(l.Addrs) == 0 {
+				continue // this machine has no IPv6, or no IPv4
+			}
+			be := &BindError{
+				BusyPort:     result.BusyPort{Port: b.Port, Transport: b.Transport, Address: addr.String(), Error: err.Error()},
+				NoPermission: sock.IsNoPermission(err), InUse: sock.IsInUse(err), Err: err,
+			}
+			if be.InUse {
+				be.Holder = sock.PortOwner(ctx, b.Transport, b.Port)
+			}
+			errs = append(errs, be)
+			l.addBusy(be.BusyPort)
+		}
+	}
+	return errs
+}
+
+func (l *Listener) addBusy(b result.BusyPort) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy = append(l.busy, b)
+}
+
+func (l *Listener) addrs() []netip.Addr {
+	if len(l.Addrs) > 0 {
+		return l.Addrs
+	}
+	return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+}
+
+func isNoFamily(err error) bool { return sock.Classify(err) == result.ConnectNoRoute }
+
+// Bound lists the addresses and ports that are bound.
+func (l *Listener) Bound() []Bound {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]Bound, len(l.bound))
+	for i, p := range l.bound {
+		out[i] = Bound{Transport: p.Transport, Addr: p.addr, Rows: p.Rows, PlanPort: p.PlanPort}
+	}
+	return out
+}
+
+// Bound is one bound port.
+type Bound struct {
+	Transport plan.Transport
+	Addr      netip.AddrPort
+	PlanPort  int
+	Rows      []plan.Row
+}
+
+// HighPort returns the port that was named for a row whose port is arbitrary
+// (FTP active data), 0 if none was.
+func (l *Listener) HighPort(row string, f result.Family) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.bound {
+		if p.Port != 0 || result.FamilyOf(p.addr.Addr()) != f {
+			continue
+		}
+		if slices.ContainsFunc(p.Rows, func(r plan.Row) bool { return r.ID == row }) {
+			return int(p.addr.Port())
+		}
+	}
+	return 0
+}
+
+func (l *Listener) ownsPort(port int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.bound, func(p *boundPort) bool { return int(p.addr.Port()) == port })
+}
+
+// Serve answers on every bound port until ctx ends, then closes them. ready is
+// called once it answers and watches, and its own proof of every port is done;
+// with the ports that somebody else answers in spite of the binding.
+func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	watching := make(chan struct{})
+	g.Go(func() error { l.watch.Run(ctx, watching); return nil })
+	l.mu.Lock()
+	ports := slices.Clone(l.bound)
+	l.mu.Unlock()
+	for _, p := range ports {
+		g.Go(func() error { return l.serve(ctx, p) })
+	}
+	g.Go(func() error {
+		<-watching
+		taken := l.proveSelf(ctx)
+		if ctx.Err() == nil && ready != nil {
+			ready(taken)
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Close releases ports that were bound when Serve is not to be called.
+func (l *Listener) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.bound {
+		p.close()
+	}
+}

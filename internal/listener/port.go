@@ -1,0 +1,194 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/sock"
+)
+
+// A boundPort is one port on one address.
+type boundPort struct {
+	plan.Binding
+	addr netip.AddrPort
+	tcp  net.Listener // or
+	udp  *net.UDPConn
+}
+
+func (l *Listener) bind(ctx context.Context, b plan.Binding, addr netip.Addr) (*boundPort, error) {
+	p := &boundPort{Binding: b}
+	at := netip.AddrPortFrom(addr, uint16(b.Port))
+	var err error
+	if b.Transport == plan.UDP {
+		if p.udp, err = sock.ListenUDP(ctx, at); err == nil {
+			p.addr = echo.AddrPortOf(p.udp.LocalAddr())
+		}
+	} else if p.tcp, err = sock.ListenTCP(ctx, at, l.isSourcePort(b.Port)); err == nil {
+		p.addr = echo.AddrPortOf(p.tcp.Addr())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// isSourcePort reports whether the plan has a row that is dialed from port.
+func (l *Listener) isSourcePort(port int) bool {
+	for _, r := range l.Plan.Rows {
+		if r.SourcePort == port && port != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *boundPort) close() {
+	if p.udp != nil {
+		p.udp.Close()
+		return
+	}
+	p.tcp.Close()
+}
+
+func (l *Listener) serve(ctx context.Context, p *boundPort) error {
+	stop := context.AfterFunc(ctx, p.close)
+	defer stop()
+	if p.udp != nil {
+		return l.servePackets(ctx, p)
+	}
+	return l.serveConns(ctx, p)
+}
+
+func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	for {
+		conn, err := p.tcp.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			// No descriptor is free, or the connection is gone already: go on.
+			if !wait(ctx, 50*time.Millisecond) {
+				return nil
+			}
+			continue
+		}
+		conns.Go(func() {
+			defer conn.Close()
+			l.converse(ctx, conn)
+		})
+	}
+}
+
+// converse answers one connection and records how it ended.
+func (l *Listener) converse(ctx context.Context, conn net.Conn) {
+	e := l.ledger.accepted(echo.AddrPortOf(conn.RemoteAddr()), echo.AddrPortOf(conn.LocalAddr()))
+	release, ok := l.limits.take(e.Remote.Addr())
+	if !ok {
+		l.ledger.end(e, echo.KindShed, 0)
+		return
+	}
+	defer release()
+	kind, first := l.answerer.Answer(ctx, conn)
+	l.ledger.end(e, kind, len(first))
+	if kind == echo.KindForeign || kind == echo.KindSilent {
+		if ctx.Err() == nil {
+			l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, First: first})
+		}
+	}
+}
+
+// servePackets answers datagrams from the address that they were sent to.
+func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
+	read := packetReader(p)
+	buf := make([]byte, 2048)
+	for {
+		n, local, remote, reply, err := read(buf)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			// On Windows an ICMP error for an earlier answer shows up here.
+			if !wait(ctx, 10*time.Millisecond) {
+				return nil
+			}
+			continue
+		}
+		e := l.ledger.accepted(remote, local)
+		e.Transport = plan.UDP
+		answer, kind := l.answerer.AnswerPacket(remote, local, buf[:n])
+		foreign := 0
+		if kind == echo.KindForeign {
+			foreign = n
+		}
+		l.ledger.end(e, kind, foreign)
+		if answer != nil {
+			reply(answer)
+		}
+	}
+}
+
+// packetReader reads datagrams with their destination address, where the
+// system tells it (not on Windows), and answers from there.
+func packetReader(p *boundPort) func([]byte) (n int, local, remote netip.AddrPort, reply func([]byte), err error) {
+	remoteOf := func(a net.Addr) netip.AddrPort { return echo.AddrPortOf(a) }
+	if p.addr.Addr().Is4() {
+		c := ipv4.NewPacketConn(p.udp)
+		if c.SetControlMessage(ipv4.FlagDst, true) == nil {
+			return func(b []byte) (int, netip.AddrPort, netip.AddrPort, func([]byte), error) {
+				n, cm, from, err := c.ReadFrom(b)
+				local := p.addr
+				var out *ipv4.ControlMessage
+				if cm != nil {
+					if a, ok := netip.AddrFromSlice(cm.Dst); ok {
+						local, out = netip.AddrPortFrom(a.Unmap(), p.addr.Port()), &ipv4.ControlMessage{Src: cm.Dst}
+					}
+				}
+				return n, local, remoteOf(from), func(b []byte) { _, _ = c.WriteTo(b, out, from) }, err
+			}
+		}
+	} else {
+		c := ipv6.NewPacketConn(p.udp)
+		if c.SetControlMessage(ipv6.FlagDst, true) == nil {
+			return func(b []byte) (int, netip.AddrPort, netip.AddrPort, func([]byte), error) {
+				n, cm, from, err := c.ReadFrom(b)
+				local := p.addr
+				var out *ipv6.ControlMessage
+				if cm != nil {
+					if a, ok := netip.AddrFromSlice(cm.Dst); ok {
+						local, out = netip.AddrPortFrom(a, p.addr.Port()), &ipv6.ControlMessage{Src: cm.Dst}
+					}
+				}
+				return n, local, remoteOf(from), func(b []byte) { _, _ = c.WriteTo(b, out, from) }, err
+			}
+		}
+	}
+	return func(b []byte) (int, netip.AddrPort, netip.AddrPort, func([]byte), error) {
+		n, from, err := p.udp.ReadFromUDPAddrPort(b)
+		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		return n, p.addr, from, func(b []byte) { _, _ = p.udp.WriteToUDPAddrPort(b, from) }, err
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -1,0 +1,180 @@
+package listener
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// slack widens a window against the time that the question itself took.
+const slack = 250 * time.Millisecond
+
+// Sighting says what this listener saw of one attempt. asSeen is the asking
+// end's address as it arrives here, run its run.
+func (l *Listener) Sighting(ctx context.Context, q echo.WitnessQuery, asSeen netip.Addr, run echo.ID) result.Acceptor {
+	now := time.Now()
+	from := now.Add(-time.Duration(q.BeganMS)*time.Millisecond - slack)
+	to := now.Add(-time.Duration(q.EndedMS)*time.Millisecond + slack)
+	a := result.Acceptor{Instance: l.Instance.String(), Saw: result.SawUnknown}
+	a.Port, a.Holder = l.portState(q.Transport, q.Port, asSeen)
+
+	if e, ok := l.ledger.byProbe(q.Probe, q.Transport); ok && q.Probe != (echo.ID{}) {
+		return accepted(a, e, result.MatchProbe)
+	}
+	unproved := slices.DeleteFunc(l.ledger.between(q.Transport, q.Port, from, to), func(e entry) bool { return e.Run != (echo.ID{}) })
+	var half []sock.HalfOpen
+	if q.Transport == plan.TCP {
+		l.watch.Settle(ctx)
+		half = slices.DeleteFunc(l.watch.Between(q.Port, from, to), func(h sock.HalfOpen) bool { return l.ledger.has(h.Source, h.Local) })
+	}
+	v := view{accepted: unproved, half: half}
+	if !q.SourceChanged {
+		return l.byAddress(a, q, v, from, to)
+	}
+	return l.byTime(a, q, v, asSeen, run, from, to)
+}
+
+// view is what reached one port in one window and is not known to be another
+// run's.
+type view struct {
+	accepted []entry
+	half     []sock.HalfOpen
+}
+
+// byAddress goes by the source address and port, which nothing on the way
+// changes.
+func (l *Listener) byAddress(a result.Acceptor, q echo.WitnessQuery, v view, from, to time.Time) result.Acceptor {
+	is := func(ap netip.AddrPort) bool { return ap == q.Source.AddrPort }
+	if !q.Source.IsValid() || q.Source.Port() == 0 {
+		// That system does not tell the source port of a failed attempt.
+		is = func(ap netip.AddrPort) bool { return ap.Addr() == q.Source.Addr() }
+		a.Match = result.MatchTime
+	} else {
+		a.Match = result.MatchAddress
+	}
+	for _, e := range v.accepted {
+		if is(e.Remote) {
+			return accepted(a, e, a.Match)
+		}
+	}
+	if h := furthest(v.half, is); h != nil && h.Answered {
+		return halfOpen(a, *h)
+	}
+	// Something that nobody claims may be this attempt under another address.
+	for _, e := range v.accepted {
+		if !is(e.Remote) {
+			return unknown(a, fmt.Sprintf("in that time something connected from %s, which may be this attempt with its address changed on the way", e.Remote))
+		}
+	}
+	for _, h := range v.half {
+		if !is(h.Source) && h.Answered {
+			return unknown(a, fmt.Sprintf("in that time a half-open connection came from %s, which may be this attempt with its address changed on the way", h.Source))
+		}
+	}
+	return l.nothing(a, q, furthest(v.half, is), from, to)
+}
+
+// byTime goes by the address that this run's other paths come from and by the
+// time alone, since a device on the way changes addresses or ports.
+func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen netip.Addr, run echo.ID, from, to time.Time) result.Acceptor {
+	a.Match = result.MatchTime
+	if l.ledger.runsFrom(asSeen, run, from, to) {
+		return unknown(a, "another run came from the same address at that time, and the addresses are changed on the way")
+	}
+	is := func(ap netip.AddrPort) bool { return ap.Addr() == asSeen }
+	for _, e := range v.accepted {
+		if is(e.Remote) {
+			return accepted(a, e, result.MatchTime)
+		}
+	}
+	if h := furthest(v.half, is); h != nil && h.Answered {
+		return halfOpen(a, *h)
+	}
+	if n := len(v.accepted) + len(v.half); n > 0 && furthest(v.half, is) == nil {
+		return unknown(a, "in that time something came from another address, which may be this attempt: addresses are changed on the way")
+	}
+	return l.nothing(a, q, furthest(v.half, is), from, to)
+}
+
+// nothing says that nothing came, if that is known.
+func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.HalfOpen, from, to time.Time) result.Acceptor {
+	a.Match = ""
+	if since := l.ledger.start(); since.After(from) {
+		return unknown(a, "the listener was started, or its memory was full, in that time")
+	}
+	if a.Port != result.PortBound {
+		return unknown(a, "the listener does not hold that port")
+	}
+	if q.Transport == plan.TCP {
+		if why := l.watch.Blind(from, to); why != "" {
+			return unknown(a, why)
+		}
+	}
+	a.Saw = result.SawNothing
+	if syn != nil {
+		a.Source, a.Local = result.EndpointFrom(syn.Source), result.EndpointFrom(syn.Local)
+		a.Detail = "the SYN arrived at this machine's network interface, and its TCP stack did not answer it: this machine's own firewall dropped it"
+	}
+	return a
+}
+
+func accepted(a result.Acceptor, e entry, m result.Match) result.Acceptor {
+	a.Saw, a.Match = result.SawAccepted, m
+	a.Source, a.Local = result.EndpointFrom(e.Remote), result.EndpointFrom(e.Local)
+	a.Proved, a.BytesIn = e.Probe != echo.ID{}, int64(e.Foreign)
+	if e.Kind != "" {
+		a.Detail = "the listener recorded it as " + string(e.Kind)
+	}
+	return a
+}
+
+func halfOpen(a result.Acceptor, h sock.HalfOpen) result.Acceptor {
+	a.Saw = result.SawHalfOpen
+	a.Source, a.Local = result.EndpointFrom(h.Source), result.EndpointFrom(h.Local)
+	a.Detail = "its SYN-ACK was never acknowledged"
+	if h.Reset {
+		a.Detail = "its SYN-ACK was answered with RST"
+	}
+	return a
+}
+
+func unknown(a result.Acceptor, why string) result.Acceptor {
+	a.Saw, a.Match, a.Reason = result.SawUnknown, "", why
+	return a
+}
+
+// furthest returns the matching attempt that got furthest, nil if none matches.
+func furthest(half []sock.HalfOpen, is func(netip.AddrPort) bool) *sock.HalfOpen {
+	var best *sock.HalfOpen
+	for i := range half {
+		if is(half[i].Source) && (best == nil || half[i].Answered && !best.Answered) {
+			best = &half[i]
+		}
+	}
+	return best
+}
+
+// portState says whether this listener holds a port, on the family of peer.
+func (l *Listener) portState(t plan.Transport, port int, peer netip.Addr) (result.PortState, *result.Holder) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.busy {
+		addr, err := netip.ParseAddr(b.Address)
+		if b.Port == port && b.Transport == t && (err != nil || addr.Is4() == peer.Unmap().Is4()) {
+			return result.PortBusy, b.Holder
+		}
+	}
+	for _, p := range l.bound {
+		if int(p.addr.Port()) == port && p.Transport == t && p.addr.Addr().Is4() == peer.Unmap().Is4() {
+			return result.PortBound, nil
+		}
+	}
+	return result.PortUnbound, nil
+}

@@ -1,0 +1,169 @@
+package sock
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"dialtone/internal/result"
+)
+
+// dial binds the source itself, so that the source port is known even when
+// nothing comes back, and keeps a duplicate of the descriptor until the
+// connection stands: only the socket's error queue names the device that sent
+// an ICMP error (ip(7), IP_RECVERR).
+func dial(ctx context.Context, network string, local, remote netip.AddrPort) Dialed {
+	dup := -1
+	var d Dialed
+	nd := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
+		var err error
+		if cerr := rc.Control(func(fd uintptr) { dup, d.Source, err = prepare(int(fd), network, local) }); cerr != nil {
+			return cerr
+		}
+		return err
+	}}
+	nd.SetMultipathTCP(false)
+	d.Conn, d.Err = nd.DialContext(ctx, network, remote.String())
+	if dup >= 0 {
+		if d.Err != nil {
+			d.ICMP = errorQueue(dup)
+		}
+		// An open duplicate would keep the connection from sending FIN.
+		_ = unix.Close(dup)
+	}
+	return d
+}
+
+// prepare sets what must be set between socket and connect.
+func prepare(fd int, network string, local netip.AddrPort) (dup int, source netip.AddrPort, err error) {
+	var sa unix.Sockaddr
+	var one = func(level, opt int) {
+		if err == nil {
+			if e := unix.SetsockoptInt(fd, level, opt, 1); e != nil {
+				err = fmt.Errorf("setsockopt: %w", e)
+			}
+		}
+	}
+	if local.Addr().Is4() {
+		one(unix.IPPROTO_IP, unix.IP_RECVERR)
+		sa = &unix.SockaddrInet4{Port: int(local.Port()), Addr: local.Addr().As4()}
+	} else {
+		one(unix.IPPROTO_IPV6, unix.IPV6_RECVERR)
+		sa = &unix.SockaddrInet6{Port: int(local.Port()), Addr: local.Addr().As16(), ZoneId: zoneID(local.Addr().Zone())}
+	}
+	if local.Port() != 0 {
+		// One connection in TIME_WAIT must not block the next from the same
+		// port, nor a socket of ours that listens on it.
+		one(unix.SOL_SOCKET, unix.SO_REUSEADDR)
+		one(unix.SOL_SOCKET, unix.SO_REUSEPORT)
+	}
+	if err != nil {
+		return -1, source, err
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return -1, source, fmt.Errorf("bind %s: %w", local, err)
+	}
+	got, err := unix.Getsockname(fd)
+	if err != nil {
+		return -1, source, fmt.Errorf("getsockname: %w", err)
+	}
+	switch a := got.(type) {
+	case *unix.SockaddrInet4:
+		source = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		source = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+	}
+	if network != "tcp" {
+		return -1, source, nil
+	}
+	dup, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, source, fmt.Errorf("dup: %w", err)
+	}
+	return dup, source, nil
+}
+
+func zoneID(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	i, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0
+	}
+	return uint32(i.Index)
+}
+
+// ICMPOf returns the ICMP error that waits in the error queue of a connected
+// datagram socket, nil if there is none.
+func ICMPOf(c net.Conn) *result.ICMP {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	var icmp *result.ICMP
+	_ = rc.Control(func(fd uintptr) { icmp = errorQueue(int(fd)) })
+	if icmp != nil {
+		icmp.Local = isOwn(icmp.From)
+	}
+	return icmp
+}
+
+// errorQueue reads a socket's error queue: struct sock_extended_err, followed
+// by the sender's address (linux/errqueue.h).
+func errorQueue(fd int) *result.ICMP {
+	const sizeofExtendedErr = 16
+	data, oob := make([]byte, 256), make([]byte, 512)
+	for {
+		_, n, _, _, err := unix.Recvmsg(fd, data, oob, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+		if err != nil {
+			return nil
+		}
+		msgs, err := unix.ParseSocketControlMessage(oob[:n])
+		if err != nil {
+			return nil
+		}
+		for _, m := range msgs {
+			v4 := m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_RECVERR
+			v6 := m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_RECVERR
+			if !v4 && !v6 || len(m.Data) < sizeofExtendedErr {
+				continue
+			}
+			origin := m.Data[4]
+			if origin != unix.SO_EE_ORIGIN_ICMP && origin != unix.SO_EE_ORIGIN_ICMP6 {
+				continue
+			}
+			return &result.ICMP{
+				Type: int(m.Data[5]), Code: int(m.Data[6]),
+				From: offender(m.Data[sizeofExtendedErr:]), V6: origin == unix.SO_EE_ORIGIN_ICMP6,
+			}
+		}
+	}
+}
+
+// offender reads the sockaddr of the device that sent the error.
+func offender(b []byte) netip.Addr {
+	if len(b) < 2 {
+		return netip.Addr{}
+	}
+	switch binary.NativeEndian.Uint16(b) {
+	case unix.AF_INET: // struct sockaddr_in: family, port, address
+		if len(b) >= 8 {
+			return netip.AddrFrom4([4]byte(b[4:8]))
+		}
+	case unix.AF_INET6: // struct sockaddr_in6: family, port, flow info, address
+		if len(b) >= 24 {
+			return netip.AddrFrom16([16]byte(b[8:24])).Unmap()
+		}
+	}
+	return netip.Addr{}
+}

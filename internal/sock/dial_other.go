@@ -1,0 +1,32 @@
+//go:build !linux
+
+package sock
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"dialtone/internal/result"
+)
+
+// dial leaves the source port of a failed attempt unknown, and so the sender
+// of an ICMP error: this system tells neither without privileges.
+func dial(ctx context.Context, network string, local, remote netip.AddrPort) Dialed {
+	d := Dialed{Source: local}
+	nd := net.Dialer{}
+	if network == "tcp" {
+		nd.LocalAddr = net.TCPAddrFromAddrPort(local)
+		nd.SetMultipathTCP(false)
+	} else {
+		nd.LocalAddr = net.UDPAddrFromAddrPort(local)
+	}
+	if local.Port() != 0 {
+		nd.Control = shareSourcePort
+	}
+	d.Conn, d.Err = nd.DialContext(ctx, network, remote.String())
+	return d
+}
+
+// ICMPOf returns nil: this system does not tell.
+func ICMPOf(net.Conn) *result.ICMP { return nil }

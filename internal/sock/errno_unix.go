@@ -1,0 +1,34 @@
+//go:build unix
+
+package sock
+
+import (
+	"syscall"
+
+	"dialtone/internal/result"
+)
+
+func classifyErrno(e syscall.Errno) result.ConnectOutcome {
+	switch e {
+	case syscall.ETIMEDOUT:
+		return result.ConnectTimeout
+	case syscall.ECONNREFUSED, syscall.ECONNRESET:
+		return result.ConnectRST
+	case syscall.EACCES, syscall.EPERM:
+		return result.ConnectDenied
+	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EHOSTDOWN,
+		syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT,
+		syscall.EINVAL: // a blackhole route (ip-route(8))
+		return result.ConnectNoRoute
+	}
+	return result.ConnectFailed
+}
+
+func isReset(e syscall.Errno) bool {
+	return e == syscall.ECONNRESET || e == syscall.EPIPE || e == syscall.ECONNABORTED
+}
+
+func isInUse(e syscall.Errno) bool { return e == syscall.EADDRINUSE }
+
+// isTupleInUse: the same source, destination and ports were in use a moment ago.
+func isTupleInUse(e syscall.Errno) bool { return e == syscall.EADDRNOTAVAIL }

@@ -1,0 +1,158 @@
+// Package sock is what the operating system knows of a socket: which kind of
+// error ended it, which device sent the ICMP message, which connections are
+// half-open, who holds a port. What a system does not tell is unknown here,
+// never guessed. Files named for a system hold what differs there.
+package sock
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"dialtone/internal/result"
+)
+
+// Classify is the one place where an error from connecting, reading or writing
+// gets its meaning. An ICMP message is evidence of its own and is asked first
+// by the caller.
+func Classify(err error) result.ConnectOutcome {
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+		return result.ConnectOpen
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return result.ConnectTimeout
+	case errors.As(err, &errno):
+		return classifyErrno(errno)
+	}
+	var ne net.Error
+	if errors.As(err, &ne) && ne.Timeout() {
+		return result.ConnectTimeout
+	}
+	return result.ConnectFailed
+}
+
+// IsReset reports whether err says that the far end, or a device in its name,
+// reset the connection.
+func IsReset(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && isReset(errno)
+}
+
+// IsClosed reports whether err says that the far end closed the connection.
+func IsClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// IsInUse reports whether err says that another socket has the port.
+func IsInUse(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && isInUse(errno)
+}
+
+// IsSourcePort reports whether err may be about the wanted source port rather
+// than about the path: in use, in TIME_WAIT towards the same target, or not for
+// this user.
+func IsSourcePort(err error) bool {
+	var errno syscall.Errno
+	return IsInUse(err) || IsNoPermission(err) || errors.As(err, &errno) && isTupleInUse(errno)
+}
+
+// IsNoPermission reports whether err says that this user may not have the port.
+func IsNoPermission(err error) bool {
+	return errors.Is(err, os.ErrPermission)
+}
+
+// A Dialed is a connection, or all that is known of why there is none.
+type Dialed struct {
+	Conn   net.Conn       // nil if Err is not
+	Source netip.AddrPort // zero: unknown; port 0: the port is unknown
+	Err    error
+	ICMP   *result.ICMP // the message that ended the attempt; nil: none, or the system does not tell
+}
+
+// Dial opens a TCP or UDP connection ("tcp" or "udp") from local to remote.
+// A zero local address leaves the choice to the routing table, port 0 any
+// port. A given local port may be shared with a listening socket of this
+// program (FTP's port 20).
+func Dial(ctx context.Context, network string, local, remote netip.AddrPort) Dialed {
+	if !local.Addr().IsValid() {
+		addr, err := SourceFor(remote)
+		if err != nil {
+			return Dialed{Err: err}
+		}
+		local = netip.AddrPortFrom(addr, local.Port())
+	}
+	d := dial(ctx, network, local, remote)
+	if d.Conn != nil {
+		d.Source = addrPortOf(d.Conn.LocalAddr())
+	}
+	if d.ICMP != nil {
+		d.ICMP.Local = isOwn(d.ICMP.From)
+	}
+	return d
+}
+
+// SourceFor returns the address from which this machine would send to remote.
+// No packet is sent.
+func SourceFor(remote netip.AddrPort) (netip.Addr, error) {
+	c, err := net.Dial("udp", remote.String())
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer c.Close()
+	return addrPortOf(c.LocalAddr()).Addr(), nil
+}
+
+func addrPortOf(a net.Addr) netip.AddrPort {
+	var ap netip.AddrPort
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		ap = a.AddrPort()
+	case *net.UDPAddr:
+		ap = a.AddrPort()
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// LocalAddrs returns this machine's unicast addresses, without link-local ones.
+func LocalAddrs() ([]netip.Addr, error) {
+	as, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Addr
+	for _, a := range as {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil {
+			continue
+		}
+		if ip := p.Addr().Unmap(); !ip.IsLinkLocalUnicast() && !ip.IsMulticast() {
+			out = append(out, ip)
+		}
+	}
+	return out, nil
+}
+
+func isOwn(a netip.Addr) bool {
+	if !a.IsValid() {
+		return false
+	}
+	if a.IsLoopback() {
+		return true
+	}
+	own, err := LocalAddrs()
+	if err != nil {
+		return false
+	}
+	for _, o := range own {
+		if o == a.Unmap() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,174 @@
+package sock
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"dialtone/internal/result"
+)
+
+// run polls the kernel's tables and, with the privilege, captures SYN and RST
+// packets: a half-open connection that a RST ends at once is in no table for
+// long enough to be polled.
+func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
+	before, err := readCounters()
+	if err != nil {
+		return // WitnessNone
+	}
+	state := result.WitnessTable
+	capture, err := openCapture()
+	if err == nil {
+		state = result.WitnessCapture
+		stopped := make(chan struct{})
+		go func() { defer close(stopped); w.captureLoop(capture) }()
+		defer func() { capture.Close(); <-stopped }()
+	}
+	last := time.Now()
+	ready(state)
+	for {
+		began := time.Now()
+		if err := w.pollTables(began); err != nil {
+			w.notSeeing(last, time.Now(), "the kernel's table could not be read: "+err.Error())
+		}
+		if now, err := readCounters(); err == nil {
+			w.compareCounters(before, now, last, state)
+			before = now
+		}
+		last = began
+		w.pollDone()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pace(time.Since(began))):
+		}
+	}
+}
+
+// compareCounters notices what makes seeing nothing prove nothing.
+func (w *Watch) compareCounters(a, b counters, since time.Time, s result.WitnessState) {
+	now := time.Now()
+	if b.cookies != a.cookies {
+		w.notSeeing(since, now, "the kernel answered with SYN cookies, which leave no half-open connection")
+	}
+	if b.drops != a.drops {
+		w.notSeeing(since, now, "the kernel dropped connection attempts because a queue was full")
+	}
+	if s != result.WitnessCapture && b.resets != a.resets {
+		w.notSeeing(since, now, "a half-open connection was reset too quickly to tell which (run listen as root to see it)")
+	}
+}
+
+// counters are those of the network namespace that say what tables do not.
+type counters struct {
+	resets  uint64 // RST received in state SYN-RECEIVED
+	cookies uint64 // SYN cookies sent
+	drops   uint64 // SYNs dropped by a listening socket
+}
+
+func readCounters() (counters, error) {
+	b, err := os.ReadFile("/proc/net/netstat")
+	if err != nil {
+		return counters{}, err
+	}
+	m := parseNetstat(string(b))
+	if _, ok := m["EmbryonicRsts"]; !ok {
+		return counters{}, errors.New("/proc/net/netstat has no EmbryonicRsts")
+	}
+	return counters{resets: m["EmbryonicRsts"], cookies: m["SyncookiesSent"], drops: m["ListenDrops"]}, nil
+}
+
+// parseNetstat reads the TcpExt pair of lines: names, then values.
+func parseNetstat(s string) map[string]uint64 {
+	m := map[string]uint64{}
+	var names []string
+	for line := range strings.Lines(s) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "TcpExt:")
+		if !ok {
+			continue
+		}
+		f := strings.Fields(rest)
+		if names == nil {
+			names = f
+			continue
+		}
+		for i, n := range names[:min(len(names), len(f))] {
+			if v, err := strconv.ParseUint(f[i], 10, 64); err == nil {
+				m[n] = v
+			}
+		}
+	}
+	return m
+}
+
+func (w *Watch) pollTables(now time.Time) error {
+	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		f, err := os.Open(name)
+		if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(name, "6") {
+			continue // no IPv6 here
+		}
+		if err != nil {
+			return err
+		}
+		err = eachHalfOpen(f, func(source, local netip.AddrPort) { w.saw(source, local, now, true, false) })
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// stateSynRecv is TCP_SYN_RECV in the kernel's tables (include/net/tcp_states.h).
+const stateSynRecv = "03"
+
+// eachHalfOpen calls f for every connection in state SYN-RECEIVED of a table
+// in the form of /proc/net/tcp (proc(5)).
+func eachHalfOpen(r io.Reader, f func(source, local netip.AddrPort)) error {
+	s := bufio.NewScanner(r)
+	s.Scan() // the heading
+	for s.Scan() {
+		fields := strings.Fields(s.Text())
+		if len(fields) < 4 || fields[3] != stateSynRecv {
+			continue
+		}
+		local, err := parseProcAddr(fields[1])
+		if err != nil {
+			return err
+		}
+		source, err := parseProcAddr(fields[2])
+		if err != nil {
+			return err
+		}
+		f(source, local)
+	}
+	return s.Err()
+}
+
+// parseProcAddr reads "0100007F:0050": 32-bit words of the address in the
+// machine's byte order, and the port.
+func parseProcAddr(s string) (netip.AddrPort, error) {
+	host, port, ok := strings.Cut(s, ":")
+	b, err := hex.DecodeString(host)
+	if !ok || err != nil || len(b) != 4 && len(b) != 16 {
+		return netip.AddrPort{}, fmt.Errorf("address %q", s)
+	}
+	p, err := strconv.ParseUint(port, 16, 16)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("port of %q: %w", s, err)
+	}
+	for i := 0; i < len(b); i += 4 {
+		binary.BigEndian.PutUint32(b[i:], binary.NativeEndian.Uint32(b[i:]))
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(a.Unmap(), uint16(p)), nil
+}

@@ -1,0 +1,62 @@
+//go:build !linux
+
+package sock
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/net"
+
+	"dialtone/internal/result"
+)
+
+// run polls the system's table of connections. What it sees is evidence; what
+// it does not see proves nothing here, because a half-open connection that was
+// reset at once leaves no trace.
+func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
+	if err := w.pollTable(ctx); err != nil {
+		return // WitnessNone
+	}
+	last := time.Now()
+	ready(result.WitnessTable)
+	for {
+		began := time.Now()
+		_ = w.pollTable(ctx)
+		w.notSeeing(last, time.Now(), "this system's table does not show connections that are reset at once")
+		last = began
+		w.pollDone()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pace(time.Since(began))):
+		}
+	}
+}
+
+func (w *Watch) pollTable(ctx context.Context) error {
+	conns, err := net.ConnectionsWithoutUidsWithContext(ctx, "tcp")
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, c := range conns {
+		if c.Status != "SYN_RECV" && c.Status != "SYN_RECEIVED" {
+			continue
+		}
+		source, err1 := parseAddrPort(c.Raddr)
+		local, err2 := parseAddrPort(c.Laddr)
+		if err1 == nil && err2 == nil {
+			w.saw(source, local, now, true, false)
+		}
+	}
+	return nil
+}
+func parseAddrPort(a net.Addr) (netip.AddrPort, error) {
+	ip, err := netip.ParseAddr(a.IP)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return netip.AddrPortFrom(ip.Unmap(), uint16(a.Port)), nil
+}

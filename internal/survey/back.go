@@ -1,0 +1,78 @@
+package survey
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/result"
+)
+
+// dialBack has the far end attempt the reverse jobs of one family.
+func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
+	var ask []*job
+	for _, j := range jobs {
+		if j.port == 0 {
+			j.port = s.accept.l.HighPort(j.row, f)
+		}
+		switch why := s.accept.noAcceptor(j); {
+		case why != "":
+			s.finish(j, result.Initiator{NotTried: why})
+		case j.port == 0:
+			s.finish(j, result.Initiator{NotTried: "this machine could not open a high port for the data connection"})
+		default:
+			ask = append(ask, j)
+		}
+	}
+	if _, ok := s.contacts.helloOf(f); !ok {
+		for _, j := range ask {
+			s.finish(j, result.Initiator{NotTried: "there was no contact over " + familyWords(f) + " to ask the far end to dial back"})
+		}
+		return
+	}
+	var g errgroup.Group
+	g.SetLimit(4)
+	for chunk := range slices.Chunk(ask, echo.MaxDialBack) {
+		g.Go(func() error {
+			s.askBack(ctx, f, chunk)
+			return nil
+		})
+	}
+	_ = g.Wait() // what failed is in the jobs
+}
+
+func familyWords(f result.Family) string {
+	if f == result.IP6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// askBack has the far end attempt one message's worth of jobs.
+func (s *survey) askBack(ctx context.Context, f result.Family, jobs []*job) {
+	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes}
+	for _, j := range jobs {
+		d.Paths = append(d.Paths, echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort})
+	}
+	var halves []result.Initiator
+	// An attempt has up to four steps: connecting, two payloads, and a second
+	// connection for the second of them.
+	err := s.talk(ctx, f, true, 4*s.Timeout+2*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
+		halves, err = c.DialBack(ctx, d)
+		return err
+	})
+	for i, j := range jobs {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			s.finish(j, result.Initiator{NotTried: "interrupted"})
+		case err != nil:
+			s.finish(j, result.Initiator{NotTried: "the far end's half got lost: " + err.Error()})
+		default:
+			halves[i].Probe = j.probe.String()
+			s.finish(j, halves[i])
+		}
+	}
+}

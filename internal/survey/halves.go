@@ -1,0 +1,187 @@
+package survey
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// gatherHalves completes every job by the accepting end's half: the far end's
+// for forward jobs, our own for reverse ones. It runs after all attempts.
+func (s *survey) gatherHalves(ctx context.Context) {
+	instance := s.expectedInstance()
+	var forward []*job
+	for _, j := range s.jobs {
+		if j.initiator == nil {
+			j.initiator = &result.Initiator{NotTried: "interrupted"}
+		}
+		if j.initiator.NotTried != "" {
+			continue
+		}
+		switch j.direction {
+		case plan.Forward:
+			j.instance = instance
+			j.acceptor = s.fromHello(j)
+			forward = append(forward, j)
+		case plan.Reverse:
+			s.ownHalf(ctx, j)
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	for _, f := range s.families() {
+		of := slices.DeleteFunc(slices.Clone(forward), func(j *job) bool { return j.family != f })
+		for chunk := range slices.Chunk(of, echo.MaxWitness) {
+			s.askWitness(ctx, f, chunk)
+		}
+	}
+}
+
+// expectedInstance is the listener process that most forward paths lead to;
+// if two have as many, the one that the control conversation is with.
+func (s *survey) expectedInstance() string {
+	count := map[string]int{}
+	for _, j := range s.jobs {
+		if i := j.initiator; j.direction == plan.Forward && i != nil && i.Answer == result.AnswerKeyed {
+			count[i.Instance]++
+		}
+	}
+	best := ""
+	if h, ok := s.contacts.hello(); ok {
+		best = h.Instance.String()
+	}
+	for instance, n := range count {
+		if n > count[best] {
+			best = instance
+		}
+	}
+	return best
+}
+
+// fromHello is what is known of a forward job's accepting end without asking
+// about the job; nil if there was no contact at all.
+func (s *survey) fromHello(j *job) *result.Acceptor {
+	h, ok := s.contacts.helloOf(j.family)
+	if !ok {
+		if h, ok = s.contacts.hello(); !ok {
+			return nil
+		}
+	}
+	a := &result.Acceptor{
+		Instance: h.Instance.String(), Port: result.PortUnbound,
+		Saw: result.SawUnknown, Reason: "the listener could not be asked what it saw",
+	}
+	family := string(j.transport) + "6"
+	if j.family == result.IP4 {
+		family = string(j.transport) + "4"
+	}
+	if slices.Contains(h.Bound[family], j.port) {
+		a.Port = result.PortBound
+	}
+	for _, b := range h.Busy {
+		if b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
+			a.Port, a.Holder = result.PortBusy, b.Holder
+		}
+	}
+	return a
+}
+
+func sameFamily(addr string, f result.Family) bool {
+	a, err := netip.ParseAddr(addr)
+	return err != nil || result.FamilyOf(a) == f
+}
+
+// askWitness asks the far end what it saw of forward jobs.
+func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job) {
+	changed := s.sourceChanged(plan.Forward, f)
+	var answers []result.Acceptor
+	err := s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		var q []echo.WitnessQuery
+		for _, j := range jobs {
+			q = append(q, query(j, changed))
+		}
+		answers, err = c.Witness(ctx, q)
+		return err
+	})
+	if err != nil {
+		return // what Hello said stands
+	}
+	for i, j := range jobs {
+		j.acceptor = &answers[i]
+	}
+}
+
+func query(j *job, changed bool) echo.WitnessQuery {
+	began := time.Since(j.initiator.At)
+	return echo.WitnessQuery{
+		Probe: j.probe, Transport: j.transport, Port: j.port, Source: j.initiator.Source, SourceChanged: changed,
+		BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),
+	}
+}
+
+// sourceChanged reports whether a device on the way changes source addresses
+// or ports of a direction and family, as far as any proved path shows. With
+// none to show it, a private IPv4 address may well be changed.
+func (s *survey) sourceChanged(d plan.Direction, f result.Family) bool {
+	proved, private := false, false
+	for _, j := range s.jobs {
+		i := j.initiator
+		if j.direction != d || j.family != f || i == nil || !i.Source.IsValid() {
+			continue
+		}
+		private = private || i.Source.Addr().Is4() && i.Source.Addr().IsPrivate()
+		if i.SeenAs.IsValid() {
+			proved = true
+			if i.SeenAs.AddrPort != i.Source.AddrPort {
+				return true
+			}
+		}
+	}
+	return !proved && private
+}
+
+// ownHalf says what this end saw of a reverse job.
+func (s *survey) ownHalf(ctx context.Context, j *job) {
+	h, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]
+	switch {
+	case taken && h.sibling != nil:
+		j.instance = h.instance
+		j.acceptor = s.siblingHalf(ctx, j, *h.sibling)
+	case taken:
+		j.acceptor = &result.Acceptor{
+			Instance: s.accept.l.Instance.String(), Port: result.PortBusy, Holder: h.err.Holder,
+			Saw: result.SawUnknown, Reason: "other software holds the port here",
+		}
+	default:
+		j.instance = s.accept.l.Instance.String()
+		q := query(j, s.sourceChanged(plan.Reverse, j.family))
+		// The far end's clock timed the attempt. Ours only knows that it was in this run.
+		q.BeganMS, q.EndedMS = time.Since(s.started).Milliseconds(), 0
+		a := s.accept.l.Sighting(ctx, q, s.addrs[j.family], s.run)
+		j.acceptor = &a
+	}
+}
+
+// siblingHalf asks the listener of this machine that holds the port.
+func (s *survey) siblingHalf(ctx context.Context, j *job, at netip.AddrPort) *result.Acceptor {
+	a := &result.Acceptor{
+		Port: result.PortBound, Instance: j.instance,
+		Saw: result.SawUnknown, Reason: "the listener of this machine could not be asked what it saw",
+	}
+	q := query(j, s.sourceChanged(plan.Reverse, j.family))
+	q.BeganMS, q.EndedMS = time.Since(s.started).Milliseconds(), 0
+	_ = s.talkTo(ctx, at, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+		answers, err := c.Witness(ctx, []echo.WitnessQuery{q})
+		if err == nil {
+			a = &answers[0]
+		}
+		return err
+	})
+	return a
+}

@@ -1,0 +1,151 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/verdict"
+)
+
+// report joins everything into a Report. resolveErr says why there is no
+// address to dial.
+func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr error) *result.Report {
+	r := &result.Report{
+		Schema: result.Schema, Tool: s.Software, Run: s.run.String(), Started: s.started.UTC(),
+		Interrupted: ctx.Err() != nil,
+		Plan:        s.Plan.Name,
+		From:        result.End{Role: roleWords(s.Local), Host: s.Hostname, Addresses: s.ownAddresses()},
+		To:          result.End{Role: roleWords(remote), Host: s.Host, Addresses: []string{}},
+		Contact:     s.contactOf(),
+		Paths:       []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
+	}
+	for _, a := range s.all {
+		r.To.Addresses = append(r.To.Addresses, a.String())
+	}
+	for _, l := range s.legs {
+		r.Paths = append(r.Paths, s.path(l, resolveErr))
+	}
+	for _, e := range s.excluded {
+		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{
+			Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why,
+		})
+	}
+	verdict.Conclude(r, s.facts(resolveErr))
+	r.ElapsedMS = time.Since(s.started).Milliseconds()
+	return r
+}
+
+func roleWords(roles []plan.Role) string { return joinRoles(roles) }
+
+func joinRoles(roles []plan.Role) string {
+	var out []string
+	for _, r := range roles {
+		out = append(out, string(r))
+	}
+	return strings.Join(out, ",")
+}
+
+// ownAddresses are those that attempts left from.
+func (s *survey) ownAddresses() []string {
+	out := []string{}
+	for _, j := range s.jobs {
+		if j.direction == plan.Forward && j.initiator != nil && j.initiator.Source.IsValid() {
+			out = append(out, j.initiator.Source.Addr().String())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (s *survey) contactOf() *result.Contact {
+	s.contacts.mu.Lock()
+	defer s.contacts.mu.Unlock()
+	c := s.contacts.first
+	if c == nil {
+		return nil
+	}
+	ms := c.clock.Milliseconds()
+	out := &result.Contact{
+		Flow: c.flow, Port: c.port, Family: c.family,
+		Target: result.EndpointFrom(c.target), SeenAs: result.EndpointFrom(c.seenAs),
+		Instance: c.hello.Instance.String(), Software: c.hello.Software, Plan: c.hello.Plan,
+		Roles: c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
+	}
+	if out.Roles == nil {
+		out.Roles = []string{}
+	}
+	if out.Busy == nil {
+		out.Busy = []result.BusyPort{}
+	}
+	return out
+}
+
+// path makes one path of the report from a leg and its job.
+func (s *survey) path(l *leg, resolveErr error) result.Path {
+	j := l.job
+	p := result.Path{
+		Flow: l.Row.ID, Service: l.Row.Name, Port: j.port, PlanPort: l.Row.PlanPort, SourcePort: l.Row.SourcePort,
+		Transport: l.Row.Transport, Direction: l.Direction, Family: l.family,
+		From: string(l.From), To: string(l.To), Need: l.Row.Need, Why: l.Row.Why,
+		Counted: l.Counted, Expect: l.Row.Expect, At: s.started.UTC(),
+		Initiator: j.initiator, Acceptor: j.acceptor,
+	}
+	if resolveErr != nil && l.Direction == plan.Forward {
+		p.Initiator = &result.Initiator{Probe: j.probe.String(), At: p.At, ResolveError: resolveErr.Error()}
+	} else if resolveErr != nil {
+		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "the far end's name does not resolve"}
+	}
+	if i := p.Initiator; i != nil {
+		if !i.At.IsZero() {
+			p.At = i.At
+		}
+		p.Source, p.Target, p.SeenAs = i.Source, i.Target, i.SeenAs
+		p.Attempts, p.RTTMS = i.Attempts, i.RTTMS
+	}
+	if a := p.Acceptor; a != nil && !p.SeenAs.IsValid() {
+		p.SeenAs = a.Source
+	}
+	ruling := verdict.Judge(verdict.Case{
+		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor,
+		Instance: j.instance, Expect: p.Expect,
+	})
+	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
+	p.Finding = verdict.Explain(p)
+	p.Notes = verdict.Notes(p, l.Row.PortAssumed)
+	return p
+}
+
+// facts are what Conclude needs beside the report.
+func (s *survey) facts(resolveErr error) verdict.Facts {
+	f := verdict.Facts{Shift: s.Shift}
+	if resolveErr != nil {
+		f.ResolveError = resolveErr.Error()
+	}
+	if h, ok := s.contacts.hello(); ok {
+		f.FarShift = h.Shift
+	}
+	return f
+}
+
+// submit tells the far end how the run ended, for its log. Nothing depends on
+// it.
+func (s *survey) submit(ctx context.Context, r *result.Report) {
+	if r.Contact == nil || r.Interrupted {
+		return
+	}
+	sub := echo.Submission{Host: s.Hostname, Summary: r.Summary}
+	for _, p := range r.Paths {
+		if p.Counted && !p.OK {
+			sub.Broken = append(sub.Broken, fmt.Sprintf("%s %s %s: %s", p.Direction, p.Flow, p.Family, p.Verdict))
+		}
+	}
+	_ = s.talk(ctx, r.Contact.Family, false, min(s.Timeout, 2*time.Second), func(ctx context.Context, c *echo.Conn) error {
+		return c.Submit(ctx, sub)
+	})
+}

@@ -1,0 +1,313 @@
+// Package survey is one run of dial from end to end: it chooses the paths,
+// attempts them, asks the far end for its half and for the way back, joins both
+// halves, and returns a report. It holds no flags and prints nothing.
+package survey
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"dialtone/internal/dialer"
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// A Config is what one run is to test, and how.
+type Config struct {
+	Key      echo.Key
+	Software string // name and version of this program
+	Hostname string // of this machine
+	Plan     *plan.Plan
+	Excluded []plan.Excluded // rows that the site leaves out, to be listed
+	Host     string          // name or address of the far end
+	Local    []plan.Role     // roles of this machine
+	// Remote are the far end's roles; none means those that it says it plays,
+	// else DefaultRemote.
+	Remote   []plan.Role
+	All      bool // every row, as forward to Host
+	BothWays bool
+	Only     []string
+	Shift    int
+	Timeout  time.Duration // of each step of an attempt
+	Bytes    int64         // payload each way; 0 means echo.PayloadSize
+	// Bind are the local addresses to dial from and to accept on, at most one
+	// of each family; none leaves it to the system.
+	Bind []netip.Addr
+	// OnProgress is told how many of all known attempts are over; nil: nobody is.
+	OnProgress func(done, all int)
+}
+
+// DefaultRemote are the roles of a far end that does not say which it plays:
+// one machine usually has them all.
+var DefaultRemote = []plan.Role{"server", "web", "database"}
+
+// maxAtOnce bounds the attempts under way.
+const maxAtOnce = 512
+
+// A survey is the state of one run.
+type survey struct {
+	Config
+	run     echo.ID
+	started time.Time
+	addrs   map[result.Family]netip.Addr // of the far end, one of each family
+	all     []netip.Addr                 // all that its name resolves to
+	accept  acceptor                     // for the reverse rows
+	slots   chan struct{}
+
+	mu       sync.Mutex
+	legs     []*leg
+	jobs     map[jobKey]*job
+	excluded []plan.Excluded
+	done     int
+	contacts contacts
+}
+
+// Run makes one run. It returns an error only for a selection of rows that the
+// plan cannot have; whatever the network does is in the report. When ctx ends
+// the report holds what is known by then.
+func Run(ctx context.Context, c Config) (*result.Report, error) {
+	if c.Bytes == 0 {
+		c.Bytes = echo.PayloadSize
+	}
+	s := &survey{
+		Config: c, run: echo.NewID(), started: time.Now(),
+		addrs: map[result.Family]netip.Addr{}, jobs: map[jobKey]*job{},
+		slots: make(chan struct{}, maxAtOnce), contacts: newContacts(),
+	}
+	resolveErr := s.resolve(ctx)
+	remote := c.Remote
+	if len(remote) == 0 {
+		remote = DefaultRemote
+	}
+	if err := s.choose(remote); err != nil {
+		return nil, err
+	}
+	if resolveErr != nil {
+		return s.report(ctx, remote, resolveErr), nil
+	}
+	defer s.stopAccepting()
+	remote = s.attemptAll(ctx, remote)
+	s.gatherHalves(ctx)
+	r := s.report(ctx, remote, nil)
+	s.submit(ctx, r)
+	return r, nil
+}
+
+// choose selects the rows and makes a leg of each row, direction and family.
+// Called again with other roles of the far end it adds what is new and drops
+// what no longer applies and was not attempted.
+func (s *survey) choose(remote []plan.Role) error {
+	flows, excluded, err := s.Plan.Select(plan.Query{
+		Local: s.Local, Remote: remote, All: s.All, BothWays: s.BothWays, Only: s.Only,
+	})
+	if err != nil {
+		return fmt.Errorf("choose rows: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.excluded = append(slices.Clone(s.Excluded), excluded...)
+	s.legs = nil
+	for _, f := range flows {
+		for _, family := range s.families() {
+			s.legs = append(s.legs, &leg{Flow: f, family: family, job: s.jobFor(f, family)})
+		}
+	}
+	return nil
+}
+
+// families lists the address families to test, IPv4 first.
+func (s *survey) families() []result.Family {
+	if len(s.addrs) == 0 {
+		return []result.Family{result.IP4} // unresolved: one path a flow
+	}
+	return slices.Sorted(maps.Keys(s.addrs))
+}
+
+// A leg is one path of the report to be.
+type leg struct {
+	plan.Flow
+	family result.Family
+	job    *job
+}
+
+// A jobKey is what makes two legs one attempt.
+type jobKey struct {
+	direction        plan.Direction
+	transport        plan.Transport
+	port, sourcePort int
+	family           result.Family
+	row              string // for rows whose port the accepting end names
+}
+
+// A job is one attempt, whose outcome fans out to all legs that share it.
+type job struct {
+	jobKey
+	flow  string // the first row that wanted it
+	probe echo.ID
+
+	// Guarded by the survey's mutex until all attempts are over.
+	started   bool
+	port      int // as dialed; differs from the key's for named ports
+	initiator *result.Initiator
+	acceptor  *result.Acceptor
+	instance  string // that ought to answer; "" = not known
+}
+
+func (s *survey) jobFor(f plan.Flow, family result.Family) *job {
+	k := jobKey{direction: f.Direction, transport: f.Row.Transport, port: f.Row.Port, sourcePort: f.Row.SourcePort, family: family}
+	if k.port == 0 {
+		k.row = f.Row.ID
+	}
+	j := s.jobs[k]
+	if j == nil {
+		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), port: k.port}
+		s.jobs[k] = j
+	}
+	return j
+}
+
+// pending returns the jobs of a direction and some families that were not
+// started, and marks them started. Those whose port is not known yet are left
+// for later unless all is set.
+func (s *survey) pending(d plan.Direction, all bool, families ...result.Family) []*job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []*job
+	for _, l := range s.legs {
+		if l.Direction == d && slices.Contains(families, l.family) && !l.job.started && (all || l.job.port != 0) {
+			l.job.started = true
+			out = append(out, l.job)
+		}
+	}
+	return out
+}
+
+// attemptAll attempts every path both ways. Reverse paths start as soon as
+// somebody can be asked to dial them. It returns the far end's roles.
+func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role {
+	var g errgroup.Group
+	families := s.families()
+	first := s.startForward(ctx, &g, s.pending(plan.Forward, false, families...))
+	s.contacts.await(ctx, first, families...)
+	if hello, ok := s.contacts.hello(); ok && len(s.Remote) == 0 && len(hello.Roles) > 0 {
+		if roles := rolesOf(s.Plan, hello.Roles); len(roles) > 0 && s.choose(roles) == nil {
+			remote = roles
+		}
+	}
+	s.nameHighPorts()
+	s.startAccepting(ctx)
+	second := s.startForward(ctx, &g, s.pending(plan.Forward, true, families...))
+	for _, f := range families {
+		g.Go(func() error {
+			// Each family waits for a contact of its own: only an address that
+			// proved itself is dialed back to.
+			s.contacts.await(ctx, join(first, second), f)
+			s.dialBack(ctx, f, s.pending(plan.Reverse, true, f))
+			return nil
+		})
+	}
+	_ = g.Wait() // attempts report, they do not fail
+	return remote
+}
+
+func rolesOf(p *plan.Plan, names []string) []plan.Role {
+	var out []plan.Role
+	for _, n := range names {
+		if _, ok := p.Roles[plan.Role(n)]; ok {
+			out = append(out, plan.Role(n))
+		}
+	}
+	return out
+}
+
+// join returns a channel that is closed once both are.
+func join(a, b <-chan struct{}) <-chan struct{} {
+	c := make(chan struct{})
+	go func() { <-a; <-b; close(c) }()
+	return c
+}
+
+// startForward attempts jobs from this end; the channel it returns is closed
+// when all are over.
+func (s *survey) startForward(ctx context.Context, g *errgroup.Group, jobs []*job) <-chan struct{} {
+	done := make(chan struct{})
+	var wave sync.WaitGroup
+	for _, j := range jobs {
+		wave.Add(1)
+		g.Go(func() error {
+			defer wave.Done()
+			s.forward(ctx, j)
+			return nil
+		})
+	}
+	go func() { wave.Wait(); close(done) }()
+	return done
+}
+
+func (s *survey) forward(ctx context.Context, j *job) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return
+	}
+	if j.port == 0 {
+		s.finish(j, result.Initiator{NotTried: "there was no contact to name the high port of the data connection"})
+		return
+	}
+	target := s.addrs[j.family]
+	i := dialer.Attempt(ctx, dialer.Path{
+		Flow: j.flow, Transport: j.transport, Probe: j.probe,
+		Target: netip.AddrPortFrom(target, uint16(j.port)),
+		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
+	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout, Bytes: s.Bytes})
+	s.finish(j, i)
+	if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
+		s.contacts.offer(ctx, s, j, i)
+	}
+}
+
+func (s *survey) finish(j *job, i result.Initiator) {
+	s.mu.Lock()
+	j.initiator = &i
+	s.done++
+	done, all := s.done, len(s.jobs)
+	s.mu.Unlock()
+	if s.OnProgress != nil {
+		s.OnProgress(done, all)
+	}
+}
+
+// bindFor returns the local address to dial from, invalid if it is the
+// system's choice.
+func (s *survey) bindFor(f result.Family) netip.Addr {
+	for _, a := range s.Bind {
+		if result.FamilyOf(a) == f {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// nameHighPorts gives forward rows without a port the one that the far end
+// named for them.
+func (s *survey) nameHighPorts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		if j.direction != plan.Forward || j.jobKey.port != 0 {
+			continue
+		}
+		if h, ok := s.contacts.helloOf(j.family); ok {
+			j.port = h.High[j.row]
+		}
+	}
+}

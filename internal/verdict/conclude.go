@@ -1,0 +1,118 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+
+	"dialtone/internal/result"
+)
+
+// Facts are what Conclude needs beside the report.
+type Facts struct {
+	ResolveError string // why the far end's name gave no address; "" if it did
+	Shift        int    // this end's port shift
+	FarShift     int    // the far end's, if there was contact
+}
+
+// Conclude completes a report whose paths are judged: its findings about the
+// run as a whole, and its summary.
+func Conclude(r *result.Report, f Facts) {
+	r.Summary = summary(r.Paths)
+	r.Findings = append(r.Findings, findings(r, f)...)
+}
+
+func summary(paths []result.Path) result.Summary {
+	s := result.Summary{OK: true, Verdicts: map[result.Verdict]int{}}
+	for _, p := range paths {
+		s.Verdicts[p.Verdict]++
+		if !p.Counted {
+			continue
+		}
+		s.Counted++
+		if !p.OK {
+			s.Failed++
+			s.OK = false
+		}
+	}
+	return s
+}
+
+// findings lists what is wrong with the run as a whole, the cause of most
+// first.
+func findings(r *result.Report, f Facts) []result.Finding {
+	var out []result.Finding
+	if f.ResolveError != "" {
+		return append(out, result.Finding{Code: "name-not-found", Text: f.ResolveError,
+			Advice: "Check the spelling, or give the address instead of the name."})
+	}
+	answers := map[result.AnswerOutcome]result.Path{}
+	refused, attempted := 0, 0
+	for _, p := range r.Paths {
+		if p.Initiator == nil || p.Initiator.Attempts == 0 {
+			continue
+		}
+		attempted++
+		if p.Verdict == result.Refused {
+			refused++
+		}
+		if _, ok := answers[p.Initiator.Answer]; !ok {
+			answers[p.Initiator.Answer] = p
+		}
+	}
+	for _, a := range []result.AnswerOutcome{result.AnswerWrongKey, result.AnswerVersion, result.AnswerForbidden} {
+		if p, ok := answers[a]; ok && p.Finding != nil {
+			out = append(out, *p.Finding)
+		}
+	}
+	if r.Contact == nil && attempted > 0 && len(out) == 0 && !r.Interrupted {
+		out = append(out, noContact(r, f, refused == attempted))
+	}
+	if c := r.Contact; c != nil {
+		if c.Plan != r.Plan {
+			out = append(out, result.Finding{Code: "other-plan",
+				Text:   fmt.Sprintf("listen runs with plan %q and dial with %q", c.Plan, r.Plan),
+				Advice: "Give both the same --plan and --site, so that they mean the same ports."})
+		}
+		if f.FarShift != f.Shift {
+			out = append(out, result.Finding{Code: "other-shift",
+				Text:   fmt.Sprintf("listen runs with --port-shift %d and dial with %d", f.FarShift, f.Shift),
+				Advice: fmt.Sprintf("Give dial --port-shift %d.", f.FarShift)})
+		}
+		for _, b := range c.Busy {
+			out = append(out, busy(b))
+		}
+	}
+	return out
+}
+
+func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
+	what := fmt.Sprintf("nothing at %s proved the key, so nobody could be asked what arrived there", r.To.Host)
+	if allRefused {
+		what = fmt.Sprintf("%s refuses every port: it is up, and listen does not seem to run there", r.To.Host)
+	}
+	shift := "If listen runs with --port-shift N, give dial the same"
+	if f.Shift != 0 {
+		shift = fmt.Sprintf("If listen runs without --port-shift %d, leave it out here too", f.Shift)
+	}
+	return result.Finding{Code: "no-contact", Text: what,
+		Advice: fmt.Sprintf("Make sure that listen runs on %s, with the same plan and key. %s. If it does run, every path to it is blocked.", r.To.Host, shift)}
+}
+
+func busy(b result.BusyPort) result.Finding {
+	return result.Finding{Code: "port-busy",
+		Text:   fmt.Sprintf("listen could not have %s port %d (%s): %s", b.Transport, b.Port, b.Address, holderWords(b.Holder)),
+		Advice: "That port is tested only as far as the software that holds it allows."}
+}
+
+// ExitCode is the exit code that the contract gives a report: 0 every counted
+// path is ok, 1 at least one is not, 3 no attempt could be made.
+func ExitCode(r *result.Report) int {
+	attempted := slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Attempts > 0 })
+	switch {
+	case !attempted:
+		return 3
+	case r.Summary.OK:
+		return 0
+	}
+	return 1
+}

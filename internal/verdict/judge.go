@@ -1,0 +1,189 @@
+// Package verdict joins both halves of the evidence about a path into a
+// verdict, and says what it means and what to ask for. Everything in it is a
+// pure function: no clock, no network, no state.
+package verdict
+
+import (
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// A Case is all that a verdict may depend on.
+type Case struct {
+	Transport plan.Transport
+	Port      int // that was dialed
+	Initiator *result.Initiator
+	Acceptor  *result.Acceptor // nil: there was nobody to ask
+	// Instance is the listener process that ought to answer; "" if not known.
+	Instance string
+	External bool // the row's target is somebody else's real service
+	// Installed says that the real software is expected to answer.
+	Installed bool
+	Expect    plan.Expect
+}
+
+// A Ruling is what a Case amounts to.
+type Ruling struct {
+	Verdict result.Verdict
+	Proof   result.Proof
+	OK      bool
+}
+
+// Judge rules on a case. The order of its questions is the order of
+// precedence of result.Verdicts.
+func Judge(c Case) Ruling {
+	r := Ruling{Verdict: verdict(c), Proof: proof(c)}
+	if c.Expect == plan.ExpectClosed {
+		r.OK = isClosed(r.Verdict)
+	} else {
+		r.OK = r.Verdict == result.Open || r.Proof == result.ProofService && hasRealSoftware(c, r.Verdict)
+	}
+	return r
+}
+
+// hasRealSoftware reports whether the service's own conversation is the proof
+// that counts: our listener is not meant to be there.
+func hasRealSoftware(c Case, v result.Verdict) bool {
+	return v == result.Occupied || v == result.Answered && (c.External || c.Installed)
+}
+
+// isClosed reports whether a port that must not be reachable is not: silence or
+// refusal.
+func isClosed(v result.Verdict) bool {
+	switch v {
+	case result.Filtered, result.Silent, result.Refused, result.Rejected, result.ReplyLost:
+		return true
+	}
+	return false
+}
+
+func proof(c Case) result.Proof {
+	if c.Initiator == nil {
+		return result.ProofNone
+	}
+	switch c.Initiator.Answer {
+	case result.AnswerKeyed, result.AnswerVersion:
+		return result.ProofKeyed
+	case result.AnswerForeign, result.AnswerEchoed, result.AnswerWrongKey, result.AnswerForbidden:
+		return result.ProofPlain
+	}
+	return result.ProofNone
+}
+
+func verdict(c Case) result.Verdict {
+	i := c.Initiator
+	switch {
+	case i == nil || i.NotTried != "":
+		return result.Untested
+	case i.ResolveError != "":
+		return result.Unresolved
+	}
+	switch i.Connect {
+	case result.ConnectNoRoute:
+		return result.Unreachable
+	case result.ConnectDenied:
+		return result.BlockedLocally
+	case result.ConnectICMP:
+		return icmp(i)
+	case result.ConnectRST:
+		if c.Transport == plan.UDP {
+			return result.Rejected // UDP knows no RST: this was ICMP port unreachable
+		}
+		return result.Refused
+	case result.ConnectTimeout:
+		return silence(c.Acceptor)
+	case result.ConnectOpen:
+		return answer(c)
+	}
+	return result.Untested // a failure of this machine, before any packet
+}
+
+// noNeighbourMS is how long a machine asks for a neighbour's address before it
+// gives up (three times a second apart, RFC 4861 section 10 and Linux's ARP),
+// less a margin. Its own firewall rejects at once.
+const noNeighbourMS = 500
+
+// icmp judges an ICMP error by who sent it.
+func icmp(i *result.Initiator) result.Verdict {
+	e := i.ICMP
+	if e == nil || !e.Local {
+		return result.Rejected
+	}
+	hostUnreachable := !e.V6 && e.Type == 3 && e.Code == 1 || e.V6 && e.Type == 1 && e.Code == 3
+	if hostUnreachable && i.ConnectMS >= noNeighbourMS {
+		return result.Unreachable // nobody has that address on our own network
+	}
+	return result.BlockedLocally
+}
+
+// silence judges an attempt that got no answer of any kind.
+func silence(a *result.Acceptor) result.Verdict {
+	if a == nil {
+		return result.Silent
+	}
+	switch a.Saw {
+	case result.SawHalfOpen, result.SawAccepted:
+		return result.ReplyLost
+	case result.SawNothing:
+		return result.Filtered
+	}
+	return result.Silent
+}
+
+// answer judges what came back on an open connection.
+func answer(c Case) result.Verdict {
+	i := c.Initiator
+	switch i.Answer {
+	case result.AnswerKeyed:
+		return keyed(c)
+	case result.AnswerForeign, result.AnswerEchoed:
+		switch {
+		case c.Acceptor == nil:
+			return result.Answered
+		case c.Acceptor.Port == result.PortBusy:
+			return result.Occupied
+		case c.Acceptor.Port == result.PortBound:
+			// Our listener holds the port and never says such a thing.
+			return result.Intercepted
+		}
+		return result.Answered
+	case result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion:
+		return result.Answered
+	case result.AnswerClosed, result.AnswerReset:
+		return result.Reset
+	case result.AnswerICMP:
+		return icmp(i)
+	case result.AnswerSilent:
+		if c.Transport == plan.UDP { // there was no connection to begin with
+			return silence(c.Acceptor)
+		}
+		return result.Stalled
+	}
+	return result.Untested
+}
+
+// keyed judges a path whose proof stands.
+func keyed(c Case) result.Verdict {
+	i := c.Initiator
+	if int(i.Origin.Port()) != c.Port || c.Instance != "" && i.Instance != c.Instance {
+		return result.Redirected
+	}
+	all := result.Open
+	for _, t := range []*result.Transfer{i.Sent, i.Received} {
+		if t == nil {
+			return result.Stalled
+		}
+		switch t.Outcome {
+		case result.TransferIntact:
+		case result.TransferCorrupted:
+			return result.Corrupted
+		case result.TransferReset, result.TransferClosed:
+			all = result.Reset
+		default:
+			if all == result.Open {
+				all = result.Stalled
+			}
+		}
+	}
+	return all
+}
