@@ -1,0 +1,108 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"dialtone/internal/result"
+)
+
+// renderJSON writes exactly the struct, with lists that are never null and
+// with times in UTC to the millisecond.
+func renderJSON(r *result.Report, _ Options) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(normal(r)); err != nil {
+		return nil, err
+	}
+	return escapeUnprintable(stampMillis(b.Bytes())), nil
+}
+
+// normal returns a copy of r in the form that the JSON contract wants. What it
+// does not change it shares with r.
+func normal(r *result.Report) *result.Report {
+	c := *r
+	c.Started = millis(r.Started)
+	c.From.Addresses = filled(r.From.Addresses)
+	c.To.Addresses = filled(r.To.Addresses)
+	if r.Contact != nil {
+		contact := *r.Contact
+		contact.Roles = filled(contact.Roles)
+		contact.Busy = filled(contact.Busy)
+		c.Contact = &contact
+	}
+	c.Paths = filled(slices.Clone(r.Paths))
+	for i := range c.Paths {
+		p := &c.Paths[i]
+		p.At = millis(p.At)
+		p.Notes = filled(p.Notes)
+		if p.Initiator != nil {
+			half := *p.Initiator
+			half.At = millis(half.At)
+			p.Initiator = &half
+		}
+	}
+	c.OutOfScope = filled(r.OutOfScope)
+	c.Findings = filled(r.Findings)
+	if r.Summary.Verdicts == nil {
+		c.Summary.Verdicts = map[result.Verdict]int{}
+	}
+	return &c
+}
+
+func millis(t time.Time) time.Time { return t.UTC().Round(time.Millisecond) }
+
+// filled returns s, or an empty slice for nil: [] in JSON, not null.
+func filled[E any](s []E) []E {
+	if s == nil {
+		return []E{}
+	}
+	return s
+}
+
+// stamp matches a line of indented JSON that holds a time. No string can
+// imitate it: a line break inside a string is written as an escape.
+var stamp = regexp.MustCompile(`(?m)^( *"(?:started|at)": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z(",?)$`)
+
+// stampMillis writes the times in indented JSON with exactly three decimals,
+// so that they also sort as text. encoding/json leaves out trailing zeros. The
+// zero time, of a path that was never attempted, becomes null.
+func stampMillis(b []byte) []byte {
+	b = stamp.ReplaceAllFunc(b, func(line []byte) []byte {
+		m := stamp.FindSubmatch(line)
+		return fmt.Appendf(nil, "%s%sZ%s", m[1], (string(m[2]) + ".000"[len(m[2]):])[:4], m[3])
+	})
+	return zeroStamp.ReplaceAll(b, []byte("${1}null${2}"))
+}
+
+var zeroStamp = regexp.MustCompile(`(?m)^( *"(?:started|at)": )"0001-01-01T00:00:00\.000Z"(,?)$`)
+
+// escapeUnprintable writes as \u escapes what encoding/json leaves as it is
+// and a terminal may act on: C1 control characters, bidirectional overrides
+// and the like. They occur in strings only, so the value stays the same.
+func escapeUnprintable(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		switch {
+		case r < 0x7f || unicode.IsPrint(r):
+			out = append(out, b[:size]...)
+		case r > 0xffff:
+			hi, lo := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		b = b[size:]
+	}
+	return out
+}

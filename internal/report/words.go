@@ -1,0 +1,83 @@
+package report
+
+import (
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// meaning is each verdict in a few words. docs/verdicts.md has them in full.
+var meaning = map[result.Verdict]string{
+	result.Unresolved:     "the name has no address",
+	result.Unreachable:    "the machine that dialed has no route there",
+	result.BlockedLocally: "the machine that dialed forbade it itself",
+	result.Rejected:       "sent, and turned away by an ICMP error",
+	result.Refused:        "sent, and turned away by a reset (RST)",
+	result.ReplyLost:      "sent, arrived there, but the answer never came back",
+	result.Filtered:       "sent, never arrived",
+	result.Silent:         "sent, no answer, and nobody at the far end to ask",
+	result.Redirected:     "proved, but by another port or program than the one dialed",
+	result.Corrupted:      "proved, but the data arrived changed",
+	result.MTUHole:        "proved, but large packets vanish on the way",
+	result.IdleDropped:    "proved, but a connection that is idle for a while is cut",
+	result.Open:           "proved end to end, data unchanged both ways",
+	result.Occupied:       "other software holds the port there",
+	result.Intercepted:    "something on the way answered or changed the data",
+	result.Answered:       "something answered; nothing proves what",
+	result.Reset:          "connected, then cut off before any proof",
+	result.Stalled:        "connected, but no byte came back",
+	result.Untested:       "no attempt was made",
+}
+
+// proofMeaning is what each proof rests on.
+var proofMeaning = map[result.Proof]string{
+	result.ProofKeyed:   "a fresh exchange with the holder of the key",
+	result.ProofService: "the service's own conversation",
+	result.ProofPlain:   "an answer that does not prove who gave it",
+}
+
+// A mark says whether a path is as it should be.
+type mark struct {
+	word    string
+	style   style
+	meaning string // "": needs none
+}
+
+var (
+	markOK      = mark{"ok", good, ""}
+	markBroken  = mark{"NO", bad, ""}
+	markUnknown = mark{"?", pending, "required, but not known to work"}
+	markIgnored = mark{"-", faint, "not ok, and not counted"}
+)
+
+func markOf(p *result.Path) mark {
+	switch {
+	case p.OK:
+		return markOK
+	case !p.Counted:
+		return markIgnored
+	case p.Verdict == result.Untested:
+		return markUnknown
+	default:
+		return markBroken
+	}
+}
+
+// outcome is a path's verdict, as a sentence names it.
+func outcome(p *result.Path) string {
+	if p.Expect == plan.ExpectClosed && !p.OK && p.Verdict != result.Untested {
+		return string(p.Verdict) + ", must be closed"
+	}
+	return string(p.Verdict)
+}
+
+// familyName is how people call an address family; "" if it is not known.
+func familyName(f result.Family) string {
+	switch f {
+	case result.IP4:
+		return "IPv4"
+	case result.IP6:
+		return "IPv6"
+	default:
+		return ""
+	}
+}
