@@ -16,7 +16,7 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 	var ask []*job
 	for _, j := range jobs {
 		if j.port == 0 {
-			j.port = s.accept.l.HighPort(j.row, f)
+			j.port = s.accept.l.HighPort(j.flow, f)
 		}
 		switch why := s.accept.noAcceptor(j); {
 		case why != "":

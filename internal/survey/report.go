@@ -20,8 +20,8 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 		Schema: result.Schema, Tool: s.Software, Run: s.run.String(), Started: s.started.UTC(),
 		Interrupted: ctx.Err() != nil,
 		Plan:        s.Plan.Name,
-		From:        result.End{Role: roleWords(s.Local), Host: s.Hostname, Addresses: s.ownAddresses()},
-		To:          result.End{Role: roleWords(remote), Host: s.Host, Addresses: []string{}},
+		From:        result.End{Role: s.roleWords(s.Local), Host: s.Hostname, Addresses: s.ownAddresses()},
+		To:          result.End{Role: s.roleWords(remote), Host: s.Host, Addresses: []string{}},
 		Contact:     s.contactOf(),
 		Paths:       []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
 	}
@@ -41,7 +41,13 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 	return r
 }
 
-func roleWords(roles []plan.Role) string { return joinRoles(roles) }
+// roleWords names the roles of an end; with All they do not matter.
+func (s *survey) roleWords(roles []plan.Role) string {
+	if s.All {
+		return "all"
+	}
+	return joinRoles(roles)
+}
 
 func joinRoles(roles []plan.Role) string {
 	var out []string

@@ -138,13 +138,13 @@ type leg struct {
 	job    *job
 }
 
-// A jobKey is what makes two legs one attempt.
+// A jobKey is what makes two legs one attempt. Port 0 is the one high port that
+// the accepting end names for all rows without a port.
 type jobKey struct {
 	direction        plan.Direction
 	transport        plan.Transport
 	port, sourcePort int
 	family           result.Family
-	row              string // for rows whose port the accepting end names
 }
 
 // A job is one attempt, whose outcome fans out to all legs that share it.
@@ -163,9 +163,6 @@ type job struct {
 
 func (s *survey) jobFor(f plan.Flow, family result.Family) *job {
 	k := jobKey{direction: f.Direction, transport: f.Row.Transport, port: f.Row.Port, sourcePort: f.Row.SourcePort, family: family}
-	if k.port == 0 {
-		k.row = f.Row.ID
-	}
 	j := s.jobs[k]
 	if j == nil {
 		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), port: k.port}
@@ -307,7 +304,7 @@ func (s *survey) nameHighPorts() {
 			continue
 		}
 		if h, ok := s.contacts.helloOf(j.family); ok {
-			j.port = h.High[j.row]
+			j.port = h.High[j.flow]
 		}
 	}
 }

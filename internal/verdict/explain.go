@@ -435,4 +435,3 @@ func icmpWords(m result.ICMP) string {
 	}
 	return fmt.Sprintf("type %d code %d", m.Type, m.Code)
 }
-

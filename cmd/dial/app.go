@@ -1,0 +1,53 @@
+package main
+
+import (
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"dialtone/internal/cli"
+)
+
+func app() *ucli.App {
+	return &ucli.App{
+		Name:  "dial",
+		Usage: "test every path that ILLiad needs, each way, against a running listen",
+		UsageText: "dial [flags] HOST          as a staff PC (or --role) against the machine that runs listen\n" +
+			"dial odyssey [flags] PEER  server to server between two institutions, both directions",
+		Description: "Flags stand before HOST. Results go to standard output, progress to standard\n" +
+			"error.\n\n" +
+			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
+			"that cannot be read or written, 3 no attempt could be made.",
+		Flags:  append(cli.CommonFlags(), dialFlags()...),
+		Action: func(c *ucli.Context) error { return run(c, modeHost) },
+		Commands: []*ucli.Command{{
+			Name: "odyssey", Usage: "test Odyssey and ISO ILL between this server and a partner's, both directions",
+			ArgsUsage: "PEER",
+			Flags:     append(cli.CommonFlags(), dialFlags()...),
+			Action:    func(c *ucli.Context) error { return run(c, modeOdyssey) },
+		}},
+	}
+}
+
+func dialFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringSliceFlag{Name: "role", Usage: "this machine plays these `ROLES` (client, server, web, peer, …), or all: every row of the plan, dialed to HOST", DefaultText: "client"},
+		&ucli.StringSliceFlag{Name: "only", Usage: "test only these rows or services (`ID`,…)"},
+		&ucli.BoolFlag{Name: "both-ways", Usage: "also test the opposite direction of every row; it never counts for the exit code"},
+		&ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: "how long each step may take: connecting and proving, then the payload each way"},
+		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text or json"},
+		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: .txt, .json (repeatable)"},
+	}
+}
+
+// mode is which rows and hosts a command chooses.
+type mode int
+
+const (
+	_ mode = iota
+	modeHost
+	modeOdyssey
+)
+
+// odysseyRows are the services between two institutions' servers.
+var odysseyRows = []string{"odyssey", "iso"}

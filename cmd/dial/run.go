@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	ucli "github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"dialtone/internal/cli"
+	"dialtone/internal/plan"
+	"dialtone/internal/report"
+	"dialtone/internal/result"
+	"dialtone/internal/survey"
+	"dialtone/internal/verdict"
+)
+
+func run(c *ucli.Context, m mode) error {
+	out, err := readOutputs(c)
+	if err != nil {
+		return err
+	}
+	cfg, err := configure(c, m)
+	if err != nil {
+		return err
+	}
+	stop := showProgress(c.App.ErrWriter, &cfg)
+	r, err := survey.Run(c.Context, cfg)
+	stop()
+	if err != nil {
+		return cli.Usage(err, "listen plan shows the ids.")
+	}
+	if err := out.write(c.App.Writer, r); err != nil {
+		return err
+	}
+	if code := verdict.ExitCode(r); code != cli.ExitOK {
+		return &cli.Failure{Code: code}
+	}
+	return nil
+}
+
+// configure makes a survey of the command line.
+func configure(c *ucli.Context, m mode) (survey.Config, error) {
+	var cfg survey.Config
+	common, err := cli.ReadCommon(c)
+	if err != nil {
+		return cfg, err
+	}
+	what := "HOST"
+	if m == modeOdyssey {
+		what = "PEER"
+	}
+	host, err := readHost(c, what)
+	if err != nil {
+		return cfg, err
+	}
+	if common.KeyText == "" {
+		return cfg, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file).", "no key")
+	}
+	key, err := common.Key()
+	if err != nil {
+		return cfg, err
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		name = "this machine"
+	}
+	cfg = survey.Config{
+		Key: key, Software: cli.Software, Hostname: name, Plan: common.Plan, Excluded: common.Excluded, Host: host,
+		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift,
+		Timeout: cli.Duration(c, "timeout"), Bind: common.Bind,
+	}
+	if cfg.Timeout <= 0 {
+		return cfg, cli.Usagef("Give a time such as 4s.", "--timeout %v", cfg.Timeout)
+	}
+	if err := chooseRoles(c, m, common, &cfg); err != nil {
+		return cfg, err
+	}
+	return cfg, nil
+}
+
+// chooseRoles says who plays what.
+func chooseRoles(c *ucli.Context, m mode, common cli.Common, cfg *survey.Config) error {
+	roles := cli.Strings(c, "role")
+	var err error
+	switch {
+	case m == modeOdyssey:
+		if len(roles) > 0 {
+			return cli.Usagef("dial odyssey is always server to server; leave --role out, or use dial without odyssey.", "--role %s", strings.Join(roles, ","))
+		}
+		cfg.Local, cfg.Remote = []plan.Role{plan.RoleServer}, []plan.Role{plan.RolePeer}
+		if len(cfg.Only) == 0 {
+			cfg.Only = slices.Clone(odysseyRows)
+		}
+		for _, r := range slices.Concat(cfg.Local, cfg.Remote) {
+			if _, ok := cfg.Plan.Roles[r]; !ok {
+				return cli.Usagef("Use a plan that has it, such as illiad.", "plan %s has no role %q", cfg.Plan.Name, r)
+			}
+		}
+		return nil
+	case slices.Equal(roles, []string{"all"}):
+		cfg.All = true
+	case len(roles) == 0:
+		roles = []string{string(plan.RoleClient)}
+		fallthrough
+	default:
+		if cfg.Local, err = plan.ParseRoles(cfg.Plan, roles); err != nil {
+			return cli.Usage(err, "--role all takes every row.")
+		}
+	}
+	if common.Site != nil {
+		cfg.Remote = common.Site.RolesOf(cfg.Host)
+	}
+	return nil
+}
+
+// readHost checks the one argument.
+func readHost(c *ucli.Context, what string) (string, error) {
+	args, err := cli.Positional(c, 1, what)
+	if err != nil {
+		return "", err
+	}
+	if len(args) == 0 || strings.TrimSpace(args[0]) == "" {
+		return "", cli.Usagef(fmt.Sprintf("Name the machine that runs listen: %s --key WORDS %s", strings.TrimSpace(c.App.Name+" "+strings.TrimPrefix(c.Command.Name, c.App.Name)), what), "no %s", what)
+	}
+	host := strings.TrimSpace(args[0])
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return a.String(), nil
+	}
+	if strings.Contains(host, "/") {
+		return "", cli.Usagef("Give the name or address alone, such as illiad.example.edu.", "%q is no host name", host)
+	}
+	if _, _, ok := strings.Cut(host, ":"); ok {
+		return "", cli.Usagef("Give the name or address alone; the plan has the ports, and --port changes them.", "%q is no host name", host)
+	}
+	return host, nil
+}
+
+// outputs are where the report goes.
+type outputs struct {
+	format report.Format
+	files  map[string]report.Format
+	order  []string
+}
+
+func readOutputs(c *ucli.Context) (outputs, error) {
+	o := outputs{files: map[string]report.Format{}}
+	var err error
+	if o.format, err = report.ParseFormat(cli.String(c, "format")); err != nil {
+		return o, cli.Usage(err, "")
+	}
+	for _, name := range cli.Strings(c, "out") {
+		f, err := report.FormatForFile(name)
+		if err != nil {
+			return o, cli.Usage(err, "")
+		}
+		// Better to know now than after the test.
+		if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
+			return o, cli.Usagef("Give a file in a directory that exists.", "--out %s: no directory %s", name, filepath.Dir(name))
+		}
+		o.files[name] = f
+		o.order = append(o.order, name)
+	}
+	return o, nil
+}
+
+// write writes the report to standard output first, so that a file that cannot
+// be written loses nothing.
+func (o outputs) write(w io.Writer, r *result.Report) error {
+	if err := report.Write(w, o.format, r, screen(w)); err != nil {
+		return cli.Usage(fmt.Errorf("standard output: %w", err), "")
+	}
+	for _, name := range o.order {
+		var b bytes.Buffer
+		err := report.Write(&b, o.files[name], r, report.Options{Width: fileWidth})
+		if err == nil {
+			err = cli.WriteFile(name, b.Bytes())
+		}
+		if err != nil {
+			return cli.Usage(fmt.Errorf("--out: %w", err), "The report is on standard output; nothing was lost.")
+		}
+	}
+	return nil
+}
+
+// fileWidth fits a text report into an e-mail.
+const fileWidth = 100
+
+// screen says how to render on w: in colour, and to what width.
+func screen(w io.Writer) report.Options {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return report.Options{}
+	}
+	o := report.Options{Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+		o.Width = width
+	}
+	return o
+}
+
+// showProgress counts attempts on a terminal; the function it returns clears
+// the line.
+func showProgress(w io.Writer, cfg *survey.Config) func() {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func() {}
+	}
+	var mu sync.Mutex
+	cfg.OnProgress = func(done, all int) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(w, "\r%d of %d paths tried ", done, all)
+	}
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		cfg.OnProgress = nil
+		fmt.Fprint(w, "\r                              \r")
+	}
+}

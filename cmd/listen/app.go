@@ -1,0 +1,61 @@
+package main
+
+import (
+	"encoding/json"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"dialtone/internal/cli"
+	"dialtone/internal/report"
+)
+
+func app() *ucli.App {
+	return &ucli.App{
+		Name:  "listen",
+		Usage: "stand in for an ILLiad server: bind its ports and prove every path to them",
+		UsageText: "listen [flags]        bind the ports and answer until stopped\n" +
+			"listen --check        say what could be bound, and end\n" +
+			"listen plan [--json]  print the plan: who dials what, why, and who says so",
+		Description: "listen prints the dial command to run on the other machines. It stops by itself\n" +
+			"after --for. It executes, serves and stores nothing that a peer sends.\n\n" +
+			"Exit: 0 stopped as asked, 1 --check found a port that cannot be bound,\n" +
+			"2 wrong use or a file that cannot be read or written, 3 no port could be bound.",
+		Flags:  append(cli.CommonFlags(), listenFlags()...),
+		Action: serve,
+		Commands: []*ucli.Command{{
+			Name: "plan", Usage: "print the plan: who dials what, why, and who says so",
+			Flags:  append(cli.CommonFlags(), &ucli.BoolFlag{Name: "json", Usage: "as JSON"}),
+			Action: printPlan,
+		}},
+	}
+}
+
+func listenFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringSliceFlag{Name: "role", Usage: "bind only what these `ROLES` accept: server, web, database, … (default: every port of the plan)"},
+		&ucli.StringSliceFlag{Name: "allow", Usage: "answer the key only from these `CIDR`s (default: from anywhere)"},
+		&ucli.DurationFlag{Name: "for", Value: 8 * time.Hour, Usage: "stop after this `DURATION`"},
+		&ucli.StringFlag{Name: "ledger", Usage: "append every contact to `FILE` as JSON lines, flushed before it is answered"},
+		&ucli.StringFlag{Name: "ready-file", Usage: "write `FILE` once everything is bound"},
+		&ucli.BoolFlag{Name: "check", Usage: "say what could be bound, and end"},
+		&ucli.BoolFlag{Name: "json", Usage: "print contacts as JSON lines on standard output; words for people go to standard error"},
+	}
+}
+
+func printPlan(c *ucli.Context) error {
+	if _, err := cli.Positional(c, 0, ""); err != nil {
+		return err
+	}
+	common, err := cli.ReadCommon(c)
+	if err != nil {
+		return err
+	}
+	if cli.Bool(c, "json") {
+		e := json.NewEncoder(c.App.Writer)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(common.Plan)
+	}
+	return report.WritePlan(c.App.Writer, common.Plan, common.Excluded)
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"dialtone/internal/cli"
+	"dialtone/internal/echo"
+	"dialtone/internal/listener"
+	"dialtone/internal/plan"
+)
+
+// serving is one run of listen.
+type serving struct {
+	cli.Common
+	roles   []plan.Role
+	words   io.Writer // for people
+	errs    io.Writer
+	madeKey bool
+}
+
+func serve(c *ucli.Context) error {
+	if _, err := cli.Positional(c, 0, ""); err != nil {
+		return err
+	}
+	common, err := cli.ReadCommon(c)
+	if err != nil {
+		return err
+	}
+	s := &serving{Common: common, words: c.App.Writer, errs: c.App.ErrWriter}
+	if cli.Bool(c, "json") {
+		s.words = c.App.ErrWriter
+	}
+	if s.roles, err = plan.ParseRoles(s.Plan, c.StringSlice("role")); err != nil {
+		return cli.Usage(err, "")
+	}
+	allowed, err := parseAllowed(c.StringSlice("allow"))
+	if err != nil {
+		return err
+	}
+	if s.KeyText == "" {
+		if s.KeyText, err = echo.NewKeyText(); err != nil {
+			return err
+		}
+	}
+	key, err := s.Key()
+	if err != nil {
+		return err
+	}
+	journal := &listener.Journal{JSON: c.Bool("json"), Out: c.App.Writer, Err: c.App.ErrWriter}
+	if file := c.String("ledger"); file != "" && !c.Bool("check") {
+		if journal.Ledger, err = openLedger(file); err != nil {
+			return err
+		}
+		defer journal.Ledger.Close()
+	}
+	l := listener.New(listener.Config{
+		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
+		Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, OnContact: journal.Write,
+	})
+	failed := l.Bind(c.Context)
+	if c.Bool("check") {
+		l.Close()
+		return s.check(l, failed)
+	}
+	s.sayFailed(failed)
+	if len(l.Bound()) == 0 {
+		return &cli.Failure{Code: cli.ExitNothing, Err: errors.New("no port could be bound"), Hint: "Mend what is said above, or use --port-shift 10000 here and for dial."}
+	}
+	return s.run(c, l, journal)
+}
+
+// run answers until it is told to stop or its time is up.
+func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.Journal) error {
+	limit := c.Duration("for")
+	if limit <= 0 {
+		return cli.Usagef("Give a time such as 8h or 30m.", "--for %v", limit)
+	}
+	ctx, cancel := context.WithTimeout(c.Context, limit)
+	defer cancel()
+	var readyErr error
+	err := l.Serve(ctx, func(taken []*listener.BindError) {
+		s.sayFailed(taken)
+		s.sayReady(l, time.Now().Add(limit))
+		if file := c.String("ready-file"); file != "" {
+			if readyErr = writeReady(file, l); readyErr != nil {
+				cancel()
+			}
+		}
+	})
+	if readyErr != nil {
+		return cli.Usage(fmt.Errorf("--ready-file: %w", readyErr), "Give a file in a directory that can be written.")
+	}
+	fmt.Fprint(s.words, "\n", journal.Summary())
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		fmt.Fprintf(s.words, "Stopped after %v (--for).\n", limit)
+	}
+	return err
+}
+
+func parseAllowed(list []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, item := range list {
+		item = strings.TrimSpace(item)
+		if a, err := netip.ParseAddr(item); err == nil {
+			out = append(out, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(item)
+		if err != nil {
+			return nil, cli.Usagef("Write networks as 192.0.2.0/24 or addresses as 192.0.2.10.", "--allow %q", item)
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+func openLedger(file string) (*os.File, error) {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		// Find out now, not at the first contact, that the disk is full.
+		if _, err = f.WriteString(""); err == nil && f.Sync() != nil {
+			err = nil // some files, such as pipes, cannot be flushed
+		}
+	}
+	if err != nil {
+		return nil, cli.Usage(fmt.Errorf("--ledger: %w", err), "Give a file that can be appended to, or leave --ledger out.")
+	}
+	return f, nil
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"dialtone/internal/cli"
+	"dialtone/internal/listener"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// check says what could be bound.
+func (s *serving) check(l *listener.Listener, failed []*listener.BindError) error {
+	s.sayFailed(failed)
+	fmt.Fprintf(s.words, "Could bind: %s\n", portList(l.Bound()))
+	switch {
+	case len(l.Bound()) == 0:
+		return &cli.Failure{Code: cli.ExitNothing}
+	case len(failed) > 0:
+		return &cli.Failure{Code: cli.ExitBroken}
+	}
+	return nil
+}
+
+// sayFailed says which ports could not be had, who has them, and what to do.
+func (s *serving) sayFailed(failed []*listener.BindError) {
+	var denied []string
+	for _, e := range failed {
+		name := fmt.Sprintf("%s/%d", e.Transport, e.Port)
+		switch {
+		case e.NoPermission:
+			if !slices.Contains(denied, name) {
+				denied = append(denied, name)
+			}
+		case e.InUse && e.Holder != nil:
+			fmt.Fprintf(s.errs, "listen: %s on %s is held by %s (pid %d). It is left to it, and dial is told so. To test the port itself, stop that program and start listen again.\n",
+				name, e.Address, orUnnamed(e.Holder.Name), e.Holder.PID)
+		case e.InUse:
+			fmt.Fprintf(s.errs, "listen: %s on %s is held by another program (%v). Run listen as %s to see which. To test the port itself, stop that program and start listen again.\n",
+				name, e.Address, e.Err, administrator())
+		default:
+			fmt.Fprintf(s.errs, "listen: %s on %s cannot be bound: %v\n", name, e.Address, e.Err)
+		}
+	}
+	if len(denied) > 0 {
+		fmt.Fprintf(s.errs, "listen: no permission to bind %s.\n%s", strings.Join(denied, ", "), permissionHint())
+	}
+}
+
+func orUnnamed(name string) string {
+	if name == "" {
+		return "a program"
+	}
+	return strconv.QuoteToGraphic(name)
+}
+
+func administrator() string {
+	if runtime.GOOS == "windows" {
+		return "administrator"
+	}
+	return "root"
+}
+
+func permissionHint() string {
+	if runtime.GOOS == "windows" {
+		return "  On Windows this usually means that the port is reserved: see which with\n" +
+			"    netsh int ipv4 show excludedportrange protocol=tcp\n" +
+			"  and run listen as administrator. To try without these ports: --port-shift 10000, here and for dial.\n"
+	}
+	program, err := os.Executable()
+	if err != nil {
+		program = "listen"
+	}
+	return "  Ports below 1024 need a privilege. Either run it with sudo, or once\n" +
+		"    sudo setcap cap_net_bind_service,cap_net_raw=+ep " + program + "\n" +
+		"  To try without: --port-shift 10000, here and for dial.\n"
+}
+
+// sayReady says what is bound and what to run elsewhere.
+func (s *serving) sayReady(l *listener.Listener, until time.Time) {
+	w := s.words
+	fmt.Fprintf(w, "Listening for plan %s on %s\n", s.Plan.Name, portList(l.Bound()))
+	fmt.Fprintf(w, "until %s. Stop it with Ctrl-C.\n\n", until.Format("2006-01-02 15:04 MST"))
+	addrs := s.addresses()
+	fmt.Fprintf(w, "On a staff PC run:\n  dial%s %s\n", s.flags(), addrs[0])
+	if _, ok := s.Plan.Roles[plan.RolePeer]; ok {
+		fmt.Fprintf(w, "At a partner institution, on its server, run:\n  dial odyssey%s %s\n", s.flags(), addrs[0])
+	}
+	if len(addrs) > 1 {
+		fmt.Fprintf(w, "Other addresses of this machine: %s. Behind a NAT, give the address that others use.\n", strings.Join(addrs[1:], ", "))
+	}
+	fmt.Fprintln(w)
+}
+
+// flags are those that dial needs to mean the same ports.
+func (s *serving) flags() string {
+	out := " --key " + shellQuote(strings.Join(strings.Fields(s.KeyText), "-"))
+	if s.Plan.Name != "illiad" {
+		out += " --plan " + shellQuote(s.Plan.Name)
+	}
+	if s.Shift != 0 {
+		out += " --port-shift " + strconv.Itoa(s.Shift)
+	}
+	for _, r := range s.Plan.Rows {
+		if r.Port != 0 && r.Port != r.PlanPort+s.Shift {
+			out += fmt.Sprintf(" --port %s=%d", r.ID, r.Port)
+		}
+	}
+	return out
+}
+
+func shellQuote(s string) string {
+	plain := func(r rune) bool {
+		return r == '-' || r == '_' || r == '.' || r == '/' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(s) + `"`
+}
+
+// addresses are those of this machine that dial can use, the likeliest first.
+func (s *serving) addresses() []string {
+	addrs := s.Bind
+	if len(addrs) == 0 {
+		addrs, _ = sock.LocalAddrs() // without them the placeholder below stands
+	}
+	sorted := slices.Clone(addrs)
+	sort.SliceStable(sorted, func(i, j int) bool { return rank(sorted[i]) < rank(sorted[j]) })
+	var out []string
+	for _, a := range sorted {
+		if !a.IsLoopback() || len(s.Bind) > 0 {
+			out = append(out, a.String())
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, "127.0.0.1")
+	}
+	return out
+}
+
+func rank(a netip.Addr) int {
+	switch {
+	case a.IsLoopback():
+		return 2
+	case a.Is6():
+		return 1
+	}
+	return 0
+}
+
+// portList names the bound ports once each.
+func portList(bound []listener.Bound) string {
+	type port struct {
+		transport plan.Transport
+		number    int
+	}
+	var ports []port
+	for _, b := range bound {
+		i := slices.IndexFunc(ports, func(p port) bool { return p.transport == b.Transport && p.number == int(b.Addr.Port()) })
+		if i < 0 {
+			ports = append(ports, port{b.Transport, int(b.Addr.Port())})
+		}
+	}
+	slices.SortFunc(ports, func(a, b port) int {
+		if a.transport != b.transport {
+			return strings.Compare(string(a.transport), string(b.transport))
+		}
+		return a.number - b.number
+	})
+	var out []string
+	for i, p := range ports {
+		if i == 0 || ports[i-1].transport != p.transport {
+			out = append(out, string(p.transport)+" "+strconv.Itoa(p.number))
+			continue
+		}
+		out = append(out, strconv.Itoa(p.number))
+	}
+	if len(out) == 0 {
+		return "no port"
+	}
+	return strings.Join(out, ", ")
+}
+
+// readiness is what the ready file holds. It has no secret.
+type readiness struct {
+	Instance string            `json:"instance"`
+	PID      int               `json:"pid"`
+	Bound    []result.Endpoint `json:"bound"`
+}
+
+// writeReady writes the ready file at once or not at all.
+func writeReady(file string, l *listener.Listener) error {
+	r := readiness{Instance: l.Instance.String(), PID: os.Getpid()}
+	for _, b := range l.Bound() {
+		r.Bound = append(r.Bound, result.Endpoint{AddrPort: b.Addr})
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return cli.WriteFile(filepath.Clean(file), append(b, '\n'))
+}

@@ -1,0 +1,104 @@
+// Package cli is what the command lines of both programs share: their common
+// flags, and how an error becomes words and an exit code.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Version is this release of Dialtone.
+const Version = "0.1.0"
+
+// Software is how both programs name themselves to each other.
+const Software = "dialtone " + Version
+
+// Exit codes of both programs.
+const (
+	ExitOK      = 0
+	ExitBroken  = 1 // a required path is not ok; listen --check: a port could not be bound
+	ExitUsage   = 2 // command line, plan, site file, key, or a file that cannot be written
+	ExitNothing = 3 // no attempt could be made; listen: no port could be bound
+)
+
+// A Failure is an error that ends a program, with what to do about it.
+type Failure struct {
+	Code int
+	Err  error  // nil: everything was said already
+	Hint string // the next step; "" if the error has it
+}
+
+func (f *Failure) Error() string {
+	switch {
+	case f.Err == nil:
+		return fmt.Sprintf("exit %d", f.Code)
+	case f.Hint == "":
+		return f.Err.Error()
+	}
+	return f.Err.Error() + "\n  " + f.Hint
+}
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Usage makes a Failure of something the user can mend on the command line.
+func Usage(err error, hint string) error { return &Failure{Code: ExitUsage, Err: err, Hint: hint} }
+
+// Usagef makes a Failure of something the user can mend on the command line.
+func Usagef(hint, format string, args ...any) error { return Usage(fmt.Errorf(format, args...), hint) }
+
+// Run runs an app until it ends or is interrupted, says what went wrong, and
+// returns the exit code.
+func Run(app *cli.App, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the program at once.
+	context.AfterFunc(ctx, stop)
+	app.Writer, app.ErrWriter = stdout, stderr
+	app.Version = Version
+	app.HideHelpCommand = true
+	app.ExitErrHandler = func(*cli.Context, error) {} // this function handles errors
+	onUsage := func(c *cli.Context, err error, _ bool) error {
+		return Usage(err, fmt.Sprintf("See %s --help.", app.Name))
+	}
+	app.OnUsageError = onUsage
+	for _, c := range app.Commands {
+		c.OnUsageError = onUsage
+		c.HideHelpCommand = true
+	}
+	err := app.RunContext(ctx, args)
+	if err == nil {
+		return ExitOK
+	}
+	var f *Failure
+	if !errors.As(err, &f) {
+		f = &Failure{Code: ExitUsage, Err: err}
+	}
+	if f.Err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", app.Name, f)
+	}
+	return f.Code
+}
+
+// Positional returns the arguments that are no flags, n of them at most, and
+// rejects a flag among them: this command line takes flags first, and a flag
+// that silently counts as a host name would be a trap.
+func Positional(c *cli.Context, n int, what string) ([]string, error) {
+	args := c.Args().Slice()
+	for i, a := range args {
+		if strings.HasPrefix(a, "-") && a != "-" {
+			return nil, Usagef(fmt.Sprintf("Put flags first: %s %s … %s", c.App.Name, a, what), "%s stands after %q, where no flag is read", a, args[max(0, i-1)])
+		}
+	}
+	if len(args) > n {
+		return nil, Usagef(fmt.Sprintf("See %s --help.", c.App.Name), "unexpected argument %q", args[n])
+	}
+	return args, nil
+}

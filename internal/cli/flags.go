@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+)
+
+// CommonFlags are the flags that say what is tested, the same for both
+// programs so that both mean the same ports.
+func CommonFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "plan", Value: "illiad", Usage: "what must be reachable: `NAME` (" + strings.Join(plan.Names(), ", ") + ") or a YAML file"},
+		&cli.StringFlag{Name: "site", Usage: "YAML `FILE` that says which hosts play the roles, which ports differ, which features are used"},
+		&cli.StringSliceFlag{Name: "port", Usage: "another port for a row or service, `ID=N` (repeatable)"},
+		&cli.IntFlag{Name: "port-shift", Usage: "add `N` to every port of the plan, on both sides (10000 needs no privileges)"},
+		&cli.StringSliceFlag{Name: "bind", Usage: "use this local `ADDR` only (repeatable, one of each family)"},
+		&cli.StringFlag{Name: "key", Usage: "the `WORDS` that listen printed (or DIALTONE_KEY, or --key-file)"},
+		&cli.StringFlag{Name: "key-file", Usage: "read the key from `FILE`, which keeps it out of the process list"},
+	}
+}
+
+// Common is what the common flags say.
+type Common struct {
+	Plan     *plan.Plan // as applied to the site
+	Excluded []plan.Excluded
+	Site     *plan.Site // nil: no site file
+	Shift    int
+	Bind     []netip.Addr
+	KeyText  string // "" if none was given
+}
+
+// ReadCommon reads the common flags and the files that they name.
+func ReadCommon(c *cli.Context) (Common, error) {
+	var out Common
+	base, err := plan.Load(String(c, "plan"))
+	if err != nil {
+		return out, Usage(err, "")
+	}
+	if file := String(c, "site"); file != "" {
+		if out.Site, err = plan.LoadSite(file, base); err != nil {
+			return out, Usage(err, "")
+		}
+	}
+	ports, err := parsePorts(Strings(c, "port"))
+	if err != nil {
+		return out, err
+	}
+	out.Shift = Int(c, "port-shift")
+	out.Plan, out.Excluded, err = base.Apply(plan.Change{Site: out.Site, Ports: ports, Shift: out.Shift})
+	if err != nil {
+		return out, Usage(err, "")
+	}
+	if out.Bind, err = parseAddrs(Strings(c, "bind")); err != nil {
+		return out, err
+	}
+	out.KeyText, err = readKey(c)
+	return out, err
+}
+
+func parsePorts(list []string) (map[string]int, error) {
+	out := map[string]int{}
+	for _, s := range list {
+		id, n, ok := strings.Cut(s, "=")
+		port, err := strconv.Atoi(strings.TrimSpace(n))
+		if !ok || err != nil || port < 1 || port > 65535 {
+			return nil, Usagef("Write it as a row or service of the plan and a port, such as --port z3950=2200; listen plan shows the ids.", "--port %q", s)
+		}
+		out[strings.TrimSpace(id)] = port
+	}
+	return out, nil
+}
+
+func parseAddrs(list []string) ([]netip.Addr, error) {
+	var out []netip.Addr
+	for _, s := range list {
+		a, err := netip.ParseAddr(strings.Trim(strings.TrimSpace(s), "[]"))
+		if err != nil {
+			return nil, Usagef("Give an address of this machine, such as 192.0.2.10.", "--bind %q is no address", s)
+		}
+		out = append(out, a.Unmap())
+	}
+	return out, nil
+}
+
+// readKey finds the key's text: --key, --key-file, then DIALTONE_KEY.
+func readKey(c *cli.Context) (string, error) {
+	text, file := String(c, "key"), String(c, "key-file")
+	switch {
+	case text != "" && file != "":
+		return "", Usage(errors.New("--key and --key-file are both given"), "Give one of them.")
+	case text != "":
+		return text, nil
+	case file == "":
+		return os.Getenv("DIALTONE_KEY"), nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return "", Usage(fmt.Errorf("--key-file: %w", err), "Give a file whose only line is the key.")
+	}
+	defer f.Close()
+	b := make([]byte, 4096)
+	n, err := f.Read(b)
+	if err != nil || strings.TrimSpace(string(b[:n])) == "" {
+		return "", Usagef("Give a file whose only line is the key.", "--key-file %s holds no key", file)
+	}
+	return string(b[:n]), nil
+}
+
+// Key stretches the key's text.
+func (c Common) Key() (echo.Key, error) {
+	k, err := echo.ParseKey(c.KeyText)
+	if err != nil {
+		return k, Usage(err, "")
+	}
+	return k, nil
+}
+
+// lineage returns the command's context in which a flag was given, so that
+// flags work before and after a subcommand's name.
+func lineage(c *cli.Context, name string) *cli.Context {
+	for _, l := range c.Lineage() {
+		if l.Command != nil && l.IsSet(name) {
+			for _, set := range l.LocalFlagNames() {
+				if set == name {
+					return l
+				}
+			}
+		}
+	}
+	return c
+}
+
+// String returns a flag's value, given before or after a subcommand.
+func String(c *cli.Context, name string) string { return lineage(c, name).String(name) }
+
+// Strings returns a repeatable flag's values.
+func Strings(c *cli.Context, name string) []string { return lineage(c, name).StringSlice(name) }
+
+// Int returns a flag's value.
+func Int(c *cli.Context, name string) int { return lineage(c, name).Int(name) }
+
+// Bool returns a flag's value.
+func Bool(c *cli.Context, name string) bool { return lineage(c, name).Bool(name) }
+
+// Duration returns a flag's value.
+func Duration(c *cli.Context, name string) time.Duration { return lineage(c, name).Duration(name) }
