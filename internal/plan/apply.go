@@ -87,10 +87,10 @@ func (p *Plan) Apply(c Change) (*Plan, []Excluded, error) {
 		}
 		if n, ok := exact[r.ID]; ok {
 			r.Port, r.PortAssumed = n, false
-		} else if r.Port, err = p.shift(r.ID, "port", r.Port, c.Shift); err != nil {
+		} else if r.Port, err = shifted(r.ID, "port", r.Port, c.Shift); err != nil {
 			return nil, nil, err
 		}
-		if r.SourcePort, err = p.shift(r.ID, "source port", r.SourcePort, c.Shift); err != nil {
+		if r.SourcePort, err = shifted(r.ID, "source port", r.SourcePort, c.Shift); err != nil {
 			return nil, nil, err
 		}
 		out.Rows = append(out.Rows, r)
@@ -99,14 +99,14 @@ func (p *Plan) Apply(c Change) (*Plan, []Excluded, error) {
 	return out, left, nil
 }
 
-// shift adds by to a port; 0, which is no port, stays 0.
-func (p *Plan) shift(id, what string, port, by int) (int, error) {
+// shifted adds by to a port of row id; 0, which is no port, stays 0.
+func shifted(id, what string, port, by int) (int, error) {
 	if port == 0 || by == 0 {
 		return port, nil
 	}
 	// by may be anything, so the sum may overflow: compare without adding.
 	if by < 1-port || by > maxPort-port {
-		return 0, fmt.Errorf("row %s: %s %d shifted by %d is not within 1 to %d: use a shift from %d to %d for this row, or set its port by itself",
+		return 0, fmt.Errorf("row %s: %s %d shifted by %d is not within 1 to %d: use a shift from %d to %d",
 			id, what, port, by, maxPort, 1-port, maxPort-port)
 	}
 	return port + by, nil

@@ -123,7 +123,7 @@ func (d *document) parse(data []byte) *ast.MappingNode {
 		}
 	}
 	if body == nil || body.Type() == ast.NullType {
-		d.problemf(0, "the file is empty: start from a copy of an existing one")
+		d.problemf(1, "the file is empty: start from a copy of an existing one")
 		return nil
 	}
 	m, ok := body.(*ast.MappingNode)
@@ -158,8 +158,11 @@ func (d *document) structureAllowed(tokens token.Tokens) bool {
 		case token.CommentType:
 			continue
 		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType, token.MappingKeyType, token.DirectiveType:
-			return refuse(tk, "%s is YAML that is not read here (anchors, aliases, tags, merge keys, complex keys, directives): write the value out, or quote it",
-				quote(strings.TrimSpace(tk.Origin)))
+			shown := strings.TrimSpace(tk.Origin)
+			if (tk.Type == token.AnchorType || tk.Type == token.AliasType) && tk.Next != nil {
+				shown += tk.Next.Value
+			}
+			return refuse(tk, "%s is YAML that is not read here (anchors, aliases, tags, merge keys, complex keys, directives): write the value out, or quote it", quote(shown))
 		case token.DocumentHeaderType, token.DocumentEndType:
 			if content && tk.Type == token.DocumentHeaderType {
 				return refuse(tk, "a second YAML document: keep one per file")

@@ -62,11 +62,8 @@ func nearest[T ~string](got string, known []T) []T {
 	for _, k := range known {
 		w := string(k)
 		dist := editDistance(got, w)
-		// A part of a word is as good as a word with one typing error.
-		if len(got) >= 3 && strings.Contains(w, got) || len(w) >= 3 && strings.HasPrefix(got, w) {
-			dist = min(dist, 1)
-		}
-		if dist <= max(1, len(got)/3) {
+		part := len(got) >= 3 && strings.Contains(w, got) || len(w) >= 3 && strings.HasPrefix(got, w)
+		if part || dist <= max(1, len(got)/3) {
 			found = append(found, match{k, dist})
 		}
 	}
@@ -78,24 +75,28 @@ func nearest[T ~string](got string, known []T) []T {
 	return words
 }
 
-// editDistance is the number of bytes to insert, delete or replace that turn
-// a into b.
+// editDistance is the number of bytes to insert, delete, replace or swap with
+// their neighbour that turn a into b.
 func editDistance(a, b string) int {
+	var before []int // two rows up
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next := make([]int, len(b)+1)
+		next[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			replace := row[j]
 			if a[i] != b[j] {
-				cost++
+				replace++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+			next[j+1] = min(replace, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
 		}
+		before, row = row, next
 	}
 	return row[len(b)]
 }
