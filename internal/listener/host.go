@@ -56,11 +56,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 
 // Witness implements echo.Host.
 func (l *Listener) Witness(p echo.Peer, w echo.Witness) echo.Witnessed {
-	out := echo.Witnessed{Answers: make([]result.Acceptor, len(w.Queries))}
-	for i, q := range w.Queries {
-		out.Answers[i] = l.Sighting(context.Background(), q, p.Remote.Addr(), p.Run)
-	}
-	return out
+	return echo.Witnessed{Answers: l.Sightings(w.Queries, p.Remote.Addr(), p.Run)}
 }
 
 const (

@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -13,26 +12,35 @@ import (
 	"dialtone/internal/sock"
 )
 
-// slack widens a window against the time that the question itself took.
-const slack = 250 * time.Millisecond
+// slack widens a window when something is looked for in it, against the time
+// that the question itself took.
+const slack = 2 * time.Second
 
-// Sighting says what this listener saw of one attempt. asSeen is the asking
+// Sightings says what this listener saw of each attempt. asSeen is the asking
 // end's address as it arrives here, run its run.
-func (l *Listener) Sighting(ctx context.Context, q echo.WitnessQuery, asSeen netip.Addr, run echo.ID) result.Acceptor {
-	now := time.Now()
-	from := now.Add(-time.Duration(q.BeganMS)*time.Millisecond - slack)
-	to := now.Add(-time.Duration(q.EndedMS)*time.Millisecond + slack)
+func (l *Listener) Sightings(queries []echo.WitnessQuery, asSeen netip.Addr, run echo.ID) []result.Acceptor {
+	asked := time.Now() // the queries' times count from here
+	l.watch.Look()
+	out := make([]result.Acceptor, len(queries))
+	for i, q := range queries {
+		out[i] = l.sighting(q, asSeen, run, asked)
+	}
+	return out
+}
+
+func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now time.Time) result.Acceptor {
+	from := now.Add(-time.Duration(q.BeganMS) * time.Millisecond)
+	to := now.Add(-time.Duration(q.EndedMS) * time.Millisecond)
 	a := result.Acceptor{Instance: l.Instance.String(), Saw: result.SawUnknown}
-	a.Port, a.Holder = l.portState(q.Transport, q.Port, asSeen)
+	a.Port, a.Holder = l.portState(q.Transport, q.Port, q.Source.Addr(), asSeen)
 
 	if e, ok := l.ledger.byProbe(q.Probe, q.Transport); ok && q.Probe != (echo.ID{}) {
 		return accepted(a, e, result.MatchProbe)
 	}
-	unproved := slices.DeleteFunc(l.ledger.between(q.Transport, q.Port, from, to), func(e entry) bool { return e.Run != (echo.ID{}) })
+	unproved := slices.DeleteFunc(l.ledger.between(q.Transport, q.Port, from.Add(-slack), to.Add(slack)), func(e entry) bool { return e.Run != (echo.ID{}) })
 	var half []sock.HalfOpen
 	if q.Transport == plan.TCP {
-		l.watch.Settle(ctx)
-		half = slices.DeleteFunc(l.watch.Between(q.Port, from, to), func(h sock.HalfOpen) bool { return l.ledger.has(h.Source, h.Local) })
+		half = slices.DeleteFunc(l.watch.Between(q.Port, from.Add(-slack), to.Add(slack)), func(h sock.HalfOpen) bool { return l.ledger.has(h.Source, h.Local) })
 	}
 	v := view{accepted: unproved, half: half}
 	if !q.SourceChanged {
@@ -85,7 +93,10 @@ func (l *Listener) byAddress(a result.Acceptor, q echo.WitnessQuery, v view, fro
 // time alone, since a device on the way changes addresses or ports.
 func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen netip.Addr, run echo.ID, from, to time.Time) result.Acceptor {
 	a.Match = result.MatchTime
-	if l.ledger.runsFrom(asSeen, run, from, to) {
+	if q.Source.IsValid() && result.FamilyOf(q.Source.Addr()) != result.FamilyOf(asSeen) {
+		return unknown(a, "no path of that address family shows which address the attempt would have here")
+	}
+	if l.ledger.runsFrom(asSeen, run, from.Add(-slack), to.Add(slack)) {
 		return unknown(a, "another run came from the same address at that time, and the addresses are changed on the way")
 	}
 	is := func(ap netip.AddrPort) bool { return ap.Addr() == asSeen }
@@ -161,8 +172,13 @@ func furthest(half []sock.HalfOpen, is func(netip.AddrPort) bool) *sock.HalfOpen
 	return best
 }
 
-// portState says whether this listener holds a port, on the family of peer.
-func (l *Listener) portState(t plan.Transport, port int, peer netip.Addr) (result.PortState, *result.Holder) {
+// portState says whether this listener holds a port, on the family of the
+// attempt: that of its own source if known.
+func (l *Listener) portState(t plan.Transport, port int, source, asSeen netip.Addr) (result.PortState, *result.Holder) {
+	peer := asSeen
+	if source.IsValid() {
+		peer = source
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range l.busy {

@@ -25,10 +25,12 @@ type HalfOpen struct {
 // be said afterwards what a window of time held. It is bounded: the oldest
 // entries go first.
 type Watch struct {
+	looking sync.Mutex // one look at a time
+	looks   looks      // what the last look left for the next; guarded by looking
+
 	mu      sync.Mutex
 	started time.Time
 	state   result.WitnessState
-	polled  time.Time // when the last poll ended
 	ports   func(port int) bool
 	seen    map[tuple]*HalfOpen
 	blind   []blindness
@@ -74,24 +76,11 @@ func (w *Watch) State() result.WitnessState {
 	return w.state
 }
 
-// Settle waits until all that happened before the call has been looked at, or
-// ctx ends.
-func (w *Watch) Settle(ctx context.Context) {
-	for asked := time.Now(); ctx.Err() == nil; time.Sleep(pollEvery / 10) {
-		w.mu.Lock()
-		done := w.state == result.WitnessNone || w.polled.After(asked)
-		w.mu.Unlock()
-		if done {
-			return
-		}
+// Look looks now, so that all that happened before the call is known after it.
+func (w *Watch) Look() {
+	if w.State() != result.WitnessNone {
+		w.look(time.Now())
 	}
-}
-
-// pollDone notes that a round of looking ended.
-func (w *Watch) pollDone() {
-	w.mu.Lock()
-	w.polled = time.Now()
-	w.mu.Unlock()
 }
 
 // Between returns the attempts of a window on a local port, newest first.
@@ -177,6 +166,19 @@ func (w *Watch) notSeeing(from, to time.Time, why string) {
 	w.blind = append(w.blind, blindness{from, to, why})
 }
 
-// pace returns how long to wait after a poll that took that long: a twentieth
-// of one processor at most goes into watching.
-func pace(took time.Duration) time.Duration { return max(pollEvery, 19*took) }
+// pace returns how long to wait after a look that took that long: watching
+// takes a tenth of one processor at most.
+func pace(took time.Duration) time.Duration { return max(pollEvery, 9*took) }
+
+// keepLooking looks until ctx ends.
+func (w *Watch) keepLooking(ctx context.Context) {
+	for {
+		began := time.Now()
+		w.look(began)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pace(time.Since(began))):
+		}
+	}
+}

@@ -33,39 +33,44 @@ func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
 		go func() { defer close(stopped); w.captureLoop(capture) }()
 		defer func() { capture.Close(); <-stopped }()
 	}
-	last := time.Now()
+	w.looks = looks{last: time.Now(), counters: before, capturing: state == result.WitnessCapture}
 	ready(state)
-	for {
-		began := time.Now()
-		if err := w.pollTables(began); err != nil {
-			w.notSeeing(last, time.Now(), "the kernel's table could not be read: "+err.Error())
-		}
-		if now, err := readCounters(); err == nil {
-			w.compareCounters(before, now, last, state)
-			before = now
-		}
-		last = began
-		w.pollDone()
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pace(time.Since(began))):
-		}
+	w.keepLooking(ctx)
+}
+
+// looks is what one look leaves for the next.
+type looks struct {
+	last      time.Time
+	counters  counters
+	capturing bool
+}
+
+// look polls the tables, and compares the counters with those of the last look.
+func (w *Watch) look(began time.Time) {
+	w.looking.Lock()
+	defer w.looking.Unlock()
+	if err := w.pollTables(began); err != nil {
+		w.notSeeing(w.looks.last, time.Now(), "the kernel's table could not be read: "+err.Error())
 	}
+	if now, err := readCounters(); err == nil {
+		w.compareCounters(now)
+	}
+	w.looks.last = began
 }
 
 // compareCounters notices what makes seeing nothing prove nothing.
-func (w *Watch) compareCounters(a, b counters, since time.Time, s result.WitnessState) {
-	now := time.Now()
+func (w *Watch) compareCounters(b counters) {
+	a, since, now := w.looks.counters, w.looks.last, time.Now()
 	if b.cookies != a.cookies {
 		w.notSeeing(since, now, "the kernel answered with SYN cookies, which leave no half-open connection")
 	}
 	if b.drops != a.drops {
 		w.notSeeing(since, now, "the kernel dropped connection attempts because a queue was full")
 	}
-	if s != result.WitnessCapture && b.resets != a.resets {
+	if !w.looks.capturing && b.resets != a.resets {
 		w.notSeeing(since, now, "a half-open connection was reset too quickly to tell which (run listen as root to see it)")
 	}
+	w.looks.counters = b
 }
 
 // counters are those of the network namespace that say what tables do not.

@@ -163,8 +163,7 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 		q := query(j, s.sourceChanged(plan.Reverse, j.family))
 		// The far end's clock timed the attempt. Ours only knows that it was in this run.
 		q.BeganMS, q.EndedMS = time.Since(s.started).Milliseconds(), 0
-		a := s.accept.l.Sighting(ctx, q, s.addrs[j.family], s.run)
-		j.acceptor = &a
+		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.run)[0]
 	}
 }
 
