@@ -50,7 +50,7 @@ type Config struct {
 var DefaultRemote = []plan.Role{"server", "web", "database"}
 
 // maxAtOnce bounds the attempts under way.
-const maxAtOnce = 512
+const maxAtOnce = 2048
 
 // A survey is the state of one run.
 type survey struct {
