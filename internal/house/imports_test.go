@@ -1,0 +1,145 @@
+package house
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// module is the prefix of our own import paths.
+const module = "dialtone/"
+
+// A floor is what one package may import of this module, and why no more.
+type floor struct {
+	may []string
+	why string
+}
+
+// floors lists every package from the ground up. A package imports only from
+// floors below its own, and of those only what its floor names.
+var floors = []struct {
+	name string
+	floor
+}{
+	{"internal/plan", floor{nil, "what must be reachable is data: it knows nothing of how that is found out"}},
+	{"internal/result", floor{[]string{"plan"}, "what was found is data: whoever fills it in or renders it comes later"}},
+	{"internal/sock", floor{[]string{"plan", "result"}, "it tells what the system knows of a socket, to any protocol"}},
+	{"internal/service", floor{[]string{"plan", "result", "sock"}, "a service's conversation is the same with and without our proof around it"}},
+	{"internal/echo", floor{[]string{"plan", "result", "sock"}, "the wire format must be usable without the programs around it (docs/wire.md)"}},
+	{"internal/dialer", floor{[]string{"plan", "result", "sock", "echo", "service"}, "an attempt is the same at both ends, so it knows neither listener nor survey"}},
+	{"internal/listener", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
+	{"internal/verdict", floor{[]string{"plan", "result"}, "verdicts are pure functions of evidence: what cannot reach the network cannot depend on it"}},
+	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer", "listener", "verdict"}, "a run prints nothing and knows no flags"}},
+	{"internal/report", floor{[]string{"plan", "result"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
+	{"internal/cli", floor{[]string{"plan", "result", "echo"}, "both programs share it, so it holds flags and exit codes and no work"}},
+	{"internal/lab", floor{[]string{"plan", "result"}, "the lab runs the built programs from outside and reads their reports, as a user does"}},
+	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
+	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
+	{"cmd/listen", floor{[]string{"plan", "result", "sock", "echo", "listener", "report", "cli"}, "listen answers; it surveys and judges nothing"}},
+	{"cmd/dial", floor{[]string{"plan", "result", "echo", "survey", "verdict", "report", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
+}
+
+func TestImportsRunDownwardOnly(t *testing.T) {
+	at := map[string]int{}
+	for i, f := range floors {
+		at[f.name] = i
+		for _, m := range f.may {
+			if below, ok := at["internal/"+m]; !ok || below >= i {
+				t.Errorf("floors: %s may import %s, which is not below it", f.name, m)
+			}
+		}
+	}
+	for dir, files := range goFiles(t) {
+		i, ok := at[dir]
+		if !ok {
+			t.Errorf("%s is on no floor: add it to floors, with what it may import and why", dir)
+			continue
+		}
+		for _, file := range files {
+			for _, imported := range imports(t, file) {
+				name, ours := strings.CutPrefix(imported, module)
+				if !ours {
+					continue
+				}
+				if !slices.Contains(floors[i].may, strings.TrimPrefix(name, "internal/")) {
+					t.Errorf("%s imports %s: %s", file, imported, floors[i].why)
+				}
+			}
+		}
+	}
+}
+
+// pure packages must not be able to reach the network, the clock of a timer,
+// or the file system behind a caller's back.
+func TestVerdictAndReportCannotReachOut(t *testing.T) {
+	for _, dir := range []string{"internal/verdict", "internal/result", "internal/report"} {
+		for _, file := range goFiles(t)[dir] {
+			for _, imported := range imports(t, file) {
+				switch imported {
+				case "net", "net/http", "os", "os/exec", "syscall", "math/rand", "math/rand/v2", "crypto/rand":
+					t.Errorf("%s imports %s: what it says must follow from its arguments alone", file, imported)
+				}
+			}
+		}
+	}
+}
+
+func imports(t *testing.T, file string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, s := range f.Imports {
+		p, err := strconv.Unquote(s.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// root is the module's directory as seen from this one.
+const root = "../.."
+
+// goFiles lists the Go files of every package of the module, without tests, by
+// directory; for every system, not only this one.
+func goFiles(t *testing.T) map[string][]string {
+	t.Helper()
+	out := map[string][]string{}
+	for _, top := range []string{"cmd", "internal"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(p string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() && d.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			if d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+				return nil
+			}
+			rel, err := filepath.Rel(root, p)
+			if err != nil {
+				return err
+			}
+			rel = filepath.ToSlash(rel)
+			out[path.Dir(rel)] = append(out[path.Dir(rel)], rel)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(out) < 10 {
+		t.Fatalf("found only %d packages: is this the module's directory?", len(out))
+	}
+	return out
+}
