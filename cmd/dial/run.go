@@ -199,7 +199,7 @@ func screen(w io.Writer) report.Options {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return report.Options{}
 	}
-	o := report.Options{Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	o := report.Options{Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && cli.EnableColor(f)}
 	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 		o.Width = width
 	}

@@ -456,10 +456,22 @@ func (t *textReport) groups(keep func(*result.Path) bool, key func(*result.Path)
 	return out
 }
 
-// requests lists what to ask for, one item for each different advice.
+// optional reports whether p is a broken path on which nothing depends here.
+func optional(p *result.Path) bool {
+	return !p.Counted && !p.OK && p.Verdict != result.Untested && p.Finding != nil
+}
+
+// requests lists what to ask for: first what is needed, then the rest.
 func (t *textReport) requests() {
-	n := 0
-	for _, g := range t.groups(wanted, adviceKey) {
+	n := t.requestsFor("What to ask for", wanted, 0)
+	t.requestsFor("Only if this site needs these too", optional, n)
+}
+
+// requestsFor lists one item for each different advice about the paths that
+// keep has, numbered after n. It returns the last number.
+func (t *textReport) requestsFor(title string, keep func(*result.Path) bool, n int) int {
+	titled := false
+	for _, g := range t.groups(keep, adviceKey) {
 		first := g[0]
 		what, why := finding(first).Advice, texts(g)
 		if what == "" {
@@ -468,8 +480,9 @@ func (t *textReport) requests() {
 			}
 			why = nil
 		}
-		if n++; n == 1 {
-			t.title("What to ask for")
+		if n++; !titled {
+			titled = true
+			t.title(title)
 			t.blank()
 		}
 		lead := fmt.Sprintf("%3d. ", n)
@@ -492,6 +505,15 @@ func (t *textReport) requests() {
 		t.fields(len(lead), fields)
 		t.blank()
 	}
+	return n
+}
+
+// sentence ends s with a full stop, unless it ends with one or is empty.
+func sentence(s string) string {
+	if s == "" || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
 }
 
 func adviceKey(p *result.Path) string {
@@ -584,11 +606,11 @@ func (t *textReport) labels(paths []*result.Path, outcomes bool) []string {
 func (t *textReport) remarks() {
 	var items []string
 	for _, g := range t.groups(
-		func(p *result.Path) bool { return !wanted(p) && p.Finding != nil },
+		func(p *result.Path) bool { return !wanted(p) && !optional(p) && p.Finding != nil },
 		func(p *result.Path) string { return p.Finding.Text + "\x00" + p.Finding.Advice },
 	) {
 		f := g[0].Finding
-		body := strings.TrimSpace(f.Text + " " + f.Advice)
+		body := strings.TrimSpace(sentence(f.Text) + " " + f.Advice)
 		if body != "" {
 			items = append(items, strings.Join(t.labels(g, true), ", ")+": "+body)
 		}
