@@ -108,8 +108,8 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 // backPath checks one path that a peer asks us to dial.
 func (l *Listener) backPath(p echo.Peer, b echo.BackPath) (dialer.Path, error) {
 	if !l.mayDial(b) {
-		return dialer.Path{}, fmt.Errorf("%s/%d for %q is not in the listener's plan (%s); start listen with the same --plan, --site, --port and --port-shift as dial",
-			b.Transport, b.Port, b.Flow, l.Plan.Name)
+		return dialer.Path{}, fmt.Errorf("%.10q port %d for %.64q is not in the listener's plan (%s); start listen with the same --plan, --site, --port and --port-shift as dial",
+			string(b.Transport), b.Port, b.Flow, l.Plan.Name)
 	}
 	source := netip.AddrPortFrom(netip.Addr{}, uint16(b.SourcePort))
 	for _, a := range l.Addrs {

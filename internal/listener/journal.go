@@ -2,6 +2,7 @@ package listener
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"dialtone/internal/echo"
@@ -141,6 +143,9 @@ func (j *Journal) toLedger(line []byte) {
 	_, err := j.Ledger.Write(line)
 	if err == nil {
 		err = j.Ledger.Sync()
+	}
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil // a pipe or a device: it has no disk to be flushed to
 	}
 	switch {
 	case err != nil && !j.failed:

@@ -22,7 +22,7 @@ type Contact struct {
 
 // contact passes a contact on, before it is answered.
 func (l *Listener) contact(c Contact) {
-	if c.Peer.Run == l.Instance {
+	if c.Peer.Run == l.Instance && l.isSelf(c.Peer.Remote.Addr()) {
 		return // our own proof of our own port
 	}
 	c.At = time.Now().UTC()

@@ -59,7 +59,6 @@ type Listener struct {
 type BindError struct {
 	result.BusyPort
 	NoPermission bool
-	InUse        bool
 	Err          error
 }
 
@@ -113,8 +112,8 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 				continue // this machine has no IPv6, or no IPv4
 			}
 			be := &BindError{
-				BusyPort:     result.BusyPort{Port: b.Port, Transport: b.Transport, Address: addr.String(), Error: err.Error()},
-				NoPermission: sock.IsNoPermission(err), InUse: sock.IsInUse(err), Err: err,
+				BusyPort:     result.BusyPort{Port: b.Port, Transport: b.Transport, Address: addr.String(), InUse: sock.IsInUse(err), Error: err.Error()},
+				NoPermission: sock.IsNoPermission(err), Err: err,
 			}
 			if be.InUse {
 				be.Holder = sock.PortOwner(ctx, b.Transport, b.Port)

@@ -103,7 +103,8 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn) {
 	defer release()
 	kind, first := l.answerer.Answer(ctx, conn)
 	l.ledger.end(e, kind, len(first))
-	if kind == echo.KindForeign || kind == echo.KindSilent {
+	// What looked like STUN and was not was told when it came.
+	if kind == echo.KindForeign && len(first) > 0 || kind == echo.KindSilent {
 		if ctx.Err() == nil {
 			l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, First: first})
 		}

@@ -44,9 +44,9 @@ func (l *Listener) proveSelf(ctx context.Context) []*BindError {
 					return nil
 				}
 				be := &BindError{
-					BusyPort: result.BusyPort{Port: int(at.Port()), Transport: plan.TCP, Address: a.String(), Error: errTaken.Error(),
+					BusyPort: result.BusyPort{Port: int(at.Port()), Transport: plan.TCP, Address: a.String(), InUse: true, Error: errTaken.Error(),
 						Holder: sock.PortOwner(gctx, plan.TCP, int(at.Port()))},
-					InUse: true, Err: errTaken,
+					Err: errTaken,
 				}
 				l.addBusy(be.BusyPort)
 				mu.Lock()

@@ -28,7 +28,13 @@ func (l *Listener) Sightings(queries []echo.WitnessQuery, asSeen netip.Addr, run
 	return out
 }
 
+// maxAge is how far back a query may reach, in milliseconds. Memory is shorter.
+const maxAge = int64(24 * time.Hour / time.Millisecond)
+
 func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now time.Time) result.Acceptor {
+	if q.EndedMS < 0 || q.BeganMS < q.EndedMS || q.BeganMS > maxAge {
+		return unknown(result.Acceptor{Instance: l.Instance.String(), Port: result.PortUnknown}, "the question's span of time makes no sense")
+	}
 	from := now.Add(-time.Duration(q.BeganMS) * time.Millisecond)
 	to := now.Add(-time.Duration(q.EndedMS) * time.Millisecond)
 	a := result.Acceptor{Instance: l.Instance.String(), Saw: result.SawUnknown}
@@ -183,7 +189,7 @@ func (l *Listener) portState(t plan.Transport, port int, source, asSeen netip.Ad
 	defer l.mu.Unlock()
 	for _, b := range l.busy {
 		addr, err := netip.ParseAddr(b.Address)
-		if b.Port == port && b.Transport == t && (err != nil || addr.Is4() == peer.Unmap().Is4()) {
+		if b.InUse && b.Port == port && b.Transport == t && (err != nil || addr.Is4() == peer.Unmap().Is4()) {
 			return result.PortBusy, b.Holder
 		}
 	}

@@ -118,8 +118,9 @@ func mixedBag() *result.Report {
 	r.Contact.ClockMS = ptr(int64(-93_400))
 	r.Contact.SeenAs = ap("203.0.113.7:40113")
 	r.Contact.Busy = []result.BusyPort{
-		{Port: 443, Transport: plan.TCP, Address: "198.51.100.9", Holder: &result.Holder{Name: "w3wp.exe", PID: 4120}, Error: "address already in use"},
-		{Port: 1434, Transport: plan.UDP, Error: "permission denied"},
+		{Port: 443, Transport: plan.TCP, Address: "198.51.100.9", InUse: true, Holder: &result.Holder{Name: "w3wp.exe", PID: 4120}, Error: "address already in use"},
+		{Port: 1434, Transport: plan.UDP, InUse: true, Error: "address already in use"},
+		{Port: 25, Transport: plan.TCP, Error: "permission denied"},
 	}
 	nat := result.Note{Code: result.NoteNAT, Text: "The far end sees 203.0.113.7 where this machine is 192.0.2.5: give partners that address."}
 	odyssey := path("odyssey-client", "Odyssey", 7968, "192.0.2.5:51613", "198.51.100.9:27968")
@@ -366,7 +367,7 @@ func TestRequestQuotesTheLog(t *testing.T) {
 		"2026-03-17 21:51:40 UTC (2026-03-17 16:51:40 -05:00 local), took 4.2 s",
 		"1m33.4s behind this machine's",
 		"443/tcp at the far end (198.51.100.9), held by w3wp.exe (process 4120)",
-		"1434/udp at the far end, held by software it cannot name (permission denied)",
+		"1434/udp at the far end, held by software it cannot name (address already in use)", "25/tcp at the far end, could not be opened: permission denied",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("missing %q", want)

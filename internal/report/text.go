@@ -68,7 +68,7 @@ func (t *textReport) head() {
 				fields = append(fields, [2]string{"Clock", s})
 			}
 		}
-		label := "In use"
+		label := "Missing"
 		for _, b := range c.Busy {
 			fields = append(fields, [2]string{label, busyLine(b)})
 			label = ""
@@ -218,6 +218,9 @@ func busyLine(b result.BusyPort) string {
 	s := fmt.Sprintf("%d/%s at the far end", b.Port, b.Transport)
 	if b.Address != "" {
 		s += " (" + b.Address + ")"
+	}
+	if !b.InUse {
+		return strings.TrimSuffix(s+", could not be opened: "+b.Error, ": ")
 	}
 	s += ", held by "
 	if b.Holder != nil && b.Holder.Name != "" {
@@ -385,17 +388,26 @@ func port(p *result.Path) string {
 func endpoints(p *result.Path) string {
 	switch {
 	case p.Source.IsValid() && p.Target.IsValid():
-		return p.Source.String() + " -> " + p.Target.String()
+		return endpoint(p.Source) + " -> " + p.Target.String()
 	case p.Target.IsValid():
 		return "? -> " + p.Target.String()
 	case p.Source.IsValid():
-		return p.Source.String() + " -> ?"
+		return endpoint(p.Source) + " -> ?"
 	default:
 		if f := familyName(p.Family); f != "" {
 			return "(" + f + ")"
 		}
 		return "-"
 	}
+}
+
+// endpoint writes an address and port, or the address alone where the system
+// did not tell the port.
+func endpoint(e result.Endpoint) string {
+	if e.Port() == 0 {
+		return e.Addr().String()
+	}
+	return e.String()
 }
 
 // legend explains the words that the tables used, and no others.

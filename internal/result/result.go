@@ -68,6 +68,7 @@ type BusyPort struct {
 	Port      int            `json:"port"`
 	Transport plan.Transport `json:"transport"`
 	Address   string         `json:"address"` // the local address it wanted
+	InUse     bool           `json:"in_use"`  // other software has it; false: it could not be bound for another cause
 	Holder    *Holder        `json:"holder"`  // null: not known
 	Error     string         `json:"error"`
 }

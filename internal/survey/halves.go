@@ -85,7 +85,7 @@ func (s *survey) fromHello(j *job) *result.Acceptor {
 		a.Port = result.PortBound
 	}
 	for _, b := range h.Busy {
-		if b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
+		if b.InUse && b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
 			a.Port, a.Holder = result.PortBusy, b.Holder
 		}
 	}

@@ -78,9 +78,6 @@ func findings(r *result.Report, f Facts) []result.Finding {
 				Text:   fmt.Sprintf("listen runs with --port-shift %d and dial with %d", f.FarShift, f.Shift),
 				Advice: fmt.Sprintf("Give dial --port-shift %d.", f.FarShift)})
 		}
-		for _, b := range c.Busy {
-			out = append(out, busy(b))
-		}
 	}
 	return out
 }
@@ -96,12 +93,6 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 	}
 	return result.Finding{Code: "no-contact", Text: what,
 		Advice: fmt.Sprintf("Make sure that listen runs on %s, with the same plan and key. %s. If it does run, every path to it is blocked.", r.To.Host, shift)}
-}
-
-func busy(b result.BusyPort) result.Finding {
-	return result.Finding{Code: "port-busy",
-		Text:   fmt.Sprintf("listen could not have %s port %d (%s): %s", b.Transport, b.Port, b.Address, holderWords(b.Holder)),
-		Advice: "That port is tested only as far as the software that holds it allows."}
 }
 
 // ExitCode is the exit code that the contract gives a report: 0 every counted

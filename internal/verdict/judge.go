@@ -106,7 +106,7 @@ const noNeighbourMS = 500
 // icmp judges an ICMP error by who sent it.
 func icmp(i *result.Initiator) result.Verdict {
 	e := i.ICMP
-	if e == nil || !e.Local {
+	if e == nil || !e.Local || e.From == i.Target.Addr() { // dialing itself, this machine answers as the target
 		return result.Rejected
 	}
 	hostUnreachable := !e.V6 && e.Type == 3 && e.Code == 1 || e.V6 && e.Type == 1 && e.Code == 3
