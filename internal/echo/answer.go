@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/pion/stun/v3"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/result"
 )
 
 // A Peer is an asking end, as its messages and their addresses show it.
@@ -114,6 +117,9 @@ func (c *answering) serve() (Kind, []byte) {
 			return c.kind, nil
 		}
 		if m.Type.Class != stun.ClassRequest {
+			if c.kind == KindSilent {
+				return KindForeign, raw
+			}
 			return c.kind, nil
 		}
 		var more bool
@@ -193,11 +199,11 @@ func (c *answering) allowed() bool { return c.Allowed == nil || c.Allowed(c.peer
 // judge says what a Binding request amounts to and completes peer by what it
 // tells.
 func (a *Answerer) judge(m *stun.Message, peer Peer) (Kind, Peer) {
-	if !m.Contains(stun.AttrMessageIntegrity) {
-		return KindPlain, peer
-	}
 	if m.Contains(stun.AttrFingerprint) && stun.Fingerprint.Check(m) != nil {
 		return KindForeign, peer // changed on the way: no word on the key
+	}
+	if !m.Contains(stun.AttrMessageIntegrity) {
+		return KindPlain, peer
 	}
 	if a.Key.check(m) != nil {
 		return KindWrongKey, peer
@@ -297,6 +303,9 @@ func (c *answering) control(m *stun.Message) bool {
 	body, berr := m.Get(attrBody)
 	if c.nonce == nil || c.Key.check(m) != nil || !bytes.Equal(nonce, c.nonce) || counter != c.counter+1 || berr != nil {
 		// Out of turn, altered or replayed: no answer that a stranger could use.
+		if c.kind == KindSilent {
+			c.kind = KindBadOrder
+		}
 		c.Host.Contact(c.peer, KindBadOrder)
 		return false
 	}
@@ -416,6 +425,7 @@ func (a *Answerer) AnswerPacket(remote, local netip.AddrPort, b []byte) ([]byte,
 // bounded cuts a submission to what is worth keeping of a stranger's text.
 func (s Submission) bounded() Submission {
 	s.Host = cleanLine(s.Host, 253)
+	maps.DeleteFunc(s.Summary.Verdicts, func(v result.Verdict, _ int) bool { return !slices.Contains(result.Verdicts, v) })
 	s.Broken = s.Broken[:min(len(s.Broken), maxBroken)]
 	for i, l := range s.Broken {
 		s.Broken[i] = cleanLine(l, maxBrokenLine)

@@ -53,18 +53,16 @@ func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
 		return nil, err
 	}
 	start := time.Now()
-	if _, err := conn.Write(req.Raw); err != nil {
-		// What the far end said before it closed says more than our failed write.
-		if _, _, rerr := readMessage(conn, maxFirst); rerr != nil && !errors.Is(rerr, errNotSTUN) {
-			return nil, fmt.Errorf("send binding: %w", err)
-		}
-	}
+	_, werr := conn.Write(req.Raw)
 	m, raw, err := readMessage(conn, maxFirst)
 	rtt := time.Since(start)
-	if err != nil {
-		if len(raw) > 0 {
-			return nil, foreign(append(raw, readMore(conn)...), req.Raw, "")
-		}
+	switch {
+	case err != nil && len(raw) > 0:
+		return nil, foreign(append(raw, readMore(ctx, conn)...), req.Raw, "")
+	case err != nil && werr != nil:
+		// What the far end said before it closed would say more than this.
+		return nil, fmt.Errorf("send binding: %w", werr)
+	case err != nil:
 		return nil, fmt.Errorf("receive binding: %w", err)
 	}
 	p, nonce, err := ask.verify(m, raw, req)
@@ -292,7 +290,11 @@ func (c *Conn) Send(ctx context.Context, n int64) result.Transfer {
 		if serr != nil && !errors.Is(err, io.EOF) {
 			err = serr
 		}
-		return fail(err)
+		fail(err)
+		if serr == nil && t.Outcome == result.TransferStalled {
+			t.Outcome = result.TransferUnknown // all was sent: what is missing is the report
+		}
+		return t
 	}
 	b, err := m.Get(attrBody)
 	if err == nil {
@@ -300,6 +302,9 @@ func (c *Conn) Send(ctx context.Context, n int64) result.Transfer {
 	}
 	if err != nil {
 		return fail(err)
+	}
+	if t.Outcome == result.TransferIntact && t.Intact != n {
+		t.Outcome, t.Detail = result.TransferUnknown, fmt.Sprintf("the far end reports %d intact bytes of %d and no fault", t.Intact, n)
 	}
 	t.Want, t.ElapMS = n, milliseconds(time.Since(start))
 	return t
@@ -328,8 +333,16 @@ func answerBefore(ctx context.Context) int64 {
 // guard ties conn's deadline to ctx; the function it returns unties it.
 func guard(ctx context.Context, conn net.Conn) func() {
 	_ = conn.SetDeadline(deadlineOf(ctx))
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	return func() { stop() }
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		_ = conn.SetDeadline(time.Unix(1, 0))
+	})
+	return func() {
+		if !stop() {
+			<-done // or it would end the next call on this connection
+		}
+	}
 }
 
 func deadlineOf(ctx context.Context) time.Time {
@@ -339,16 +352,23 @@ func deadlineOf(ctx context.Context) time.Time {
 
 // readMore gathers a little more of an answer that is not ours, so that a
 // person can recognise the software in it.
-func readMore(conn net.Conn) []byte {
-	_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+func readMore(ctx context.Context, conn net.Conn) []byte {
+	until := time.Now().Add(300 * time.Millisecond)
+	if d := deadlineOf(ctx); !d.IsZero() && d.Before(until) {
+		until = d
+	}
+	_ = conn.SetReadDeadline(until)
+	if ctx.Err() != nil {
+		return nil
+	}
 	b, _ := io.ReadAll(io.LimitReader(conn, 512))
 	return b
 }
 
 // foreign makes a ForeignError of an answer, and notices when it is our own
-// request.
+// request, as far as the transaction id at least: any protocol may say a zero.
 func foreign(raw, req []byte, why string) *ForeignError {
-	echoed := len(raw) > 0 && len(req) > 0 && bytes.HasPrefix(req, raw[:min(len(raw), len(req))])
+	echoed := len(raw) >= headerSize && len(req) > 0 && bytes.HasPrefix(req, raw[:min(len(raw), len(req))])
 	return &ForeignError{Data: head(raw), Echoed: echoed, Why: why}
 }
 

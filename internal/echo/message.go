@@ -68,7 +68,7 @@ func decode(b []byte) (*stun.Message, error) {
 	if len(b) < headerSize || !Looks(b) || len(b) != headerSize+int(binary.BigEndian.Uint16(b[2:4])) {
 		return nil, errNotSTUN
 	}
-	m := stun.New()
+	m := stun.NewWithOptions(stun.WithStrict(true)) // what follows MESSAGE-INTEGRITY is anybody's
 	m.Raw = append(m.Raw[:0], b...)
 	if err := m.Decode(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotSTUN, err)
