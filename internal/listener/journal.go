@@ -32,7 +32,8 @@ type Journal struct {
 	mu      sync.Mutex
 	failed  bool
 	reached map[netip.Addr]map[string]*tally
-	quiet   map[netip.Addr]*knocks
+	quiet   map[netip.Addr]*knocks // by network, as limits counts them
+	all     knocks                 // of everybody
 }
 
 // tally counts contacts of one kind.
@@ -41,7 +42,7 @@ type tally struct {
 	last  time.Time
 }
 
-// knocks counts what one address did without the key in the current minute.
+// knocks counts what was done without the key in the current minute.
 type knocks struct {
 	since  time.Time
 	count  int
@@ -52,6 +53,8 @@ const (
 	// maxKnocks is how many contacts without the key are written down for one
 	// address in a minute.
 	maxKnocks = 60
+	// maxAllKnocks is how many are written down in a minute for all addresses.
+	maxAllKnocks = 600
 	// maxAddrs bounds the addresses that are counted.
 	maxAddrs = 4096
 )
@@ -165,17 +168,30 @@ func (j *Journal) mayShow(c Contact) (hidden int, ok bool) {
 	if j.quiet == nil || len(j.quiet) > maxAddrs {
 		j.quiet = map[netip.Addr]*knocks{}
 	}
-	a := c.Peer.Remote.Addr()
+	a := networkOf(c.Peer.Remote.Addr())
 	k := j.quiet[a]
 	if k == nil {
 		k = &knocks{since: c.At}
 		j.quiet[a] = k
 	}
-	if c.At.Sub(k.since) > time.Minute {
-		hidden = k.hidden
-		*k = knocks{since: c.At}
+	hidden, ok = k.knock(c.At, maxKnocks)
+	if !ok {
+		return 0, false
 	}
-	if k.count++; k.count > maxKnocks {
+	if _, ok = j.all.knock(c.At, maxAllKnocks); !ok {
+		k.hidden += hidden + 1
+	}
+	return hidden, ok
+}
+
+// knock counts one more and says whether it is among the first most of its
+// minute, and at the first of a minute how many the one before hid.
+func (k *knocks) knock(at time.Time, most int) (hidden int, ok bool) {
+	if at.Sub(k.since) > time.Minute {
+		hidden = k.hidden
+		*k = knocks{since: at}
+	}
+	if k.count++; k.count > most {
 		k.hidden++
 		return 0, false
 	}

@@ -23,11 +23,7 @@ func newLimits() *limits { return &limits{perAddr: map[netip.Addr]int{}} }
 
 // take takes a place for a connection from a; ok is false if there is none.
 func (l *limits) take(a netip.Addr) (release func(), ok bool) {
-	if a.Is6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
-			a = p.Addr()
-		}
-	}
+	a = networkOf(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.all >= maxConns || l.perAddr[a] >= maxConnsPerAddr {
@@ -43,4 +39,14 @@ func (l *limits) take(a netip.Addr) (release func(), ok bool) {
 			delete(l.perAddr, a)
 		}
 	}, true
+}
+
+// networkOf is what one stranger usually has: an address, with IPv6 a /64.
+func networkOf(a netip.Addr) netip.Addr {
+	if a.Is6() {
+		if p, err := a.WithZone("").Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
 }
