@@ -22,6 +22,10 @@ func dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 	var d Dialed
 	nd := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
 		var err error
+		if dup >= 0 {
+			_ = unix.Close(dup) // net.Dialer tries again after it connected to itself
+			dup = -1
+		}
 		if cerr := rc.Control(func(fd uintptr) { dup, d.Source, err = prepare(int(fd), network, local) }); cerr != nil {
 			return cerr
 		}
