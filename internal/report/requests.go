@@ -1,0 +1,224 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"dialtone/internal/result"
+)
+
+// wanted reports whether p is a broken path that somebody must see to.
+func wanted(p *result.Path) bool { return p.Counted && !p.OK }
+
+// groups gathers the paths that keep has and that have the same key, in order.
+func (t *textReport) groups(keep func(*result.Path) bool, key func(*result.Path) string) [][]*result.Path {
+	var out [][]*result.Path
+	index := map[string]int{}
+	for i := range t.Paths {
+		p := &t.Paths[i]
+		if !keep(p) {
+			continue
+		}
+		k := key(p)
+		n, ok := index[k]
+		if !ok {
+			n = len(out)
+			index[k] = n
+			out = append(out, nil)
+		}
+		out[n] = append(out[n], p)
+	}
+	return out
+}
+
+// optional reports whether p is a broken path on which nothing depends here.
+func optional(p *result.Path) bool {
+	return !p.Counted && !p.OK && p.Verdict != result.Untested && p.Finding != nil
+}
+
+// requests lists what to ask for: first what is needed, then the rest.
+func (t *textReport) requests() {
+	n := t.requestsFor("What to ask for", wanted, 0)
+	t.requestsFor("Only if this site needs these too", optional, n)
+}
+
+// requestsFor lists one item for each different advice about the paths that
+// keep has, numbered after n. It returns the last number.
+func (t *textReport) requestsFor(title string, keep func(*result.Path) bool, n int) int {
+	titled := false
+	for _, g := range t.groups(keep, adviceKey) {
+		first := g[0]
+		what, why := finding(first).Advice, texts(g)
+		if what == "" {
+			if what = finding(first).Text; what == "" {
+				what = "No finding was recorded."
+			}
+			why = nil
+		}
+		if n++; !titled {
+			titled = true
+			t.title(title)
+			t.blank()
+		}
+		lead := fmt.Sprintf("%3d. ", n)
+		t.hang(lead, what, 0, strong)
+		fields := [][2]string{{"For", strings.Join(t.labels(g, true), ", ")}}
+		label := "Seen"
+		for _, w := range why {
+			s := w.text
+			if len(why) > 1 {
+				s = strings.Join(t.labels(w.paths, false), ", ") + ": " + s
+			}
+			fields = append(fields, [2]string{label, s})
+			label = ""
+		}
+		label = "Log"
+		for _, s := range logLines(g) {
+			fields = append(fields, [2]string{label, s})
+			label = ""
+		}
+		t.fields(len(lead), fields)
+		t.blank()
+	}
+	return n
+}
+
+// sentence ends s with a full stop, unless it ends with one or is empty.
+func sentence(s string) string {
+	if s == "" || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
+}
+
+func adviceKey(p *result.Path) string {
+	if f := finding(p); f.Advice != "" {
+		return "a" + f.Advice
+	} else if f.Text != "" {
+		return "t" + f.Text
+	}
+	return ""
+}
+
+func finding(p *result.Path) result.Finding {
+	if p.Finding == nil {
+		return result.Finding{}
+	}
+	return *p.Finding
+}
+
+// A said is a text and the paths of which it is said.
+type said struct {
+	text  string
+	paths []*result.Path
+}
+
+// texts gathers the different texts of the findings of paths.
+func texts(paths []*result.Path) []said {
+	var out []said
+	for _, p := range paths {
+		s := finding(p).Text
+		if s == "" {
+			continue
+		}
+		i := slices.IndexFunc(out, func(o said) bool { return o.text == s })
+		if i < 0 {
+			i = len(out)
+			out = append(out, said{text: s})
+		}
+		out[i].paths = append(out[i].paths, p)
+	}
+	return out
+}
+
+// logLines is what to search a firewall's log for.
+func logLines(paths []*result.Path) []string {
+	var out []string
+	for _, p := range paths {
+		if !p.Source.IsValid() || !p.Target.IsValid() {
+			continue
+		}
+		s := string(p.Transport) + " " + endpoints(p)
+		if !p.At.IsZero() {
+			s = p.At.UTC().Format("2006-01-02 15:04:05.000 UTC") + " " + s
+		}
+		if p.SeenAs.IsValid() && p.SeenAs != p.Source {
+			s += ", arriving from " + p.SeenAs.String()
+		}
+		out = addOnce(out, s)
+	}
+	return out
+}
+
+// labels names paths by flow, and by direction and family where the flow alone
+// would not tell, each with its outcome if that is wanted.
+func (t *textReport) labels(paths []*result.Path, outcomes bool) []string {
+	var out []string
+	for _, p := range paths {
+		s := p.Flow
+		var twoWays, twoFamilies bool
+		for i := range t.Paths {
+			if o := &t.Paths[i]; o.Flow == p.Flow {
+				twoWays = twoWays || isReverse(o) != isReverse(p)
+				twoFamilies = twoFamilies || isReverse(o) == isReverse(p) && o.Family != p.Family
+			}
+		}
+		if twoWays && isReverse(p) {
+			s += " to here"
+		}
+		if f := familyName(p.Family); twoFamilies && f != "" {
+			s += " over " + f
+		}
+		if outcomes {
+			s += " (" + outcome(p) + ")"
+		}
+		out = addOnce(out, s)
+	}
+	return out
+}
+
+// remarks lists the findings on which nothing depends, and the notes.
+func (t *textReport) remarks() {
+	var items []string
+	for _, g := range t.groups(
+		func(p *result.Path) bool { return !wanted(p) && !optional(p) && p.Finding != nil },
+		func(p *result.Path) string { return p.Finding.Text + "\x00" + p.Finding.Advice },
+	) {
+		f := g[0].Finding
+		body := strings.TrimSpace(sentence(f.Text) + " " + f.Advice)
+		if body != "" {
+			items = append(items, strings.Join(t.labels(g, true), ", ")+": "+body)
+		}
+	}
+	type about struct {
+		note  result.Note
+		paths []*result.Path
+	}
+	var notes []about
+	for i := range t.Paths {
+		p := &t.Paths[i]
+		for _, n := range p.Notes {
+			at := slices.IndexFunc(notes, func(a about) bool { return a.note == n })
+			if at < 0 {
+				at = len(notes)
+				notes = append(notes, about{note: n})
+			}
+			notes[at].paths = append(notes[at].paths, p)
+		}
+	}
+	for _, n := range notes {
+		if n.note.Text != "" {
+			items = append(items, fmt.Sprintf("%s (%s): %s", n.note.Code, strings.Join(t.labels(n.paths, false), ", "), n.note.Text))
+		}
+	}
+	if len(items) == 0 {
+		return
+	}
+	t.title("Also noted")
+	t.blank()
+	for _, s := range items {
+		t.hang("  * ", s, 0, plain)
+	}
+	t.blank()
+}
