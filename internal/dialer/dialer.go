@@ -52,10 +52,15 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 	start := time.Now()
 	stepCtx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	for {
+	a.once(ctx, stepCtx)
+	if first := a.seen; first.ICMP != nil && pause(stepCtx, settle) {
 		a.once(ctx, stepCtx)
-		if a.seen.ICMP == nil || a.seen.Attempts > 1 || !pause(stepCtx, settle) {
-			break
+		if a.seen.ICMP == nil && a.seen.Connect == result.ConnectTimeout {
+			// Silence now does not take back what was said: devices limit how
+			// often they send such errors (RFC 1812 section 4.3.2.8).
+			n := a.seen.Attempts
+			a.seen = first
+			a.seen.Attempts = n
 		}
 	}
 	a.seen.ElapsedMS = float64(time.Since(start).Microseconds()) / 1000
