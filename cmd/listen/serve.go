@@ -86,6 +86,12 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	}
 	ctx, cancel := context.WithTimeout(c.Context, limit)
 	defer cancel()
+	if file := c.String("ready-file"); file != "" {
+		// Nobody must take an earlier run's file for ours.
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return cli.Usage(fmt.Errorf("--ready-file: %w", err), "Give a file in a directory that can be written.")
+		}
+	}
 	var readyErr error
 	err := l.Serve(ctx, func(taken []*listener.BindError) {
 		s.sayFailed(taken)
