@@ -42,7 +42,7 @@ func summary(paths []result.Path) result.Summary {
 func findings(r *result.Report, f Facts) []result.Finding {
 	var out []result.Finding
 	if f.ResolveError != "" {
-		return append(out, result.Finding{Code: "name-not-found", Text: f.ResolveError,
+		return append(out, result.Finding{Code: "name-not-found", Text: sentence("There is no address to dial: " + f.ResolveError),
 			Advice: "Check the spelling, or give the address instead of the name."})
 	}
 	answers := map[result.AnswerOutcome]result.Path{}
@@ -70,12 +70,12 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	if c := r.Contact; c != nil {
 		if c.Plan != r.Plan {
 			out = append(out, result.Finding{Code: "other-plan",
-				Text:   fmt.Sprintf("listen runs with plan %q and dial with %q", c.Plan, r.Plan),
+				Text:   fmt.Sprintf("The listener runs with plan %q and dial with %q.", c.Plan, r.Plan),
 				Advice: "Give both the same --plan and --site, so that they mean the same ports."})
 		}
 		if f.FarShift != f.Shift {
 			out = append(out, result.Finding{Code: "other-shift",
-				Text:   fmt.Sprintf("listen runs with --port-shift %d and dial with %d", f.FarShift, f.Shift),
+				Text:   fmt.Sprintf("The listener runs with --port-shift %d and dial with %d.", f.FarShift, f.Shift),
 				Advice: fmt.Sprintf("Give dial --port-shift %d.", f.FarShift)})
 		}
 	}
@@ -83,9 +83,9 @@ func findings(r *result.Report, f Facts) []result.Finding {
 }
 
 func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
-	what := fmt.Sprintf("nothing at %s proved the key, so nobody could be asked what arrived there", r.To.Host)
+	what := fmt.Sprintf("Nothing at %s proved the key, so nobody could be asked what arrived there.", r.To.Host)
 	if allRefused {
-		what = fmt.Sprintf("%s refuses every port: it is up, and listen does not seem to run there", r.To.Host)
+		what = fmt.Sprintf("Every port of %s is refused: the machine seems to be up, and listen does not seem to run there.", r.To.Host)
 	}
 	shift := "If listen runs with --port-shift N, give dial the same"
 	if f.Shift != 0 {

@@ -22,8 +22,8 @@ func Explain(p result.Path) *result.Finding {
 	case result.Untested:
 		return e.untested()
 	case result.Unresolved:
-		return e.say("name-not-found", fmt.Sprintf("the name does not resolve: %s", e.i.ResolveError),
-			"Check the name, and that this machine's DNS servers know it.")
+		return e.say("name-not-found", "There is no address to dial: "+e.i.ResolveError,
+			"Check the spelling of the name, and that this machine's DNS servers know it.")
 	case result.Unreachable:
 		return e.unreachable()
 	case result.BlockedLocally:
@@ -65,61 +65,90 @@ type explainer struct {
 }
 
 func (e explainer) say(code, text, advice string) *result.Finding {
-	return &result.Finding{Code: code, Text: text, Advice: advice}
+	return &result.Finding{Code: code, Text: sentence(text), Advice: advice}
 }
 
-// flow names the flow as a firewall rule does: protocol, source, destination.
+// sentence ends a text with a full stop, unless the words of a system or a
+// peer at its end have one already.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
+}
+
+// flow names the flow as a firewall rule does: protocol, source, destination,
+// port.
 func (e explainer) flow() string {
-	from := e.p.From
-	if a := e.source(); a != "" {
-		from = fmt.Sprintf("%s (%s)", a, e.p.From)
-	}
-	to := e.p.To
-	if e.p.Target.IsValid() {
-		to = fmt.Sprintf("%s (%s)", e.p.Target.Addr(), e.p.To)
-	}
-	s := fmt.Sprintf("%s from %s to %s port %d", strings.ToUpper(string(e.p.Transport)), from, to, e.p.Port)
+	s := strings.ToUpper(string(e.p.Transport)) + " from " + e.source()
 	if e.p.SourcePort != 0 {
-		s = fmt.Sprintf("%s from %s source port %d to %s port %d", strings.ToUpper(string(e.p.Transport)), from, e.p.SourcePort, to, e.p.Port)
+		s += fmt.Sprintf(" source port %d", e.p.SourcePort)
 	}
-	return s
+	return s + " to " + e.target() + " " + e.port()
 }
 
-// source is the initiator's address, with the one that the far end sees if a
-// NAT changes it.
+// port names the port that was dialed, which for FTP's data connections is
+// known only once the far end has chosen it.
+func (e explainer) port() string {
+	if e.p.Port == 0 {
+		return "a port from 1024 on"
+	}
+	return fmt.Sprintf("port %d", e.p.Port)
+}
+
+// source names the initiating end: its address, its role, and the address that
+// a NAT gives it.
 func (e explainer) source() string {
 	own, seen := e.p.Source, e.p.SeenAs
 	switch {
 	case own.IsValid() && seen.IsValid() && own.Addr() != seen.Addr():
-		return fmt.Sprintf("%s, seen as %s", own.Addr(), seen.Addr())
+		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s)", own.Addr(), e.p.From, seen.Addr())
 	case own.IsValid():
-		return own.Addr().String()
+		return fmt.Sprintf("%s (%s)", own.Addr(), e.p.From)
 	case seen.IsValid():
-		return seen.Addr().String()
+		return fmt.Sprintf("%s (%s)", seen.Addr(), e.p.From)
 	}
-	return ""
+	return "the " + e.p.From
 }
 
-// ask is the sentence that opens a request to a firewall team.
-func (e explainer) ask(verb string) string {
-	return fmt.Sprintf("Please %s %s: %s.", verb, e.flow(), e.why())
+// target names the accepting end: its address and its role.
+func (e explainer) target() string {
+	if e.p.Target.IsValid() {
+		return fmt.Sprintf("%s (%s)", e.p.Target.Addr(), e.p.To)
+	}
+	return "the " + e.p.To
 }
 
-func (e explainer) why() string {
-	why := strings.TrimSuffix(strings.TrimSpace(e.p.Why), ".")
-	if why == "" {
-		return e.p.Service
+// at is the accepting end in few words.
+func (e explainer) at() string {
+	if e.p.Target.IsValid() {
+		return e.p.Target.Addr().String()
 	}
-	return e.p.Service + "; " + why
+	return "the " + e.p.To
+}
+
+// request is what a firewall team is asked for: to do what to which flow, for
+// which service and why, what happens now, and where its log shows it. now may
+// be empty.
+func (e explainer) request(verb, now string) string {
+	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
+	if now != "" {
+		parts = append(parts, sentence(now))
+	}
+	if e.p.Why != "" {
+		parts = append(parts, "Why it is needed: "+sentence(e.p.Why))
+	}
+	return strings.Join(append(parts, e.log()), " ")
 }
 
 // log says what to look for in a firewall's log.
 func (e explainer) log() string {
 	at := e.p.At.UTC().Format("2006-01-02 15:04:05") + " UTC"
 	if e.p.Source.IsValid() && e.p.Source.Port() != 0 {
-		return fmt.Sprintf("To find it in the log: %s, source port %d.", at, e.p.Source.Port())
+		return fmt.Sprintf("In the firewall's log: %s, source port %d.", at, e.p.Source.Port())
 	}
-	return fmt.Sprintf("To find it in the log: %s.", at)
+	return fmt.Sprintf("In the firewall's log: %s.", at)
 }
 
 func (e explainer) untested() *result.Finding {
@@ -130,103 +159,110 @@ func (e explainer) untested() *result.Finding {
 	case e.i != nil && e.i.Error != "":
 		why = "this machine could not make the attempt: " + e.i.Error
 	}
-	return e.say("untested", why, "Nothing is known about this path; remove the cause and run the test again.")
+	return e.say("untested", "Not tested: "+why, "Nothing is known about this path. Remove the cause and run the test again.")
 }
 
 func (e explainer) unreachable() *result.Finding {
 	if e.i.ICMP != nil {
-		return e.say("no-neighbour", fmt.Sprintf("no machine answers for %s on this network", e.p.Target.Addr()),
-			"Check the address, and that the machine is switched on and in this network.")
+		return e.say("no-neighbour", fmt.Sprintf("On its own network nobody answers for %s, or for the gateway on the way there.", e.at()),
+			"Check the address, that the machine and the gateway are switched on, and that the machine that dials is in the right network. No firewall was reached.")
 	}
-	return e.say("no-route", fmt.Sprintf("the machine that dials has no route to %s (%s)", e.p.Target.Addr(), e.i.Error),
+	return e.say("no-route", fmt.Sprintf("The machine that dials has no route to %s (%s)", e.at(), e.i.Error),
 		"Check its network settings: address, mask and default gateway. No firewall was reached.")
 }
 
 func (e explainer) blockedLocally() *result.Finding {
-	text := "the machine that dials forbids this connection itself: " + e.i.Error
+	text := "The machine that dials forbids this connection itself: " + e.i.Error
 	if e.i.ICMP != nil {
-		text = fmt.Sprintf("the machine that dials rejected its own packet (%s, sent by its own address %s)", icmpWords(*e.i.ICMP), e.i.ICMP.From)
+		text = fmt.Sprintf("The machine that dials rejected its own packet: %s, sent by its own address %s", icmpWords(*e.i.ICMP), e.i.ICMP.From)
 	}
 	return e.say("blocked-locally", text,
-		fmt.Sprintf("On the machine that dials (%s), allow outbound %s in its own firewall or security software. No network firewall was reached.", e.p.From, e.flow()))
+		fmt.Sprintf("On the machine that dials, allow outbound %s, for %s, in its own firewall or security software. No firewall of the network was reached.", e.flow(), e.p.Service))
 }
 
 func (e explainer) rejected() *result.Finding {
 	if e.i.ICMP == nil {
-		return e.say("rejected", "an ICMP error came back; this system does not tell from whom: "+e.i.Error, e.ask("allow")+" "+e.log())
+		return e.say("rejected", "An ICMP error came back, and this system does not tell from whom: "+e.i.Error, e.request("allow", ""))
 	}
 	m := *e.i.ICMP
-	who := "a device"
-	if m.From.IsValid() {
-		who = m.From.String()
+	if !m.From.IsValid() {
+		return e.say("rejected", fmt.Sprintf("ICMP %s came back, and this system does not tell from whom", icmpWords(m)), e.request("allow", ""))
 	}
-	text := fmt.Sprintf("%s answered with ICMP %s", who, icmpWords(m))
-	if m.From.IsValid() && m.From == e.p.Target.Addr() {
-		if e.p.Transport == plan.UDP && isPortUnreachable(m) {
-			return e.say("nothing-listens", text+": the target machine itself says that nothing listens there",
-				fmt.Sprintf("Start listen (or the service) on %s so that it holds UDP port %d, and run the test again.", e.p.Target.Addr(), e.p.Port))
-		}
-		return e.say("rejected-by-host", text+": the target machine's own firewall, or a device in its name", e.ask("allow")+" "+
-			fmt.Sprintf("Look first at the firewall of %s itself. ", who)+e.log())
+	text := fmt.Sprintf("%s answered with ICMP %s", m.From, icmpWords(m))
+	switch {
+	case m.From == e.p.Target.Addr() && e.p.Transport == plan.UDP && isPortUnreachable(m):
+		return e.say("nothing-listens", text+": the target machine itself says that nothing listens there",
+			fmt.Sprintf("Start listen (or the service) on %s so that it holds UDP port %d, and run the test again.", m.From, e.p.Port))
+	case m.From == e.p.Target.Addr():
+		return e.say("rejected-by-host", text+": that is the target machine's own firewall, or a device in its name",
+			e.request("allow", fmt.Sprintf("Look first at the firewall of %s itself", m.From)))
+	case isRoutingError(m):
+		return e.say("rejected", text,
+			e.request("check the routing of, and allow,", fmt.Sprintf("The device %s says that it cannot deliver it", m.From)))
 	}
-	return e.say("rejected", text, e.ask("allow")+fmt.Sprintf(" It is rejected by the device %s. ", who)+e.log())
+	return e.say("rejected", text, e.request("allow", fmt.Sprintf("The device %s rejects it", m.From)))
 }
 
 func (e explainer) refused() *result.Finding {
 	switch {
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted:
-		return e.say("refused-on-the-way", fmt.Sprintf("RST came back although the listener holds port %d and %s: a firewall on the way, or on that machine, answered in its name", e.p.Port, e.sawWords()),
-			e.ask("allow")+" It is reset now. "+e.log())
+		return e.say("refused-on-the-way", fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on that machine, answered in its name", e.port(), e.sawWords()),
+			e.request("allow", "It is answered with RST now"))
 	case e.a != nil && e.a.Port == result.PortUnbound:
-		return e.say("nothing-listens", fmt.Sprintf("RST came back, and the listener does not hold port %d", e.p.Port),
-			"The way is probably free, but it was not proved. Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and run the test again.")
+		return e.say("nothing-listens", fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
+			"The way is probably free, but that was not proved. Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and run the test again.")
 	case e.a != nil && e.a.Port == result.PortBusy:
-		return e.say("refused-busy", fmt.Sprintf("RST came back; %s held the port when listen started", holderWords(e.a.Holder)),
+		return e.say("refused-busy", fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
 			"Stop that software for the test, start listen again, and repeat.")
 	}
-	return e.say("refused", "RST came back: nothing listens on that port, or a firewall refuses in its name; there was no contact to tell which",
-		fmt.Sprintf("Make sure that listen runs on %s and holds port %d (same --port-shift on both sides), then run the test again. If it does: %s", e.p.Target.Addr(), e.p.Port, e.ask("allow")))
+	whose := "There was no contact to tell which."
+	if e.a != nil {
+		whose = "The listener cannot tell which."
+	}
+	return e.say("refused", fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name. %s", e.port(), e.at(), whose),
+		fmt.Sprintf("Make sure that listen runs on %s and holds %s (with the same --port-shift on both sides), and run the test again. If it already does: %s", e.at(), e.port(), e.request("allow", "")))
 }
 
 func (e explainer) replyLost() *result.Finding {
-	what := "the SYN arrived and was answered, and the answer did not come back"
+	what := "The SYN arrived and was answered, and the answer did not come back"
 	if e.p.Transport == plan.UDP {
-		what = "the request arrived and was answered, and the answer did not come back"
+		what = "The request arrived and was answered, and the answer did not come back"
 	}
-	detail := ""
 	if e.a.Detail != "" && e.a.Saw == result.SawHalfOpen {
-		detail = " (" + e.a.Detail + ")"
+		what += " (" + e.a.Detail + ")"
 	}
-	return e.say("reply-lost", what+detail,
-		fmt.Sprintf("Please allow the way back of %s: packets from %s source port %d to %s, or make sure that both directions pass the same stateful firewall (asymmetric routing): %s. %s",
-			e.flow(), e.p.Target.Addr(), e.p.Port, orThe(e.source(), e.p.From), e.why(), e.log()))
+	return e.say("reply-lost", what,
+		e.request("allow the replies to", fmt.Sprintf("Packets from %s source port %d to %s are lost on the way back; if they take another route than the way there, lead both through the same stateful firewall", e.at(), e.p.Port, e.source())))
 }
 
 func (e explainer) filtered() *result.Finding {
 	if e.a != nil && e.a.Detail != "" {
-		return e.say("filtered-by-host", e.a.Detail,
-			fmt.Sprintf("On %s (%s), allow inbound %s in its own firewall: %s. The network let it through.", e.p.Target.Addr(), e.p.To, e.flow(), e.why()))
+		return e.say("filtered-by-host", fmt.Sprintf("The SYN arrived at the network interface of %s, and its TCP stack never got it: that machine's own firewall dropped it.", e.at()),
+			fmt.Sprintf("On %s, allow inbound %s, for %s, in its own firewall. The network let it through.", e.at(), e.flow(), e.p.Service))
 	}
-	return e.say("filtered", fmt.Sprintf("no answer, and the listener, which watched all the time, saw nothing arrive on port %d", e.p.Port),
-		e.ask("allow")+" It is dropped on the way, or by that machine's own firewall. "+e.log())
+	return e.say("filtered", fmt.Sprintf("No answer came, and the listener, which watched all the time, saw nothing arrive on %s", e.port()),
+		e.request("allow", fmt.Sprintf("It is dropped on the way, or by the firewall of %s itself", e.at())))
 }
 
 func (e explainer) silent() *result.Finding {
-	why := "there was no contact to ask whether it arrived"
-	if e.a != nil && e.a.Reason != "" {
-		why = "whether it arrived is unknown: " + e.a.Reason
+	text := "No answer came, and there was no contact to ask whether anything arrived"
+	if e.a != nil {
+		text = "No answer came, and whether anything arrived is unknown"
+		if e.a.Reason != "" {
+			text += ": " + e.a.Reason
+		}
 	}
-	return e.say("silent", "no answer, and "+why,
-		e.ask("check and allow")+" It is dropped on the way there or back, or by a firewall on either machine, or the machine is off. "+e.log())
+	return e.say("silent", text,
+		e.request("check and allow", "It is dropped on the way there or back, or by a firewall on either machine, or the machine is off"))
 }
 
 func (e explainer) redirected() *result.Finding {
 	if int(e.i.Origin.Port()) != e.p.Port {
-		return e.say("redirected-port", fmt.Sprintf("port %d was dialed and port %d of %s answered: something on the way changes the port", e.p.Port, e.i.Origin.Port(), e.i.Origin.Addr()),
-			fmt.Sprintf("Please correct the port translation (DNAT, port forwarding or redirect): %s must arrive at port %d. %s.", e.flow(), e.p.Port, e.why()))
+		return e.say("redirected-port", fmt.Sprintf("Port %d was dialed and port %d of %s answered: something on the way changes the port", e.p.Port, e.i.Origin.Port(), e.i.Origin.Addr()),
+			e.request("correct the port translation (DNAT, port forwarding or redirect) of", fmt.Sprintf("It must arrive at port %d", e.p.Port)))
 	}
-	return e.say("redirected-host", fmt.Sprintf("another listener (instance %.8s, at %s) answered than on the other paths", e.i.Instance, e.i.Origin.Addr()),
-		fmt.Sprintf("Please correct the translation or load balancer: %s is led to another machine than the other ports. %s.", e.flow(), e.why()))
+	return e.say("redirected-host", fmt.Sprintf("A different listener answered than on the other paths: instance %.8s at %s", e.i.Instance, e.i.Origin.Addr()),
+		e.request("correct the translation or load balancing of", "It is led to another machine than the other ports"))
 }
 
 func (e explainer) corrupted() *result.Finding {
@@ -236,8 +272,8 @@ func (e explainer) corrupted() *result.Finding {
 			parts = append(parts, fmt.Sprintf("%s, at byte %d of %d: %s", d.name, d.t.Intact, d.t.Want, d.t.Changed))
 		}
 	}
-	return e.say("corrupted", "the payload arrived changed "+strings.Join(parts, "; "),
-		fmt.Sprintf("Please exempt %s from content inspection, rewriting and application-layer helpers: a device changes its bytes. %s.", e.flow(), e.why()))
+	return e.say("corrupted", "The payload arrived changed "+strings.Join(parts, "; "),
+		e.request("exempt from content inspection, rewriting and application helpers:", "A device changes its bytes"))
 }
 
 type namedTransfer struct {
@@ -258,46 +294,53 @@ func (e explainer) transfers() []namedTransfer {
 }
 
 func (e explainer) occupied() *result.Finding {
-	return e.say("occupied", fmt.Sprintf("%s holds port %d there, so listen could not; it answered %s", holderWords(e.a.Holder), e.p.Port, e.replyWords()),
-		fmt.Sprintf("Something on that machine answers on this port, so the way there is not blocked; the keyed proof needs the port. Stop %s for the test, start listen again, and repeat.", holderWords(e.a.Holder)))
+	return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; something answered %s", e.port(), e.at(), holderWords(e.a.Holder), e.replyWords()),
+		fmt.Sprintf("The way there is not blocked, and the keyed proof needs the port. Stop %s for the test, start listen again, and repeat.", holderName(e.a.Holder)))
 }
 
 func (e explainer) intercepted() *result.Finding {
-	what := "other bytes came back, " + e.replyWords()
+	what := "Other bytes came back (" + e.replyWords() + ")"
 	if e.i.Answer == result.AnswerEchoed {
-		what = "our own bytes came back"
+		what = "Our own bytes came back"
 	}
-	return e.say("intercepted", fmt.Sprintf("%s, although the listener holds port %d and %s: something on the way answers in its place", what, e.p.Port, e.sawWords()),
-		fmt.Sprintf("Please find the proxy, security gateway, NAT or redirect that answers %s in the place of %s, and exempt this flow from it: %s. %s", e.flow(), e.p.To, e.why(), e.log()))
+	does := "answers in its place"
+	if e.a.Saw == result.SawAccepted {
+		does = "changes what is said"
+	}
+	return e.say("intercepted", fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does),
+		e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", ""))
 }
 
 func (e explainer) answered() *result.Finding {
 	switch e.i.Answer {
 	case result.AnswerWrongKey:
-		return e.say("wrong-key", "a listener answered, and it has another key",
-			"Use the key that listen printed there (--key, DIALTONE_KEY or --key-file), exactly as printed.")
+		return e.say("wrong-key", "A listener answered, and it has another key",
+			"Use the key that listen printed there (--key, --key-file or DIALTONE_KEY), exactly as printed.")
 	case result.AnswerForbidden:
-		return e.say("not-allowed", "the listener has this key and does not allow this address",
-			fmt.Sprintf("Start listen with --allow for %s, or dial from an address that it allows.", orThe(e.source(), "this address")))
+		return e.say("not-allowed", "The listener has this key and does not allow this address",
+			fmt.Sprintf("Start listen with an --allow that includes %s, or dial from an address that it allows.", e.source()))
 	case result.AnswerVersion:
-		return e.say("other-version", fmt.Sprintf("the listener (%s) speaks version %d of the wire format, and this end another", e.i.Software, e.i.FarVersion),
+		return e.say("other-version", fmt.Sprintf("The listener (%s) speaks version %d of the wire format, and this end another", orElse(e.i.Software, "unnamed"), e.i.FarVersion),
 			"Use the same release of Dialtone on both sides.")
 	}
-	what := "something answered " + e.replyWords()
+	what := "Something answered " + e.replyWords()
 	if e.i.Answer == result.AnswerEchoed {
-		what = "something sent our own bytes back"
+		what = "Something sent our own bytes back"
 	}
 	whose := "there was no contact to say whose answer it is"
 	if e.a != nil {
-		whose = "the listener does not hold that port"
+		whose = "the listener does not hold " + e.port()
+		if e.a.Port != result.PortUnbound {
+			whose = "the listener cannot say whose answer it is"
+		}
 	}
 	return e.say("answered", what+", and "+whose,
-		fmt.Sprintf("This is no proof that the path is open. Make sure that listen runs on %s and holds port %d; if it does, ask for the device that answers in its place.", orThe(addrOf(e.p.Target), e.p.To), e.p.Port))
+		fmt.Sprintf("This is no proof that the path is open. Make sure that listen runs on %s and holds %s; if it does, look for the device that answers in its place.", e.at(), e.port()))
 }
 
 func (e explainer) reset() *result.Finding {
 	if e.i.Answer == result.AnswerKeyed {
-		return e.payload("reset-payload", "reset-while-sending",
+		return e.payload("reset-payload",
 			"A device that inspects content, or a limit on connections or size, is the usual cause")
 	}
 	how := "reset (RST)"
@@ -305,64 +348,69 @@ func (e explainer) reset() *result.Finding {
 		how = "closed (FIN)"
 	}
 	code, who := e.accepter()
-	return e.say("reset-"+code, fmt.Sprintf("the connection opened and was %s before any proof; it was accepted by %s", how, who),
-		fmt.Sprintf("Please check what resets %s after the handshake (intrusion prevention, an application-aware rule, a proxy): %s. %s", e.flow(), e.why(), e.log()))
+	return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who),
+		e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule or a proxy"))
 }
 
 func (e explainer) stalled() *result.Finding {
 	if e.i.Answer == result.AnswerKeyed {
-		return e.payload("stalled-payload", "stalled",
-			"Large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back are the usual causes; on a merely slow line repeat with a longer --timeout")
+		return e.payload("stalled-payload",
+			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
 	}
 	code, who := e.accepter()
-	return e.say("stalled-"+code, "the connection opened and no byte came back; it was accepted by "+who,
-		fmt.Sprintf("Please check what holds back the data of %s after the handshake (application-aware firewall, SYN proxy, traffic inspection): %s. %s", e.flow(), e.why(), e.log()))
+	return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
+		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
 }
 
 // payload explains a proof that was followed by trouble with larger data.
-func (e explainer) payload(code, word, causes string) *result.Finding {
+func (e explainer) payload(code, causes string) *result.Finding {
 	var parts []string
 	for _, d := range e.transfers() {
 		if d.t.Outcome != result.TransferIntact {
 			parts = append(parts, fmt.Sprintf("%s: %s after %d of %d bytes", d.name, d.t.Outcome, d.t.Intact, d.t.Want))
 		}
 	}
-	return e.say(code, fmt.Sprintf("the proof passed and the payload did not (%s; %s)", word, strings.Join(parts, "; ")),
-		fmt.Sprintf("Please let all data of %s pass, not only the first packets: %s. %s. %s", e.flow(), e.why(), causes, e.log()))
+	text := "The proof passed and the payload did not"
+	if len(parts) > 0 {
+		text += " (" + strings.Join(parts, "; ") + ")"
+	}
+	return e.say(code, text, e.request("let all data pass, not only the first packets, of", causes))
 }
 
 // accepter says who accepted a connection that led to nothing.
 func (e explainer) accepter() (code, words string) {
-	if e.a == nil {
-		return "unknown", "nobody knows whom: there was no contact to ask"
+	switch {
+	case e.a == nil:
+		return "unknown", "Who accepted it is not known: there was no contact to ask."
+	case e.a.Saw == result.SawAccepted && !e.a.Proved && e.a.BytesIn == 0:
+		return "listener", "The listener accepted it, and our data never came there."
+	case e.a.Saw == result.SawAccepted:
+		return "listener", "The listener accepted it."
+	case e.a.Saw == result.SawHalfOpen:
+		return "half-open", "Nobody accepted it: at the listener it is half-open, so what this end sends after the SYN does not arrive."
+	case e.a.Saw == result.SawNothing:
+		return "someone-else", "Something else accepted it: the listener never saw it."
+	case e.a.Port == result.PortBusy:
+		return "holder", fmt.Sprintf("The port is held there by %s.", holderWords(e.a.Holder))
 	}
-	switch e.a.Saw {
-	case result.SawAccepted:
-		words = "the listener"
-		if !e.a.Proved && e.a.BytesIn == 0 {
-			words += ", to which our data never came"
-		}
-		return "listener", words
-	case result.SawHalfOpen:
-		return "half-open", "nobody: at the listener it is half-open, so what this end sends after the SYN does not arrive"
-	case result.SawNothing:
-		return "someone-else", "something else: the listener never saw it"
-	}
-	if e.a.Port == result.PortBusy {
-		return "holder", holderWords(e.a.Holder) + ", which holds the port there"
-	}
-	return "unknown", "nobody knows whom: " + e.a.Reason
+	return "unknown", "Who accepted it is not known: " + sentence(orElse(e.a.Reason, "the listener cannot say"))
 }
 
 func (e explainer) closed() *result.Finding {
-	switch {
-	case e.p.OK:
-		return nil
-	case e.p.Verdict == result.Untested:
+	switch e.p.Verdict {
+	case result.Untested:
 		return e.untested()
+	case result.Unresolved, result.Unreachable, result.BlockedLocally:
+		// Nothing left this machine, so nothing is known of the port.
+		open := e
+		open.p.Expect = plan.ExpectOpen
+		return Explain(open.p)
 	}
-	return e.say("should-be-closed", fmt.Sprintf("this port must not be reachable, and it is (%s)", e.p.Verdict),
-		fmt.Sprintf("Please block %s: %s.", e.flow(), e.why()))
+	if e.p.OK {
+		return nil
+	}
+	return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and it is (%s)", e.p.Verdict),
+		e.request("block", ""))
 }
 
 // sawWords says what the listener saw, for the middle of a sentence.
@@ -373,9 +421,9 @@ func (e explainer) sawWords() string {
 	case result.SawHalfOpen:
 		return "saw it only half-open"
 	case result.SawAccepted:
-		return "accepted it and said something else"
+		return "accepted it and never says that"
 	}
-	return "cannot say whether it saw this connection (" + e.a.Reason + ")"
+	return "cannot say whether it saw this connection (" + orElse(e.a.Reason, "it does not know") + ")"
 }
 
 func (e explainer) replyWords() string {
@@ -384,6 +432,8 @@ func (e explainer) replyWords() string {
 		return "as " + e.i.Software
 	case e.i.Reply != "":
 		return "with " + e.i.Reply
+	case e.i.Answer == result.AnswerEchoed:
+		return "with our own bytes"
 	}
 	return "with other bytes"
 }
@@ -398,18 +448,28 @@ func holderWords(h *result.Holder) string {
 	return fmt.Sprintf("%s (pid %d)", h.Name, h.PID)
 }
 
-func orThe(s, role string) string {
+// holderName is holderWords where the hint was given already.
+func holderName(h *result.Holder) string {
+	if h == nil {
+		return "that software"
+	}
+	return holderWords(h)
+}
+
+func orElse(s, other string) string {
 	if s == "" {
-		return "the " + role
+		return other
 	}
 	return s
 }
 
-func addrOf(e result.Endpoint) string {
-	if !e.IsValid() {
-		return ""
+// isRoutingError reports whether a router says that it has no way to the
+// target, rather than that it forbids it.
+func isRoutingError(m result.ICMP) bool {
+	if m.V6 {
+		return m.Type == 3 || m.Type == 1 && (m.Code == 0 || m.Code == 3)
 	}
-	return e.Addr().String()
+	return m.Type == 11 || m.Type == 3 && m.Code <= 1
 }
 
 func isPortUnreachable(m result.ICMP) bool {

@@ -168,22 +168,29 @@ func keyed(c Case) result.Verdict {
 	if int(i.Origin.Port()) != c.Port || c.Instance != "" && i.Instance != c.Instance {
 		return result.Redirected
 	}
-	all := result.Open
+	var corrupted, reset, unfinished bool
 	for _, t := range []*result.Transfer{i.Sent, i.Received} {
 		if t == nil {
-			return result.Stalled
+			unfinished = true
+			continue
 		}
 		switch t.Outcome {
 		case result.TransferIntact:
 		case result.TransferCorrupted:
-			return result.Corrupted
+			corrupted = true
 		case result.TransferReset, result.TransferClosed:
-			all = result.Reset
+			reset = true
 		default:
-			if all == result.Open {
-				all = result.Stalled
-			}
+			unfinished = true
 		}
 	}
-	return all
+	switch {
+	case corrupted:
+		return result.Corrupted
+	case reset:
+		return result.Reset
+	case unfinished:
+		return result.Stalled
+	}
+	return result.Open
 }
