@@ -123,7 +123,7 @@ func (s *survey) path(l *leg, resolveErr error) result.Path {
 	})
 	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
 	p.Finding = verdict.Explain(p)
-	p.Notes = verdict.Notes(p, l.Row.PortAssumed)
+	p.Notes = verdict.Notes(p, l.Row.PortAssumed, s.leftOut)
 	return p
 }
 

@@ -44,6 +44,7 @@ func (s *survey) resolve(ctx context.Context) error {
 	for f, a := range s.addrs {
 		if len(s.addrs) > 1 && !a.IsLoopback() && !hasFamily(f) {
 			delete(s.addrs, f)
+			s.leftOut = a
 		}
 	}
 	return nil

@@ -59,6 +59,7 @@ type survey struct {
 	started time.Time
 	addrs   map[result.Family]netip.Addr // of the far end, one of each family
 	all     []netip.Addr                 // all that its name resolves to
+	leftOut netip.Addr                   // one of a family that this machine does not have
 	accept  acceptor                     // for the reverse rows
 	slots   chan struct{}
 

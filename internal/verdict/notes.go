@@ -2,12 +2,15 @@ package verdict
 
 import (
 	"fmt"
+	"net/netip"
 
 	"dialtone/internal/result"
 )
 
-// Notes lists the facts beside the verdict of a path.
-func Notes(p result.Path, portAssumed bool) []result.Note {
+// Notes lists the facts beside the verdict of a path. portAssumed says that
+// nobody gave the port, leftOut is an address of the far end whose family the
+// dialing machine does not have, invalid if there is none.
+func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	notes := []result.Note{}
 	add := func(c result.NoteCode, format string, args ...any) {
 		notes = append(notes, result.Note{Code: c, Text: fmt.Sprintf(format, args...)})
@@ -39,6 +42,9 @@ func Notes(p result.Path, portAssumed bool) []result.Note {
 	}
 	if portAssumed {
 		add(result.NoteAssumedPort, "port %d is only the usual one; give this site's with --port %s=N or in the site file", p.PlanPort, p.Flow)
+	}
+	if leftOut.IsValid() {
+		add(result.NoteOneFamily, "the far end also has the address %s, of a family in which this machine has none: that way was left out", leftOut)
 	}
 	return notes
 }
