@@ -51,9 +51,8 @@ type knocks struct {
 
 const (
 	// maxKnocks is how many contacts without the key are written down for one
-	// address in a minute, allKnocks for all of them together.
+	// address in a minute.
 	maxKnocks = 60
-	allKnocks = 1200
 	// maxAllKnocks is how many are written down in a minute for all addresses.
 	maxAllKnocks = 600
 	// maxAddrs bounds the addresses that are counted.
@@ -169,23 +168,30 @@ func (j *Journal) mayShow(c Contact) (hidden int, ok bool) {
 	if j.quiet == nil || len(j.quiet) > maxAddrs {
 		j.quiet = map[netip.Addr]*knocks{}
 	}
-	a := c.Peer.Remote.Addr()
-	if j.quiet[a] == nil {
-		j.quiet[a] = &knocks{since: c.At}
+	a := networkOf(c.Peer.Remote.Addr())
+	k := j.quiet[a]
+	if k == nil {
+		k = &knocks{since: c.At}
+		j.quiet[a] = k
 	}
-	hidden, one := j.quiet[a].more(c.At, maxKnocks)
-	_, all := j.all.more(c.At, allKnocks)
-	return hidden, one && all
+	hidden, ok = k.knock(c.At, maxKnocks)
+	if !ok {
+		return 0, false
+	}
+	if _, ok = j.all.knock(c.At, maxAllKnocks); !ok {
+		k.hidden += hidden + 1
+	}
+	return hidden, ok
 }
 
-// more counts one more contact. ok is whether it is within limit; hidden is
-// how many of the minute before were not.
-func (k *knocks) more(now time.Time, limit int) (hidden int, ok bool) {
-	if now.Sub(k.since) > time.Minute {
+// knock counts one more and says whether it is among the first most of its
+// minute, and at the first of a minute how many the one before hid.
+func (k *knocks) knock(at time.Time, most int) (hidden int, ok bool) {
+	if at.Sub(k.since) > time.Minute {
 		hidden = k.hidden
-		*k = knocks{since: now}
+		*k = knocks{since: at}
 	}
-	if k.count++; k.count > limit {
+	if k.count++; k.count > most {
 		k.hidden++
 		return 0, false
 	}
