@@ -128,6 +128,9 @@ func (e explainer) at() string {
 	return "the " + e.p.To
 }
 
+// words are the operating system's about a failure.
+func (e explainer) words() string { return orElse(e.i.Error, "no word of the cause") }
+
 // request is what a firewall team is asked for: to do what to which flow, for
 // which service and why, what happens now, and where its log shows it. now may
 // be empty.
@@ -167,13 +170,13 @@ func (e explainer) unreachable() *result.Finding {
 		return e.say("no-neighbour", fmt.Sprintf("On its own network nobody answers for %s, or for the gateway on the way there.", e.at()),
 			"Check the address, that the machine and the gateway are switched on, and that the machine that dials is in the right network. No firewall was reached.")
 	}
-	return e.say("no-route", fmt.Sprintf("The machine that dials has no route to %s (%s)", e.at(), e.i.Error),
+	return e.say("no-route", fmt.Sprintf("The machine that dials has no route to %s (%s)", e.at(), e.words()),
 		"Check its network settings: address, mask and default gateway. No firewall was reached.")
 }
 
 func (e explainer) blockedLocally() *result.Finding {
-	text := "The machine that dials forbids this connection itself: " + e.i.Error
-	if e.i.ICMP != nil {
+	text := "The machine that dials forbids this connection itself: " + e.words()
+	if e.i.ICMP != nil && e.i.ICMP.From.IsValid() {
 		text = fmt.Sprintf("The machine that dials rejected its own packet: %s, sent by its own address %s", icmpWords(*e.i.ICMP), e.i.ICMP.From)
 	}
 	return e.say("blocked-locally", text,
@@ -182,7 +185,7 @@ func (e explainer) blockedLocally() *result.Finding {
 
 func (e explainer) rejected() *result.Finding {
 	if e.i.ICMP == nil {
-		return e.say("rejected", "An ICMP error came back, and this system does not tell from whom: "+e.i.Error, e.request("allow", ""))
+		return e.say("rejected", "An ICMP error came back, and this system does not tell from whom: "+e.words(), e.request("allow", ""))
 	}
 	m := *e.i.ICMP
 	if !m.From.IsValid() {
@@ -232,7 +235,7 @@ func (e explainer) replyLost() *result.Finding {
 		what += " (" + e.a.Detail + ")"
 	}
 	return e.say("reply-lost", what,
-		e.request("allow the replies to", fmt.Sprintf("Packets from %s source port %d to %s are lost on the way back; if they take another route than the way there, lead both through the same stateful firewall", e.at(), e.p.Port, e.source())))
+		e.request("allow the replies to", fmt.Sprintf("Packets from %s source %s to %s are lost on the way back; if they take another route than the way there, lead both through the same stateful firewall", e.at(), e.port(), e.source())))
 }
 
 func (e explainer) filtered() *result.Finding {
@@ -257,6 +260,10 @@ func (e explainer) silent() *result.Finding {
 }
 
 func (e explainer) redirected() *result.Finding {
+	if !e.i.Origin.IsValid() {
+		return e.say("redirected-port", fmt.Sprintf("Port %d was dialed, and the answer does not say which port it comes from", e.p.Port),
+			e.request("check the port translation of", fmt.Sprintf("It must arrive at port %d", e.p.Port)))
+	}
 	if int(e.i.Origin.Port()) != e.p.Port {
 		return e.say("redirected-port", fmt.Sprintf("Port %d was dialed and port %d of %s answered: something on the way changes the port", e.p.Port, e.i.Origin.Port(), e.i.Origin.Addr()),
 			e.request("correct the port translation (DNAT, port forwarding or redirect) of", fmt.Sprintf("It must arrive at port %d", e.p.Port)))

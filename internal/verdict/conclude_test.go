@@ -1,0 +1,95 @@
+package verdict
+
+import (
+	"strings"
+	"testing"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+func TestExitCode(t *testing.T) {
+	path := func(v result.Verdict, attempts int, counted bool) result.Path {
+		return result.Path{Verdict: v, OK: v == result.Open, Attempts: attempts, Counted: counted}
+	}
+	for _, c := range []struct {
+		name  string
+		paths []result.Path
+		want  int
+	}{
+		{"every counted path ok", []result.Path{path(result.Open, 1, true), path(result.Open, 1, true)}, 0},
+		{"an uncounted path broken", []result.Path{path(result.Open, 1, true), path(result.Filtered, 1, false)}, 0},
+		{"nothing counted", []result.Path{path(result.Filtered, 1, false)}, 0},
+		{"a counted path broken", []result.Path{path(result.Open, 1, true), path(result.Filtered, 1, true)}, 1},
+		{"a counted path untested", []result.Path{path(result.Open, 1, true), path(result.Untested, 0, true)}, 1},
+		{"every counted path broken", []result.Path{path(result.Silent, 1, true)}, 1},
+		{"nothing attempted", []result.Path{path(result.Untested, 0, true), path(result.Unresolved, 0, true)}, 3},
+		{"no paths", nil, 3},
+	} {
+		r := &result.Report{Paths: c.paths}
+		Conclude(r, Facts{})
+		if got := ExitCode(r); got != c.want {
+			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestSummaryCountsVerdicts(t *testing.T) {
+	r := &result.Report{Paths: []result.Path{
+		{Verdict: result.Open, OK: true, Counted: true}, {Verdict: result.Open, OK: true},
+		{Verdict: result.Silent, Counted: true}, {Verdict: result.Refused},
+	}}
+	Conclude(r, Facts{})
+	s := r.Summary
+	if s.OK || s.Counted != 2 || s.Failed != 1 || s.Verdicts[result.Open] != 2 || s.Verdicts[result.Silent] != 1 || s.Verdicts[result.Refused] != 1 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestFindingsOfTheWholeRun(t *testing.T) {
+	of := func(i result.Initiator) result.Path {
+		p := pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &i})
+		p.Finding = Explain(p)
+		return p
+	}
+	contact := &result.Contact{Plan: "illiad"}
+	for _, c := range []struct {
+		name  string
+		r     result.Report
+		f     Facts
+		codes string
+		says  []string
+	}{
+		{"all well", result.Report{Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{}, "", nil},
+		{"no address", result.Report{Paths: []result.Path{of(result.Initiator{ResolveError: "x"})}}, Facts{ResolveError: "illiad.example.edu: no such name"}, "name-not-found", []string{"illiad.example.edu: no such name."}},
+		{"every port refused", result.Report{To: result.End{Host: "illiad.example.edu"}, Paths: []result.Path{of(failed(result.ConnectRST)), of(failed(result.ConnectRST))}}, Facts{},
+			"no-contact", []string{"Every port of illiad.example.edu is refused", "give dial the same"}},
+		{"silence", result.Report{To: result.End{Host: "illiad.example.edu"}, Paths: []result.Path{of(failed(result.ConnectRST)), of(failed(result.ConnectTimeout))}}, Facts{Shift: 10000},
+			"no-contact", []string{"Nothing at illiad.example.edu proved the key", "--port-shift 10000, leave it out"}},
+		{"interrupted says nothing of contact", result.Report{Interrupted: true, Paths: []result.Path{of(failed(result.ConnectTimeout))}}, Facts{}, "", nil},
+		{"nothing attempted says nothing of contact", result.Report{Paths: []result.Path{of(result.Initiator{NotTried: "x"})}}, Facts{}, "", nil},
+		{"wrong key once, on however many paths", result.Report{Paths: []result.Path{of(connected(result.AnswerWrongKey)), of(connected(result.AnswerWrongKey))}}, Facts{}, "wrong-key", nil},
+		{"other version", result.Report{Paths: []result.Path{of(connected(result.AnswerVersion))}}, Facts{}, "other-version", nil},
+		{"not allowed", result.Report{Paths: []result.Path{of(connected(result.AnswerForbidden))}}, Facts{}, "not-allowed", nil},
+		{"other plan", result.Report{Plan: "illiad-2006", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{}, "other-plan", []string{`"illiad"`, `"illiad-2006"`}},
+		{"other shift", result.Report{Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Shift: 0, FarShift: 100}, "other-shift", []string{"--port-shift 100"}},
+	} {
+		Conclude(&c.r, c.f)
+		var codes []string
+		text := ""
+		for _, f := range c.r.Findings {
+			codes = append(codes, f.Code)
+			text += f.Text + " " + f.Advice + " "
+			wellFormed(t, result.Path{}, f.Text)
+			wellFormed(t, result.Path{}, f.Advice)
+		}
+		if got := strings.Join(codes, ","); got != c.codes {
+			t.Errorf("%s: findings %q, want %q", c.name, got, c.codes)
+		}
+		for _, w := range c.says {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s: %q does not say %q", c.name, text, w)
+			}
+		}
+	}
+}

@@ -1,0 +1,286 @@
+package verdict
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// pathOf returns the path of a report that a case becomes.
+func pathOf(c Case) result.Path {
+	r := Judge(c)
+	p := result.Path{
+		Flow: "sql-client", Service: "SQL Server (TDS)", Port: c.Port, PlanPort: c.Port, Transport: c.Transport,
+		Direction: plan.Forward, Family: result.IP4, From: "client", To: "database", Need: plan.Required,
+		Why: "Every ILLiad Client works directly on the database.", Counted: true, Expect: c.Expect,
+		Verdict: r.Verdict, Proof: r.Proof, OK: r.OK, At: time.Date(2026, 11, 3, 9, 30, 5, 0, time.UTC),
+		Initiator: c.Initiator, Acceptor: c.Acceptor,
+	}
+	if i := c.Initiator; i != nil {
+		p.Source, p.Target, p.SeenAs, p.Attempts = i.Source, i.Target, i.SeenAs, i.Attempts
+	}
+	return p
+}
+
+// wellFormed fails the test unless s is one or more whole sentences.
+func wellFormed(t *testing.T, p result.Path, s string) {
+	t.Helper()
+	first, _ := utf8.DecodeRuneInString(s)
+	switch {
+	case s == "":
+		t.Fatalf("%s: empty", p.Verdict)
+	case !strings.HasSuffix(s, "."):
+		t.Fatalf("%s: %q does not end as a sentence", p.Verdict, s)
+	case unicode.IsLower(first):
+		t.Fatalf("%s: %q does not begin as a sentence", p.Verdict, s)
+	}
+	for _, bad := range []string{"%!", "  ", "..", ". .", "invalid", "<nil>", " .", " ,", "()", ": .", "port 0 ", "the the "} {
+		if strings.Contains(s, bad) {
+			t.Fatalf("%s: %q contains %q", p.Verdict, s, bad)
+		}
+	}
+}
+
+func TestEveryFindingIsWellFormed(t *testing.T) {
+	codes := map[string]bool{}
+	check := func(c Case) {
+		p := pathOf(c)
+		f := Explain(p)
+		if p.OK {
+			if f != nil {
+				t.Fatalf("%s is ok and has the finding %+v", p.Verdict, *f)
+			}
+			return
+		}
+		if f == nil {
+			t.Fatalf("%s is not ok and has no finding", p.Verdict)
+		}
+		codes[f.Code] = true
+		wellFormed(t, p, f.Text)
+		wellFormed(t, p, f.Advice)
+	}
+	everyCase(func(c Case) {
+		if c.Instance == "" || isLikeOthers(c) {
+			return
+		}
+		check(c)
+		c.Expect = plan.ExpectClosed
+		check(c)
+	})
+	for _, want := range []string{"should-be-closed", "redirected-port", "redirected-host", "stalled-half-open", "reset-someone-else", "filtered", "refused-on-the-way"} {
+		if !codes[want] {
+			t.Errorf("no case has the finding %s: the enumeration is broken", want)
+		}
+	}
+}
+
+// isLikeOthers reports whether a case is explained like another one: payloads
+// matter only after a proof, and a probe always says how one ended.
+func isLikeOthers(c Case) bool {
+	for _, t := range []*result.Transfer{c.Initiator.Sent, c.Initiator.Received} {
+		if t != nil && (t.Outcome == "" || c.Initiator.Connect != result.ConnectOpen || c.Initiator.Answer != result.AnswerKeyed) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestEvidenceThatIsMissingLeavesNoHole(t *testing.T) {
+	everyCase(func(c Case) {
+		if c.Instance != here || isLikeOthers(c) {
+			return
+		}
+		i := *c.Initiator
+		i.Source, i.Target = result.Endpoint{}, result.Endpoint{}
+		c.Initiator, c.Port = &i, 0 // an FTP data port that nobody named
+		p := pathOf(c)
+		p.Why = ""
+		if f := Explain(p); f != nil && p.Verdict != result.Redirected { // that one has an origin
+			wellFormed(t, p, f.Text)
+			wellFormed(t, p, f.Advice)
+		}
+	})
+}
+
+// Whoever gets a request must not need to ask back.
+func TestRequestsNameTheFlowTheServiceAndTheReason(t *testing.T) {
+	want := []string{"TCP", "10.1.0.2", "10.2.0.5", "port 1433", "client", "database", "SQL Server (TDS)",
+		"Every ILLiad Client works directly on the database.", "2026-11-03 09:30:05 UTC", "source port 50123"}
+	everyCase(func(c Case) {
+		if c.Transport != plan.TCP || isLikeOthers(c) {
+			return
+		}
+		p := pathOf(c)
+		f := Explain(p)
+		if f == nil || !strings.HasPrefix(f.Advice, "Please ") {
+			return
+		}
+		for _, w := range want {
+			if !strings.Contains(f.Advice, w) {
+				t.Fatalf("%s: %q does not say %q", f.Code, f.Advice, w)
+			}
+		}
+	})
+	// These are for a firewall team; the others are for whoever runs dial or listen.
+	for _, c := range []Case{
+		{Initiator: new(failed(result.ConnectTimeout))},
+		{Initiator: new(failed(result.ConnectTimeout)), Acceptor: acceptor(result.PortBound, result.SawNothing)},
+		{Initiator: new(failed(result.ConnectTimeout)), Acceptor: acceptor(result.PortBound, result.SawHalfOpen)},
+		{Initiator: new(rejectedBy(result.ICMP{Type: 3, Code: 13, From: router}))},
+		{Initiator: new(failed(result.ConnectRST)), Acceptor: acceptor(result.PortBound, result.SawNothing)},
+		{Initiator: new(connected(result.AnswerForeign)), Acceptor: acceptor(result.PortBound, result.SawNothing)},
+		{Initiator: new(connected(result.AnswerReset))},
+		{Initiator: new(connected(result.AnswerSilent))},
+	} {
+		c.Transport, c.Port = plan.TCP, 1433
+		p := pathOf(c)
+		if f := Explain(p); !strings.HasPrefix(f.Advice, "Please ") {
+			t.Errorf("%s (%s) asks nobody for anything: %q", p.Verdict, f.Code, f.Advice)
+		}
+	}
+}
+
+func TestFindingsSayWhoAndWhere(t *testing.T) {
+	nginx := acceptor(result.PortBusy, result.SawUnknown)
+	nginx.Holder = &result.Holder{Name: "nginx", PID: 812}
+	hostFirewall := acceptor(result.PortBound, result.SawNothing)
+	hostFirewall.Detail = "the SYN arrived at this machine's network interface"
+	foreign := connected(result.AnswerForeign)
+	foreign.Software = "nginx/1.22.1"
+	changed := proved()
+	changed.Sent = &result.Transfer{Outcome: result.TransferCorrupted, Want: 262144, Intact: 77, Changed: "41 became 42"}
+	cut := proved()
+	cut.Received = &result.Transfer{Outcome: result.TransferStalled, Want: 262144, Intact: 1380}
+	natted := failed(result.ConnectTimeout)
+	natted.SeenAs = result.EndpointFrom(netip.MustParseAddrPort("198.51.100.7:61000"))
+	version := connected(result.AnswerVersion)
+	version.Software, version.FarVersion = "dialtone 9.0", 9
+	elsewhere := proved()
+	elsewhere.Origin = result.EndpointFrom(netip.MustParseAddrPort("10.2.0.5:21433"))
+	for _, c := range []struct {
+		code string
+		i    result.Initiator
+		a    *result.Acceptor
+		says []string
+	}{
+		{"rejected", rejectedBy(result.ICMP{Type: 3, Code: 13, From: router}), nil, []string{"10.9.0.1", "communication administratively prohibited (type 3 code 13)"}},
+		{"rejected", rejectedBy(result.ICMP{Type: 3, Code: 13}), nil, []string{"does not tell from whom"}},
+		{"rejected", rejectedBy(result.ICMP{Type: 1, Code: 0, V6: true, From: router}), nil, []string{"no route to destination", "check the routing"}},
+		{"rejected", rejectedBy(result.ICMP{Type: 3, Code: 99, From: router}), nil, []string{"type 3 code 99"}},
+		{"rejected-by-host", rejectedBy(result.ICMP{Type: 3, Code: 10, From: target.Addr()}), nil, []string{"target machine's own firewall"}},
+		{"blocked-locally", rejectedBy(result.ICMP{Type: 3, Code: 13, From: source.Addr(), Local: true}), nil, []string{"own address 10.1.0.2", "outbound TCP"}},
+		{"refused-on-the-way", failed(result.ConnectRST), acceptor(result.PortBound, result.SawNothing), []string{"although the listener holds port 1433", "never saw"}},
+		{"nothing-listens", failed(result.ConnectRST), acceptor(result.PortUnbound, result.SawUnknown), []string{"--port-shift"}},
+		{"refused-busy", failed(result.ConnectRST), nginx, []string{"nginx (pid 812)"}},
+		{"refused", failed(result.ConnectRST), nil, []string{"no contact"}},
+		{"reply-lost", failed(result.ConnectTimeout), acceptor(result.PortBound, result.SawHalfOpen), []string{"Packets from 10.2.0.5 source port 1433 to 10.1.0.2"}},
+		{"filtered", failed(result.ConnectTimeout), acceptor(result.PortBound, result.SawNothing), []string{"watched all the time"}},
+		{"filtered-by-host", failed(result.ConnectTimeout), hostFirewall, []string{"interface of 10.2.0.5", "On 10.2.0.5, allow inbound"}},
+		{"silent", natted, nil, []string{"seen as 198.51.100.7"}},
+		{"occupied", foreign, nginx, []string{"nginx (pid 812)", "as nginx/1.22.1", "Stop nginx (pid 812)"}},
+		{"intercepted", foreign, acceptor(result.PortBound, result.SawNothing), []string{"nginx/1.22.1", "in its place"}},
+		{"intercepted", connected(result.AnswerEchoed), acceptor(result.PortBound, result.SawNothing), []string{"Our own bytes"}},
+		{"intercepted", foreign, acceptor(result.PortBound, result.SawAccepted), []string{"changes what is said"}},
+		{"answered", foreign, nil, []string{"nginx/1.22.1", "no proof"}},
+		{"wrong-key", connected(result.AnswerWrongKey), nil, []string{"another key", "--key-file"}},
+		{"not-allowed", connected(result.AnswerForbidden), nil, []string{"10.1.0.2", "--allow"}},
+		{"other-version", version, nil, []string{"dialtone 9.0", "version 9", "same release"}},
+		{"redirected-port", elsewhere, nil, []string{"Port 1433 was dialed and port 21433"}},
+		{"corrupted", changed, nil, []string{"from client to database", "byte 77 of 262144", "41 became 42"}},
+		{"stalled-payload", cut, nil, []string{"from database to client: stalled after 1380 of 262144 bytes"}},
+		{"stalled-half-open", connected(result.AnswerSilent), acceptor(result.PortBound, result.SawHalfOpen), []string{"half-open"}},
+		{"stalled-someone-else", connected(result.AnswerSilent), acceptor(result.PortBound, result.SawNothing), []string{"Something else accepted it"}},
+		{"stalled-listener", connected(result.AnswerSilent), acceptor(result.PortBound, result.SawAccepted), []string{"our data never came there"}},
+		{"stalled-holder", connected(result.AnswerSilent), nginx, []string{"nginx (pid 812)"}},
+		{"stalled-unknown", connected(result.AnswerSilent), nil, []string{"no contact"}},
+		{"reset-someone-else", connected(result.AnswerClosed), acceptor(result.PortBound, result.SawNothing), []string{"closed (FIN)"}},
+		{"reset-listener", connected(result.AnswerReset), acceptor(result.PortBound, result.SawAccepted), []string{"reset (RST)"}},
+		{"name-not-found", result.Initiator{ResolveError: "illiad.example.edu: no such name"}, nil, []string{"illiad.example.edu"}},
+		{"no-route", failed(result.ConnectNoRoute), nil, []string{"no route to 10.2.0.5"}},
+		{"no-neighbour", func() result.Initiator {
+			i := rejectedBy(result.ICMP{Type: 3, Code: 1, From: source.Addr(), Local: true})
+			i.ConnectMS = 3100
+			return i
+		}(), nil, []string{"10.2.0.5", "gateway"}},
+		{"untested", result.Initiator{NotTried: "interrupted"}, nil, []string{"interrupted"}},
+	} {
+		p := pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
+		f := Explain(p)
+		if f == nil || f.Code != c.code {
+			t.Errorf("%s: got %+v", c.code, f)
+			continue
+		}
+		for _, w := range c.says {
+			if !strings.Contains(f.Text+" "+f.Advice, w) {
+				t.Errorf("%s: %q + %q does not say %q", c.code, f.Text, f.Advice, w)
+			}
+		}
+	}
+}
+
+// A port that must be closed is not open because this machine cannot send.
+func TestClosedPortThatCouldNotBeTriedIsNotCalledReachable(t *testing.T) {
+	for _, i := range []result.Initiator{
+		failed(result.ConnectNoRoute), failed(result.ConnectDenied), {ResolveError: "no such name"}, {NotTried: "interrupted"},
+	} {
+		p := pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Expect: plan.ExpectClosed})
+		if f := Explain(p); f == nil || f.Code == "should-be-closed" {
+			t.Errorf("%s: %+v", p.Verdict, f)
+		}
+	}
+}
+
+func TestNotes(t *testing.T) {
+	at := func(s string) result.Endpoint { return result.EndpointFrom(netip.MustParseAddrPort(s)) }
+	base := func(change func(*result.Path)) result.Path {
+		i := proved()
+		p := pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawAccepted), Instance: here})
+		change(&p)
+		return p
+	}
+	for _, c := range []struct {
+		name    string
+		p       result.Path
+		assumed bool
+		want    []result.NoteCode
+		says    string
+		leftOut netip.Addr
+	}{
+		{"nothing to note", base(func(*result.Path) {}), false, nil, "", netip.Addr{}},
+		{"source address translated", base(func(p *result.Path) { p.SeenAs = at("198.51.100.7:61000") }), false, []result.NoteCode{result.NoteNAT}, "198.51.100.7", netip.Addr{}},
+		{"source port translated", base(func(p *result.Path) { p.SeenAs = at("10.1.0.2:61000") }), false, []result.NoteCode{result.NoteNAT}, "61000", netip.Addr{}},
+		{"target address translated", base(func(p *result.Path) { p.Initiator.Origin = at("192.168.7.7:1433") }), false, []result.NoteCode{result.NoteNAT}, "192.168.7.7", netip.Addr{}},
+		{"both translated", base(func(p *result.Path) { p.SeenAs, p.Initiator.Origin = at("198.51.100.7:61000"), at("192.168.7.7:1433") }), false,
+			[]result.NoteCode{result.NoteNAT, result.NoteNAT}, "", netip.Addr{}},
+		{"source not known", base(func(p *result.Path) { p.Source = result.Endpoint{} }), false, nil, "", netip.Addr{}},
+		{"matched by time", base(func(p *result.Path) { p.Acceptor.Match = result.MatchTime }), false, []result.NoteCode{result.NoteMatchedByTime}, "", netip.Addr{}},
+		{"second attempt", base(func(p *result.Path) { p.Initiator.Attempts = 2 }), false, []result.NoteCode{result.NoteRetried}, "2", netip.Addr{}},
+		{"from 20", base(func(p *result.Path) { p.SourcePort = 20 }), false, nil, "", netip.Addr{}},
+		{"from a shifted 20", base(func(p *result.Path) { p.SourcePort = 10020 }), false, []result.NoteCode{result.NoteNotFrom20}, "10020", netip.Addr{}},
+		{"20 could not be had", base(func(p *result.Path) { p.SourcePort, p.Initiator.SourceError = 20, "permission denied" }), false, []result.NoteCode{result.NoteNotFrom20}, "permission denied", netip.Addr{}},
+		{"port assumed", base(func(*result.Path) {}), true, []result.NoteCode{result.NoteAssumedPort}, "--port sql-client=N", netip.Addr{}},
+		{"no half at all", base(func(p *result.Path) { p.Initiator, p.Acceptor = nil, nil }), false, nil, "", netip.Addr{}},
+		{"other family left out", base(func(*result.Path) {}), false, []result.NoteCode{result.NoteOneFamily}, "2001:db8::5", netip.MustParseAddr("2001:db8::5")},
+	} {
+		notes := Notes(c.p, c.assumed, c.leftOut)
+		var codes []result.NoteCode
+		text := ""
+		for _, n := range notes {
+			codes = append(codes, n.Code)
+			text += n.Text
+		}
+		if !slices.Equal(codes, c.want) || !strings.Contains(text, c.says) || strings.Contains(text, "%!") {
+			t.Errorf("%s: got %v", c.name, notes)
+		}
+		if notes == nil {
+			t.Errorf("%s: nil, which is null in JSON", c.name)
+		}
+	}
+}
