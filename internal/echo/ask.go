@@ -390,8 +390,12 @@ func ProvePacket(ctx context.Context, conn net.Conn, ask Ask) (p Proof, sent, re
 			return p, 0, 0, attempts, err
 		}
 		requests[req.TransactionID], began[req.TransactionID] = req, time.Now()
+		_, err = conn.Write(req.Raw)
+		if isTimeout(err) {
+			break // the connection's deadline is a little ahead of the context's
+		}
 		attempts++
-		if _, err := conn.Write(req.Raw); err != nil {
+		if err != nil {
 			return p, 0, 0, attempts, fmt.Errorf("send binding: %w", err)
 		}
 		until := time.Now().Add(wait)
