@@ -1,0 +1,175 @@
+package echo
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// seeds are whole messages of every kind, and beginnings of other protocols.
+func seeds(f *testing.F) {
+	v := readVectors(f)
+	for _, s := range []string{v.Request, v.Answer4, v.Answer6, v.Hello, v.Transfer, v.WrongKey} {
+		f.Add(fromHex(f, s))
+	}
+	plain, _ := stun.Build(stun.TransactionID, stun.BindingRequest, stun.Fingerprint)
+	f.Add(plain.Raw)
+	f.Add(slices.Concat(plain.Raw, fromHex(f, v.Request), fromHex(f, v.Hello)))
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
+	f.Add([]byte{0x16, 3, 1, 2, 0, 1})
+	f.Add([]byte{})
+}
+
+func FuzzReadMessage(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := &endless{b: slices.Clone(b)}
+		m, raw, err := readMessage(r, maxFirst)
+		if len(raw) > maxFirst || r.n > maxFirst {
+			t.Fatalf("took %d bytes and kept %d", r.n, len(raw))
+		}
+		if err != nil {
+			return
+		}
+		if len(raw) != headerSize+int(m.Length) {
+			t.Fatalf("%d bytes for a length of %d", len(raw), m.Length)
+		}
+		_ = rightKey.check(m)
+		_, _ = getXORMapped(m)
+		_, _ = getOrigin(m)
+		_, _ = getID(m, attrRun)
+		_, _ = getU32(m, attrCounter)
+		_ = unknownRequired(m)
+	})
+}
+
+// FuzzAnswer: whatever a stranger says, nothing is done for it, it gets no
+// proof, and it is left in the end.
+func FuzzAnswer(f *testing.F) {
+	seeds(f)
+	key := mustKey("a key that no seed has")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		asker, answerer := pipe()
+		h := &fakeHost{}
+		a := &Answerer{Key: key, Host: h, Patience: guardTime}
+		go func() {
+			_, _ = asker.Write(b)
+			asker.Close()
+		}()
+		go func() { _, _ = io.Copy(io.Discard, asker) }()
+		over := make(chan ended, 1)
+		go func() {
+			k, first := a.Answer(t.Context(), answerer)
+			answerer.Close()
+			over <- ended{k, first}
+		}()
+		select {
+		case e := <-over:
+			if e.kind == KindProved || h.did() != 0 || slices.Contains(h.kinds(), KindProved) || len(e.first) > maxFirst {
+				t.Errorf("%s, %d bytes, told %v, did %d", e.kind, len(e.first), h.kinds(), h.did())
+			}
+		case <-time.After(guardTime):
+			t.Error("a hang")
+		}
+	})
+}
+
+func FuzzAnswerPacket(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h := &fakeHost{}
+		resp, kind := newAnswerer(h).AnswerPacket(someone, here, b)
+		if len(resp) > len(b) || h.did() != 0 {
+			t.Errorf("%s: %d bytes for %d", kind, len(resp), len(b))
+		}
+		m, err := decode(b)
+		if resp != nil && (err != nil || rightKey.check(m) != nil) {
+			t.Errorf("answered without the key")
+		}
+	})
+}
+
+// FuzzVerify: no answer proves the key that was not sealed with it.
+func FuzzVerify(f *testing.F) {
+	seeds(f)
+	v := readVectors(f)
+	key := mustKey("a key that no seed has")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decode(b)
+		if err != nil {
+			return
+		}
+		req, err := decode(fromHex(t, v.Request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := Ask{Key: key, Run: v.Run, Probe: v.Probe, Flow: v.Flow}
+		if p, _, err := ask.verify(m, b, req); err == nil {
+			t.Errorf("proved %+v", p)
+		}
+	})
+}
+
+// FuzzControlBodies: what a holder of the key may put into a body never makes
+// the answering end fail, or hold more than it should.
+func FuzzControlBodies(f *testing.F) {
+	for _, s := range []string{
+		`{}`, `null`, `[]`, `{"queries":[{"probe":"00","began_ms":-1}]}`,
+		`{"timeout_ms":1,"bytes":1,"paths":[{"flow":"odyssey","transport":"tcp","port":7968}]}`,
+		`{"host":"h","summary":{"verdicts":{"open":1,"x":2}},"broken":["a\nb"]}`,
+		`{"from":"asker","bytes":0,"deadline_ms":1}`, `{"from":"\u001b","bytes":9223372036854775807,"deadline_ms":-9223372036854775808}`,
+	} {
+		for m := range 5 {
+			f.Add([]byte(s), uint8(m))
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte, method uint8) {
+		if len(body) > maxMessage-1024 {
+			return
+		}
+		var o transferOrder
+		if json.Unmarshal(body, &o) == nil && stun.Method(method%5)+methodHello == methodTransfer && o.Bytes > 0 {
+			return // a payload of its own would have to follow
+		}
+		asker, answerer := pipe()
+		h := &fakeHost{}
+		go func() { newAnswerer(h).Answer(t.Context(), answerer); answerer.Close() }()
+		defer asker.Close()
+		c, err := Prove(within(t, guardTime), asker, newAsk())
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := c.request(methodHello+stun.Method(method%5), json.RawMessage(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := stun.Build(req, req.Type)
+		m.Add(stun.AttrNonce, c.nonce)
+		m.Add(attrCounter, u32(c.counter))
+		m.Add(attrBody, body)
+		if err := rightKey.seal(m); err != nil {
+			t.Fatal(err)
+		}
+		defer guard(within(t, guardTime), asker)()
+		go func() { _, _ = asker.Write(m.Raw) }()
+		resp, err := c.response(m)
+		if isTimeout(err) {
+			t.Errorf("a hang: %v", err)
+		}
+		_ = resp
+		for _, s := range h.submitted {
+			if len(s.Broken) > maxBroken || len(s.Host) > 253 || len(s.Summary.Verdicts) > 32 {
+				t.Errorf("kept %+v", s)
+			}
+		}
+		for _, d := range h.dialed {
+			if len(d.Paths) > MaxDialBack || d.Bytes > maxTransfer || d.TimeoutMS <= 0 {
+				t.Errorf("to dial %+v", d)
+			}
+		}
+	})
+}
