@@ -45,7 +45,8 @@ func Missing(root string) []string {
 		}
 	}
 	for program, pkg := range programs {
-		if _, err := exec.LookPath(program); err != nil {
+		_, err := exec.LookPath(program)
+		if _, serr := os.Stat("/usr/sbin/" + program); err != nil && serr != nil { // not everybody's PATH has it
 			lack = append(lack, fmt.Sprintf("%s is not installed: apt-get install %s", program, pkg))
 		}
 	}

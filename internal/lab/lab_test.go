@@ -34,7 +34,11 @@ func TestMain(m *testing.M) {
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-interrupted
+		building.Lock() // for good: no lab is begun any more
 		_ = Sweep(root, func(pid int) bool { return pid == os.Getpid() })
+		if scratch != "" {
+			_ = os.RemoveAll(scratch)
+		}
 		os.Exit(130)
 	}()
 	code := m.Run()
@@ -51,7 +55,7 @@ func needLab(t *testing.T) {
 	lack := Missing(root)
 	if os.Getenv("DIALTONE_LAB") == "" {
 		lack = append(lack, "DIALTONE_LAB is not set: DIALTONE_LAB=1 go test ./internal/lab")
-		t.Skip("skipped, because:\n  " + strings.Join(lack, "\n  "))
+		t.Skip(strings.Join(lack, "; "))
 	}
 	if len(lack) > 0 {
 		t.Fatal("DIALTONE_LAB is set, but:\n  " + strings.Join(lack, "\n  "))
@@ -71,6 +75,7 @@ func running(pid int) bool {
 
 var (
 	sweepOnce sync.Once
+	building  sync.RWMutex // read-locked while a lab is built
 	labs      atomic.Int64
 	scratch   string
 )
@@ -78,7 +83,9 @@ var (
 // up builds a lab that goes down with the test.
 func up(t *testing.T) *Lab {
 	t.Helper()
+	building.RLock()
 	l, err := Up(t.Context(), root, nameFor(os.Getpid(), int(labs.Add(1))))
+	building.RUnlock()
 	if err != nil {
 		t.Fatal(err)
 	}
