@@ -203,6 +203,9 @@ func (a *attempt) noProof(conn net.Conn, err error) {
 		s.Answer = result.AnswerReset
 	default:
 		s.Answer = result.AnswerSilent
+		if c := sock.Classify(err); a.Transport == plan.UDP && (c == result.ConnectDenied || c == result.ConnectNoRoute) {
+			s.Connect = c // a datagram has no connect to fail at: its sending did
+		}
 		if s.ICMP = sock.ICMPOf(conn); s.ICMP != nil || a.Transport == plan.UDP && sock.Classify(err) == result.ConnectRST {
 			s.Answer = result.AnswerICMP
 		}

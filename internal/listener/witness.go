@@ -99,6 +99,9 @@ func (l *Listener) byAddress(a result.Acceptor, q echo.WitnessQuery, v view, fro
 // time alone, since a device on the way changes addresses or ports.
 func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen netip.Addr, run echo.ID, from, to time.Time) result.Acceptor {
 	a.Match = result.MatchTime
+	if len(v.accepted)+len(v.half) == 0 {
+		return l.nothing(a, q, nil, from, to) // whatever its address would be here
+	}
 	if q.Source.IsValid() && result.FamilyOf(q.Source.Addr()) != result.FamilyOf(asSeen) {
 		return unknown(a, "no path of that address family shows which address the attempt would have here")
 	}

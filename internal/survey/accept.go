@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
@@ -20,6 +21,7 @@ type acceptor struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	held   map[heldKey]held
+	since  time.Time // when it began to answer and to watch
 }
 
 type heldKey struct {
@@ -63,6 +65,7 @@ func (s *survey) startAccepting(ctx context.Context) {
 		_ = a.l.Serve(ctx, func([]*listener.BindError) { close(ready) })
 	})
 	<-ready
+	a.since = time.Now()
 }
 
 // stopAccepting closes the ports again.

@@ -160,11 +160,17 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 		}
 	default:
 		j.instance = s.accept.l.Instance.String()
-		q := query(j, s.sourceChanged(plan.Reverse, j.family))
-		// The far end's clock timed the attempt. Ours only knows that it was in this run.
-		q.BeganMS, q.EndedMS = time.Since(s.started).Milliseconds(), 0
+		q := s.reverseQuery(j)
 		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.run)[0]
 	}
+}
+
+// reverseQuery asks about a reverse job. The far end's clock timed the attempt;
+// ours only knows that it was since this end accepts.
+func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
+	q := query(j, s.sourceChanged(plan.Reverse, j.family))
+	q.BeganMS, q.EndedMS = time.Since(s.accept.since).Milliseconds(), 0
+	return q
 }
 
 // siblingHalf asks the listener of this machine that holds the port.
@@ -173,8 +179,7 @@ func (s *survey) siblingHalf(ctx context.Context, j *job, at netip.AddrPort) *re
 		Port: result.PortBound, Instance: j.instance,
 		Saw: result.SawUnknown, Reason: "the listener of this machine could not be asked what it saw",
 	}
-	q := query(j, s.sourceChanged(plan.Reverse, j.family))
-	q.BeganMS, q.EndedMS = time.Since(s.started).Milliseconds(), 0
+	q := s.reverseQuery(j)
 	_ = s.talkTo(ctx, at, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		answers, err := c.Witness(ctx, []echo.WitnessQuery{q})
 		if err == nil {

@@ -200,14 +200,15 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 			remote = roles
 		}
 	}
-	s.nameHighPorts()
 	s.startAccepting(ctx)
-	second := s.startForward(ctx, &g, s.pending(plan.Forward, true, families...))
+	second := s.startForward(ctx, &g, s.pending(plan.Forward, false, families...))
 	for _, f := range families {
 		g.Go(func() error {
-			// Each family waits for a contact of its own: only an address that
-			// proved itself is dialed back to.
+			// Each family waits for a contact of its own: it names the ports, and
+			// only an address that proved itself is dialed back to.
 			s.contacts.await(ctx, join(first, second), f)
+			s.nameHighPorts(f)
+			s.startForward(ctx, &g, s.pending(plan.Forward, true, f))
 			s.dialBack(ctx, f, s.pending(plan.Reverse, true, f))
 			return nil
 		})
@@ -295,17 +296,18 @@ func (s *survey) bindFor(f result.Family) netip.Addr {
 	return netip.Addr{}
 }
 
-// nameHighPorts gives forward rows without a port the one that the far end
-// named for them.
-func (s *survey) nameHighPorts() {
+// nameHighPorts gives forward rows of a family that have no port the one that
+// the far end named for them.
+func (s *survey) nameHighPorts(f result.Family) {
+	h, ok := s.contacts.helloOf(f)
+	if !ok {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.jobs {
-		if j.direction != plan.Forward || j.jobKey.port != 0 {
-			continue
-		}
-		if h, ok := s.contacts.helloOf(j.family); ok {
-			j.port = h.High[j.flow]
+		if p := h.High[j.flow]; j.direction == plan.Forward && j.jobKey.port == 0 && j.family == f && p >= 1024 && p <= 65535 {
+			j.port = p
 		}
 	}
 }
