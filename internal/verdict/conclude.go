@@ -52,7 +52,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			continue
 		}
 		attempted++
-		if p.Verdict == result.Refused {
+		if p.Verdict == result.Refused || p.Verdict == result.Rejected && p.Finding != nil && p.Finding.Code == nothingListens {
 			refused++
 		}
 		if _, ok := answers[p.Initiator.Answer]; !ok {

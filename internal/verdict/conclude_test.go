@@ -53,6 +53,9 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 		return p
 	}
 	contact := &result.Contact{Plan: "illiad"}
+	portUnreachable := rejectedBy(result.ICMP{Type: 3, Code: 3, From: target.Addr()})
+	unreachable := pathOf(Case{Transport: plan.UDP, Port: 1434, Initiator: &portUnreachable})
+	unreachable.Finding = Explain(unreachable)
 	for _, c := range []struct {
 		name  string
 		r     result.Report
@@ -64,6 +67,8 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 		{"no address", result.Report{Paths: []result.Path{of(result.Initiator{ResolveError: "x"})}}, Facts{ResolveError: "illiad.example.edu: no such name"}, "name-not-found", []string{"illiad.example.edu: no such name."}},
 		{"every port refused", result.Report{To: result.End{Host: "illiad.example.edu"}, Paths: []result.Path{of(failed(result.ConnectRST)), of(failed(result.ConnectRST))}}, Facts{},
 			"no-contact", []string{"Every port of illiad.example.edu is refused", "give dial the same"}},
+		{"every port refused, UDP as UDP does it", result.Report{To: result.End{Host: "illiad.example.edu"}, Paths: []result.Path{of(failed(result.ConnectRST)), unreachable}}, Facts{},
+			"no-contact", []string{"Every port of illiad.example.edu is refused"}},
 		{"silence", result.Report{To: result.End{Host: "illiad.example.edu"}, Paths: []result.Path{of(failed(result.ConnectRST)), of(failed(result.ConnectTimeout))}}, Facts{Shift: 10000},
 			"no-contact", []string{"Nothing at illiad.example.edu proved the key", "--port-shift 10000, leave it out"}},
 		{"interrupted says nothing of contact", result.Report{Interrupted: true, Paths: []result.Path{of(failed(result.ConnectTimeout))}}, Facts{}, "", nil},

@@ -64,6 +64,9 @@ type explainer struct {
 	a *result.Acceptor
 }
 
+// nothingListens is the code of a refusal that comes from the target itself.
+const nothingListens = "nothing-listens"
+
 func (e explainer) say(code, text, advice string) *result.Finding {
 	return &result.Finding{Code: code, Text: sentence(text), Advice: advice}
 }
@@ -132,8 +135,8 @@ func (e explainer) at() string {
 func (e explainer) words() string { return orElse(e.i.Error, "no word of the cause") }
 
 // request is what a firewall team is asked for: to do what to which flow, for
-// which service and why, what happens now, and where its log shows it. now may
-// be empty.
+// which service, what happens now, and why it is needed. now may be empty. Time
+// and ports of the attempt, for the firewall's log, are the path's own.
 func (e explainer) request(verb, now string) string {
 	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
 	if now != "" {
@@ -142,16 +145,7 @@ func (e explainer) request(verb, now string) string {
 	if e.p.Why != "" {
 		parts = append(parts, "Why it is needed: "+sentence(e.p.Why))
 	}
-	return strings.Join(append(parts, e.log()), " ")
-}
-
-// log says what to look for in a firewall's log.
-func (e explainer) log() string {
-	at := e.p.At.UTC().Format("2006-01-02 15:04:05") + " UTC"
-	if e.p.Source.IsValid() && e.p.Source.Port() != 0 {
-		return fmt.Sprintf("In the firewall's log: %s, source port %d.", at, e.p.Source.Port())
-	}
-	return fmt.Sprintf("In the firewall's log: %s.", at)
+	return strings.Join(parts, " ")
 }
 
 func (e explainer) untested() *result.Finding {
@@ -194,7 +188,7 @@ func (e explainer) rejected() *result.Finding {
 	text := fmt.Sprintf("%s answered with ICMP %s", m.From, icmpWords(m))
 	switch {
 	case m.From == e.p.Target.Addr() && e.p.Transport == plan.UDP && isPortUnreachable(m):
-		return e.say("nothing-listens", text+": the target machine itself says that nothing listens there",
+		return e.say(nothingListens, text+": the target machine itself says that nothing listens there",
 			fmt.Sprintf("Start listen (or the service) on %s so that it holds UDP port %d, and run the test again.", m.From, e.p.Port))
 	case m.From == e.p.Target.Addr():
 		return e.say("rejected-by-host", text+": that is the target machine's own firewall, or a device in its name",
@@ -212,7 +206,7 @@ func (e explainer) refused() *result.Finding {
 		return e.say("refused-on-the-way", fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on that machine, answered in its name", e.port(), e.sawWords()),
 			e.request("allow", "It is answered with RST now"))
 	case e.a != nil && e.a.Port == result.PortUnbound:
-		return e.say("nothing-listens", fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
+		return e.say(nothingListens, fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
 			"The way is probably free, but that was not proved. Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and run the test again.")
 	case e.a != nil && e.a.Port == result.PortBusy:
 		return e.say("refused-busy", fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),

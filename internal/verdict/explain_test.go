@@ -112,7 +112,7 @@ func TestEvidenceThatIsMissingLeavesNoHole(t *testing.T) {
 // Whoever gets a request must not need to ask back.
 func TestRequestsNameTheFlowTheServiceAndTheReason(t *testing.T) {
 	want := []string{"TCP", "10.1.0.2", "10.2.0.5", "port 1433", "client", "database", "SQL Server (TDS)",
-		"Every ILLiad Client works directly on the database.", "2026-11-03 09:30:05 UTC", "source port 50123"}
+		"Every ILLiad Client works directly on the database."}
 	everyCase(func(c Case) {
 		if c.Transport != plan.TCP || isLikeOthers(c) {
 			return
