@@ -98,6 +98,21 @@ func (w *Watch) Between(port int, from, to time.Time) []HalfOpen {
 	return out
 }
 
+// Lingering returns the attempts on a local port that began before a time and
+// were still to be seen at it. A new attempt with the same addresses cannot be
+// told from them.
+func (w *Watch) Lingering(port int, at time.Time) []HalfOpen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []HalfOpen
+	for _, h := range w.seen {
+		if int(h.Local.Port()) == port && h.First.Before(at) && !h.Last.Before(at) {
+			out = append(out, *h)
+		}
+	}
+	return out
+}
+
 // Blind says why seeing nothing between the two times would prove nothing; it
 // returns "" if it would.
 func (w *Watch) Blind(from, to time.Time) string {
@@ -161,6 +176,10 @@ func (w *Watch) notSeeing(from, to time.Time, why string) {
 		return
 	}
 	if len(w.blind) >= maxBlindness {
+		// What is forgotten must not be called watched.
+		if last := w.blind[maxBlindness/2-1].to; last.After(w.started) {
+			w.started = last
+		}
 		w.blind = slices.Delete(w.blind, 0, maxBlindness/2)
 	}
 	w.blind = append(w.blind, blindness{from, to, why})

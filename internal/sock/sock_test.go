@@ -1,0 +1,129 @@
+package sock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+func listen(t *testing.T, at string) net.Listener {
+	t.Helper()
+	l, err := ListenTCP(t.Context(), netip.MustParseAddrPort(at), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// closedPort is one that nothing listens on: it was free a moment ago.
+func closedPort(t *testing.T, at string) netip.AddrPort {
+	t.Helper()
+	l := listen(t, at)
+	l.Close()
+	return addrPortOf(l.Addr())
+}
+
+func TestRefusedDialKnowsItsSource(t *testing.T) {
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+		d := Dial(t.Context(), "tcp", netip.AddrPort{}, closedPort(t, at))
+		if d.Conn != nil || Classify(d.Err) != result.ConnectRST || d.ICMP != nil {
+			t.Errorf("%s: %v, %+v", at, d.Err, d.ICMP)
+		}
+		if !d.Source.Addr().IsLoopback() || d.Source.Port() == 0 {
+			t.Errorf("%s: source %s", at, d.Source)
+		}
+	}
+}
+
+func TestOpenDialKnowsItsSource(t *testing.T) {
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l := listen(t, at)
+		d := Dial(t.Context(), "tcp", netip.AddrPort{}, addrPortOf(l.Addr()))
+		if d.Err != nil {
+			t.Fatal(d.Err)
+		}
+		defer d.Conn.Close()
+		peer, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		if d.Source != addrPortOf(peer.RemoteAddr()) {
+			t.Errorf("source %s, seen as %s", d.Source, peer.RemoteAddr())
+		}
+	}
+}
+
+func TestListeningTakesOneFamilyOnly(t *testing.T) {
+	six, err := ListenTCP(t.Context(), netip.MustParseAddrPort("[::]:0"), false)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer six.Close()
+	at := netip.AddrPortFrom(netip.IPv4Unspecified(), addrPortOf(six.Addr()).Port())
+	four, err := ListenTCP(t.Context(), at, false)
+	if err != nil {
+		t.Fatalf("the IPv6 socket holds IPv4 too: %v", err)
+	}
+	four.Close()
+}
+
+func TestErrorsAreClassified(t *testing.T) {
+	timeout := &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
+	for _, c := range []struct {
+		err  error
+		want result.ConnectOutcome
+	}{
+		{nil, result.ConnectOpen},
+		{context.DeadlineExceeded, result.ConnectTimeout},
+		{fmt.Errorf("dial: %w", timeout), result.ConnectTimeout},
+		{errors.New("else"), result.ConnectFailed},
+		{context.Canceled, result.ConnectFailed},
+	} {
+		if got := Classify(c.err); got != c.want {
+			t.Errorf("%v: %s, want %s", c.err, got, c.want)
+		}
+	}
+	if !IsClosed(fmt.Errorf("x: %w", io.EOF)) || !IsClosed(io.ErrUnexpectedEOF) || IsClosed(os.ErrDeadlineExceeded) || IsReset(io.EOF) {
+		t.Error("the end is not told from the rest")
+	}
+	if !IsNoPermission(os.ErrPermission) || !IsSourcePort(os.ErrPermission) || IsSourcePort(io.EOF) {
+		t.Error("permission")
+	}
+}
+
+func TestOwnAddressesAreKnown(t *testing.T) {
+	own, err := LocalAddrs()
+	if err != nil || !slices.Contains(own, netip.MustParseAddr("127.0.0.1")) {
+		t.Errorf("%v, %v", own, err)
+	}
+	for a, want := range map[string]bool{"127.0.0.1": true, "127.9.9.9": true, "::1": true, "192.0.2.7": false} {
+		if got := isOwn(netip.MustParseAddr(a)); got != want {
+			t.Errorf("%s: %v", a, got)
+		}
+	}
+	if isOwn(netip.Addr{}) {
+		t.Error("no address is our own")
+	}
+}
+
+func TestPortOwnerNamesThisProgram(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	h := PortOwner(t.Context(), plan.TCP, int(addrPortOf(l.Addr()).Port()))
+	if h == nil || int(h.PID) != os.Getpid() || h.Name == "" {
+		t.Errorf("%+v, are %d", h, os.Getpid())
+	}
+	if h := PortOwner(t.Context(), plan.TCP, int(closedPort(t, "127.0.0.1:0").Port())); h != nil {
+		t.Errorf("nobody's port is held by %+v", h)
+	}
+}
