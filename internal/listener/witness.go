@@ -136,6 +136,11 @@ func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.Hal
 		if why := l.watch.Blind(from, to); why != "" {
 			return unknown(a, why)
 		}
+		for _, h := range l.watch.Lingering(q.Port, from.Add(-slack)) {
+			if (q.SourceChanged || h.Source == q.Source.AddrPort) && !l.ledger.has(h.Source, h.Local) {
+				return unknown(a, fmt.Sprintf("a half-open connection of an earlier attempt from %s was still there", h.Source))
+			}
+		}
 	}
 	a.Saw = result.SawNothing
 	if syn != nil {
