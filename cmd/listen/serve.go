@@ -21,10 +21,9 @@ import (
 // serving is one run of listen.
 type serving struct {
 	cli.Common
-	roles   []plan.Role
-	words   io.Writer // for people
-	errs    io.Writer
-	madeKey bool
+	roles []plan.Role
+	words io.Writer // for people
+	errs  io.Writer
 }
 
 func serve(c *ucli.Context) error {

@@ -203,12 +203,23 @@ func (a *attempt) noProof(conn net.Conn, err error) {
 		s.Answer = result.AnswerReset
 	default:
 		s.Answer = result.AnswerSilent
-		if c := sock.Classify(err); a.Transport == plan.UDP && (c == result.ConnectDenied || c == result.ConnectNoRoute) {
-			s.Connect = c // a datagram has no connect to fail at: its sending did
-		}
-		if s.ICMP = sock.ICMPOf(conn); s.ICMP != nil || a.Transport == plan.UDP && sock.Classify(err) == result.ConnectRST {
+		if s.ICMP = sock.ICMPOf(conn); s.ICMP != nil {
 			s.Answer = result.AnswerICMP
+		} else if a.Transport == plan.UDP {
+			a.noDatagram(sock.Classify(err))
 		}
+	}
+}
+
+// noDatagram records an error that a UDP socket reported without an ICMP
+// message to show for it. A datagram has no connection to fail at: its sending
+// did.
+func (a *attempt) noDatagram(c result.ConnectOutcome) {
+	switch c {
+	case result.ConnectRST: // ICMP port unreachable, where the system tells no more
+		a.seen.Answer = result.AnswerICMP
+	case result.ConnectDenied, result.ConnectNoRoute:
+		a.seen.Connect = c
 	}
 }
 

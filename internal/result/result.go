@@ -120,12 +120,15 @@ type Path struct {
 	Source     Endpoint       `json:"source"`  // as the initiating machine knows it
 	Target     Endpoint       `json:"target"`  // as it was dialed
 	SeenAs     Endpoint       `json:"seen_as"` // source as the accepting machine saw it
-	Attempts   int            `json:"attempts"`
-	RTTMS      *float64       `json:"rtt_ms"`
-	Initiator  *Initiator     `json:"initiator"` // null: that end told nothing
-	Acceptor   *Acceptor      `json:"acceptor"`  // null: that end told nothing
-	Finding    *Finding       `json:"finding"`   // null: nothing to say
-	Notes      []Note         `json:"notes"`
+	// OthersSeenAs is the address as which other paths of this run, direction
+	// and family are seen; "" if it is the source's own or not known.
+	OthersSeenAs string     `json:"others_seen_as"`
+	Attempts     int        `json:"attempts"`
+	RTTMS        *float64   `json:"rtt_ms"`
+	Initiator    *Initiator `json:"initiator"` // null: that end told nothing
+	Acceptor     *Acceptor  `json:"acceptor"`  // null: that end told nothing
+	Finding      *Finding   `json:"finding"`   // null: nothing to say
+	Notes        []Note     `json:"notes"`
 }
 
 // An OutOfScope row is one of the plan that this run did not test, and why.

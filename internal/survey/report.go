@@ -117,6 +117,7 @@ func (s *survey) path(l *leg, resolveErr error) result.Path {
 	if a := p.Acceptor; a != nil && !p.SeenAs.IsValid() {
 		p.SeenAs = a.Source
 	}
+	p.OthersSeenAs = s.othersSeenAs(j)
 	ruling := verdict.Judge(verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor,
 		Instance: j.instance, Expect: p.Expect,
@@ -125,6 +126,24 @@ func (s *survey) path(l *leg, resolveErr error) result.Path {
 	p.Finding = verdict.Explain(p)
 	p.Notes = verdict.Notes(p, l.Row.PortAssumed, s.leftOut)
 	return p
+}
+
+// othersSeenAs is the address that a NAT gives to the proved paths of a job's
+// direction and family, "" if it gives none or several.
+func (s *survey) othersSeenAs(of *job) string {
+	seen := ""
+	for _, j := range s.jobs {
+		i := j.initiator
+		if j.direction != of.direction || j.family != of.family || i == nil || !i.SeenAs.IsValid() {
+			continue
+		}
+		a := i.SeenAs.Addr().String()
+		if i.SeenAs.Addr() == i.Source.Addr() || seen != "" && seen != a {
+			return ""
+		}
+		seen = a
+	}
+	return seen
 }
 
 // facts are what Conclude needs beside the report.

@@ -105,6 +105,8 @@ func (e explainer) port() string {
 func (e explainer) source() string {
 	own, seen := e.p.Source, e.p.SeenAs
 	switch {
+	case own.IsValid() && !seen.IsValid() && e.p.OthersSeenAs != "":
+		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s on other paths)", own.Addr(), e.p.From, e.p.OthersSeenAs)
 	case own.IsValid() && seen.IsValid() && own.Addr() != seen.Addr():
 		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s)", own.Addr(), e.p.From, seen.Addr())
 	case own.IsValid():
