@@ -116,7 +116,7 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 				NoPermission: sock.IsNoPermission(err), Err: err,
 			}
 			if be.InUse {
-				be.Holder = sock.PortOwner(ctx, b.Transport, b.Port)
+				be.Holder = sock.PortOwner(ctx, b.Transport, netip.AddrPortFrom(addr, uint16(b.Port)))
 			}
 			errs = append(errs, be)
 			l.addBusy(be.BusyPort)

@@ -45,7 +45,7 @@ func (l *Listener) proveSelf(ctx context.Context) []*BindError {
 				}
 				be := &BindError{
 					BusyPort: result.BusyPort{Port: int(at.Port()), Transport: plan.TCP, Address: a.String(), InUse: true, Error: errTaken.Error(),
-						Holder: sock.PortOwner(gctx, plan.TCP, int(at.Port()))},
+						Holder: sock.PortOwner(gctx, plan.TCP, at)},
 					Err: errTaken,
 				}
 				l.addBusy(be.BusyPort)

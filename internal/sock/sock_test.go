@@ -117,13 +117,37 @@ func TestOwnAddressesAreKnown(t *testing.T) {
 	}
 }
 
+func TestPortOwnerGoesByTheAddress(t *testing.T) {
+	for _, c := range []struct {
+		held, wanted string
+		want         bool
+	}{
+		{"127.0.0.1", "127.0.0.1", true},
+		{"127.0.0.1", "127.0.0.2", false},
+		{"127.0.0.1", "0.0.0.0", true},
+		{"127.0.0.1", "::", false},
+		{"0.0.0.0", "127.0.0.2", true},
+		{"0.0.0.0", "::1", false},
+		{"::", "::1", true},
+		{"::", "127.0.0.1", true}, // a socket of both families
+		{"::ffff:127.0.0.1", "127.0.0.1", true},
+		{"::1", "::", true},
+		{"fe80::1%eth0", "fe80::1", true},
+		{"*", "127.0.0.1", true},
+	} {
+		if got := overlaps(c.held, netip.MustParseAddr(c.wanted)); got != c.want {
+			t.Errorf("%s keeps %s: got %v", c.held, c.wanted, got)
+		}
+	}
+}
+
 func TestPortOwnerNamesThisProgram(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
-	h := PortOwner(t.Context(), plan.TCP, int(addrPortOf(l.Addr()).Port()))
+	h := PortOwner(t.Context(), plan.TCP, addrPortOf(l.Addr()))
 	if h == nil || int(h.PID) != os.Getpid() || h.Name == "" {
 		t.Errorf("%+v, are %d", h, os.Getpid())
 	}
-	if h := PortOwner(t.Context(), plan.TCP, int(closedPort(t, "127.0.0.1:0").Port())); h != nil {
+	if h := PortOwner(t.Context(), plan.TCP, closedPort(t, "127.0.0.1:0")); h != nil {
 		t.Errorf("nobody's port is held by %+v", h)
 	}
 }
