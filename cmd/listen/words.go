@@ -38,6 +38,9 @@ func (s *serving) sayFailed(failed []*listener.BindError) {
 	var denied []string
 	for _, e := range failed {
 		name := fmt.Sprintf("%s/%d", e.Transport, e.Port)
+		if e.Port == 0 {
+			name = string(e.Transport) + "/(any high port)"
+		}
 		switch {
 		case e.NoPermission:
 			if !slices.Contains(denied, name) {

@@ -94,7 +94,10 @@ func Positional(c *cli.Context, n int, what string) ([]string, error) {
 	args := c.Args().Slice()
 	for i, a := range args {
 		if strings.HasPrefix(a, "-") && a != "-" {
-			return nil, Usagef(fmt.Sprintf("Put flags first: %s %s … %s", c.App.Name, a, what), "%s stands after %q, where no flag is read", a, args[max(0, i-1)])
+			if i == 0 { // after "--"
+				return nil, Usagef(fmt.Sprintf("Put flags first, without --: %s %s … %s", c.App.Name, a, what), "%q is no argument", a)
+			}
+			return nil, Usagef(fmt.Sprintf("Put flags first: %s %s … %s", c.App.Name, a, what), "%s stands after %q, where no flag is read", a, args[i-1])
 		}
 	}
 	if len(args) > n {

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -87,9 +88,23 @@ func parseAddrs(list []string) ([]netip.Addr, error) {
 		if err != nil {
 			return nil, Usagef("Give an address of this machine, such as 192.0.2.10.", "--bind %q is no address", s)
 		}
-		out = append(out, a.Unmap())
+		a = a.Unmap()
+		if err := checkOwn(a); err != nil {
+			return nil, Usage(err, "Give an address that this machine has, or leave --bind out.")
+		}
+		out = append(out, a)
 	}
 	return out, nil
+}
+
+// checkOwn reports an address that this machine cannot use, before every port
+// and path fails by it.
+func checkOwn(a netip.Addr) error {
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
+	if err != nil {
+		return fmt.Errorf("--bind %s is no address of this machine: %w", a, err)
+	}
+	return c.Close()
 }
 
 // readKey finds the key's text: --key, --key-file, then DIALTONE_KEY.
