@@ -1,0 +1,244 @@
+package listener
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func contactOf(k echo.Kind, remote string) Contact {
+	return Contact{At: noon, Kind: k, Peer: echo.Peer{
+		Remote: netip.MustParseAddrPort(remote), Local: netip.MustParseAddrPort("198.51.100.9:1433"), Transport: plan.TCP,
+	}}
+}
+
+func TestStrangerThatKnocksWithoutEndFillsNothing(t *testing.T) {
+	var out bytes.Buffer
+	j := &Journal{Out: &out}
+	c := contactOf(echo.KindForeign, "192.0.2.7:50000")
+	for range 10_000 {
+		j.Write(c)
+	}
+	if n := bytes.Count(out.Bytes(), []byte("\n")); n != maxKnocks {
+		t.Errorf("%d lines", n)
+	}
+	// Others are written down all the same, and so is the holder of the key there.
+	out.Reset()
+	j.Write(contactOf(echo.KindForeign, "192.0.2.8:50000"))
+	j.Write(contactOf(echo.KindProved, "192.0.2.7:50000"))
+	if n := bytes.Count(out.Bytes(), []byte("\n")); n != 2 {
+		t.Errorf("%d lines of others", n)
+	}
+	// A minute later it is told how many there were.
+	out.Reset()
+	c.At = noon.Add(61 * time.Second)
+	j.Write(c)
+	if want := fmt.Sprintf("(%d more from this address", 10_000-maxKnocks); !strings.Contains(out.String(), want) {
+		t.Errorf("%q lacks %q", out.String(), want)
+	}
+	if s := j.Summary(); !strings.Contains(s, "tcp/1433 not-stun ×10001") {
+		t.Errorf("summary:\n%s", s)
+	}
+}
+
+func TestStrangersFromManyAddressesFillNothing(t *testing.T) {
+	for name, addr := range map[string]func(i int) netip.Addr{
+		"one IPv6 network": func(i int) netip.Addr {
+			return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)})
+		},
+		"the whole world": func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			j := &Journal{Out: &out}
+			c := contactOf(echo.KindSilent, "192.0.2.7:50000")
+			for i := range 5 * maxAddrs {
+				c.Peer.Remote = netip.AddrPortFrom(addr(i), 1)
+				j.Write(c)
+			}
+			if n := bytes.Count(out.Bytes(), []byte("\n")); n > maxAllKnocks || n == 0 {
+				t.Errorf("%d lines", n)
+			}
+			if len(j.quiet) > maxAddrs+1 || len(j.reached) > maxAddrs {
+				t.Errorf("%d and %d addresses are kept", len(j.quiet), len(j.reached))
+			}
+			out.Reset()
+			j.Write(contactOf(echo.KindProved, "192.0.2.7:50000"))
+			if out.Len() == 0 {
+				t.Error("the holder of the key is not written down")
+			}
+		})
+	}
+}
+
+func TestHostileTextIsEscaped(t *testing.T) {
+	hostile := "\x1b[2J\r\nforged\x00\u202e\u2028\xff\"'<"
+	c := contactOf(echo.KindForeign, "192.0.2.7:50000")
+	c.First = []byte(hostile + strings.Repeat("x", 4000))
+	s := contactOf(echo.KindSubmitted, "192.0.2.7:50000")
+	s.Submission = &echo.Submission{Host: strings.ReplaceAll(hostile, "\u202e", "")} // which echo takes out
+	for _, asJSON := range []bool{false, true} {
+		var out bytes.Buffer
+		j := &Journal{Out: &out, JSON: asJSON}
+		j.Write(c)
+		j.Write(s)
+		if n := bytes.Count(out.Bytes(), []byte("\n")); n != 2 || bytes.ContainsAny(out.Bytes(), "\x1b\r\x00") || strings.ContainsAny(out.String(), "\u202e\u2028") || out.Len() > 1500 {
+			t.Errorf("%d lines: %q", n, out.String())
+		}
+		if !asJSON {
+			continue
+		}
+		for line := range bytes.Lines(out.Bytes()) {
+			var r record
+			if err := json.Unmarshal(line, &r); err != nil {
+				t.Errorf("%q: %v", line, err)
+			}
+		}
+	}
+}
+
+func TestRecordsHaveTheirFields(t *testing.T) {
+	var out bytes.Buffer
+	j := &Journal{Out: &out, JSON: true}
+	c := contactOf(echo.KindProved, "192.0.2.7:50000")
+	c.Peer.Flow, c.Peer.Run, c.Peer.Probe = "sql", echo.ID{1}, echo.ID{2}
+	j.Write(c)
+	want := `{"at":"2026-11-23T12:00:00Z","kind":"proved","transport":"tcp","source":"192.0.2.7:50000","local":"198.51.100.9:1433","flow":"sql",` +
+		`"run":"01000000000000000000000000000000","probe":"02000000000000000000000000000000"}` + "\n"
+	if out.String() != want {
+		t.Errorf("%s", out.String())
+	}
+	out.Reset()
+	j.JSON = false
+	j.Write(c)
+	s := contactOf(echo.KindSubmitted, "192.0.2.7:50000")
+	s.Submission = &echo.Submission{Host: "pc", Summary: result.Summary{Counted: 3, Failed: 1}, Broken: []string{"sql: filtered"}}
+	j.Write(s)
+	text := "12:00:00Z  proved      192.0.2.7:50000 → tcp/1433  sql\n" +
+		"12:00:00Z  report      192.0.2.7 (\"pc\"): 3 required paths, 1 not ok\n           sql: filtered\n"
+	if out.String() != text {
+		t.Errorf("%q", out.String())
+	}
+}
+
+func TestContactIsInTheLedgerWhenItsAnswerComes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ledger")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	j := &Journal{Ledger: f, Err: os.Stderr}
+	l := start(t, Config{OnContact: j.Write})
+	for range 5 {
+		ask := newAsk()
+		prove(t, loop, l.at, ask)
+		b, err := os.ReadFile(file)
+		if err != nil || !bytes.Contains(b, []byte(ask.Probe.String())) {
+			t.Fatalf("answered, and not in the ledger (%v):\n%s", err, b)
+		}
+	}
+	if err := os.Truncate(file, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnswerWaitsForTheLedger(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	// A pipe that is full: the ledger cannot be written until it is read.
+	_ = w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	for err = nil; err == nil; {
+		_, err = w.Write(make([]byte, 4096))
+	}
+	_ = w.SetWriteDeadline(time.Time{})
+	var trouble bytes.Buffer
+	writing := make(chan struct{}, 1)
+	j := &Journal{Ledger: w, Err: &trouble}
+	l := start(t, Config{OnContact: func(c Contact) { writing <- struct{}{}; j.Write(c) }})
+	conn := dialFrom(t, loop, l.at)
+	ask := newAsk()
+	proved := make(chan error, 1)
+	go func() { _, err := echo.Prove(within(t, guardTime), conn, ask); proved <- err }()
+	receive(t, writing)
+	select {
+	case err := <-proved:
+		t.Fatalf("answered (%v) before the ledger was written", err)
+	default:
+	}
+	read := bufio.NewReader(r)
+	for line := ""; !strings.Contains(line, ask.Probe.String()); {
+		if line, err = read.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := receive(t, proved); err != nil {
+		t.Error(err)
+	}
+	l.stop()
+	if trouble.Len() > 0 {
+		t.Errorf("a pipe is no trouble: %s", trouble.String())
+	}
+}
+
+func TestFullDiskIsToldOnceAndServingGoesOn(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	file, err := os.Create(filepath.Join(t.TempDir(), "ledger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var out, trouble bytes.Buffer
+	j := &Journal{Out: &out, Ledger: full, Err: &trouble}
+	l := start(t, Config{OnContact: j.Write})
+	for range 3 {
+		prove(t, loop, l.at, newAsk())
+	}
+	j.mu.Lock()
+	j.Ledger = file // space is free again
+	j.mu.Unlock()
+	prove(t, loop, l.at, newAsk())
+	l.stop()
+	if n := strings.Count(out.String(), "proved"); n != 4 {
+		t.Errorf("%d contacts are shown", n)
+	}
+	if n := strings.Count(trouble.String(), "cannot be written"); n != 1 || strings.Count(trouble.String(), "can be written again") != 1 {
+		t.Errorf("told:\n%s", trouble.String())
+	}
+}
+
+func TestSummarySaysWhoReachedWhat(t *testing.T) {
+	j := &Journal{}
+	if got := j.Summary(); got != "Nobody reached any port.\n" {
+		t.Errorf("%q", got)
+	}
+	for range 2 {
+		j.Write(contactOf(echo.KindProved, "192.0.2.7:50000"))
+	}
+	j.Write(contactOf(echo.KindSubmitted, "192.0.2.9:1"))
+	j.Write(contactOf(echo.KindForeign, "192.0.2.7:50001"))
+	if got, want := j.Summary(), "Who reached what:\n  192.0.2.7        tcp/1433 not-stun ×1, tcp/1433 proved ×2\n"; got != want {
+		t.Errorf("%q", got)
+	}
+}

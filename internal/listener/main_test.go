@@ -1,0 +1,230 @@
+package listener
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+)
+
+// TestMain fails if a goroutine of ours outlives the tests.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if left := leftOver(); code == 0 && left != "" {
+		fmt.Fprintln(os.Stderr, "goroutines left over:\n"+left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func leftOver() string {
+	var left []string
+	for range 200 {
+		left = nil
+		buf := make([]byte, 1<<20)
+		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if strings.Contains(g, "dialtone/internal/") && !strings.Contains(g, "TestMain") {
+				left = append(left, g)
+			}
+		}
+		if len(left) == 0 {
+			return ""
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return strings.Join(left, "\n\n")
+}
+
+// guardTime is how long anything may take before a test calls it a hang.
+const guardTime = 10 * time.Second
+
+var (
+	rightKey  = mustKey("correct-horse-battery-staple-dial-tone")
+	wrongKey  = mustKey("another-horse-battery-staple-dial-tone")
+	loop      = netip.MustParseAddr("127.0.0.1")
+	elsewhere = netip.MustParseAddr("127.0.0.2") // an address that LocalAddrs does not list
+)
+
+func mustKey(text string) echo.Key {
+	k, err := echo.ParseKey(text)
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+// contacts remembers what a listener told.
+type contacts struct {
+	mu  sync.Mutex
+	all []Contact
+}
+
+func (c *contacts) add(x Contact) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, x)
+}
+
+func (c *contacts) list() []Contact {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]Contact(nil), c.all...)
+}
+
+func (c *contacts) kinds() (out []echo.Kind) {
+	for _, x := range c.list() {
+		out = append(out, x.Kind)
+	}
+	return out
+}
+
+// await waits until n contacts were told.
+func (c *contacts) await(t *testing.T, n int) []Contact {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < guardTime; time.Sleep(time.Millisecond) {
+		if all := c.list(); len(all) >= n {
+			return all
+		}
+	}
+	t.Fatalf("told %d contacts, want %d: %+v", len(c.list()), n, c.list())
+	return nil
+}
+
+// running is a listener that serves until the test ends.
+type running struct {
+	*Listener
+	at    netip.AddrPort // its first bound port
+	told  *contacts
+	taken []*BindError
+	stop  func() // and waits until it has
+}
+
+// start binds and serves. The zero Config is completed: one high TCP port on
+// 127.0.0.1 for row "high".
+func start(t *testing.T, c Config) *running {
+	t.Helper()
+	r := &running{told: &contacts{}}
+	if c.Key == (echo.Key{}) {
+		c.Key = rightKey
+	}
+	if c.Plan == nil {
+		c.Plan = planOf(plan.Row{ID: "high", Transport: plan.TCP})
+	}
+	if c.Ports == nil {
+		c.Ports = c.Plan.Ports(nil)
+	}
+	if c.Addrs == nil {
+		c.Addrs = []netip.Addr{loop}
+	}
+	if c.OnContact == nil {
+		c.OnContact = r.told.add
+	}
+	r.Listener = New(c)
+	for _, err := range r.Bind(t.Context()) {
+		t.Fatal(err)
+	}
+	r.at = r.Bound()[0].Addr
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, over := make(chan struct{}), make(chan error, 1)
+	go func() {
+		over <- r.Serve(ctx, func(taken []*BindError) { r.taken = taken; close(ready) })
+	}()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := receive(t, over); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	t.Cleanup(r.stop)
+	receive(t, ready)
+	return r
+}
+
+func planOf(rows ...plan.Row) *plan.Plan {
+	return &plan.Plan{Name: "test", Rows: rows}
+}
+
+func receive[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(guardTime):
+		t.Fatal("nothing came")
+	}
+	return v
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// dialFrom connects from an address of this machine.
+func dialFrom(t *testing.T, from netip.Addr, to netip.AddrPort) *net.TCPConn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	c, err := d.DialContext(within(t, guardTime), "tcp", to.String())
+	if err != nil {
+		t.Skipf("from %s: %v", from, err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(guardTime))
+	return c.(*net.TCPConn)
+}
+
+func newAsk() echo.Ask {
+	return echo.Ask{Key: rightKey, Run: echo.NewID(), Probe: echo.NewID(), Flow: "sql"}
+}
+
+// prove makes a keyed Binding or fails the test.
+func prove(t *testing.T, from netip.Addr, to netip.AddrPort, ask echo.Ask) (*echo.Conn, *net.TCPConn) {
+	t.Helper()
+	conn := dialFrom(t, from, to)
+	c, err := echo.Prove(within(t, guardTime), conn, ask)
+	if err != nil {
+		t.Fatalf("no proof: %v", err)
+	}
+	return c, conn
+}
+
+// accept runs f on each connection to at, until the test ends.
+func accept(t *testing.T, at netip.AddrPort, f func(context.Context, net.Conn)) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp", at.String())
+	if err != nil {
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				stop := context.AfterFunc(ctx, func() { c.Close() })
+				defer stop()
+				f(ctx, c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		l.Close()
+		wg.Wait()
+	})
+	return echo.AddrPortOf(l.Addr())
+}

@@ -1,0 +1,193 @@
+package listener
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+func TestEachStrangerIsToldOfOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		say  string
+		want echo.Kind
+	}{
+		"other bytes":                        {"GET / HTTP/1.1\r\n\r\n", echo.KindForeign},
+		"no byte":                            {"", echo.KindSilent},
+		"a control request before the proof": {"\x36\x40\x00\x00\x21\x12\xa4\x42abcdefghijkl", echo.KindBadOrder},
+		"an indication":                      {"\x00\x11\x00\x00\x21\x12\xa4\x42abcdefghijkl", echo.KindForeign},
+		"a plain Binding":                    {"\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl", echo.KindPlain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := start(t, Config{})
+			conn := dialFrom(t, loop, l.at)
+			_, _ = io.WriteString(conn, c.say)
+			_ = conn.CloseWrite()
+			_, _ = io.Copy(io.Discard, conn)
+			l.told.await(t, 1)
+			l.stop() // whatever there is to tell is told by now
+			all := l.told.list()
+			if len(all) != 1 || all[0].Kind != c.want || all[0].Peer.Remote != echo.AddrPortOf(conn.LocalAddr()) || all[0].Peer.Local != l.at || all[0].At.IsZero() {
+				t.Errorf("told %+v", all)
+			}
+			if c.want == echo.KindForeign && len(all[0].First) == 0 {
+				t.Error("without its first bytes")
+			}
+		})
+	}
+}
+
+func TestOwnProofIsNotTold(t *testing.T) {
+	l := start(t, Config{})
+	if all := l.told.list(); len(all) != 0 || len(l.taken) != 0 {
+		t.Errorf("told %+v, taken %v", all, l.taken)
+	}
+}
+
+func TestHolderOfTheKeyCannotHideBehindTheListenersId(t *testing.T) {
+	l := start(t, Config{})
+	ask := newAsk()
+	ask.Run = l.Instance
+	prove(t, elsewhere, l.at, ask)
+	if all := l.told.list(); len(all) != 1 || all[0].Kind != echo.KindProved {
+		t.Errorf("told %+v", all)
+	}
+}
+
+func TestMoreConnectionsThanAllowedAreShed(t *testing.T) {
+	l := start(t, Config{})
+	var release []func()
+	for range maxConnsPerAddr {
+		// The listener's own proof of its port may hold one for a moment.
+		r, ok := l.limits.take(loop)
+		for began := time.Now(); !ok; r, ok = l.limits.take(loop) {
+			if time.Since(began) > guardTime {
+				t.Fatal("shed too early")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		release = append(release, r)
+	}
+	conn := dialFrom(t, loop, l.at)
+	if b, err := io.ReadAll(conn); len(b) > 0 || err != nil && !isReset(err) {
+		t.Errorf("%x, %v", b, err)
+	}
+	a := l.Sightings([]echo.WitnessQuery{{Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(echo.AddrPortOf(conn.LocalAddr())), BeganMS: 5000}}, loop, echo.NewID())
+	if a[0].Saw != result.SawAccepted || a[0].Detail != "the listener recorded it as shed" {
+		t.Errorf("%+v", a[0])
+	}
+	prove(t, elsewhere, l.at, newAsk()) // another address has its own places
+	release[0]()
+	prove(t, loop, l.at, newAsk())
+}
+
+func isReset(err error) bool {
+	_, ok := err.(*net.OpError)
+	return ok
+}
+
+func TestLimits(t *testing.T) {
+	l := newLimits()
+	fill := func(n int, addr func(int) netip.Addr) (taken int, release []func()) {
+		for i := range n {
+			if r, ok := l.take(addr(i)); ok {
+				taken++
+				release = append(release, r)
+			}
+		}
+		return taken, release
+	}
+	// One /64 is one stranger.
+	n, first := fill(maxConnsPerAddr+10, func(i int) netip.Addr {
+		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)})
+	})
+	if n != maxConnsPerAddr {
+		t.Errorf("one /64 takes %d", n)
+	}
+	n, rest := fill(2*maxConns, func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) })
+	if n != maxConns-maxConnsPerAddr {
+		t.Errorf("all take %d", n)
+	}
+	for _, r := range slices.Concat(first, rest) {
+		r()
+	}
+	if l.all != 0 || len(l.perAddr) != 0 {
+		t.Errorf("%d connections of %d addresses are left", l.all, len(l.perAddr))
+	}
+}
+
+func TestDatagramsAreAnsweredFromWhereTheyWereSentTo(t *testing.T) {
+	for _, addr := range []netip.Addr{loop, netip.IPv6Loopback()} {
+		l := start(t, Config{Plan: planOf(plan.Row{ID: "browser", Transport: plan.UDP}), Addrs: []netip.Addr{addr}})
+		c, err := net.Dial("udp", l.at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = c.Write(nil)                // an empty datagram harms nobody
+		_, _ = c.Write([]byte("\x02"))     // nor does a question of SQL Browser
+		_, _ = c.Write(make([]byte, 4000)) // nor one that is too large
+		ask := newAsk()
+		p, _, _, _, err := echo.ProvePacket(within(t, guardTime), c, ask)
+		if err != nil || p.Origin != l.at || p.SeenAs != echo.AddrPortOf(c.LocalAddr()) {
+			t.Errorf("%+v, %v", p, err)
+		}
+		a := l.Sightings([]echo.WitnessQuery{{Probe: ask.Probe, Transport: plan.UDP, Port: int(l.at.Port()), BeganMS: 5000}}, addr, ask.Run)
+		if a[0].Saw != result.SawAccepted || a[0].Match != result.MatchProbe || !a[0].Proved || a[0].Local.AddrPort != l.at {
+			t.Errorf("%+v", a[0])
+		}
+	}
+}
+
+func TestForeignDatagramIsSeen(t *testing.T) {
+	l := start(t, Config{Plan: planOf(plan.Row{ID: "browser", Transport: plan.UDP})})
+	c, err := net.Dial("udp", l.at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = c.Write([]byte("\x02hello"))
+	// What follows is read after it.
+	if _, _, _, _, err := echo.ProvePacket(within(t, guardTime), c, newAsk()); err != nil {
+		t.Fatal(err)
+	}
+	got := l.ledger.between(plan.UDP, int(l.at.Port()), l.ledger.start(), farFuture)
+	if len(got) != 2 || got[0].Foreign != 6 || got[0].Kind != echo.KindForeign || got[1].Foreign != 0 || got[1].Kind != echo.KindProved {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestPortThatAnotherAnswersIsTaken(t *testing.T) {
+	l := start(t, Config{})
+	ctx := within(t, guardTime)
+	if l.isTaken(ctx, l.at) {
+		t.Error("its own port")
+	}
+	other := start(t, Config{})
+	if !l.isTaken(ctx, other.at) {
+		t.Error("another listener with the same key")
+	}
+	stranger := start(t, Config{Key: wrongKey})
+	if !l.isTaken(ctx, stranger.at) {
+		t.Error("another listener with another key")
+	}
+	ftp := accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c net.Conn) { _, _ = io.WriteString(c, "220 ready\r\n") })
+	if !l.isTaken(ctx, ftp) {
+		t.Error("an FTP server")
+	}
+	closing := accept(t, netip.AddrPortFrom(loop, 0), func(context.Context, net.Conn) {})
+	if l.isTaken(ctx, closing) {
+		t.Error("an end of the connection proves nothing")
+	}
+	stranger.stop()
+	if l.isTaken(ctx, stranger.at) {
+		t.Error("a closed port proves nothing")
+	}
+}

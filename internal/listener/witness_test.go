@@ -1,0 +1,172 @@
+package listener
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"testing"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+var farFuture = time.Now().Add(1000 * time.Hour)
+
+// strange makes a connection that says something strange, and waits until the
+// listener is done with it.
+func strange(t *testing.T, l *running, from netip.Addr) result.Endpoint {
+	t.Helper()
+	n := len(l.told.list())
+	c := dialFrom(t, from, l.at)
+	_, _ = io.WriteString(c, "HELLO")
+	_ = c.CloseWrite()
+	_, _ = io.Copy(io.Discard, c)
+	l.told.await(t, n+1)
+	return result.EndpointFrom(echo.AddrPortOf(c.LocalAddr()))
+}
+
+func TestAttemptsAreToldByProbeByAddressAndByTime(t *testing.T) {
+	l := start(t, Config{})
+	port := int(l.at.Port())
+	ask := newAsk()
+	_, conn := prove(t, elsewhere, l.at, ask) // the listener's own proof came from 127.0.0.1
+	proved := result.EndpointFrom(echo.AddrPortOf(conn.LocalAddr()))
+	source := strange(t, l, elsewhere)
+	hidden := result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))
+	noPort := result.EndpointFrom(netip.AddrPortFrom(elsewhere, 0))
+	for name, c := range map[string]struct {
+		q    echo.WitnessQuery
+		want result.Acceptor
+	}{
+		"by probe": {
+			echo.WitnessQuery{Probe: ask.Probe, Source: hidden, SourceChanged: true},
+			result.Acceptor{Match: result.MatchProbe, Source: proved, Proved: true},
+		},
+		"by address": {
+			echo.WitnessQuery{Probe: echo.NewID(), Source: source},
+			result.Acceptor{Match: result.MatchAddress, Source: source, BytesIn: 5, Detail: "the listener recorded it as not-stun"},
+		},
+		"by address, without a probe": {
+			echo.WitnessQuery{Source: source},
+			result.Acceptor{Match: result.MatchAddress, Source: source, BytesIn: 5, Detail: "the listener recorded it as not-stun"},
+		},
+		"by address, the port not known": {
+			echo.WitnessQuery{Probe: echo.NewID(), Source: noPort},
+			result.Acceptor{Match: result.MatchTime, Source: source, BytesIn: 5, Detail: "the listener recorded it as not-stun"},
+		},
+		"by time": {
+			echo.WitnessQuery{Probe: echo.NewID(), Source: hidden, SourceChanged: true},
+			result.Acceptor{Match: result.MatchTime, Source: source, BytesIn: 5, Detail: "the listener recorded it as not-stun"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.q.Transport, c.q.Port, c.q.BeganMS = plan.TCP, port, 5000
+			c.want.Instance, c.want.Port, c.want.Saw, c.want.Local = l.Instance.String(), result.PortBound, result.SawAccepted, result.EndpointFrom(l.at)
+			if got := l.Sightings([]echo.WitnessQuery{c.q}, elsewhere, ask.Run)[0]; got != c.want {
+				t.Errorf("%+v\nwant %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeToldIsUnknown(t *testing.T) {
+	l := start(t, Config{})
+	port := int(l.at.Port())
+	prove(t, loop, l.at, newAsk()) // another run
+	strange(t, l, loop)
+	hidden := result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))
+	six := result.EndpointFrom(netip.MustParseAddrPort("[2001:db8::7]:50000"))
+	for name, c := range map[string]struct {
+		q      echo.WitnessQuery
+		asSeen netip.Addr
+	}{
+		"another run came from there":             {echo.WitnessQuery{Source: hidden, SourceChanged: true, BeganMS: 5000}, loop},
+		"something came that nobody claims":       {echo.WitnessQuery{Source: hidden, BeganMS: 5000}, loop},
+		"something came from elsewhere, by time":  {echo.WitnessQuery{Source: hidden, SourceChanged: true, BeganMS: 5000}, elsewhere},
+		"its family is not the conversation's":    {echo.WitnessQuery{Source: six, SourceChanged: true, BeganMS: 5000}, loop},
+		"before the listener began":               {echo.WitnessQuery{Source: hidden, BeganMS: 3_600_000, EndedMS: 3_599_000}, loop},
+		"a port it does not have":                 {echo.WitnessQuery{Source: hidden, Port: 1}, loop},
+		"a transport it does not have":            {echo.WitnessQuery{Source: hidden, Transport: plan.UDP}, loop},
+		"no transport":                            {echo.WitnessQuery{Source: hidden, Transport: "x"}, loop},
+		"an end before its beginning":             {echo.WitnessQuery{Source: hidden, BeganMS: 1, EndedMS: 2}, loop},
+		"a time to come":                          {echo.WitnessQuery{Source: hidden, BeganMS: -5000, EndedMS: -6000}, loop},
+		"a time that no number of a clock holds":  {echo.WitnessQuery{Source: hidden, BeganMS: 1 << 62, EndedMS: 1 << 61}, loop},
+		"a time that is too long ago by a minute": {echo.WitnessQuery{Source: hidden, BeganMS: maxAge + 60_000}, loop},
+	} {
+		if c.q.Port == 0 {
+			c.q.Port = port
+		}
+		if c.q.Transport == "" {
+			c.q.Transport = plan.TCP
+		}
+		if got := l.Sightings([]echo.WitnessQuery{c.q}, c.asSeen, echo.NewID())[0]; got.Saw != result.SawUnknown || got.Reason == "" || got.Match != "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestNothingIsSaidOnlyOfATimeThatWasWatched(t *testing.T) {
+	l := start(t, Config{})
+	if l.watch.State() == result.WitnessNone {
+		t.Skip("this system does not show half-open connections")
+	}
+	source := result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))
+	q := echo.WitnessQuery{Transport: plan.TCP, Port: int(l.at.Port()), Source: source}
+	var got result.Acceptor
+	// Other programs of this machine may blind the watch for a moment.
+	for began := time.Now(); time.Since(began) < guardTime; time.Sleep(10 * time.Millisecond) {
+		if got = l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw == result.SawNothing {
+			break
+		}
+	}
+	if got.Saw != result.SawNothing || got.Port != result.PortBound || got.Reason != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestListenerThatNeverServedSawNothingItCouldTell(t *testing.T) {
+	l := New(Config{Key: rightKey, Plan: planOf(plan.Row{ID: "high", Transport: plan.TCP}), Ports: []plan.Binding{{Transport: plan.TCP}}, Addrs: []netip.Addr{loop}})
+	defer l.Close()
+	if errs := l.Bind(t.Context()); len(errs) > 0 {
+		t.Fatal(errs[0])
+	}
+	q := echo.WitnessQuery{Transport: plan.TCP, Port: int(l.Bound()[0].Addr.Port()), Source: result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))}
+	if got := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawUnknown {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestMemoryOfContactsIsBoundedAndWhatIsForgottenIsUnknown(t *testing.T) {
+	l := newLedger()
+	began := l.start()
+	for i := range 2*maxEntries + 1 {
+		l.accepted(netip.AddrPortFrom(loop, uint16(i)), netip.AddrPortFrom(loop, 1433))
+		if len(l.entries) > maxEntries {
+			t.Fatalf("%d entries", len(l.entries))
+		}
+	}
+	if !l.start().After(began) {
+		t.Error("it forgot, and says that it remembers")
+	}
+	for _, e := range l.entries {
+		if e.At.Before(l.start()) {
+			t.Fatal("it remembers older ones than it says")
+		}
+	}
+}
+
+func TestProofIsTiedToTheNewestConnectionOfItsAddresses(t *testing.T) {
+	l := newLedger()
+	remote, local := netip.MustParseAddrPort("192.0.2.7:20"), netip.MustParseAddrPort("198.51.100.9:50000")
+	first, second := l.accepted(remote, local), l.accepted(remote, local)
+	p := echo.Peer{Remote: remote, Local: local, Transport: plan.TCP, Run: echo.NewID(), Probe: echo.NewID()}
+	l.proved(p)
+	if first.Probe != (echo.ID{}) || second.Probe != p.Probe {
+		t.Error(fmt.Sprint(first, second))
+	}
+	if !l.runsFrom(remote.Addr(), echo.NewID(), time.Time{}, farFuture) || l.runsFrom(remote.Addr(), p.Run, time.Time{}, farFuture) {
+		t.Error("runs are not told apart")
+	}
+}
