@@ -34,6 +34,7 @@ func dialFlags() []ucli.Flag {
 		&ucli.StringSliceFlag{Name: "role", Usage: "this machine plays these `ROLES` (client, server, web, peer, …), or all: every row of the plan, dialed to HOST", DefaultText: "client"},
 		&ucli.StringSliceFlag{Name: "only", Usage: "test only these rows or services (`ID`,…)"},
 		&ucli.BoolFlag{Name: "both-ways", Usage: "also test the opposite direction of every row; it never counts for the exit code"},
+		&ucli.BoolFlag{Name: "trace", Usage: "find out where every path stops, not only the required ones (Linux)"},
 		&ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: "how long each step may take: connecting and proving, then the payload each way"},
 		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text or json"},
 		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: .txt, .json (repeatable)"},

@@ -74,7 +74,7 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	}
 	cfg = survey.Config{
 		Key: key, Software: cli.Software, Hostname: name, Plan: common.Plan, Excluded: common.Excluded, Host: host,
-		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift,
+		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"),
 		Timeout: cli.Duration(c, "timeout"), Bind: common.Bind,
 	}
 	if cfg.Timeout <= 0 {

@@ -36,6 +36,7 @@ type Options struct {
 	Run     echo.ID
 	Timeout time.Duration // of each step: connecting and proving together, then the payload in each direction
 	Bytes   int64         // payload in each direction (TCP)
+	Trace   bool          // find out where a TCP path stops that does not open
 }
 
 // settle is how long to wait before an ICMP error is given a second chance.
@@ -64,10 +65,18 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 		}
 	}
 	a.seen.ElapsedMS = float64(time.Since(start).Microseconds()) / 1000
+	if o.Trace && p.Transport == plan.TCP && stopped(a.seen.Connect) && ctx.Err() == nil {
+		a.seen.Trace = Trace(ctx, p.Source.Addr(), p.Target)
+	}
 	if ctx.Err() != nil && a.seen.Answer != result.AnswerKeyed {
 		a.seen.NotTried = "interrupted"
 	}
 	return a.seen
+}
+
+// stopped reports whether a connection ended so that its path may show where.
+func stopped(c result.ConnectOutcome) bool {
+	return c == result.ConnectTimeout || c == result.ConnectRST || c == result.ConnectICMP
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

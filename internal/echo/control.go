@@ -62,6 +62,7 @@ type BackPath struct {
 	Transport  plan.Transport `json:"transport"`
 	Port       int            `json:"port"`
 	SourcePort int            `json:"source_port"` // 0 = any
+	Trace      bool           `json:"trace"`       // find out where it stops, if it does not open
 }
 
 // DialBack asks the answering end to attempt paths towards the address that

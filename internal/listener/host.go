@@ -97,6 +97,8 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 		}
 		l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s", path.Target, path.Flow)})
 		g.Go(func() error {
+			opts := opts
+			opts.Trace = b.Trace
 			out.Halves[i] = dialer.Attempt(ctx, path, opts)
 			return nil
 		})

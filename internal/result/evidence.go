@@ -29,6 +29,7 @@ type Initiator struct {
 	Sent         *Transfer      `json:"sent,omitempty"`     // payload from this end, as the far end counted it
 	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
 	RTTMS        *float64       `json:"rtt_ms,omitempty"`
+	Trace        *Trace         `json:"trace,omitempty"`     // where its packets get to; nil: not asked
 	NotTried     string         `json:"not_tried,omitempty"` // why no attempt was made
 	WantedSource int            `json:"wanted_source_port,omitempty"`
 	SourceError  string         `json:"source_error,omitempty"` // why the wanted source port was not used

@@ -125,6 +125,7 @@ type Path struct {
 	OthersSeenAs string     `json:"others_seen_as"`
 	Attempts     int        `json:"attempts"`
 	RTTMS        *float64   `json:"rtt_ms"`
+	Stop         *Stop      `json:"stop"`      // where it stops; null: not known
 	Initiator    *Initiator `json:"initiator"` // null: that end told nothing
 	Acceptor     *Acceptor  `json:"acceptor"`  // null: that end told nothing
 	Finding      *Finding   `json:"finding"`   // null: nothing to say

@@ -17,7 +17,7 @@ import (
 // nothing comes back, and keeps a duplicate of the descriptor until the
 // connection stands: only the socket's error queue names the device that sent
 // an ICMP error (ip(7), IP_RECVERR).
-func dial(ctx context.Context, network string, local, remote netip.AddrPort) Dialed {
+func dial(ctx context.Context, network string, local, remote netip.AddrPort, ttl int) Dialed {
 	dup := -1
 	var d Dialed
 	nd := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
@@ -26,7 +26,7 @@ func dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 			_ = unix.Close(dup) // net.Dialer tries again after it connected to itself
 			dup = -1
 		}
-		if cerr := rc.Control(func(fd uintptr) { dup, d.Source, err = prepare(int(fd), network, local) }); cerr != nil {
+		if cerr := rc.Control(func(fd uintptr) { dup, d.Source, err = prepare(int(fd), network, local, ttl) }); cerr != nil {
 			return cerr
 		}
 		return err
@@ -43,15 +43,27 @@ func dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 	return d
 }
 
-// prepare sets what must be set between socket and connect.
-func prepare(fd int, network string, local netip.AddrPort) (dup int, source netip.AddrPort, err error) {
+// CanTrace reports whether this system tells which device ended the life of a
+// packet.
+func CanTrace() bool { return true }
+
+// prepare sets what must be set between socket and connect. ttl 0 leaves the
+// system's.
+func prepare(fd int, network string, local netip.AddrPort, ttl int) (dup int, source netip.AddrPort, err error) {
 	var sa unix.Sockaddr
-	var one = func(level, opt int) {
+	set := func(level, opt, value int) {
 		if err == nil {
-			if e := unix.SetsockoptInt(fd, level, opt, 1); e != nil {
+			if e := unix.SetsockoptInt(fd, level, opt, value); e != nil {
 				err = fmt.Errorf("setsockopt: %w", e)
 			}
 		}
+	}
+	one := func(level, opt int) { set(level, opt, 1) }
+	switch {
+	case ttl > 0 && local.Addr().Is4():
+		set(unix.IPPROTO_IP, unix.IP_TTL, ttl)
+	case ttl > 0:
+		set(unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, ttl)
 	}
 	if local.Addr().Is4() {
 		one(unix.IPPROTO_IP, unix.IP_RECVERR)

@@ -12,7 +12,7 @@ import (
 
 // dial leaves the source port of a failed attempt unknown, and so the sender
 // of an ICMP error: this system tells neither without privileges.
-func dial(ctx context.Context, network string, local, remote netip.AddrPort) Dialed {
+func dial(ctx context.Context, network string, local, remote netip.AddrPort, _ int) Dialed {
 	d := Dialed{Source: local}
 	nd := net.Dialer{}
 	if network == "tcp" {
@@ -27,6 +27,10 @@ func dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 	d.Conn, d.Err = nd.DialContext(ctx, network, remote.String())
 	return d
 }
+
+// CanTrace reports false: this system does not tell an unprivileged program
+// which device ended the life of a packet.
+func CanTrace() bool { return false }
 
 // ICMPOf returns nil: this system does not tell.
 func ICMPOf(net.Conn) *result.ICMP { return nil }

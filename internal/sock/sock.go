@@ -87,9 +87,30 @@ func Dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 		}
 		local = netip.AddrPortFrom(addr, local.Port())
 	}
-	d := dial(ctx, network, local, remote)
+	d := dial(ctx, network, local, remote, 0)
 	if d.Conn != nil {
 		d.Source = addrPortOf(d.Conn.LocalAddr())
+	}
+	if d.ICMP != nil {
+		d.ICMP.Local = isOwn(d.ICMP.From)
+	}
+	return d
+}
+
+// DialTTL attempts a TCP connection whose packets live for ttl hops only (IPv4
+// TTL, IPv6 hop limit), and closes it if it opens. It asks how far such packets
+// get: CanTrace says whether this system tells.
+func DialTTL(ctx context.Context, local, remote netip.AddrPort, ttl int) Dialed {
+	if !local.Addr().IsValid() {
+		addr, err := SourceFor(remote)
+		if err != nil {
+			return Dialed{Err: err}
+		}
+		local = netip.AddrPortFrom(addr, 0)
+	}
+	d := dial(ctx, "tcp", local, remote, ttl)
+	if d.Conn != nil {
+		d.Conn.Close()
 	}
 	if d.ICMP != nil {
 		d.ICMP.Local = isOwn(d.ICMP.From)

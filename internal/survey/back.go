@@ -55,12 +55,12 @@ func familyWords(f result.Family) string {
 func (s *survey) askBack(ctx context.Context, f result.Family, jobs []*job) {
 	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes}
 	for _, j := range jobs {
-		d.Paths = append(d.Paths, echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort})
+		d.Paths = append(d.Paths, echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort, Trace: j.trace})
 	}
 	var halves []result.Initiator
 	// An attempt has up to four steps: connecting, two payloads, and a second
-	// connection for the second of them.
-	err := s.talk(ctx, f, true, 4*s.Timeout+2*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
+	// connection for the second of them; and a trace.
+	err := s.talk(ctx, f, true, 4*s.Timeout+10*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
 		halves, err = c.DialBack(ctx, d)
 		return err
 	})

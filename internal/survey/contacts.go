@@ -136,6 +136,16 @@ func (cs *contacts) helloOf(f result.Family) (echo.Hello, bool) {
 	return c.hello, true
 }
 
+// targetOf returns a path of the family that proved itself.
+func (cs *contacts) targetOf(f result.Family) (netip.AddrPort, bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if ts := cs.families[f].targets; len(ts) > 0 {
+		return ts[0], true
+	}
+	return netip.AddrPort{}, false
+}
+
 // errNoContact says that no path can carry a control conversation.
 var errNoContact = errors.New("no path carries a control conversation")
 

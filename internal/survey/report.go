@@ -118,6 +118,13 @@ func (s *survey) path(l *leg, resolveErr error) result.Path {
 		p.SeenAs = a.Source
 	}
 	p.OthersSeenAs = s.othersSeenAs(j)
+	if p.Initiator != nil && p.Initiator.Trace != nil {
+		var open *result.Trace
+		if p.Direction == plan.Forward {
+			open = s.openWay[p.Family]
+		}
+		p.Stop = verdict.Locate(p.Initiator.Trace, open)
+	}
 	ruling := verdict.Judge(verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor,
 		Instance: j.instance, Expect: p.Expect,

@@ -38,6 +38,7 @@ type Config struct {
 	Shift    int
 	Timeout  time.Duration // of each step of an attempt
 	Bytes    int64         // payload each way; 0 means echo.PayloadSize
+	Trace    bool          // find out where every path stops, not only the counted ones
 	// Bind are the local addresses to dial from and to accept on, at most one
 	// of each family; none leaves it to the system.
 	Bind []netip.Addr
@@ -69,6 +70,7 @@ type survey struct {
 	excluded []plan.Excluded
 	done     int
 	contacts contacts
+	openWay  map[result.Family]*result.Trace // of an open forward path
 }
 
 // Run makes one run. It returns an error only for a selection of rows that the
@@ -97,6 +99,7 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 	defer s.stopAccepting()
 	remote = s.attemptAll(ctx, remote)
 	s.gatherHalves(ctx)
+	s.traceOpen(ctx)
 	r := s.report(ctx, remote, nil)
 	s.submit(ctx, r)
 	return r, nil
@@ -156,7 +159,8 @@ type job struct {
 
 	// Guarded by the survey's mutex until all attempts are over.
 	started   bool
-	port      int // as dialed; differs from the key's for named ports
+	trace     bool // find out where it stops
+	port      int  // as dialed; differs from the key's for named ports
 	initiator *result.Initiator
 	acceptor  *result.Acceptor
 	instance  string // that ought to answer; "" = not known
@@ -169,6 +173,7 @@ func (s *survey) jobFor(f plan.Flow, family result.Family) *job {
 		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), port: k.port}
 		s.jobs[k] = j
 	}
+	j.trace = j.trace || s.Trace || f.Counted
 	return j
 }
 
@@ -267,7 +272,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 		Flow: j.flow, Transport: j.transport, Probe: j.probe,
 		Target: netip.AddrPortFrom(target, uint16(j.port)),
 		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
-	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout, Bytes: s.Bytes})
+	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout, Bytes: s.Bytes, Trace: j.trace})
 	s.finish(j, i)
 	if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
 		s.contacts.offer(ctx, s, j, i)

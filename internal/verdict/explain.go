@@ -204,9 +204,12 @@ func (e explainer) rejected() *result.Finding {
 
 func (e explainer) refused() *result.Finding {
 	switch {
+	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted && e.p.Stop != nil && e.p.Stop.ByHost:
+		return e.say("refused-by-host", fmt.Sprintf("RST came back although the listener holds %s and %s. %s", e.port(), e.sawWords(), e.where()),
+			e.request("allow", fmt.Sprintf("It is answered with RST now, by the firewall of %s itself or a device right before it", e.at())))
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted:
-		return e.say("refused-on-the-way", fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on that machine, answered in its name", e.port(), e.sawWords()),
-			e.request("allow", "It is answered with RST now"))
+		return e.say("refused-on-the-way", with(fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on that machine, answered in its name", e.port(), e.sawWords()), e.where()),
+			e.request("allow", "It is answered with RST now"+e.byWhom()))
 	case e.a != nil && e.a.Port == result.PortUnbound:
 		return e.say(nothingListens, fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
 			"The way is probably free, but that was not proved. Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and run the test again.")
@@ -239,8 +242,12 @@ func (e explainer) filtered() *result.Finding {
 		return e.say("filtered-by-host", fmt.Sprintf("The SYN arrived at the network interface of %s, and its TCP stack never got it: that machine's own firewall dropped it.", e.at()),
 			fmt.Sprintf("On %s, allow inbound %s, for %s, in its own firewall. The network let it through.", e.at(), e.flow(), e.p.Service))
 	}
-	return e.say("filtered", fmt.Sprintf("No answer came, and the listener, which watched all the time, saw nothing arrive on %s", e.port()),
-		e.request("allow", fmt.Sprintf("It is dropped on the way, or by the firewall of %s itself", e.at())))
+	now := fmt.Sprintf("It is dropped on the way, or by the firewall of %s itself", e.at())
+	if e.p.Stop != nil && e.p.Stop.LastHop > 0 {
+		now = "It is dropped" + e.byWhom()
+	}
+	return e.say("filtered", with(fmt.Sprintf("No answer came, and the listener, which watched all the time, saw nothing arrive on %s", e.port()), e.where()),
+		e.request("allow", now))
 }
 
 func (e explainer) silent() *result.Finding {
@@ -251,7 +258,7 @@ func (e explainer) silent() *result.Finding {
 			text += ": " + e.a.Reason
 		}
 	}
-	return e.say("silent", text,
+	return e.say("silent", with(text, e.where()),
 		e.request("check and allow", "It is dropped on the way there or back, or by a firewall on either machine, or the machine is off"))
 }
 
@@ -298,7 +305,7 @@ func (e explainer) transfers() []namedTransfer {
 
 func (e explainer) occupied() *result.Finding {
 	return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; something answered %s", e.port(), e.at(), holderWords(e.a.Holder), e.replyWords()),
-		fmt.Sprintf("The way there is not blocked, and the keyed proof needs the port. Stop %s for the test, start listen again, and repeat.", holderName(e.a.Holder)))
+		fmt.Sprintf("That something answers speaks for the path and proves nothing: the keyed proof needs the port. Stop %s for the test, start listen again, and repeat.", holderName(e.a.Holder)))
 }
 
 func (e explainer) intercepted() *result.Finding {

@@ -1,0 +1,116 @@
+package dialer
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+const (
+	// maxHops is how far a trace looks: further than any path within and
+	// between institutions is usually long.
+	maxHops = 30
+	// hopsAtOnce is how many TTLs are tried together. After the last hopsQuiet
+	// of them stayed silent nothing more is expected.
+	hopsAtOnce = 6
+	hopsQuiet  = 3
+	// hopTimeout is long enough for one retransmission of the SYN (RFC 6298
+	// section 2: after one second), since routers limit their ICMP errors.
+	hopTimeout = 1500 * time.Millisecond
+	// maxTraces bounds the traces under way in this process. One that finds no
+	// place is left out: where a thousand paths stop, a few tell it.
+	maxTraces = 32
+)
+
+var traces = make(chan struct{}, maxTraces)
+
+// Trace finds out how far the SYN of a TCP path gets.
+func Trace(ctx context.Context, source netip.Addr, target netip.AddrPort) *result.Trace {
+	if !sock.CanTrace() {
+		return &result.Trace{Unknown: "this system does not tell a program which device ended a packet's life", Hops: []result.Hop{}}
+	}
+	select {
+	case traces <- struct{}{}:
+		defer func() { <-traces }()
+	default:
+		return &result.Trace{Unknown: "many other paths were being traced", Hops: []result.Hop{}}
+	}
+	var hops []result.Hop
+	for len(hops) < maxHops && ctx.Err() == nil {
+		hops = append(hops, someHops(ctx, source, target, len(hops)+1)...)
+		if ends(hops) {
+			break
+		}
+	}
+	return trimmed(hops)
+}
+
+// someHops tries hopsAtOnce TTLs from first on.
+func someHops(ctx context.Context, source netip.Addr, target netip.AddrPort, first int) []result.Hop {
+	ctx, cancel := context.WithTimeout(ctx, hopTimeout)
+	defer cancel()
+	hops := make([]result.Hop, hopsAtOnce)
+	var all sync.WaitGroup
+	for i := range hops {
+		all.Go(func() { hops[i] = oneHop(ctx, source, target, first+i) })
+	}
+	all.Wait()
+	return hops
+}
+
+func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl int) result.Hop {
+	h := result.Hop{TTL: ttl, What: result.HopSilent}
+	d := sock.DialTTL(ctx, netip.AddrPortFrom(source, 0), target, ttl)
+	switch c := sock.Classify(d.Err); {
+	case d.ICMP != nil && isExceeded(*d.ICMP):
+		h.What, h.From = result.HopExceeded, d.ICMP.From
+	case d.ICMP != nil:
+		h.What, h.From = result.HopICMP, d.ICMP.From
+	case c == result.ConnectOpen:
+		h.What = result.HopOpen
+	case c == result.ConnectRST:
+		h.What = result.HopRST
+	}
+	return h
+}
+
+// isExceeded: ICMP time exceeded (RFC 792), ICMPv6 time exceeded (RFC 4443
+// section 3.3).
+func isExceeded(m result.ICMP) bool { return !m.V6 && m.Type == 11 || m.V6 && m.Type == 3 }
+
+// ends reports whether more hops would tell nothing more.
+func ends(hops []result.Hop) bool {
+	quiet := 0
+	for _, h := range hops {
+		switch h.What {
+		case result.HopSilent:
+			quiet++
+		case result.HopExceeded:
+			quiet = 0
+		default:
+			return true
+		}
+	}
+	return quiet >= hopsQuiet
+}
+
+// trimmed cuts what stands behind the end of the path: the first answer that
+// is not a router's to a packet that died there, or the first silence behind
+// the last answer.
+func trimmed(hops []result.Hop) *result.Trace {
+	last := 0 // index behind the last hop that anybody answered for
+	for i, h := range hops {
+		switch h.What {
+		case result.HopSilent:
+		case result.HopExceeded:
+			last = i + 1
+		default:
+			return &result.Trace{Hops: hops[:i+1], Distance: h.TTL}
+		}
+	}
+	return &result.Trace{Hops: append([]result.Hop{}, hops[:min(last+1, len(hops))]...)}
+}

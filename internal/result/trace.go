@@ -1,0 +1,46 @@
+package result
+
+import "net/netip"
+
+// A Trace is where the packets of a path get to: connects to its port with
+// rising TTL (IPv4) or hop limit (IPv6).
+type Trace struct {
+	// Unknown says why nothing is known, such as a system that does not tell.
+	Unknown string `json:"unknown,omitempty"`
+	Hops    []Hop  `json:"hops"` // by TTL from 1 on, to the first that is no router's answer, or the last that is
+	// Distance is the smallest TTL at which the target, or somebody in its
+	// name, answered; 0 if nobody did.
+	Distance int `json:"distance"`
+}
+
+// A Stop is where a path ends, as its trace and that of an open path to the
+// same machine show it together.
+type Stop struct {
+	LastHop int        `json:"last_hop"` // TTL of the last device that answered; 0: none did
+	Last    netip.Addr `json:"last"`     // that device
+	NextHop int        `json:"next_hop"` // TTL of the first device that did not
+	Next    netip.Addr `json:"next"`     // that device, as an open path shows it; "" if not known
+	// ByHop is the smallest TTL at which a RST came back, 0 if none did. ByHost:
+	// that is as far as the target, so the RST is its own or comes from the
+	// device right before it.
+	ByHop  int  `json:"by_hop"`
+	ByHost bool `json:"by_host"`
+}
+
+// A Hop is what came back from packets that lived for TTL hops.
+type Hop struct {
+	TTL  int        `json:"ttl"`
+	What HopOutcome `json:"what"`
+	From netip.Addr `json:"from"` // the device; "" for silence, and for the target's own answer
+}
+
+// HopOutcome is what came back from packets with a given TTL.
+type HopOutcome string
+
+const (
+	HopExceeded HopOutcome = "time-exceeded" // a router let it die there: it got that far
+	HopICMP     HopOutcome = "icmp"          // another ICMP error: that device refused it
+	HopRST      HopOutcome = "rst"
+	HopOpen     HopOutcome = "open"
+	HopSilent   HopOutcome = "silent"
+)
