@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,8 +62,10 @@ func (s *survey) startAccepting(ctx context.Context) {
 	}
 	ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	ready := make(chan struct{})
+	isReady := sync.OnceFunc(func() { close(ready) })
 	a.done.Go(func() {
-		_ = a.l.Serve(ctx, func([]*listener.BindError) { close(ready) })
+		_ = a.l.Serve(ctx, func([]*listener.BindError) { isReady() })
+		isReady() // a listener that ended early must not hold up the run
 	})
 	<-ready
 	a.since = time.Now()
@@ -93,25 +96,51 @@ func (s *survey) reverseBindings() []plan.Binding {
 
 // findSibling looks for a listener with our key on a port that is taken.
 func (s *survey) findSibling(ctx context.Context, addr netip.Addr, port int) (*netip.AddrPort, string) {
-	switch addr {
-	case netip.IPv4Unspecified():
-		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	case netip.IPv6Unspecified():
-		addr = netip.IPv6Loopback()
-	}
-	at := netip.AddrPortFrom(addr, uint16(port))
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
+	for _, a := range s.siblingAddrs(addr) {
+		at := netip.AddrPortFrom(a, uint16(port))
+		if instance, ok := s.isSibling(ctx, at); ok {
+			return &at, instance
+		}
+	}
+	return nil, ""
+}
+
+// siblingAddrs lists the addresses at which a listener can be that keeps us
+// from binding addr: addr itself, or if that is all addresses those that this
+// run dials from, since the far end dials back to them, and the loopback one.
+func (s *survey) siblingAddrs(addr netip.Addr) []netip.Addr {
+	if !addr.IsUnspecified() {
+		return []netip.Addr{addr}
+	}
+	loopback := netip.IPv6Loopback()
+	if addr.Is4() {
+		loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	var out []netip.Addr
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		if i := j.initiator; j.direction == plan.Forward && j.family == result.FamilyOf(addr) && i != nil && i.Source.IsValid() {
+			out = append(out, i.Source.Addr())
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(append(slices.DeleteFunc(out, func(a netip.Addr) bool { return a == loopback }), loopback))
+}
+
+func (s *survey) isSibling(ctx context.Context, at netip.AddrPort) (instance string, ok bool) {
 	d := sock.Dial(ctx, "tcp", netip.AddrPort{}, at)
 	if d.Err != nil {
-		return nil, ""
+		return "", false
 	}
 	defer d.Conn.Close()
 	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.run, Probe: echo.NewID(), Flow: "sibling"})
 	if err != nil {
-		return nil, ""
+		return "", false
 	}
-	return &at, c.Instance.String()
+	return c.Instance.String(), true
 }
 
 // noAcceptor says why a reverse job cannot be attempted at all, "" if it can.

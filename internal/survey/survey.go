@@ -273,10 +273,32 @@ func (s *survey) forward(ctx context.Context, j *job) {
 		Target: netip.AddrPortFrom(target, uint16(j.port)),
 		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
 	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout, Bytes: s.Bytes, Trace: j.trace})
+	if ctx.Err() != nil && isUnfinished(i) {
+		i.NotTried = "interrupted"
+	}
 	s.finish(j, i)
 	if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
 		s.contacts.offer(ctx, s, j, i)
 	}
+}
+
+// isUnfinished reports whether a payload did not come through, which proves
+// nothing of the path if the run was stopped meanwhile.
+func isUnfinished(i result.Initiator) bool {
+	if i.Answer != result.AnswerKeyed {
+		return false // the attempt itself says how it ended
+	}
+	intact := 0
+	for _, t := range []*result.Transfer{i.Sent, i.Received} {
+		switch {
+		case t == nil:
+		case t.Outcome == result.TransferCorrupted:
+			return false
+		case t.Outcome == result.TransferIntact:
+			intact++
+		}
+	}
+	return intact < 2
 }
 
 func (s *survey) finish(j *job, i result.Initiator) {
