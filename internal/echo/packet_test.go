@@ -187,6 +187,7 @@ func TestNothingIsAnsweredOverUDPWithoutTheKey(t *testing.T) {
 	h := &fakeHost{}
 	a := newAnswerer(h)
 	plain, _ := stun.Build(stun.TransactionID, stun.BindingRequest, stun.Fingerprint)
+	padded, _ := stun.Build(stun.TransactionID, stun.BindingRequest, stun.RawAttribute{Type: stun.AttrPadding, Value: make([]byte, 1160)}, stun.Fingerprint)
 	wrong := newAsk()
 	wrong.Key = wrongKey
 	other, _ := wrong.binding(udpSize)
@@ -196,7 +197,7 @@ func TestNothingIsAnsweredOverUDPWithoutTheKey(t *testing.T) {
 	control := hello(t, rightKey, []byte("nonce"), 1)
 	for name, b := range map[string][]byte{
 		"nothing": {}, "nil": nil, "rubbish": []byte("rubbish"), "a zero": {0},
-		"a plain Binding": plain.Raw, "another key": other.Raw, "an altered request": altered,
+		"a plain Binding": plain.Raw, "a large plain Binding": padded.Raw, "another key": other.Raw, "an altered request": altered,
 		"a mended alteration": refingerprinted(slices.Clone(altered)), "a control request": control.Raw,
 		"more than announced": append(slices.Clone(keyed.Raw), 0, 0, 0, 0), "less than announced": keyed.Raw[:600],
 	} {

@@ -126,6 +126,18 @@ func TestNothingIsSaidOnlyOfATimeThatWasWatched(t *testing.T) {
 	}
 }
 
+func TestNothingIsNotSaidOfATimeBeforeTheListener(t *testing.T) {
+	l := start(t, Config{Plan: planOf(plan.Row{ID: "browser", Transport: plan.UDP})})
+	q := echo.WitnessQuery{Transport: plan.UDP, Port: int(l.at.Port()), Source: result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))}
+	if got := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawNothing {
+		t.Errorf("now: %+v", got)
+	}
+	q.BeganMS, q.EndedMS = 3_600_000, 3_599_000
+	if got := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawUnknown {
+		t.Errorf("an hour ago: %+v", got)
+	}
+}
+
 func TestListenerThatNeverServedSawNothingItCouldTell(t *testing.T) {
 	l := New(Config{Key: rightKey, Plan: planOf(plan.Row{ID: "high", Transport: plan.TCP}), Ports: []plan.Binding{{Transport: plan.TCP}}, Addrs: []netip.Addr{loop}})
 	defer l.Close()
