@@ -125,42 +125,7 @@ func (a *attempt) once(ctx, step context.Context) {
 	if s.Answer != result.AnswerKeyed {
 		return
 	}
-	sent := a.transfer(ctx, c.Send)
-	s.Sent = &sent
-	if sent.Outcome != result.TransferIntact && sent.Detail != "" {
-		// The stream is out of step: the other direction gets a connection of its own.
-		conn.Close()
-		again, c2 := a.again(ctx)
-		if c2 == nil {
-			s.Received = &result.Transfer{Want: a.Bytes, Outcome: result.TransferUnknown, Detail: "no second connection for the other direction"}
-			return
-		}
-		conn, c = again, c2
-	}
-	received := a.transfer(ctx, c.Receive)
-	s.Received = &received
-}
-
-func (a *attempt) transfer(ctx context.Context, move func(context.Context, int64) result.Transfer) result.Transfer {
-	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
-	defer cancel()
-	return move(ctx, a.Bytes)
-}
-
-// again opens a second connection and proves it.
-func (a *attempt) again(ctx context.Context) (net.Conn, *echo.Conn) {
-	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
-	defer cancel()
-	d := sock.Dial(ctx, "tcp", a.Source, a.Target)
-	if d.Err != nil {
-		return nil, nil
-	}
-	c, err := echo.Prove(ctx, d.Conn, a.ask())
-	if err != nil {
-		d.Conn.Close()
-		return nil, nil
-	}
-	return d.Conn, c
+	a.payload(ctx, conn, c)
 }
 
 // connect opens the connection from the wanted source port, or from any if

@@ -29,6 +29,7 @@ type Initiator struct {
 	Sent         *Transfer      `json:"sent,omitempty"`     // payload from this end, as the far end counted it
 	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
 	RTTMS        *float64       `json:"rtt_ms,omitempty"`
+	TCP          *TCP           `json:"tcp,omitempty"`       // of the connection that was proved; nil: not known
 	Trace        *Trace         `json:"trace,omitempty"`     // where its packets get to; nil: not asked
 	NotTried     string         `json:"not_tried,omitempty"` // why no attempt was made
 	WantedSource int            `json:"wanted_source_port,omitempty"`
@@ -83,6 +84,23 @@ type Transfer struct {
 	ElapMS  float64         `json:"elapsed_ms"`        // from first to last byte, as the asking end timed it
 	Detail  string          `json:"detail,omitempty"`  // the error's words
 	Changed string          `json:"changed,omitempty"` // at a corruption: expected and received bytes, in hex
+	Hole    *Hole           `json:"hole,omitempty"`    // at a stall: the size that still passes, if size is the cause
+}
+
+// A Hole says that packets above a size vanish in a direction.
+type Hole struct {
+	Passes int64 `json:"passes"` // payload bytes of the largest single packet that crosses
+	Fails  int64 `json:"fails"`  // payload bytes of the smallest that never does
+	Packet int   `json:"packet"` // bytes of the IP packet that carries Passes; 0 if not known
+}
+
+// A TCP is what the system knows of a connection (TCP_INFO, tcp(7)).
+type TCP struct {
+	MSS         int     `json:"mss"`         // bytes that one segment may carry to the far end
+	RTTMS       float64 `json:"rtt_ms"`      // smoothed
+	Retransmits int     `json:"retransmits"` // segments sent again, in all
+	Timestamps  bool    `json:"timestamps"`  // both ends agreed on timestamps (RFC 7323)
+	PathMTU     int     `json:"path_mtu"`    // as this end believes
 }
 
 // TransferOutcome is how a Transfer ended.

@@ -59,8 +59,8 @@ func (s *survey) askBack(ctx context.Context, f result.Family, jobs []*job) {
 	}
 	var halves []result.Initiator
 	// An attempt has up to four steps: connecting, two payloads, and a second
-	// connection for the second of them; and a trace.
-	err := s.talk(ctx, f, true, 4*s.Timeout+10*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
+	// connection for the second of them; and a trace, or the search for a size.
+	err := s.talk(ctx, f, true, 4*s.Timeout+15*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
 		halves, err = c.DialBack(ctx, d)
 		return err
 	})

@@ -52,7 +52,9 @@ func Explain(p result.Path) *result.Finding {
 		return e.reset()
 	case result.Stalled:
 		return e.stalled()
-	case result.MTUHole, result.IdleDropped: // no evidence for these is collected yet
+	case result.MTUHole:
+		return e.mtuHole()
+	case result.IdleDropped: // no evidence for it is collected yet
 	}
 	return nil
 }
@@ -301,6 +303,34 @@ func (e explainer) transfers() []namedTransfer {
 		out = append(out, namedTransfer{fmt.Sprintf("from %s to %s", e.p.To, e.p.From), *e.i.Received})
 	}
 	return out
+}
+
+// tcpHeaders4 is what an IPv4 packet has beside TCP's payload, of which the MSS
+// counts the options as payload (RFC 6691).
+const tcpHeaders4, tcpHeaders6 = 40, 60
+
+func (e explainer) mtuHole() *result.Finding {
+	var seen, now []string
+	for _, d := range e.transfers() {
+		h := d.t.Hole
+		if h == nil {
+			continue
+		}
+		s := fmt.Sprintf("%s, %d bytes of data cross in one packet and %d never do", d.name, h.Passes, h.Fails)
+		if h.Packet != 0 {
+			mss := h.Packet - tcpHeaders4
+			if e.p.Family == result.IP6 {
+				mss = h.Packet - tcpHeaders6
+			}
+			s += fmt.Sprintf(" (an IP packet of %d bytes is the largest)", h.Packet)
+			now = append(now, fmt.Sprintf("IP packets of more than %d bytes vanish %s: either let the ICMP errors through that say so (type 3 code 4, for IPv6 type 2), or clamp the TCP MSS to %d", h.Packet, d.name, mss))
+		} else {
+			now = append(now, fmt.Sprintf("Packets with more than %d bytes of data vanish %s: either let the ICMP errors through that say so (type 3 code 4, for IPv6 type 2), or clamp the TCP MSS to that", h.Passes, d.name))
+		}
+		seen = append(seen, s)
+	}
+	return e.say("mtu-hole", "The proof passed, and large packets do not: "+strings.Join(seen, "; "),
+		e.request("let large packets pass of", strings.Join(now, "; ")))
 }
 
 func (e explainer) occupied() *result.Finding {

@@ -168,12 +168,13 @@ func keyed(c Case) result.Verdict {
 	if int(i.Origin.Port()) != c.Port || c.Instance != "" && i.Instance != c.Instance {
 		return result.Redirected
 	}
-	var corrupted, reset, unfinished bool
+	var corrupted, hole, reset, unfinished bool
 	for _, t := range []*result.Transfer{i.Sent, i.Received} {
 		if t == nil {
 			unfinished = true
 			continue
 		}
+		hole = hole || t.Hole != nil
 		switch t.Outcome {
 		case result.TransferIntact:
 		case result.TransferCorrupted:
@@ -187,6 +188,8 @@ func keyed(c Case) result.Verdict {
 	switch {
 	case corrupted:
 		return result.Corrupted
+	case hole:
+		return result.MTUHole
 	case reset:
 		return result.Reset
 	case unfinished:

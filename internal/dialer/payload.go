@@ -1,0 +1,166 @@
+package dialer
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// move is one direction of a payload: (*echo.Conn).Send or Receive.
+type move func(c *echo.Conn, ctx context.Context, n int64) result.Transfer
+
+func send(c *echo.Conn, ctx context.Context, n int64) result.Transfer    { return c.Send(ctx, n) }
+func receive(c *echo.Conn, ctx context.Context, n int64) result.Transfer { return c.Receive(ctx, n) }
+
+// payload moves the payload each way over a proved connection. Where one
+// stalls, it finds the size of what still passes.
+func (a *attempt) payload(ctx context.Context, conn net.Conn, c *echo.Conn) {
+	sent := a.transfer(ctx, c, send)
+	a.seen.TCP = sock.TCPInfoOf(conn)
+	a.seen.Sent = &sent
+	if sent.Detail == "" {
+		received := a.transfer(ctx, c, receive)
+		a.seen.Received = &received
+	} else {
+		// The stream is out of step: the other direction gets a connection of its own.
+		conn.Close()
+		received := a.alone(ctx, a.Bytes, a.Timeout, receive)
+		a.seen.Received = &received
+	}
+	var searches sync.WaitGroup
+	for t, m := range map[*result.Transfer]move{a.seen.Sent: send, a.seen.Received: receive} {
+		if t.Outcome == result.TransferStalled {
+			searches.Go(func() { t.Hole = a.hole(ctx, m) })
+		}
+	}
+	searches.Wait()
+}
+
+func (a *attempt) transfer(ctx context.Context, c *echo.Conn, m move) result.Transfer {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	return m(c, ctx, a.Bytes)
+}
+
+// alone moves n bytes over a connection of their own. Connecting and proving
+// get as long as moving.
+func (a *attempt) alone(ctx context.Context, n int64, timeout time.Duration, m move) result.Transfer {
+	failed := func(err error) result.Transfer {
+		return result.Transfer{Want: n, Outcome: result.TransferUnknown, Detail: "no further connection to try it: " + err.Error()}
+	}
+	step, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	d := sock.Dial(step, "tcp", a.Source, a.Target)
+	if d.Err != nil {
+		return failed(d.Err)
+	}
+	defer d.Conn.Close()
+	c, err := echo.Prove(step, d.Conn, a.ask())
+	if err != nil {
+		return failed(err)
+	}
+	moving, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return m(c, moving, n)
+}
+
+const (
+	// smallWrite surely fits into one segment of any path (RFC 9293 section
+	// 3.7.1: 536 bytes without options).
+	smallWrite = 64
+	// ethernetSegment is the payload of a full Ethernet packet over IPv4.
+	ethernetSegment = 1460
+	// holeTries is how many sizes are tried at once, holeTimeout how long a
+	// write of one has to arrive: two retransmissions and more.
+	holeTries   = 12
+	holeTimeout = 1500 * time.Millisecond
+	// holeChecks is how often the smallest size that failed gets another chance
+	// before it is condemned: lost at random is not lost for its size.
+	holeChecks = 4
+)
+
+// hole finds the largest single write that crosses in a direction in which the
+// payload stalled, on fresh connections: a write that is no larger than a
+// segment travels as one packet. It returns nil if even small writes fail, or
+// full segments pass: then size is not the cause.
+func (a *attempt) hole(ctx context.Context, m move) *result.Hole {
+	passes, fails := int64(0), int64(ethernetSegment+1)
+	if a.seen.TCP != nil {
+		fails = max(fails, int64(a.seen.TCP.MSS)+1)
+	}
+	largest := fails - 1
+	for fails-passes > 1 && ctx.Err() == nil {
+		sizes := between(passes, fails)
+		crossed := a.cross(ctx, sizes, m)
+		for i, n := range sizes {
+			if !crossed[i] {
+				fails = min(fails, n)
+			}
+		}
+		for i, n := range sizes {
+			if crossed[i] && n < fails {
+				passes = max(passes, n)
+			}
+		}
+		if passes == 0 {
+			return nil // not even the smallest: size is not the cause
+		}
+	}
+	if passes == largest || slices.Contains(a.cross(ctx, slices.Repeat([]int64{fails}, holeChecks), m), true) || ctx.Err() != nil {
+		return nil
+	}
+	h := &result.Hole{Passes: passes, Fails: fails}
+	if a.seen.TCP != nil {
+		h.Packet = int(passes) + headers(a.Target.Addr().Is4(), a.seen.TCP.Timestamps)
+	}
+	return h
+}
+
+// cross tries single writes of these sizes, all at once, and returns which
+// crossed.
+func (a *attempt) cross(ctx context.Context, sizes []int64, m move) []bool {
+	crossed := make([]bool, len(sizes))
+	var all sync.WaitGroup
+	for i, n := range sizes {
+		all.Go(func() { crossed[i] = a.alone(ctx, n, holeTimeout, m).Outcome == result.TransferIntact })
+	}
+	all.Wait()
+	return crossed
+}
+
+// between returns up to holeTries sizes inside the open interval, smallWrite
+// first if nothing is known to pass yet, and the largest.
+func between(passes, fails int64) []int64 {
+	var out []int64
+	if passes == 0 {
+		passes = smallWrite
+		out = append(out, smallWrite)
+	}
+	n := min(holeTries, fails-passes-1)
+	for i := int64(1); i <= n; i++ {
+		out = append(out, passes+i*(fails-passes)/(n+1))
+	}
+	if last := fails - 1; len(out) > 0 && out[len(out)-1] != last && passes == smallWrite {
+		out = append(out, last)
+	}
+	return out
+}
+
+// headers is what IP and TCP add to a segment's payload: 20 or 40 and 20 bytes,
+// and 12 for timestamps (RFC 7323 section 3.2, padded).
+func headers(v4, timestamps bool) int {
+	n := 60
+	if v4 {
+		n = 40
+	}
+	if timestamps {
+		n += 12
+	}
+	return n
+}
