@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -190,22 +191,26 @@ func TestRefusedPathKnowsItsSource(t *testing.T) {
 	}
 }
 
+// closedPort is one that was free a moment ago, below those that the system
+// hands out by itself.
 func closedPort(t *testing.T, network string) netip.AddrPort {
 	t.Helper()
-	if network == "udp" {
-		c, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for range 100 {
+		at := netip.AddrPortFrom(loop, uint16(15000+rand.N(15000)))
+		var c io.Closer
+		var err error
+		if network == "udp" {
+			c, err = net.ListenPacket(network, at.String())
+		} else {
+			c, err = net.Listen(network, at.String())
 		}
-		c.Close()
-		return echo.AddrPortOf(c.LocalAddr())
+		if err == nil {
+			c.Close()
+			return at
+		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	return echo.AddrPortOf(l.Addr())
+	t.Fatal("no port is free")
+	panic("unreachable")
 }
 
 func TestUDPPath(t *testing.T) {

@@ -154,12 +154,7 @@ func TestListenerStopsWhileItDialsBackAndAnswers(t *testing.T) {
 }
 
 func TestHelloTellsWhatIsBound(t *testing.T) {
-	busy, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer busy.Close()
-	port := int(echo.AddrPortOf(busy.Addr()).Port())
+	_, port := listenBelow(t, &net.ListenConfig{}, "tcp4", "127.0.0.1")
 	p := planOf(
 		plan.Row{ID: "data", Transport: plan.TCP},
 		plan.Row{ID: "browser", Transport: plan.UDP},

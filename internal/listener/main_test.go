@@ -3,10 +3,12 @@ package listener
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -151,6 +153,23 @@ func start(t *testing.T, c Config) *running {
 
 func planOf(rows ...plan.Row) *plan.Plan {
 	return &plan.Plan{Name: "test", Rows: rows}
+}
+
+// listenBelow listens on a port below those that the system hands out by
+// itself, so that nothing else comes to use the same number meanwhile.
+func listenBelow(t *testing.T, lc *net.ListenConfig, network, host string) (net.Listener, int) {
+	t.Helper()
+	var err error
+	for range 100 {
+		port := 15000 + rand.N(15000)
+		var l net.Listener
+		if l, err = lc.Listen(t.Context(), network, net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
+			t.Cleanup(func() { l.Close() })
+			return l, port
+		}
+	}
+	t.Fatal(err)
+	panic("unreachable")
 }
 
 func receive[T any](t *testing.T, c <-chan T) (v T) {

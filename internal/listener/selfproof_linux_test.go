@@ -22,11 +22,7 @@ func TestSpecificBindUnderOurWildcardIsFound(t *testing.T) {
 		return rc.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
 	}}
 	lc.SetMultipathTCP(false)
-	other, err := lc.Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
+	other, port := listenBelow(t, &lc, "tcp4", "127.0.0.1")
 	go func() {
 		for {
 			c, err := other.Accept()
@@ -39,7 +35,6 @@ func TestSpecificBindUnderOurWildcardIsFound(t *testing.T) {
 			c.Close()
 		}
 	}()
-	port := int(echo.AddrPortOf(other.Addr()).Port())
 	l := start(t, Config{
 		Plan:  planOf(plan.Row{ID: "data", Transport: plan.TCP, Port: port, SourcePort: port}),
 		Addrs: []netip.Addr{netip.IPv4Unspecified()},

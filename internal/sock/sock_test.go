@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -28,9 +29,19 @@ func listen(t *testing.T, at string) net.Listener {
 // closedPort is one that nothing listens on: it was free a moment ago.
 func closedPort(t *testing.T, at string) netip.AddrPort {
 	t.Helper()
-	l := listen(t, at)
-	l.Close()
-	return addrPortOf(l.Addr())
+	ap := netip.MustParseAddrPort(at)
+	var err error
+	for range 100 {
+		// Below the ports that the system hands out by itself.
+		ap = netip.AddrPortFrom(ap.Addr(), uint16(15000+rand.N(15000)))
+		var l net.Listener
+		if l, err = ListenTCP(t.Context(), ap, false); err == nil {
+			l.Close()
+			return ap
+		}
+	}
+	t.Fatal(err)
+	panic("unreachable")
 }
 
 func TestRefusedDialKnowsItsSource(t *testing.T) {
