@@ -115,6 +115,9 @@ func (a *attempt) hole(ctx context.Context, m move) *result.Hole {
 	if passes == largest || slices.Contains(a.cross(ctx, slices.Repeat([]int64{fails}, holeChecks), m), true) || ctx.Err() != nil {
 		return nil
 	}
+	if !a.crossInPieces(ctx, passes, fails, m) {
+		return nil
+	}
 	h := &result.Hole{Passes: passes, Fails: fails}
 	if a.seen.TCP != nil {
 		h.Packet = int(passes) + headers(a.Target.Addr().Is4(), a.seen.TCP.Timestamps)
@@ -132,6 +135,28 @@ func (a *attempt) cross(ctx context.Context, sizes []int64, m move) []bool {
 	}
 	all.Wait()
 	return crossed
+}
+
+// crossInPieces reports whether more than total bytes cross one connection in
+// writes of n. If they do not, a device counts what a connection carries, and
+// the size of a packet is not the cause.
+func (a *attempt) crossInPieces(ctx context.Context, n, total int64, m move) bool {
+	pieces := func(c *echo.Conn, ctx context.Context, n int64) result.Transfer {
+		t := result.Transfer{Outcome: result.TransferUnknown}
+		for moved := int64(0); moved <= total; moved += n {
+			if t = m(c, ctx, n); t.Outcome != result.TransferIntact {
+				break
+			}
+		}
+		return t
+	}
+	timeout := holeTimeout * time.Duration(2+total/n)
+	for range 2 { // a loss at random gets another chance
+		if a.alone(ctx, n, timeout, pieces).Outcome == result.TransferIntact {
+			return true
+		}
+	}
+	return false
 }
 
 // between returns up to holeTries sizes inside the open interval, smallWrite

@@ -246,6 +246,7 @@ func TestADeviceOnTheWay(t *testing.T) {
 		{"that cuts what is received", 24137, stop(false, io.ErrUnexpectedEOF), result.Reset, "reset-payload"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			p := planOf(row("a", c.port, "client", "server"))
 			listen(t, p, far)
 			c.change.start(t, netip.AddrPortFrom(device, uint16(c.port)), netip.AddrPortFrom(far, uint16(c.port)))
