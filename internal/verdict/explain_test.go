@@ -158,6 +158,8 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 	changed.Sent = &result.Transfer{Outcome: result.TransferCorrupted, Want: 262144, Intact: 77, Changed: "41 became 42"}
 	cut := proved()
 	cut.Received = &result.Transfer{Outcome: result.TransferStalled, Want: 262144, Intact: 1380}
+	narrow := proved()
+	narrow.Sent = holed()
 	natted := failed(result.ConnectTimeout)
 	natted.SeenAs = result.EndpointFrom(netip.MustParseAddrPort("198.51.100.7:61000"))
 	version := connected(result.AnswerVersion)
@@ -195,6 +197,7 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 		{"redirected-port", elsewhere, nil, []string{"Port 1433 was dialed and port 21433"}},
 		{"corrupted", changed, nil, []string{"from client to database", "byte 77 of 262144", "41 became 42"}},
 		{"stalled-payload", cut, nil, []string{"from database to client: stalled after 1380 of 262144 bytes"}},
+		{"mtu-hole", narrow, nil, []string{"from client to database, 1348 bytes", "more than 1400 bytes vanish", "MSS to 1360"}},
 		{"stalled-half-open", connected(result.AnswerSilent), acceptor(result.PortBound, result.SawHalfOpen), []string{"half-open"}},
 		{"stalled-someone-else", connected(result.AnswerSilent), acceptor(result.PortBound, result.SawNothing), []string{"Something else accepted it"}},
 		{"stalled-listener", connected(result.AnswerSilent), acceptor(result.PortBound, result.SawAccepted), []string{"our data never came there"}},

@@ -31,6 +31,13 @@ func moved(o result.TransferOutcome) *result.Transfer {
 	return &result.Transfer{Outcome: o, Want: 262144, Intact: 1400, Changed: "00 became ff"}
 }
 
+// holed returns a payload that stalled because large packets vanish.
+func holed() *result.Transfer {
+	t := moved(result.TransferStalled)
+	t.Hole = &result.Hole{Passes: 1348, Fails: 1349, Packet: 1400}
+	return t
+}
+
 // connected returns the half of an initiator whose connection opened.
 func connected(a result.AnswerOutcome) result.Initiator {
 	return result.Initiator{Attempts: 1, Source: source, Target: target, Connect: result.ConnectOpen, Answer: a}
@@ -127,6 +134,11 @@ func TestEveryVerdictFromItsEvidence(t *testing.T) {
 			i.Sent, i.Received = moved(result.TransferCorrupted), moved(result.TransferStalled)
 		}), want: result.Corrupted, proof: result.ProofKeyed},
 		{name: "corrupted outweighs a payload that is missing", i: with(proved(), func(i *result.Initiator) { i.Sent, i.Received = nil, moved(result.TransferCorrupted) }), want: result.Corrupted, proof: result.ProofKeyed},
+
+		{name: "only small packets cross", i: with(proved(), func(i *result.Initiator) { i.Sent = holed() }), want: result.MTUHole, proof: result.ProofKeyed},
+		{name: "only small packets come back", i: with(proved(), func(i *result.Initiator) { i.Received = holed() }), want: result.MTUHole, proof: result.ProofKeyed},
+		{name: "corrupted outweighs a hole", i: with(proved(), func(i *result.Initiator) { i.Sent, i.Received = holed(), moved(result.TransferCorrupted) }), want: result.Corrupted, proof: result.ProofKeyed},
+		{name: "a hole outweighs reset", i: with(proved(), func(i *result.Initiator) { i.Sent, i.Received = moved(result.TransferReset), holed() }), want: result.MTUHole, proof: result.ProofKeyed},
 
 		{name: "open", i: proved(), a: acceptor(result.PortBound, result.SawAccepted), want: result.Open, proof: result.ProofKeyed},
 		{name: "open, nobody to ask", i: proved(), want: result.Open, proof: result.ProofKeyed},
