@@ -35,6 +35,7 @@ func dialFlags() []ucli.Flag {
 		&ucli.StringSliceFlag{Name: "only", Usage: "test only these rows or services (`ID`,…)"},
 		&ucli.BoolFlag{Name: "both-ways", Usage: "also test the opposite direction of every row; it never counts for the exit code"},
 		&ucli.BoolFlag{Name: "trace", Usage: "find out where every path stops, not only the required ones (Linux)"},
+		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
 		&ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: "how long each step may take: connecting and proving, then the payload each way"},
 		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text or json"},
 		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: .txt, .json (repeatable)"},

@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	ucli "github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
 	"dialtone/internal/cli"
+	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/report"
 	"dialtone/internal/result"
@@ -75,7 +77,11 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	cfg = survey.Config{
 		Key: key, Software: cli.Software, Hostname: name, Plan: common.Plan, Excluded: common.Excluded, Host: host,
 		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"),
+		Hold:    cli.Duration(c, "hold"),
 		Timeout: cli.Duration(c, "timeout"), Bind: common.Bind,
+	}
+	if cfg.Hold < 0 || cfg.Hold > echo.MaxHold || cfg.Hold > 0 && cfg.Hold < time.Second {
+		return cfg, cli.Usagef("Give a time between 1s and 24h, such as 30m.", "--hold %v", cfg.Hold)
 	}
 	if cfg.Timeout <= 0 {
 		return cfg, cli.Usagef("Give a time such as 4s.", "--timeout %v", cfg.Timeout)
@@ -214,6 +220,11 @@ func showProgress(w io.Writer, cfg *survey.Config) func() {
 		return func() {}
 	}
 	var mu sync.Mutex
+	cfg.OnHold = func(left time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(w, "\ridle connections: %v left     ", left.Round(time.Second))
+	}
 	cfg.OnProgress = func(done, all int) {
 		mu.Lock()
 		defer mu.Unlock()

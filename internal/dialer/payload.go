@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -56,7 +57,8 @@ func (a *attempt) alone(ctx context.Context, n int64, timeout time.Duration, m m
 	}
 	step, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	d := sock.Dial(step, "tcp", a.Source, a.Target)
+	// The path's own source port, if it has one, is busy with the first connection.
+	d := sock.Dial(step, "tcp", netip.AddrPortFrom(a.Source.Addr(), 0), a.Target)
 	if d.Err != nil {
 		return failed(d.Err)
 	}

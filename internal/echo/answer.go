@@ -69,14 +69,16 @@ type Answerer struct {
 	// Allowed says which addresses may use the key; nil means all.
 	Allowed func(netip.Addr) bool
 	Host    Host
-	// Patience is how long it waits for each message; 0 means 30 s.
+	// Patience is how long it waits for each message; 0 means 30 s. Who has not
+	// proved the key gets half of it, and maxPlain messages.
 	Patience time.Duration
 
 	seen repeats
 }
 
-// maxMessages bounds the messages of one connection.
-const maxMessages = 256
+// maxMessages bounds the messages of one connection, maxPlain those of one that
+// has not proved the key.
+const maxMessages, maxPlain = 256, 16
 
 // Answer serves one connection until it ends and closes nothing. It returns
 // what the conversation amounted to and, if its first bytes were no STUN
@@ -100,15 +102,20 @@ type answering struct {
 	kind    Kind
 	nonce   []byte // nil until the key is proved
 	counter uint32
+	idle    time.Duration // how much longer the next message may take
 }
 
 func (c *answering) serve() (Kind, []byte) {
-	for range maxMessages {
+	for n := range maxMessages {
+		if n >= maxPlain && c.nonce == nil {
+			return c.kind, nil
+		}
 		limit := maxFirst
 		if c.nonce != nil {
 			limit = maxMessage
 		}
 		c.patience()
+		c.idle = 0
 		m, raw, err := readMessage(c.conn, limit)
 		if err != nil {
 			if c.kind == KindSilent && len(raw) > 0 {
@@ -141,7 +148,10 @@ func (c *answering) patience() {
 	if d == 0 {
 		d = 30 * time.Second
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(d))
+	if c.nonce == nil {
+		d /= 2
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(d + c.idle))
 	if c.ctx.Err() != nil {
 		_ = c.conn.SetDeadline(time.Unix(1, 0))
 	}
@@ -334,6 +344,12 @@ func (c *answering) control(m *stun.Message) bool {
 		}
 		c.Host.Submit(c.peer, s.bounded())
 		return c.reply(m, struct{}{})
+	case methodHold:
+		var o holdOrder
+		if err := json.Unmarshal(body, &o); err != nil || o.GapMS < 0 || o.GapMS > MaxHold.Milliseconds() {
+			return c.refuse(m, "a Hold request that this version does not understand")
+		}
+		return c.hold(m, o)
 	case methodTransfer:
 		var o transferOrder
 		if err := json.Unmarshal(body, &o); err != nil || o.Bytes < 0 || o.Bytes > maxTransfer {
@@ -342,6 +358,25 @@ func (c *answering) control(m *stun.Message) bool {
 		return c.transfer(m, o)
 	}
 	return c.refuse(m, "a method that this version does not know")
+}
+
+// hold keeps the connection idle: it answers after the gap if it is to speak
+// first, and else at once, and waits so much longer for the next message.
+func (c *answering) hold(m *stun.Message, o holdOrder) bool {
+	gap := time.Duration(o.GapMS) * time.Millisecond
+	switch o.First {
+	case "asker":
+		c.idle = gap
+		return c.reply(m, struct{}{})
+	case "answerer":
+		select {
+		case <-c.ctx.Done():
+			return false
+		case <-time.After(gap):
+		}
+		return c.reply(m, struct{}{})
+	}
+	return c.refuse(m, fmt.Sprintf("a Hold in which %q speaks first", cleanLine(o.First, 20)))
 }
 
 // transfer moves a payload as ordered, within the time that the asker gave.

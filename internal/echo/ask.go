@@ -254,6 +254,33 @@ func (c *Conn) DialBack(ctx context.Context, d DialBack) ([]result.Initiator, er
 	return r.Halves, nil
 }
 
+// HoldAsker keeps the connection idle for gap, then speaks first.
+func (c *Conn) HoldAsker(ctx context.Context, gap time.Duration) error {
+	order := holdOrder{First: "asker", GapMS: gap.Milliseconds()}
+	if _, err := converse[struct{}](ctx, c, methodHold, order); err != nil {
+		return fmt.Errorf("hold: %w", err)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(gap):
+	}
+	if _, err := converse[struct{}](ctx, c, methodHold, holdOrder{First: "asker"}); err != nil {
+		return fmt.Errorf("after %v: %w", gap, err)
+	}
+	return nil
+}
+
+// HoldAnswerer keeps the connection idle for gap, after which the far end
+// speaks first.
+func (c *Conn) HoldAnswerer(ctx context.Context, gap time.Duration) error {
+	order := holdOrder{First: "answerer", GapMS: gap.Milliseconds()}
+	if _, err := converse[struct{}](ctx, c, methodHold, order); err != nil {
+		return fmt.Errorf("after %v: %w", gap, err)
+	}
+	return nil
+}
+
 // Submit tells the far end how the run ended.
 func (c *Conn) Submit(ctx context.Context, s Submission) error {
 	if _, err := converse[struct{}](ctx, c, methodSubmit, s); err != nil {

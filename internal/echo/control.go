@@ -3,6 +3,7 @@ package echo
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -93,6 +94,15 @@ const (
 	maxBroken     = 64
 	maxBrokenLine = 300
 )
+
+// holdOrder asks for a connection to be kept idle.
+type holdOrder struct {
+	First string `json:"first"`  // who speaks after it: "asker" or "answerer"
+	GapMS int64  `json:"gap_ms"` // how long neither end sends anything
+}
+
+// MaxHold bounds how long a connection may be kept idle.
+const MaxHold = 24 * time.Hour
 
 // transferOrder opens a Transfer.
 type transferOrder struct {

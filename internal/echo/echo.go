@@ -30,6 +30,7 @@ const (
 	methodWitness  stun.Method = 0xDA2
 	methodDialBack stun.Method = 0xDA3
 	methodSubmit   stun.Method = 0xDA4
+	methodHold     stun.Method = 0xDA5
 )
 
 // Attributes of our own. All are comprehension-optional (RFC 8489 section 14),

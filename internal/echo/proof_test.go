@@ -255,11 +255,11 @@ func TestSeveralPlainRequestsOnOneConnection(t *testing.T) {
 	}
 }
 
-func TestConnectionTakesABoundedNumberOfMessages(t *testing.T) {
+func TestStrangersConnectionTakesFewMessages(t *testing.T) {
 	at, _ := serve(t, loop4, newAnswerer(&fakeHost{}))
 	c := dialTCP(t, at)
 	n := 0
-	for ; n <= maxMessages; n++ {
+	for ; n <= maxPlain; n++ {
 		req, _ := stun.Build(stun.TransactionID, stun.BindingRequest)
 		if _, err := c.Write(req.Raw); err != nil {
 			break
@@ -268,7 +268,25 @@ func TestConnectionTakesABoundedNumberOfMessages(t *testing.T) {
 			break
 		}
 	}
-	if n != maxMessages {
+	if n != 16 {
+		t.Errorf("%d requests were answered", n)
+	}
+}
+
+func TestProvedConnectionTakesABoundedNumberOfMessages(t *testing.T) {
+	at, _ := serve(t, loop4, newAnswerer(&fakeHost{}))
+	conn := dialTCP(t, at)
+	c, err := Prove(t.Context(), conn, newAsk())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 1 // the proof
+	for ; n <= maxMessages; n++ {
+		if _, err := c.Hello(t.Context()); err != nil {
+			break
+		}
+	}
+	if n != 256 {
 		t.Errorf("%d requests were answered", n)
 	}
 }
@@ -391,7 +409,7 @@ func TestSilentStrangerIsLeftAfterItsTime(t *testing.T) {
 		defer asker.Close()
 		start := time.Now()
 		kind, first := newAnswerer(&fakeHost{}).Answer(t.Context(), answerer)
-		if d := time.Since(start); kind != KindSilent || first != nil || d != 30*time.Second {
+		if d := time.Since(start); kind != KindSilent || first != nil || d != 15*time.Second {
 			t.Errorf("%s, %q after %s", kind, first, d)
 		}
 	})
@@ -412,7 +430,7 @@ func TestSlowStrangerIsLeftAfterTheSameTime(t *testing.T) {
 		})
 		start := time.Now()
 		kind, first := newAnswerer(&fakeHost{}).Answer(t.Context(), answerer)
-		if d := time.Since(start); kind != KindForeign || len(first) != 31 || d != 30*time.Second {
+		if d := time.Since(start); kind != KindForeign || len(first) != 16 || d != 15*time.Second {
 			t.Errorf("%s, %x after %s", kind, first, d)
 		}
 		answerer.Close()

@@ -48,32 +48,58 @@ const maxEntries = 32768
 type ledger struct {
 	mu      sync.Mutex
 	entries []*entry
-	since   time.Time // nothing before it is remembered
+	since   time.Time          // nothing before it is remembered
+	ends    map[ends]*entry    // the newest of two addresses
+	probes  map[echo.ID]*entry // the first that carried a probe
 }
 
-func newLedger() *ledger { return &ledger{since: time.Now()} }
+// ends are the two addresses of a connection or datagram.
+type ends struct {
+	transport     plan.Transport
+	remote, local netip.AddrPort
+}
 
-func (l *ledger) accepted(remote, local netip.AddrPort) *entry {
-	e := &entry{Transport: plan.TCP, Remote: remote, Local: local, At: time.Now()}
+func newLedger() *ledger {
+	return &ledger{since: time.Now(), ends: map[ends]*entry{}, probes: map[echo.ID]*entry{}}
+}
+
+func (l *ledger) accepted(t plan.Transport, remote, local netip.AddrPort) *entry {
+	e := &entry{Transport: t, Remote: remote, Local: local, At: time.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.entries) >= maxEntries {
-		l.since = l.entries[maxEntries/2].At
-		l.entries = slices.Delete(l.entries, 0, maxEntries/2)
+		l.forget()
 	}
 	l.entries = append(l.entries, e)
+	l.ends[ends{t, remote, local}] = e
 	return e
+}
+
+// forget drops the older half.
+func (l *ledger) forget() {
+	l.since = l.entries[maxEntries/2].At
+	for _, e := range l.entries[:maxEntries/2] {
+		if k := (ends{e.Transport, e.Remote, e.Local}); l.ends[k] == e {
+			delete(l.ends, k)
+		}
+		if l.probes[e.Probe] == e {
+			delete(l.probes, e.Probe)
+		}
+	}
+	l.entries = slices.Delete(l.entries, 0, maxEntries/2)
 }
 
 // proved ties a probe to the newest entry of its addresses.
 func (l *ledger) proved(p echo.Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range slices.Backward(l.entries) {
-		if e.Remote == p.Remote && e.Local == p.Local && e.Transport == p.Transport {
-			e.Run, e.Probe = p.Run, p.Probe
-			return
-		}
+	e := l.ends[ends{p.Transport, p.Remote, p.Local}]
+	if e == nil {
+		return
+	}
+	e.Run, e.Probe = p.Run, p.Probe
+	if l.probes[p.Probe] == nil {
+		l.probes[p.Probe] = e
 	}
 }
 
@@ -101,29 +127,27 @@ func (l *ledger) between(t plan.Transport, port int, from, to time.Time) []entry
 func (l *ledger) byProbe(probe echo.ID, t plan.Transport) (entry, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range l.entries {
-		if e.Probe == probe && e.Transport == t {
-			return *e, true
-		}
+	if e := l.probes[probe]; e != nil && e.Transport == t {
+		return *e, true
 	}
 	return entry{}, false
 }
 
-// runsFrom reports whether a run other than own proved itself from addr in the
-// window.
-func (l *ledger) runsFrom(addr netip.Addr, own echo.ID, from, to time.Time) bool {
+// runsFrom reports whether a run other than these proved itself from addr in
+// the window.
+func (l *ledger) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.entries, func(e *entry) bool {
-		return e.Remote.Addr() == addr && e.Run != own && e.Run != (echo.ID{}) && !e.At.Before(from) && !e.At.After(to)
+		return e.Remote.Addr() == addr && e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) && !e.At.Before(from) && !e.At.After(to)
 	})
 }
 
-// has reports whether a connection between the two addresses was accepted.
+// has reports whether a TCP connection between the two addresses was accepted.
 func (l *ledger) has(remote, local netip.AddrPort) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.entries, func(e *entry) bool { return e.Remote == remote && e.Local == local })
+	return l.ends[ends{plan.TCP, remote, local}] != nil
 }
 
 // start is when its memory begins.

@@ -94,7 +94,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 
 // converse answers one connection and records how it ended.
 func (l *Listener) converse(ctx context.Context, conn net.Conn) {
-	e := l.ledger.accepted(echo.AddrPortOf(conn.RemoteAddr()), echo.AddrPortOf(conn.LocalAddr()))
+	e := l.ledger.accepted(plan.TCP, echo.AddrPortOf(conn.RemoteAddr()), echo.AddrPortOf(conn.LocalAddr()))
 	release, ok := l.limits.take(e.Remote.Addr())
 	if !ok {
 		l.ledger.end(e, echo.KindShed, 0)
@@ -129,8 +129,7 @@ func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 			}
 			continue
 		}
-		e := l.ledger.accepted(remote, local)
-		e.Transport = plan.UDP
+		e := l.ledger.accepted(plan.UDP, remote, local)
 		answer, kind := l.answerer.AnswerPacket(remote, local, buf[:n])
 		foreign := 0
 		if kind == echo.KindForeign {

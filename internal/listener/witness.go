@@ -105,7 +105,7 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 	if q.Source.IsValid() && result.FamilyOf(q.Source.Addr()) != result.FamilyOf(asSeen) {
 		return unknown(a, "no path of that address family shows which address the attempt would have here")
 	}
-	if l.ledger.runsFrom(asSeen, run, from.Add(-slack), to.Add(slack)) {
+	if l.ledger.runsFrom(asSeen, from.Add(-slack), to.Add(slack), run, l.Instance) {
 		return unknown(a, "another run came from the same address at that time, and the addresses are changed on the way")
 	}
 	is := func(ap netip.AddrPort) bool { return ap.Addr() == asSeen }
@@ -154,6 +154,7 @@ func accepted(a result.Acceptor, e entry, m result.Match) result.Acceptor {
 	a.Saw, a.Match = result.SawAccepted, m
 	a.Source, a.Local = result.EndpointFrom(e.Remote), result.EndpointFrom(e.Local)
 	a.Proved, a.BytesIn = e.Probe != echo.ID{}, int64(e.Foreign)
+	a.Lasts = e.Kind == "" && e.Transport == plan.TCP
 	if e.Kind != "" {
 		a.Detail = "the listener recorded it as " + string(e.Kind)
 	}

@@ -42,7 +42,7 @@ func TestAttemptsAreToldByProbeByAddressAndByTime(t *testing.T) {
 	}{
 		"by probe": {
 			echo.WitnessQuery{Probe: ask.Probe, Source: hidden, SourceChanged: true},
-			result.Acceptor{Match: result.MatchProbe, Source: proved, Proved: true},
+			result.Acceptor{Match: result.MatchProbe, Source: proved, Proved: true, Lasts: true},
 		},
 		"by address": {
 			echo.WitnessQuery{Probe: echo.NewID(), Source: source},
@@ -154,7 +154,7 @@ func TestMemoryOfContactsIsBoundedAndWhatIsForgottenIsUnknown(t *testing.T) {
 	l := newLedger()
 	began := l.start()
 	for i := range 2*maxEntries + 1 {
-		l.accepted(netip.AddrPortFrom(loop, uint16(i)), netip.AddrPortFrom(loop, 1433))
+		l.accepted(plan.TCP, netip.AddrPortFrom(loop, uint16(i)), netip.AddrPortFrom(loop, 1433))
 		if len(l.entries) > maxEntries {
 			t.Fatalf("%d entries", len(l.entries))
 		}
@@ -172,13 +172,13 @@ func TestMemoryOfContactsIsBoundedAndWhatIsForgottenIsUnknown(t *testing.T) {
 func TestProofIsTiedToTheNewestConnectionOfItsAddresses(t *testing.T) {
 	l := newLedger()
 	remote, local := netip.MustParseAddrPort("192.0.2.7:20"), netip.MustParseAddrPort("198.51.100.9:50000")
-	first, second := l.accepted(remote, local), l.accepted(remote, local)
+	first, second := l.accepted(plan.TCP, remote, local), l.accepted(plan.TCP, remote, local)
 	p := echo.Peer{Remote: remote, Local: local, Transport: plan.TCP, Run: echo.NewID(), Probe: echo.NewID()}
 	l.proved(p)
 	if first.Probe != (echo.ID{}) || second.Probe != p.Probe {
 		t.Error(fmt.Sprint(first, second))
 	}
-	if !l.runsFrom(remote.Addr(), echo.NewID(), time.Time{}, farFuture) || l.runsFrom(remote.Addr(), p.Run, time.Time{}, farFuture) {
+	if !l.runsFrom(remote.Addr(), time.Time{}, farFuture, echo.NewID()) || l.runsFrom(remote.Addr(), time.Time{}, farFuture, p.Run) {
 		t.Error("runs are not told apart")
 	}
 }

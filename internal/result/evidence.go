@@ -30,6 +30,7 @@ type Initiator struct {
 	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
 	RTTMS        *float64       `json:"rtt_ms,omitempty"`
 	TCP          *TCP           `json:"tcp,omitempty"`       // of the connection that was proved; nil: not known
+	Idle         []Idle         `json:"idle,omitempty"`      // connections that were kept idle, by gap
 	Trace        *Trace         `json:"trace,omitempty"`     // where its packets get to; nil: not asked
 	NotTried     string         `json:"not_tried,omitempty"` // why no attempt was made
 	WantedSource int            `json:"wanted_source_port,omitempty"`
@@ -94,6 +95,36 @@ type Hole struct {
 	Packet int   `json:"packet"` // bytes of the IP packet that carries Passes; 0 if not known
 }
 
+// An Idle is a connection on which neither end sent anything for a while.
+type Idle struct {
+	GapMS   int64       `json:"gap_ms"`
+	First   Speaker     `json:"first"` // who spoke after the gap
+	Outcome IdleOutcome `json:"outcome"`
+	Detail  string      `json:"detail,omitempty"` // the error's words
+	// FarOpen is whether the accepting end still has it open after it died;
+	// nil: not known.
+	FarOpen *bool `json:"far_open,omitempty"`
+}
+
+// Speaker is an end of a connection.
+type Speaker string
+
+const (
+	SpeakerInitiator Speaker = "initiator"
+	SpeakerAcceptor  Speaker = "acceptor"
+)
+
+// IdleOutcome is what became of an idle connection.
+type IdleOutcome string
+
+const (
+	IdleSurvived IdleOutcome = "survived"
+	IdleSilent   IdleOutcome = "silent" // what was said after the gap never arrived
+	IdleReset    IdleOutcome = "reset"
+	IdleClosed   IdleOutcome = "closed"
+	IdleNotHeld  IdleOutcome = "not-held" // there was no connection to keep idle
+)
+
 // A TCP is what the system knows of a connection (TCP_INFO, tcp(7)).
 type TCP struct {
 	MSS         int     `json:"mss"`         // bytes that one segment may carry to the far end
@@ -128,6 +159,7 @@ type Acceptor struct {
 	Local    Endpoint  `json:"local"`            // the address it arrived at
 	Proved   bool      `json:"proved"`           // the keyed proof arrived here
 	BytesIn  int64     `json:"bytes_in"`         // bytes that arrived and were no proof
+	Lasts    bool      `json:"lasts"`            // the connection is still open here
 	Detail   string    `json:"detail,omitempty"` // such as "ended by RST"
 }
 

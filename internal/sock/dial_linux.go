@@ -20,7 +20,7 @@ import (
 func dial(ctx context.Context, network string, local, remote netip.AddrPort, ttl int) Dialed {
 	dup := -1
 	var d Dialed
-	nd := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
+	nd := net.Dialer{KeepAlive: -1, Control: func(_, _ string, rc syscall.RawConn) error {
 		var err error
 		if dup >= 0 {
 			_ = unix.Close(dup) // net.Dialer tries again after it connected to itself

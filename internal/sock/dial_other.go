@@ -14,7 +14,7 @@ import (
 // of an ICMP error: this system tells neither without privileges.
 func dial(ctx context.Context, network string, local, remote netip.AddrPort, _ int) Dialed {
 	d := Dialed{Source: local}
-	nd := net.Dialer{}
+	nd := net.Dialer{KeepAlive: -1}
 	if network == "tcp" {
 		nd.LocalAddr = net.TCPAddrFromAddrPort(local)
 		nd.SetMultipathTCP(false)

@@ -10,10 +10,11 @@ import (
 // ListenTCP listens on one address family only, without Multipath TCP: Go's
 // wildcard "tcp" socket takes both families, and its half-open connections
 // appear in neither family's own table. shared says that this program also
-// dials from that port.
+// dials from that port. Keepalive is off: it would hide what a device on the way
+// does to an idle connection.
 func ListenTCP(ctx context.Context, at netip.AddrPort, shared bool) (net.Listener, error) {
 	network := "tcp" + familyDigit(at)
-	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error { return listenOptions(network, shared, rc) }}
+	lc := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, rc syscall.RawConn) error { return listenOptions(network, shared, rc) }}
 	lc.SetMultipathTCP(false)
 	return lc.Listen(ctx, network, at.String())
 }

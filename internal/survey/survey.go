@@ -42,6 +42,11 @@ type Config struct {
 	// Bind are the local addresses to dial from and to accept on, at most one
 	// of each family; none leaves it to the system.
 	Bind []netip.Addr
+	// Hold is how long connections are kept idle, to find out which gap they
+	// survive; 0 keeps none.
+	Hold time.Duration
+	// OnHold is told every second how long that still takes; nil: nobody is.
+	OnHold func(left time.Duration)
 	// OnProgress is told how many of all known attempts are over; nil: nobody is.
 	OnProgress func(done, all int)
 }
@@ -100,6 +105,7 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 	remote = s.attemptAll(ctx, remote)
 	s.gatherHalves(ctx)
 	s.traceOpen(ctx)
+	s.holdAll(ctx)
 	r := s.report(ctx, remote, nil)
 	s.submit(ctx, r)
 	return r, nil
@@ -160,6 +166,7 @@ type job struct {
 	// Guarded by the survey's mutex until all attempts are over.
 	started   bool
 	trace     bool // find out where it stops
+	hold      bool // keep connections idle on it
 	port      int  // as dialed; differs from the key's for named ports
 	initiator *result.Initiator
 	acceptor  *result.Acceptor
@@ -174,6 +181,7 @@ func (s *survey) jobFor(f plan.Flow, family result.Family) *job {
 		s.jobs[k] = j
 	}
 	j.trace = j.trace || s.Trace || f.Counted
+	j.hold = j.hold || f.Counted || len(s.Only) > 0
 	return j
 }
 

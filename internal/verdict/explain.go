@@ -54,7 +54,8 @@ func Explain(p result.Path) *result.Finding {
 		return e.stalled()
 	case result.MTUHole:
 		return e.mtuHole()
-	case result.IdleDropped: // no evidence for it is collected yet
+	case result.IdleDropped:
+		return e.idleDropped()
 	}
 	return nil
 }

@@ -177,6 +177,7 @@ func keyed(c Case) result.Verdict {
 		hole = hole || t.Hole != nil
 		switch t.Outcome {
 		case result.TransferIntact:
+			unfinished = unfinished || t.Want == 0 // nothing moved proves nothing
 		case result.TransferCorrupted:
 			corrupted = true
 		case result.TransferReset, result.TransferClosed:
@@ -194,6 +195,8 @@ func keyed(c Case) result.Verdict {
 		return result.Reset
 	case unfinished:
 		return result.Stalled
+	case len(idleLimits(i.Idle)) > 0:
+		return result.IdleDropped
 	}
 	return result.Open
 }

@@ -60,8 +60,8 @@ func hopWords(ttl int, a netip.Addr) string {
 
 // with joins two sentences, the second of which may be empty.
 func with(first, second string) string {
-	if second == "" {
-		return first
+	if first == "" || second == "" {
+		return first + second
 	}
 	return sentence(first) + " " + second
 }

@@ -1,0 +1,62 @@
+package verdict
+
+import (
+	"testing"
+	"time"
+
+	"dialtone/internal/result"
+)
+
+func held(seconds int64, first result.Speaker, o result.IdleOutcome) result.Idle {
+	return result.Idle{GapMS: seconds * 1000, First: first, Outcome: o}
+}
+
+func TestIdleLimitIsTheShortestGapFromWhichOnNoneSurvives(t *testing.T) {
+	const a, b = result.SpeakerInitiator, result.SpeakerAcceptor
+	const lives, silent, reset, none = result.IdleSurvived, result.IdleSilent, result.IdleReset, result.IdleNotHeld
+	type limit struct {
+		first          result.Speaker
+		survived, died time.Duration
+	}
+	for name, c := range map[string]struct {
+		idle []result.Idle
+		want []limit
+	}{
+		"all survive":                     {[]result.Idle{held(1, a, lives), held(2, a, lives), held(1, b, lives)}, nil},
+		"the longer ones die":             {[]result.Idle{held(1, a, lives), held(2, a, lives), held(4, a, silent), held(8, a, reset)}, []limit{{a, 2 * time.Second, 4 * time.Second}}},
+		"none survives":                   {[]result.Idle{held(1, b, reset), held(2, b, reset)}, []limit{{b, 0, time.Second}}},
+		"a longer one survives":           {[]result.Idle{held(1, a, lives), held(2, a, silent), held(4, a, lives)}, nil},
+		"each end has its own":            {[]result.Idle{held(1, a, lives), held(2, a, silent), held(1, b, lives), held(2, b, lives)}, []limit{{a, time.Second, 2 * time.Second}}},
+		"what was not held tells nothing": {[]result.Idle{held(1, a, lives), held(2, a, none)}, nil},
+		"nothing was held":                {nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []limit
+			for _, l := range idleLimits(c.idle) {
+				got = append(got, limit{l.first, l.survived, time.Duration(l.died.GapMS) * time.Millisecond})
+			}
+			if len(got) != len(c.want) {
+				t.Fatalf("got %v, want %v", got, c.want)
+			}
+			for i := range got {
+				if got[i] != c.want[i] {
+					t.Errorf("got %v, want %v", got[i], c.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestPathThatDropsIdleConnectionsIsNotOpen(t *testing.T) {
+	c := Case{Transport: "tcp", Port: 1433, Instance: here, Initiator: &result.Initiator{
+		Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Origin: target, Instance: here, Sent: intact(), Received: intact(),
+		Idle: []result.Idle{held(1, result.SpeakerInitiator, result.IdleSurvived), held(2, result.SpeakerInitiator, result.IdleSilent)},
+	}}
+	if r := Judge(c); r.Verdict != result.IdleDropped || r.OK || r.Proof != result.ProofKeyed {
+		t.Errorf("%+v", r)
+	}
+	c.Initiator.Idle = c.Initiator.Idle[:1]
+	if r := Judge(c); r.Verdict != result.Open || !r.OK {
+		t.Errorf("with none that died: %+v", r)
+	}
+}
