@@ -18,6 +18,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // guardTime is how long anything may take before a test calls it a hang.
@@ -76,7 +77,7 @@ func accept(t *testing.T, a netip.Addr, f func(context.Context, *net.TCPConn)) n
 		}
 	})
 	t.Cleanup(func() { cancel(); l.Close(); wg.Wait() })
-	return echo.AddrPortOf(l.Addr())
+	return sock.AddrPortOf(l.Addr())
 }
 
 // answering answers as an end with the key does.
@@ -219,7 +220,7 @@ func TestUDPPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := echo.AddrPortOf(c.LocalAddr())
+	at := sock.AddrPortOf(c.LocalAddr())
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -254,7 +255,7 @@ func TestSilentUDPPortIsSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	i := tryPath(t, Path{Flow: "browser", Transport: plan.UDP, Target: echo.AddrPortOf(c.LocalAddr()), Probe: echo.NewID()}, 300*time.Millisecond)
+	i := tryPath(t, Path{Flow: "browser", Transport: plan.UDP, Target: sock.AddrPortOf(c.LocalAddr()), Probe: echo.NewID()}, 300*time.Millisecond)
 	if i.Answer != result.AnswerSilent || i.Attempts != 1 {
 		t.Errorf("%+v", i)
 	}
@@ -278,7 +279,7 @@ func TestWantedSourcePortIsUsedOrWhyNotIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	p.Source = echo.AddrPortOf(l.Addr())
+	p.Source = sock.AddrPortOf(l.Addr())
 	if i := tryPath(t, p, guardTime); i.Answer != result.AnswerKeyed || i.Source.AddrPort == p.Source || i.WantedSource != int(p.Source.Port()) || i.SourceError == "" {
 		t.Errorf("%+v", i)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // A Peer is an asking end, as its messages and their addresses show it.
@@ -88,7 +89,7 @@ func (a *Answerer) Answer(ctx context.Context, conn net.Conn) (Kind, []byte) {
 	defer stop()
 	c := &answering{
 		Answerer: a, ctx: ctx, conn: conn, kind: KindSilent,
-		peer: Peer{Remote: AddrPortOf(conn.RemoteAddr()), Local: AddrPortOf(conn.LocalAddr()), Transport: plan.TCP},
+		peer: Peer{Remote: sock.AddrPortOf(conn.RemoteAddr()), Local: sock.AddrPortOf(conn.LocalAddr()), Transport: plan.TCP},
 	}
 	return c.serve()
 }

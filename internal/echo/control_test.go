@@ -17,6 +17,7 @@ import (
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // hello is a sealed Hello request of any nonce and counter.
@@ -184,7 +185,7 @@ func TestControlAnswersAreHeldAgainstTheirRequest(t *testing.T) {
 				asker, answerer := pipe()
 				go func() {
 					a := newAnswerer(&fakeHost{})
-					ac := &answering{Answerer: a, ctx: t.Context(), conn: answerer, peer: Peer{Remote: AddrPortOf(answerer.RemoteAddr()), Local: AddrPortOf(answerer.LocalAddr())}}
+					ac := &answering{Answerer: a, ctx: t.Context(), conn: answerer, peer: Peer{Remote: sock.AddrPortOf(answerer.RemoteAddr()), Local: sock.AddrPortOf(answerer.LocalAddr())}}
 					m, _, err := readMessage(answerer, maxFirst)
 					if err != nil || !ac.binding(m) {
 						t.Error("no proof")

@@ -150,16 +150,3 @@ func addrPort(ip net.IP, port int) (netip.AddrPort, bool) {
 	}
 	return netip.AddrPortFrom(a.Unmap(), uint16(port)), true
 }
-
-// AddrPortOf returns the address and port of a TCP or UDP address, an
-// IPv4-mapped one unmapped; the zero value for any other.
-func AddrPortOf(a net.Addr) netip.AddrPort {
-	var ap netip.AddrPort
-	switch a := a.(type) {
-	case *net.TCPAddr:
-		ap = a.AddrPort()
-	case *net.UDPAddr:
-		ap = a.AddrPort()
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-}

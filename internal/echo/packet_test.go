@@ -29,7 +29,7 @@ func servePackets(t *testing.T, addr netip.Addr, answer func(remote, local netip
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := AddrPortOf(c.LocalAddr())
+	at := sock.AddrPortOf(c.LocalAddr())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		buf := make([]byte, 2048)
@@ -74,7 +74,7 @@ func TestProofOverUDP(t *testing.T) {
 			})
 			c := dialUDP(t, at)
 			p, sent, received, attempts, err := ProvePacket(within(t, guardTime), c, newAsk())
-			if err != nil || p.SeenAs != AddrPortOf(c.LocalAddr()) || p.Origin != at || p.Instance != a.Instance || attempts != 1 {
+			if err != nil || p.SeenAs != sock.AddrPortOf(c.LocalAddr()) || p.Origin != at || p.Instance != a.Instance || attempts != 1 {
 				t.Errorf("%+v, %d attempts, %v", p, attempts, err)
 			}
 			if sent < 1000 || received < 900 {

@@ -34,7 +34,7 @@ func TestProofShowsBothEndsAddresses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.SeenAs != AddrPortOf(conn.LocalAddr()) || c.Origin != at {
+			if c.SeenAs != sock.AddrPortOf(conn.LocalAddr()) || c.Origin != at {
 				t.Errorf("seen as %s at %s, are %s at %s", c.SeenAs, c.Origin, conn.LocalAddr(), at)
 			}
 			if c.Instance != a.Instance || c.Version != Version || c.Software != "test 1" || c.RTT <= 0 {
@@ -48,7 +48,7 @@ func TestProofShowsBothEndsAddresses(t *testing.T) {
 			if e := receive(t, over); e.kind != KindProved || e.first != nil {
 				t.Errorf("ended as %+v", e)
 			}
-			want := Peer{Remote: AddrPortOf(conn.LocalAddr()), Local: at, Transport: plan.TCP, Run: ask.Run, Probe: ask.Probe, Flow: "sql"}
+			want := Peer{Remote: sock.AddrPortOf(conn.LocalAddr()), Local: at, Transport: plan.TCP, Run: ask.Run, Probe: ask.Probe, Flow: "sql"}
 			if len(h.told) != 1 || h.told[0] != (told{want, KindProved}) {
 				t.Errorf("host was told %+v", h.told)
 			}
@@ -225,7 +225,7 @@ func TestAnswerInTwoPiecesAndWithMoreBehindItIsRead(t *testing.T) {
 		if err != nil {
 			return
 		}
-		_, p := a.judge(m, Peer{Remote: AddrPortOf(c.RemoteAddr()), Local: AddrPortOf(c.LocalAddr())})
+		_, p := a.judge(m, Peer{Remote: sock.AddrPortOf(c.RemoteAddr()), Local: sock.AddrPortOf(c.LocalAddr())})
 		resp, _ := a.proof(m, p, []byte("nonce"), 0)
 		for _, b := range resp.Raw {
 			_, _ = c.Write([]byte{b})
@@ -481,7 +481,7 @@ func TestContextEndsEachCallAtOnce(t *testing.T) {
 		if err != nil {
 			return
 		}
-		_, p := a.judge(m, Peer{Remote: AddrPortOf(c.RemoteAddr()), Local: AddrPortOf(c.LocalAddr())})
+		_, p := a.judge(m, Peer{Remote: sock.AddrPortOf(c.RemoteAddr()), Local: sock.AddrPortOf(c.LocalAddr())})
 		resp, _ := a.proof(m, p, []byte("nonce"), 0)
 		_, _ = c.Write(resp.Raw)
 		_, _ = io.Copy(io.Discard, c)

@@ -53,13 +53,13 @@ func TestStrangeAnswersAreToldApart(t *testing.T) {
 		}, true, outcome{foreign: true}, nil},
 		"a plain STUN answer": {func(c net.Conn, req []byte) {
 			m, _ := decode(req)
-			resp, _ := plainAnswer(m, AddrPortOf(c.RemoteAddr()))
+			resp, _ := plainAnswer(m, sock.AddrPortOf(c.RemoteAddr()))
 			_, _ = c.Write(resp.Raw)
 		}, true, outcome{foreign: true}, nil},
 		"an answer under another key": {func(c net.Conn, req []byte) {
 			m, _ := decode(req)
 			a := &Answerer{Key: wrongKey}
-			resp, _ := a.proof(m, Peer{Remote: AddrPortOf(c.RemoteAddr()), Local: AddrPortOf(c.LocalAddr())}, []byte("n"), 0)
+			resp, _ := a.proof(m, Peer{Remote: sock.AddrPortOf(c.RemoteAddr()), Local: sock.AddrPortOf(c.LocalAddr())}, []byte("n"), 0)
 			_, _ = c.Write(resp.Raw)
 		}, true, outcome{foreign: true}, nil},
 		"a STUN error 500": {func(c net.Conn, req []byte) {
@@ -80,7 +80,7 @@ func TestStrangeAnswersAreToldApart(t *testing.T) {
 		"a keyed answer without an instance": {func(c net.Conn, req []byte) {
 			m, _ := decode(req)
 			resp, _ := stun.Build(m, stun.BindingSuccess)
-			_ = addXORMapped(resp, AddrPortOf(c.RemoteAddr()))
+			_ = addXORMapped(resp, sock.AddrPortOf(c.RemoteAddr()))
 			_ = rightKey.seal(resp)
 			_, _ = c.Write(resp.Raw)
 		}, true, outcome{foreign: true}, nil},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // A fault is what a relay does to one direction at one byte of its payload.
@@ -223,7 +224,7 @@ func TestReportThatNeverComesIsUnknownNotStalled(t *testing.T) {
 func TestReportThatContradictsItselfIsNotIntact(t *testing.T) {
 	at := accept(t, loop4, func(_ context.Context, c net.Conn) {
 		a := newAnswerer(&fakeHost{})
-		ac := &answering{Answerer: a, ctx: context.Background(), conn: c, peer: Peer{Remote: AddrPortOf(c.RemoteAddr()), Local: AddrPortOf(c.LocalAddr())}}
+		ac := &answering{Answerer: a, ctx: context.Background(), conn: c, peer: Peer{Remote: sock.AddrPortOf(c.RemoteAddr()), Local: sock.AddrPortOf(c.LocalAddr())}}
 		m, _, err := readMessage(c, maxFirst)
 		if err != nil || !ac.binding(m) {
 			return

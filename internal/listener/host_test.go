@@ -14,6 +14,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // far is an answering end with the key, as dial has for its reverse rows.
@@ -55,7 +56,7 @@ func TestDialBackGoesToTheAskingAddressAndNoOther(t *testing.T) {
 		t.Errorf("%d connections there, %d to another address", came.Load(), cameHere.Load())
 	}
 	for _, x := range l.told.await(t, 3)[1:] {
-		if x.Kind != echo.KindDialBack || x.Peer.Remote != echo.AddrPortOf(conn.LocalAddr()) || !strings.Contains(x.Detail, there.String()) {
+		if x.Kind != echo.KindDialBack || x.Peer.Remote != sock.AddrPortOf(conn.LocalAddr()) || !strings.Contains(x.Detail, there.String()) {
 			t.Errorf("told %+v", x)
 		}
 	}

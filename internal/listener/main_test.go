@@ -2,49 +2,23 @@ package listener
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/sock"
 )
 
-// TestMain fails if a goroutine of ours outlives the tests.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if left := leftOver(); code == 0 && left != "" {
-		fmt.Fprintln(os.Stderr, "goroutines left over:\n"+left)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func leftOver() string {
-	var left []string
-	for range 200 {
-		left = nil
-		buf := make([]byte, 1<<20)
-		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if strings.Contains(g, "dialtone/internal/") && !strings.Contains(g, "TestMain") {
-				left = append(left, g)
-			}
-		}
-		if len(left) == 0 {
-			return ""
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return strings.Join(left, "\n\n")
-}
+// TestMain fails if a goroutine outlives the tests.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // guardTime is how long anything may take before a test calls it a hang.
 const guardTime = 10 * time.Second
@@ -245,5 +219,5 @@ func accept(t *testing.T, at netip.AddrPort, f func(context.Context, net.Conn)) 
 		l.Close()
 		wg.Wait()
 	})
-	return echo.AddrPortOf(l.Addr())
+	return sock.AddrPortOf(l.Addr())
 }

@@ -30,10 +30,10 @@ func (l *Listener) bind(ctx context.Context, b plan.Binding, addr netip.Addr) (*
 	var err error
 	if b.Transport == plan.UDP {
 		if p.udp, err = sock.ListenUDP(ctx, at); err == nil {
-			p.addr = echo.AddrPortOf(p.udp.LocalAddr())
+			p.addr = sock.AddrPortOf(p.udp.LocalAddr())
 		}
 	} else if p.tcp, err = sock.ListenTCP(ctx, at, l.isSourcePort(b.Port)); err == nil {
-		p.addr = echo.AddrPortOf(p.tcp.Addr())
+		p.addr = sock.AddrPortOf(p.tcp.Addr())
 	}
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 
 // converse answers one connection and records how it ended.
 func (l *Listener) converse(ctx context.Context, conn net.Conn) {
-	e := l.ledger.accepted(plan.TCP, echo.AddrPortOf(conn.RemoteAddr()), echo.AddrPortOf(conn.LocalAddr()))
+	e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
 	release, ok := l.limits.take(e.Remote.Addr())
 	if !ok {
 		l.ledger.end(e, echo.KindShed, 0)
@@ -145,7 +145,7 @@ func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 // packetReader reads datagrams with their destination address, where the
 // system tells it (not on Windows), and answers from there.
 func packetReader(p *boundPort) func([]byte) (n int, local, remote netip.AddrPort, reply func([]byte), err error) {
-	remoteOf := func(a net.Addr) netip.AddrPort { return echo.AddrPortOf(a) }
+	remoteOf := func(a net.Addr) netip.AddrPort { return sock.AddrPortOf(a) }
 	if p.addr.Addr().Is4() {
 		c := ipv4.NewPacketConn(p.udp)
 		if c.SetControlMessage(ipv4.FlagDst, true) == nil {

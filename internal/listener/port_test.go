@@ -12,6 +12,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 func TestEachStrangerIsToldOfOnce(t *testing.T) {
@@ -35,7 +36,7 @@ func TestEachStrangerIsToldOfOnce(t *testing.T) {
 			l.told.await(t, 1)
 			l.stop() // whatever there is to tell is told by now
 			all := l.told.list()
-			if len(all) != 1 || all[0].Kind != c.want || all[0].Peer.Remote != echo.AddrPortOf(conn.LocalAddr()) || all[0].Peer.Local != l.at || all[0].At.IsZero() {
+			if len(all) != 1 || all[0].Kind != c.want || all[0].Peer.Remote != sock.AddrPortOf(conn.LocalAddr()) || all[0].Peer.Local != l.at || all[0].At.IsZero() {
 				t.Errorf("told %+v", all)
 			}
 			if c.want == echo.KindForeign && name != "a Binding changed on the way" && len(all[0].First) == 0 {
@@ -80,7 +81,7 @@ func TestMoreConnectionsThanAllowedAreShed(t *testing.T) {
 	if b, err := io.ReadAll(conn); len(b) > 0 || err != nil && !isReset(err) {
 		t.Errorf("%x, %v", b, err)
 	}
-	a := l.Sightings([]echo.WitnessQuery{{Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(echo.AddrPortOf(conn.LocalAddr())), BeganMS: 5000}}, loop, echo.NewID())
+	a := l.Sightings([]echo.WitnessQuery{{Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr())), BeganMS: 5000}}, loop, echo.NewID())
 	if a[0].Saw != result.SawAccepted || a[0].Detail != "the listener recorded it as shed" {
 		t.Errorf("%+v", a[0])
 	}
@@ -137,7 +138,7 @@ func TestDatagramsAreAnsweredFromWhereTheyWereSentTo(t *testing.T) {
 		_, _ = c.Write(make([]byte, 4000)) // nor one that is too large
 		ask := newAsk()
 		p, _, _, _, err := echo.ProvePacket(within(t, guardTime), c, ask)
-		if err != nil || p.Origin != l.at || p.SeenAs != echo.AddrPortOf(c.LocalAddr()) {
+		if err != nil || p.Origin != l.at || p.SeenAs != sock.AddrPortOf(c.LocalAddr()) {
 			t.Errorf("%+v, %v", p, err)
 		}
 		a := l.Sightings([]echo.WitnessQuery{{Probe: ask.Probe, Transport: plan.UDP, Port: int(l.at.Port()), BeganMS: 5000}}, addr, ask.Run)

@@ -12,6 +12,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // With SO_REUSEPORT on both, as a port has that is also dialed from, Linux lets
@@ -72,7 +73,7 @@ func TestHalfOpenConnectionIsSeen(t *testing.T) {
 	}
 	deferAccept(t, l.Listener)
 	conn := dialFrom(t, elsewhere, l.at) // the listener's own proof came from 127.0.0.1
-	source := result.EndpointFrom(echo.AddrPortOf(conn.LocalAddr()))
+	source := result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr()))
 	port := int(l.at.Port())
 	changed := result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))
 	got := l.Sightings([]echo.WitnessQuery{

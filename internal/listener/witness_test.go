@@ -10,6 +10,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 var farFuture = time.Now().Add(1000 * time.Hour)
@@ -24,7 +25,7 @@ func strange(t *testing.T, l *running, from netip.Addr) result.Endpoint {
 	_ = c.CloseWrite()
 	_, _ = io.Copy(io.Discard, c)
 	l.told.await(t, n+1)
-	return result.EndpointFrom(echo.AddrPortOf(c.LocalAddr()))
+	return result.EndpointFrom(sock.AddrPortOf(c.LocalAddr()))
 }
 
 func TestAttemptsAreToldByProbeByAddressAndByTime(t *testing.T) {
@@ -32,7 +33,7 @@ func TestAttemptsAreToldByProbeByAddressAndByTime(t *testing.T) {
 	port := int(l.at.Port())
 	ask := newAsk()
 	_, conn := prove(t, elsewhere, l.at, ask) // the listener's own proof came from 127.0.0.1
-	proved := result.EndpointFrom(echo.AddrPortOf(conn.LocalAddr()))
+	proved := result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr()))
 	source := strange(t, l, elsewhere)
 	hidden := result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))
 	noPort := result.EndpointFrom(netip.AddrPortFrom(elsewhere, 0))

@@ -24,7 +24,7 @@ func descriptors(t *testing.T) int {
 
 func TestDialingLeaksNoDescriptor(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
-	open, closed := addrPortOf(l.Addr()), closedPort(t, "127.0.0.1:0")
+	open, closed := AddrPortOf(l.Addr()), closedPort(t, "127.0.0.1:0")
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	dials := map[string]func() Dialed{
@@ -57,7 +57,7 @@ func TestDialingLeaksNoDescriptor(t *testing.T) {
 
 func TestClosedConnectionSendsFIN(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
-	d := Dial(t.Context(), "tcp", netip.AddrPort{}, addrPortOf(l.Addr()))
+	d := Dial(t.Context(), "tcp", netip.AddrPort{}, AddrPortOf(l.Addr()))
 	if d.Err != nil {
 		t.Fatal(d.Err)
 	}
@@ -81,9 +81,9 @@ func TestPortIsDialedFromAndListenedOnAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := addrPortOf(shared.Addr())
+	from := AddrPortOf(shared.Addr())
 	for range 2 {
-		d := Dial(t.Context(), "tcp", from, addrPortOf(l.Addr()))
+		d := Dial(t.Context(), "tcp", from, AddrPortOf(l.Addr()))
 		if d.Err != nil || d.Source != from {
 			t.Fatalf("from %s: %v", d.Source, d.Err)
 		}
@@ -111,13 +111,13 @@ func TestPortIsDialedFromAndListenedOnAtOnce(t *testing.T) {
 
 func TestUnsharedPortIsNotShared(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
-	if again, err := ListenTCP(t.Context(), addrPortOf(l.Addr()), false); err == nil {
+	if again, err := ListenTCP(t.Context(), AddrPortOf(l.Addr()), false); err == nil {
 		again.Close()
 		t.Error("bound twice")
 	} else if !IsInUse(err) || !IsSourcePort(err) || IsNoPermission(err) {
 		t.Errorf("%v is not told as in use", err)
 	}
-	d := Dial(t.Context(), "tcp", addrPortOf(l.Addr()), closedPort(t, "127.0.0.1:0"))
+	d := Dial(t.Context(), "tcp", AddrPortOf(l.Addr()), closedPort(t, "127.0.0.1:0"))
 	if d.Err == nil || !IsSourcePort(d.Err) {
 		t.Errorf("dialed from somebody's port: %v", d.Err)
 	}

@@ -89,7 +89,7 @@ func Dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 	}
 	d := dial(ctx, network, local, remote, 0)
 	if d.Conn != nil {
-		d.Source = addrPortOf(d.Conn.LocalAddr())
+		d.Source = AddrPortOf(d.Conn.LocalAddr())
 	}
 	if d.ICMP != nil {
 		d.ICMP.Local = isOwn(d.ICMP.From)
@@ -126,10 +126,12 @@ func SourceFor(remote netip.AddrPort) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	defer c.Close()
-	return addrPortOf(c.LocalAddr()).Addr(), nil
+	return AddrPortOf(c.LocalAddr()).Addr(), nil
 }
 
-func addrPortOf(a net.Addr) netip.AddrPort {
+// AddrPortOf returns the address and port of a TCP or UDP address, an
+// IPv4-mapped one unmapped; the zero value for any other.
+func AddrPortOf(a net.Addr) netip.AddrPort {
 	var ap netip.AddrPort
 	switch a := a.(type) {
 	case *net.TCPAddr:

@@ -59,7 +59,7 @@ func TestRefusedDialKnowsItsSource(t *testing.T) {
 func TestOpenDialKnowsItsSource(t *testing.T) {
 	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
 		l := listen(t, at)
-		d := Dial(t.Context(), "tcp", netip.AddrPort{}, addrPortOf(l.Addr()))
+		d := Dial(t.Context(), "tcp", netip.AddrPort{}, AddrPortOf(l.Addr()))
 		if d.Err != nil {
 			t.Fatal(d.Err)
 		}
@@ -69,7 +69,7 @@ func TestOpenDialKnowsItsSource(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer peer.Close()
-		if d.Source != addrPortOf(peer.RemoteAddr()) {
+		if d.Source != AddrPortOf(peer.RemoteAddr()) {
 			t.Errorf("source %s, seen as %s", d.Source, peer.RemoteAddr())
 		}
 	}
@@ -81,7 +81,7 @@ func TestListeningTakesOneFamilyOnly(t *testing.T) {
 		t.Skip(err)
 	}
 	defer six.Close()
-	at := netip.AddrPortFrom(netip.IPv4Unspecified(), addrPortOf(six.Addr()).Port())
+	at := netip.AddrPortFrom(netip.IPv4Unspecified(), AddrPortOf(six.Addr()).Port())
 	four, err := ListenTCP(t.Context(), at, false)
 	if err != nil {
 		t.Fatalf("the IPv6 socket holds IPv4 too: %v", err)
@@ -154,7 +154,7 @@ func TestPortOwnerGoesByTheAddress(t *testing.T) {
 
 func TestPortOwnerNamesThisProgram(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
-	h := PortOwner(t.Context(), plan.TCP, addrPortOf(l.Addr()))
+	h := PortOwner(t.Context(), plan.TCP, AddrPortOf(l.Addr()))
 	if h == nil || int(h.PID) != os.Getpid() || h.Name == "" {
 		t.Errorf("%+v, are %d", h, os.Getpid())
 	}

@@ -149,7 +149,7 @@ func TestWatchSeesARealHalfOpenConnection(t *testing.T) {
 		if err != nil {
 			t.Skip(err)
 		}
-		at := addrPortOf(l.Addr())
+		at := AddrPortOf(l.Addr())
 		w := NewWatch(func(p int) bool { return p == int(at.Port()) })
 		ctx, cancel := context.WithCancel(t.Context())
 		ready, over := make(chan struct{}), make(chan struct{})
@@ -165,7 +165,7 @@ func TestWatchSeesARealHalfOpenConnection(t *testing.T) {
 		w.Look()
 		// A look that was under way already may have dated it back a little.
 		got := w.Between(int(at.Port()), time.Now().Add(-time.Minute), time.Now())
-		if len(got) != 1 || got[0].Source != addrPortOf(c.LocalAddr()) || got[0].Local != at || !got[0].Answered {
+		if len(got) != 1 || got[0].Source != AddrPortOf(c.LocalAddr()) || got[0].Local != at || !got[0].Answered {
 			t.Errorf("%s: %+v", addr, got)
 		}
 		c.Close()
