@@ -1,24 +1,16 @@
 package echo
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
-	"slices"
-	"strings"
-	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/pion/stun/v3"
 
 	"dialtone/internal/plan"
-	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
 
@@ -307,131 +299,6 @@ func (a *Answerer) proof(m *stun.Message, p Peer, nonce []byte, size int) (*stun
 	return resp, a.Key.seal(resp)
 }
 
-// control answers a control request and reports whether to go on.
-func (c *answering) control(m *stun.Message) bool {
-	nonce, _ := m.Get(stun.AttrNonce)
-	counter, _ := getU32(m, attrCounter)
-	body, berr := m.Get(attrBody)
-	if c.nonce == nil || c.Key.check(m) != nil || !bytes.Equal(nonce, c.nonce) || counter != c.counter+1 || berr != nil {
-		// Out of turn, altered or replayed: no answer that a stranger could use.
-		if c.kind == KindSilent {
-			c.kind = KindBadOrder
-		}
-		c.Host.Contact(c.peer, KindBadOrder)
-		return false
-	}
-	c.counter = counter
-	switch m.Type.Method {
-	case methodHello:
-		return c.reply(m, c.Host.Hello(c.peer))
-	case methodWitness:
-		var w Witness
-		if err := json.Unmarshal(body, &w); err != nil || len(w.Queries) > MaxWitness {
-			return c.refuse(m, "a Witness request that this version does not understand")
-		}
-		return c.reply(m, c.Host.Witness(c.peer, w))
-	case methodDialBack:
-		var d DialBack
-		if err := json.Unmarshal(body, &d); err != nil || len(d.Paths) > MaxDialBack || d.TimeoutMS <= 0 || d.Bytes < 0 || d.Bytes > maxTransfer {
-			return c.refuse(m, "a DialBack request that this version does not understand")
-		}
-		// The attempts take their time; the connection must outlast them.
-		_ = c.conn.SetDeadline(time.Time{})
-		return c.reply(m, c.Host.DialBack(c.ctx, c.peer, d))
-	case methodSubmit:
-		var s Submission
-		if err := json.Unmarshal(body, &s); err != nil {
-			return c.refuse(m, "a Submit request that this version does not understand")
-		}
-		c.Host.Submit(c.peer, s.bounded())
-		return c.reply(m, struct{}{})
-	case methodHold:
-		var o holdOrder
-		if err := json.Unmarshal(body, &o); err != nil || o.GapMS < 0 || o.GapMS > MaxHold.Milliseconds() {
-			return c.refuse(m, "a Hold request that this version does not understand")
-		}
-		return c.hold(m, o)
-	case methodTransfer:
-		var o transferOrder
-		if err := json.Unmarshal(body, &o); err != nil || o.Bytes < 0 || o.Bytes > maxTransfer {
-			return c.refuse(m, "a Transfer request that this version does not understand")
-		}
-		return c.transfer(m, o)
-	}
-	return c.refuse(m, "a method that this version does not know")
-}
-
-// hold keeps the connection idle: it answers after the gap if it is to speak
-// first, and else at once, and waits so much longer for the next message.
-func (c *answering) hold(m *stun.Message, o holdOrder) bool {
-	gap := time.Duration(o.GapMS) * time.Millisecond
-	switch o.First {
-	case "asker":
-		c.idle = gap
-		return c.reply(m, struct{}{})
-	case "answerer":
-		select {
-		case <-c.ctx.Done():
-			return false
-		case <-time.After(gap):
-		}
-		return c.reply(m, struct{}{})
-	}
-	return c.refuse(m, fmt.Sprintf("a Hold in which %q speaks first", cleanLine(o.First, 20)))
-}
-
-// transfer moves a payload as ordered, within the time that the asker gave.
-func (c *answering) transfer(m *stun.Message, o transferOrder) bool {
-	limit := min(max(time.Duration(o.DeadlineMS)*time.Millisecond, 0), time.Minute)
-	switch o.From {
-	case "asker":
-		_ = c.conn.SetDeadline(time.Now().Add(limit))
-		t := receivePayload(c.conn, c.Key.keystream(c.peer.Probe, fromAsker), o.Bytes)
-		c.patience()
-		return c.reply(m, t) && t.Detail == "" // after an error the stream is out of step
-	case "answerer":
-		if !c.reply(m, struct{}{}) {
-			return false
-		}
-		_ = c.conn.SetDeadline(time.Now().Add(limit))
-		return sendPayload(c.conn, c.Key.keystream(c.peer.Probe, fromAnswerer), o.Bytes) == nil
-	}
-	return c.refuse(m, fmt.Sprintf("a Transfer from %q", cleanLine(o.From, 20)))
-}
-
-func (c *answering) reply(m *stun.Message, body any) bool {
-	b, err := marshal(body)
-	if err != nil {
-		return c.refuse(m, "the answer is too large; ask for less at once")
-	}
-	return c.write(m, stun.ClassSuccessResponse, attrBody, b)
-}
-
-func (c *answering) refuse(m *stun.Message, reason string) bool {
-	e := stun.New()
-	if err := (stun.ErrorCodeAttribute{Code: stun.CodeBadRequest, Reason: []byte(reason)}).AddTo(e); err != nil {
-		return false
-	}
-	v, err := e.Get(stun.AttrErrorCode)
-	return err == nil && c.write(m, stun.ClassErrorResponse, stun.AttrErrorCode, v)
-}
-
-func (c *answering) write(m *stun.Message, class stun.MessageClass, t stun.AttrType, v []byte) bool {
-	resp, err := stun.Build(m, stun.NewType(m.Type.Method, class))
-	if err != nil {
-		return false
-	}
-	resp.Add(stun.AttrNonce, c.nonce)
-	resp.Add(attrCounter, u32(c.counter))
-	resp.Add(t, v)
-	if c.Key.seal(resp) != nil {
-		return false
-	}
-	c.patience()
-	_, err = c.conn.Write(resp.Raw)
-	return err == nil
-}
-
 // AnswerPacket returns the answer to one datagram, nil for none, and what the
 // datagram amounted to. Without the key nothing is answered, and no answer is
 // larger than its request, so that a forged source address gains nothing.
@@ -456,53 +323,4 @@ func (a *Answerer) AnswerPacket(remote, local netip.AddrPort, b []byte) ([]byte,
 		return nil, kind
 	}
 	return resp.Raw, kind
-}
-
-// bounded cuts a submission to what is worth keeping of a stranger's text.
-func (s Submission) bounded() Submission {
-	s.Host = cleanLine(s.Host, 253)
-	maps.DeleteFunc(s.Summary.Verdicts, func(v result.Verdict, _ int) bool { return !slices.Contains(result.Verdicts, v) })
-	s.Broken = s.Broken[:min(len(s.Broken), maxBroken)]
-	for i, l := range s.Broken {
-		s.Broken[i] = cleanLine(l, maxBrokenLine)
-	}
-	return s
-}
-
-// cleanLine makes a far end's text safe to print on one line: valid, without
-// control characters, at most n bytes.
-func cleanLine(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || r < ' ' || r >= 0x7F && r < 0xA0 || r >= 0x2028 && r <= 0x202E || r >= 0x2066 && r <= 0x2069 {
-			return -1
-		}
-		return r
-	}, s)
-	for len(s) > n {
-		_, k := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-k]
-	}
-	return s
-}
-
-// repeats remembers the transaction ids of keyed requests, the latest 65,536
-// or more of them, so that a recorded request cannot be used again.
-type repeats struct {
-	mu       sync.Mutex
-	now, old map[[stun.TransactionIDSize]byte]struct{}
-}
-
-func (r *repeats) repeated(id [stun.TransactionIDSize]byte) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, a := r.now[id]
-	_, b := r.old[id]
-	if a || b {
-		return true
-	}
-	if r.now == nil || len(r.now) >= 1<<16 {
-		r.old, r.now = r.now, map[[stun.TransactionIDSize]byte]struct{}{}
-	}
-	r.now[id] = struct{}{}
-	return false
 }

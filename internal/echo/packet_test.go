@@ -166,12 +166,11 @@ func TestClosedUDPPortIsTheNetworksError(t *testing.T) {
 }
 
 func TestUDPContextEndsAtOnce(t *testing.T) {
-	at := servePackets(t, loop4, func(_, _ netip.AddrPort, _ []byte) [][]byte { return nil })
 	ctx, cancel := context.WithCancel(within(t, time.Hour))
 	heard := make(chan struct{})
 	go func() { <-heard; cancel() }()
 	var once sync.Once
-	at = servePackets(t, loop4, func(_, _ netip.AddrPort, _ []byte) [][]byte { once.Do(func() { close(heard) }); return nil })
+	at := servePackets(t, loop4, func(_, _ netip.AddrPort, _ []byte) [][]byte { once.Do(func() { close(heard) }); return nil })
 	done := make(chan error, 1)
 	c := dialUDP(t, at)
 	go func() { _, _, _, _, err := ProvePacket(ctx, c, newAsk()); done <- err }()

@@ -56,13 +56,6 @@ func (c *contacts) list() []Contact {
 	return append([]Contact(nil), c.all...)
 }
 
-func (c *contacts) kinds() (out []echo.Kind) {
-	for _, x := range c.list() {
-		out = append(out, x.Kind)
-	}
-	return out
-}
-
 // await waits until n contacts were told.
 func (c *contacts) await(t *testing.T, n int) []Contact {
 	t.Helper()

@@ -8,9 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
-
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/sock"
@@ -108,79 +105,6 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn) {
 		if ctx.Err() == nil {
 			l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, First: first})
 		}
-	}
-}
-
-// servePackets answers datagrams from the address that they were sent to.
-func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
-	read := packetReader(p)
-	buf := make([]byte, 2048)
-	for {
-		n, local, remote, reply, err := read(buf)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil:
-			// On Windows an ICMP error for an earlier answer shows up here.
-			if !wait(ctx, 10*time.Millisecond) {
-				return nil
-			}
-			continue
-		}
-		e := l.ledger.accepted(plan.UDP, remote, local)
-		answer, kind := l.answerer.AnswerPacket(remote, local, buf[:n])
-		foreign := 0
-		if kind == echo.KindForeign {
-			foreign = n
-		}
-		l.ledger.end(e, kind, foreign)
-		if answer != nil {
-			reply(answer)
-		}
-	}
-}
-
-// packetReader reads datagrams with their destination address, where the
-// system tells it (not on Windows), and answers from there.
-func packetReader(p *boundPort) func([]byte) (n int, local, remote netip.AddrPort, reply func([]byte), err error) {
-	remoteOf := func(a net.Addr) netip.AddrPort { return sock.AddrPortOf(a) }
-	if p.addr.Addr().Is4() {
-		c := ipv4.NewPacketConn(p.udp)
-		if c.SetControlMessage(ipv4.FlagDst, true) == nil {
-			return func(b []byte) (int, netip.AddrPort, netip.AddrPort, func([]byte), error) {
-				n, cm, from, err := c.ReadFrom(b)
-				local := p.addr
-				var out *ipv4.ControlMessage
-				if cm != nil {
-					if a, ok := netip.AddrFromSlice(cm.Dst); ok {
-						local, out = netip.AddrPortFrom(a.Unmap(), p.addr.Port()), &ipv4.ControlMessage{Src: cm.Dst}
-					}
-				}
-				return n, local, remoteOf(from), func(b []byte) { _, _ = c.WriteTo(b, out, from) }, err
-			}
-		}
-	} else {
-		c := ipv6.NewPacketConn(p.udp)
-		if c.SetControlMessage(ipv6.FlagDst, true) == nil {
-			return func(b []byte) (int, netip.AddrPort, netip.AddrPort, func([]byte), error) {
-				n, cm, from, err := c.ReadFrom(b)
-				local := p.addr
-				var out *ipv6.ControlMessage
-				if cm != nil {
-					if a, ok := netip.AddrFromSlice(cm.Dst); ok {
-						local, out = netip.AddrPortFrom(a, p.addr.Port()), &ipv6.ControlMessage{Src: cm.Dst}
-					}
-				}
-				return n, local, remoteOf(from), func(b []byte) { _, _ = c.WriteTo(b, out, from) }, err
-			}
-		}
-	}
-	return func(b []byte) (int, netip.AddrPort, netip.AddrPort, func([]byte), error) {
-		n, from, err := p.udp.ReadFromUDPAddrPort(b)
-		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		return n, p.addr, from, func(b []byte) { _, _ = p.udp.WriteToUDPAddrPort(b, from) }, err
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +50,16 @@ func planOf(rows ...plan.Row) *plan.Plan {
 	return p
 }
 
+// cannotBind skips where the system has no other loopback address than
+// 127.0.0.1, and fails elsewhere.
+func cannotBind(t *testing.T, at string, err error) {
+	t.Helper()
+	if runtime.GOOS == "darwin" {
+		t.Skipf("macOS has no %s unless it is configured: %v", at, err)
+	}
+	t.Fatalf("%s: %v", at, err)
+}
+
 // listen runs a listener for a plan on an address until the test ends.
 func listen(t *testing.T, p *plan.Plan, at netip.Addr, roles ...plan.Role) *listener.Listener {
 	t.Helper()
@@ -56,7 +67,7 @@ func listen(t *testing.T, p *plan.Plan, at netip.Addr, roles ...plan.Role) *list
 		Key: testKey(), Software: "test", Plan: p, Roles: roles, Ports: p.Ports(roles), Addrs: []netip.Addr{at},
 	})
 	if failed := l.Bind(t.Context()); len(failed) > 0 {
-		t.Skipf("this machine cannot bind %s, or a port of the test is taken: %v", at, failed[0])
+		cannotBind(t, at.String(), failed[0])
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan struct{})
@@ -157,7 +168,7 @@ func (change relay) start(t *testing.T, at, to netip.AddrPort) {
 	t.Helper()
 	l, err := net.Listen("tcp", at.String())
 	if err != nil {
-		t.Skipf("this machine cannot bind %s: %v", at, err)
+		cannotBind(t, at.String(), err)
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex

@@ -1,0 +1,123 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+
+	"dialtone/internal/result"
+)
+
+// sentence ends a text with a full stop, unless the words of a system or a
+// peer at its end have one already.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
+}
+
+// flow names the flow as a firewall rule does: protocol, source, destination,
+// port.
+func (e explainer) flow() string {
+	s := strings.ToUpper(string(e.p.Transport)) + " from " + e.source()
+	if e.p.SourcePort != 0 {
+		s += fmt.Sprintf(" source port %d", e.p.SourcePort)
+	}
+	return s + " to " + e.target() + " " + e.port()
+}
+
+// port names the port that was dialed, which for FTP's data connections is
+// known only once the far end has chosen it.
+func (e explainer) port() string {
+	if e.p.Port == 0 {
+		return "a port from 1024 on"
+	}
+	return fmt.Sprintf("port %d", e.p.Port)
+}
+
+// source names the initiating end: its address, its role, and the address that
+// a NAT gives it.
+func (e explainer) source() string {
+	own, seen := e.p.Source, e.p.SeenAs
+	switch {
+	case own.IsValid() && !seen.IsValid() && e.p.OthersSeenAs != "":
+		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s on other paths)", own.Addr(), e.p.From, e.p.OthersSeenAs)
+	case own.IsValid() && seen.IsValid() && own.Addr() != seen.Addr():
+		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s)", own.Addr(), e.p.From, seen.Addr())
+	case own.IsValid():
+		return fmt.Sprintf("%s (%s)", own.Addr(), e.p.From)
+	case seen.IsValid():
+		return fmt.Sprintf("%s (%s)", seen.Addr(), e.p.From)
+	}
+	return "the " + e.p.From
+}
+
+// target names the accepting end: its address and its role.
+func (e explainer) target() string {
+	if e.p.Target.IsValid() {
+		return fmt.Sprintf("%s (%s)", e.p.Target.Addr(), e.p.To)
+	}
+	return "the " + e.p.To
+}
+
+// at is the accepting end in few words.
+func (e explainer) at() string {
+	if e.p.Target.IsValid() {
+		return e.p.Target.Addr().String()
+	}
+	return "the " + e.p.To
+}
+
+// words are the operating system's about a failure.
+func (e explainer) words() string { return orElse(e.i.Error, "no word of the cause") }
+
+// sawWords says what the listener saw, for the middle of a sentence.
+func (e explainer) sawWords() string {
+	switch e.a.Saw {
+	case result.SawNothing:
+		return "never saw this connection"
+	case result.SawHalfOpen:
+		return "saw it only half-open"
+	case result.SawAccepted:
+		return "accepted it and never says that"
+	}
+	return "cannot say whether it saw this connection (" + orElse(e.a.Reason, "it does not know") + ")"
+}
+
+func (e explainer) replyWords() string {
+	switch {
+	case e.i.Software != "":
+		return "as " + e.i.Software
+	case e.i.Reply != "":
+		return "with " + e.i.Reply
+	case e.i.Answer == result.AnswerEchoed:
+		return "with our own bytes"
+	}
+	return "with other bytes"
+}
+
+func holderWords(h *result.Holder) string {
+	switch {
+	case h == nil:
+		return "other software (run listen as administrator or root to see which)"
+	case h.Name == "":
+		return fmt.Sprintf("the program with pid %d", h.PID)
+	}
+	return fmt.Sprintf("%s (pid %d)", h.Name, h.PID)
+}
+
+// holderName is holderWords where the hint was given already.
+func holderName(h *result.Holder) string {
+	if h == nil {
+		return "that software"
+	}
+	return holderWords(h)
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
