@@ -268,7 +268,7 @@ func TestHostileFilesAreRefusedInBoundedTimeAndMemory(t *testing.T) {
 				}
 				// What is read at all is a few hundred bytes per token; a bomb
 				// that went off would not end.
-				if took > 5*time.Second {
+				if took > time.Minute { // a guard against a hang, not a measure
 					t.Errorf("%s: took %v", kind, took)
 				}
 				if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<30 {
