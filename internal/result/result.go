@@ -163,6 +163,7 @@ const (
 	NoteNotFrom20     NoteCode = "not-from-20"
 	NoteOneFamily     NoteCode = "one-family-only"
 	NoteRetried       NoteCode = "retried"
+	NoteLossy         NoteCode = "lossy"
 	NoteAssumedPort   NoteCode = "assumed-port"
 )
 

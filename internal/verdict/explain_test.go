@@ -265,6 +265,11 @@ func TestNotes(t *testing.T) {
 		{"source not known", base(func(p *result.Path) { p.Source = result.Endpoint{} }), false, nil, "", netip.Addr{}},
 		{"matched by time", base(func(p *result.Path) { p.Acceptor.Match = result.MatchTime }), false, []result.NoteCode{result.NoteMatchedByTime}, "", netip.Addr{}},
 		{"second attempt", base(func(p *result.Path) { p.Initiator.Attempts = 2 }), false, []result.NoteCode{result.NoteRetried}, "2", netip.Addr{}},
+		{"lost its SYN", base(func(p *result.Path) {
+			p.Initiator.TCP, p.Initiator.ConnectMS = &result.TCP{Retransmits: 1}, 1042
+		}), false, []result.NoteCode{result.NoteLossy}, "1042 ms", netip.Addr{}},
+		{"lost some segments", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 9} }), false, []result.NoteCode{result.NoteLossy}, "9 had to be sent again", netip.Addr{}},
+		{"lost one segment", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 1} }), false, nil, "", netip.Addr{}},
 		{"from 20", base(func(p *result.Path) { p.SourcePort = 20 }), false, nil, "", netip.Addr{}},
 		{"from a shifted 20", base(func(p *result.Path) { p.SourcePort = 10020 }), false, []result.NoteCode{result.NoteNotFrom20}, "10020", netip.Addr{}},
 		{"20 could not be had", base(func(p *result.Path) { p.SourcePort, p.Initiator.SourceError = 20, "permission denied" }), false, []result.NoteCode{result.NoteNotFrom20}, "permission denied", netip.Addr{}},

@@ -33,6 +33,9 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if i != nil && i.ICMP == nil && i.Attempts > 1 && p.Verdict == result.Open {
 		add(result.NoteRetried, "it took %d attempts", i.Attempts)
 	}
+	if i != nil && p.Verdict == result.Open && i.TCP != nil && (i.ConnectMS >= synAgainMS || i.TCP.Retransmits > fewRetransmits) {
+		add(result.NoteLossy, "packets are lost on the way: %d had to be sent again, and connecting took %.0f ms", i.TCP.Retransmits, i.ConnectMS)
+	}
 	if p.SourcePort != 0 && (i == nil || i.SourceError != "" || p.SourcePort != planFTPData) {
 		why := fmt.Sprintf("dialed from port %d", p.SourcePort)
 		if i != nil && i.SourceError != "" {
@@ -48,6 +51,14 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	}
 	return notes
 }
+
+const (
+	// synAgainMS: a SYN that is not answered is sent again after a second
+	// (RFC 6298 section 2), so a handshake this long lost one, or is as slow.
+	synAgainMS = 1000
+	// fewRetransmits may be needed on a sound path too.
+	fewRetransmits = 3
+)
 
 // planFTPData is the source port of FTP's active data connections (RFC 959
 // section 5.2).
