@@ -100,7 +100,7 @@ func parseAddrs(list []string) ([]netip.Addr, error) {
 // checkOwn reports an address that this machine cannot use, before every port
 // and path fails by it.
 func checkOwn(a netip.Addr) error {
-	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
+	c, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
 	if err != nil {
 		return fmt.Errorf("--bind %s is no address of this machine: %w", a, err)
 	}
