@@ -49,6 +49,9 @@ const (
 	maxHalfOpen  = 16384
 	maxBlindness = 1024
 	pollEvery    = 100 * time.Millisecond
+	// withCapture is how often to poll when packets are captured: the tables
+	// then only confirm.
+	withCapture = time.Second
 )
 
 // NewWatch returns a Watch over local ports that has seen nothing yet. Run
@@ -187,17 +190,17 @@ func (w *Watch) notSeeing(from, to time.Time, why string) {
 
 // pace returns how long to wait after a look that took that long: watching
 // takes a tenth of one processor at most.
-func pace(took time.Duration) time.Duration { return max(pollEvery, 9*took) }
+func pace(every, took time.Duration) time.Duration { return max(every, 9*took) }
 
-// keepLooking looks until ctx ends.
-func (w *Watch) keepLooking(ctx context.Context) {
+// keepLooking looks until ctx ends, as often as every if that is cheap.
+func (w *Watch) keepLooking(ctx context.Context, every time.Duration) {
 	for {
 		began := time.Now()
 		w.look(began)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pace(time.Since(began))):
+		case <-time.After(pace(every, time.Since(began))):
 		}
 	}
 }

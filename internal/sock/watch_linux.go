@@ -35,7 +35,11 @@ func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
 	}
 	w.looks = looks{last: time.Now(), counters: before, capturing: state == result.WitnessCapture}
 	ready(state)
-	w.keepLooking(ctx)
+	every := pollEvery
+	if w.looks.capturing {
+		every = withCapture
+	}
+	w.keepLooking(ctx, every)
 }
 
 // looks is what one look leaves for the next.

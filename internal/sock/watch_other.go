@@ -21,7 +21,7 @@ func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
 	}
 	w.looks = looks{last: time.Now()}
 	ready(result.WitnessTable)
-	w.keepLooking(ctx)
+	w.keepLooking(ctx, pollEvery)
 }
 
 // looks is what one look leaves for the next.
