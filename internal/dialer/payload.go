@@ -37,10 +37,28 @@ func (a *attempt) payload(ctx context.Context, conn net.Conn, c *echo.Conn) {
 	var searches sync.WaitGroup
 	for t, m := range map[*result.Transfer]move{a.seen.Sent: send, a.seen.Received: receive} {
 		if t.Outcome == result.TransferStalled {
-			searches.Go(func() { t.Hole = a.hole(ctx, m) })
+			searches.Go(func() { a.secondChance(ctx, t, m) })
 		}
 	}
 	searches.Wait()
+}
+
+// patience is how much longer than usual a payload may take that was on its way
+// when its time was up.
+const patience = 3
+
+// secondChance looks into a payload that stalled. If some of it crossed, the
+// line may only be slow or lossy, and it gets more time on another connection;
+// else, or if that does not help, the size of what crosses is looked for.
+func (a *attempt) secondChance(ctx context.Context, t *result.Transfer, m move) {
+	if t.Intact > 0 {
+		if again := a.alone(ctx, a.Bytes, patience*a.Timeout, m); again.Outcome == result.TransferIntact {
+			again.Attempts = 2
+			*t = again
+			return
+		}
+	}
+	t.Hole = a.hole(ctx, m)
 }
 
 func (a *attempt) transfer(ctx context.Context, c *echo.Conn, m move) result.Transfer {

@@ -79,13 +79,14 @@ type ICMP struct {
 // A Transfer is a payload in one direction, every byte of it checked by the
 // end that received it.
 type Transfer struct {
-	Outcome TransferOutcome `json:"outcome"`
-	Want    int64           `json:"want"`              // bytes
-	Intact  int64           `json:"intact"`            // bytes that arrived unchanged before the first fault
-	ElapMS  float64         `json:"elapsed_ms"`        // from first to last byte, as the asking end timed it
-	Detail  string          `json:"detail,omitempty"`  // the error's words
-	Changed string          `json:"changed,omitempty"` // at a corruption: expected and received bytes, in hex
-	Hole    *Hole           `json:"hole,omitempty"`    // at a stall: the size that still passes, if size is the cause
+	Outcome  TransferOutcome `json:"outcome"`
+	Want     int64           `json:"want"`               // bytes
+	Intact   int64           `json:"intact"`             // bytes that arrived unchanged before the first fault
+	ElapMS   float64         `json:"elapsed_ms"`         // from first to last byte, as the asking end timed it
+	Detail   string          `json:"detail,omitempty"`   // the error's words
+	Changed  string          `json:"changed,omitempty"`  // at a corruption: expected and received bytes, in hex
+	Hole     *Hole           `json:"hole,omitempty"`     // at a stall: the size that still passes, if size is the cause
+	Attempts int             `json:"attempts,omitempty"` // how often it was tried; absent: once
 }
 
 // A Hole says that packets above a size vanish in a direction.

@@ -36,6 +36,9 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if i != nil && p.Verdict == result.Open && i.TCP != nil && (i.ConnectMS >= synAgainMS || i.TCP.Retransmits > fewRetransmits) {
 		add(result.NoteLossy, "packets are lost on the way: %d had to be sent again, and connecting took %.0f ms", i.TCP.Retransmits, i.ConnectMS)
 	}
+	if i != nil && p.Verdict == result.Open && (isSlow(i.Sent) || isSlow(i.Received)) {
+		add(result.NoteLossy, "the payload crossed only at the second attempt, with more time: the line is slow or loses packets")
+	}
 	if p.SourcePort != 0 && (i == nil || i.SourceError != "" || p.SourcePort != planFTPData) {
 		why := fmt.Sprintf("dialed from port %d", p.SourcePort)
 		if i != nil && i.SourceError != "" {
@@ -51,6 +54,8 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	}
 	return notes
 }
+
+func isSlow(t *result.Transfer) bool { return t != nil && t.Attempts > 1 }
 
 const (
 	// synAgainMS: a SYN that is not answered is sent again after a second
