@@ -42,7 +42,7 @@ var subcommands = []string{"odyssey", "egress", "address"}
 // is an empty directory for its files. Programs that it started have ended when
 // it returns; the caller takes the lab down, which ends their children too.
 func Play(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string) (run Run, err error) {
-	st := stage{lab: l, dir: dir}
+	st := stage{lab: l, dir: dir, bin: filepath.Dir(bin.Listen)}
 	defer func() {
 		err = errors.Join(err, st.end())
 		run.Log = st.log()
@@ -72,7 +72,9 @@ func Play(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string) (ru
 		if err := until(ctx, cmd, isReady); err != nil {
 			return run, fmt.Errorf("listen did not get ready: %w", err)
 		}
-		st.listen = cmd
+		if !s.Listen.Ends {
+			st.listen = cmd
+		}
 	}
 	return st.dial(ctx, s.Dial, bin.Dial)
 }
@@ -81,8 +83,9 @@ func Play(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string) (ru
 type stage struct {
 	lab     *Lab
 	dir     string
+	bin     string // where listen and dial are, for scenarios that run another of them
 	started []*exec.Cmd
-	listen  *exec.Cmd
+	listen  *exec.Cmd // that must live until the end
 	logs    []programLog
 }
 
@@ -126,7 +129,7 @@ func (st *stage) command(ctx context.Context, node, name string, argv ...string)
 	st.logs = append(st.logs, programLog{node + "# " + name, file})
 	cmd := st.lab.Command(ctx, node, argv...)
 	cmd.Dir = st.dir
-	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+key, "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+key, "NO_COLOR=1", "PATH="+st.bin+":"+os.Getenv("PATH"))
 	cmd.Stderr = file
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second

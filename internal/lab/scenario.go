@@ -43,6 +43,7 @@ type Plant struct {
 type Listen struct {
 	Node string   `yaml:"node"`
 	Args []string `yaml:"args"`
+	Ends bool     `yaml:"ends"` // it may end before dial does
 }
 
 // Dial says where dial runs, and with which arguments.
