@@ -56,7 +56,7 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 	a.once(ctx, stepCtx)
 	if first := a.seen; first.ICMP != nil && pause(stepCtx, settle) {
 		a.once(ctx, stepCtx)
-		if a.seen.ICMP == nil && a.seen.Connect == result.ConnectTimeout {
+		if a.seen.ICMP == nil && (a.seen.Connect == result.ConnectTimeout || a.seen.Answer == result.AnswerSilent) {
 			// Silence now does not take back what was said: devices limit how
 			// often they send such errors (RFC 1812 section 4.3.2.8).
 			n := a.seen.Attempts
@@ -64,12 +64,12 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 			a.seen.Attempts = n
 		}
 	}
+	if ctx.Err() != nil && a.seen.Answer != result.AnswerKeyed {
+		a.seen.NotTried = "interrupted"
+	}
 	a.seen.ElapsedMS = float64(time.Since(start).Microseconds()) / 1000
 	if o.Trace && p.Transport == plan.TCP && stopped(a.seen.Connect) && ctx.Err() == nil {
 		a.seen.Trace = Trace(ctx, p.Source.Addr(), p.Target)
-	}
-	if ctx.Err() != nil && a.seen.Answer != result.AnswerKeyed {
-		a.seen.NotTried = "interrupted"
 	}
 	return a.seen
 }
@@ -147,6 +147,11 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 	s.Connect = sock.Classify(d.Err)
 	if d.ICMP != nil {
 		s.Connect = result.ConnectICMP
+	}
+	if d.ICMP == nil && sock.IsReset(d.Err) {
+		// The handshake was complete, and a RST overtook us (a RST to the SYN is
+		// a refusal, another error).
+		s.Connect, s.Answer = result.ConnectOpen, result.AnswerReset
 	}
 	if d.Err != nil {
 		s.Error = d.Err.Error()

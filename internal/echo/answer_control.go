@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -102,7 +103,14 @@ func (c *answering) transfer(m *stun.Message, o transferOrder) bool {
 			return false
 		}
 		_ = c.conn.SetDeadline(time.Now().Add(limit))
-		return sendPayload(c.conn, c.Key.keystream(c.peer.Probe, fromAnswerer), o.Bytes) == nil
+		err := sendPayload(c.conn, c.Key.keystream(c.peer.Probe, fromAnswerer), o.Bytes)
+		if isTimeout(err) {
+			// Closing now would look like a device that closes: let the asking
+			// end see for itself that nothing more comes.
+			_ = c.conn.SetDeadline(time.Now().Add(limit/2 + time.Second))
+			_, _ = io.Copy(io.Discard, c.conn)
+		}
+		return err == nil
 	}
 	return c.refuse(m, fmt.Sprintf("a Transfer from %q", cleanLine(o.From, 20)))
 }

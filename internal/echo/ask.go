@@ -314,7 +314,8 @@ func (c *Conn) Send(ctx context.Context, n int64) result.Transfer {
 	serr := <-sent
 	_ = c.conn.SetWriteDeadline(deadlineOf(ctx))
 	if err != nil {
-		if serr != nil && !errors.Is(err, io.EOF) {
+		// Our own deadline above may have ended the sender; its own errors say more.
+		if serr != nil && !isTimeout(serr) && !errors.Is(err, io.EOF) {
 			err = serr
 		}
 		fail(err)

@@ -143,6 +143,9 @@ func (j *Journal) toLedger(line []byte) {
 	if j.Ledger == nil {
 		return
 	}
+	if j.failed {
+		line = append([]byte{'\n'}, line...) // the one that failed may have been written in part
+	}
 	_, err := j.Ledger.Write(line)
 	if err == nil {
 		err = j.Ledger.Sync()

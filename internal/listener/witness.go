@@ -43,6 +43,9 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 	if e, ok := l.ledger.byProbe(q.Probe, q.Transport); ok && q.Probe != (echo.ID{}) {
 		return accepted(a, e, result.MatchProbe)
 	}
+	if a.Port == result.PortBusy {
+		return unknown(a, "other software holds the port")
+	}
 	unproved := slices.DeleteFunc(l.ledger.between(q.Transport, q.Port, from.Add(-slack), to.Add(slack)), func(e entry) bool { return e.Run != (echo.ID{}) })
 	var half []sock.HalfOpen
 	if q.Transport == plan.TCP {
@@ -98,6 +101,15 @@ func (l *Listener) byAddress(a result.Acceptor, q echo.WitnessQuery, v view, fro
 // byTime goes by the address that this run's other paths come from and by the
 // time alone, since a device on the way changes addresses or ports.
 func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen netip.Addr, run echo.ID, from, to time.Time) result.Acceptor {
+	// Where the address is only feared to change, it may not.
+	exact := func(ap netip.AddrPort) bool { return ap == q.Source.AddrPort && ap.Port() != 0 }
+	if h := furthest(v.half, exact); h != nil && len(v.accepted) == 0 {
+		a.Match = result.MatchAddress
+		if h.Answered {
+			return halfOpen(a, *h)
+		}
+		return l.nothing(a, q, h, from, to)
+	}
 	a.Match = result.MatchTime
 	if len(v.accepted)+len(v.half) == 0 {
 		return l.nothing(a, q, nil, from, to) // whatever its address would be here
@@ -125,6 +137,11 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 
 // nothing says that nothing came, if that is known.
 func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.HalfOpen, from, to time.Time) result.Acceptor {
+	if syn != nil && !hasRoute(syn.Source) {
+		a = halfOpen(a, *syn)
+		a.Detail = "its SYN arrived, and this machine has no route for the answer"
+		return a
+	}
 	a.Match = ""
 	if since := l.ledger.start(); since.After(from) {
 		return unknown(a, "the listener was started, or its memory was full, in that time")
@@ -148,6 +165,12 @@ func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.Hal
 		a.Detail = "the SYN arrived at this machine's network interface, and its TCP stack did not answer it: this machine's own firewall dropped it"
 	}
 	return a
+}
+
+// hasRoute reports whether this machine knows a way to an address.
+func hasRoute(to netip.AddrPort) bool {
+	_, err := sock.SourceFor(to)
+	return err == nil
 }
 
 func accepted(a result.Acceptor, e entry, m result.Match) result.Acceptor {

@@ -12,7 +12,7 @@ func classifyErrno(e syscall.Errno) result.ConnectOutcome {
 	switch e {
 	case syscall.ETIMEDOUT:
 		return result.ConnectTimeout
-	case syscall.ECONNREFUSED, syscall.ECONNRESET:
+	case syscall.ECONNREFUSED:
 		return result.ConnectRST
 	case syscall.EACCES, syscall.EPERM:
 		return result.ConnectDenied

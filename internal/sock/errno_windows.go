@@ -12,7 +12,7 @@ func classifyErrno(e syscall.Errno) result.ConnectOutcome {
 	switch e {
 	case windows.WSAETIMEDOUT:
 		return result.ConnectTimeout
-	case windows.WSAECONNREFUSED, windows.ERROR_CONNECTION_REFUSED, windows.WSAECONNRESET:
+	case windows.WSAECONNREFUSED, windows.ERROR_CONNECTION_REFUSED:
 		return result.ConnectRST
 	case windows.WSAEACCES:
 		return result.ConnectDenied

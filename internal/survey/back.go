@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -58,9 +59,11 @@ func (s *survey) askBack(ctx context.Context, f result.Family, jobs []*job) {
 		d.Paths = append(d.Paths, echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort, Trace: j.trace})
 	}
 	var halves []result.Initiator
+	by := ""
 	// An attempt has up to four steps: connecting, two payloads, and a second
 	// connection for the second of them; and a trace, or the search for a size.
 	err := s.talk(ctx, f, true, 4*s.Timeout+15*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
+		by = c.Instance.String()
 		halves, err = c.DialBack(ctx, d)
 		return err
 	})
@@ -71,8 +74,25 @@ func (s *survey) askBack(ctx context.Context, f result.Family, jobs []*job) {
 		case err != nil:
 			s.finish(j, result.Initiator{NotTried: "the far end's half got lost: " + err.Error()})
 		default:
-			halves[i].Probe = j.probe.String()
+			halves[i].Probe, j.by = j.probe.String(), by
 			s.finish(j, halves[i])
+		}
+	}
+}
+
+// dialBackAgain repeats what another listener than the expected one dialed
+// back: it told of its own paths, not of those that were asked for.
+func (s *survey) dialBackAgain(ctx context.Context) {
+	for _, f := range s.families() {
+		var again []*job
+		for _, j := range s.jobs {
+			if j.direction == plan.Reverse && j.family == f && j.by != "" && j.by != s.expected {
+				j.probe, j.by = echo.NewID(), ""
+				again = append(again, j)
+			}
+		}
+		if len(again) > 0 {
+			s.dialBack(ctx, f, again)
 		}
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -31,10 +33,19 @@ type contact struct {
 	port    int
 	target  netip.AddrPort
 	hello   echo.Hello
+	wrong   bool // hello is another listener's than the expected one
 	seenAs  netip.AddrPort
 	clock   time.Duration // its clock minus ours
-	targets []netip.AddrPort
+	targets []proved
 	asking  bool
+}
+
+// proved is a path that proved itself on the port that was dialed.
+type proved struct {
+	flow     string
+	target   netip.AddrPort
+	instance string // the listener that answered
+	direct   bool   // from the very address that was dialed
 }
 
 func newContacts() contacts {
@@ -47,41 +58,132 @@ func newContacts() contacts {
 
 // offer hands over a path that proved itself. The first of a family asks the
 // far end what it is.
-func (cs *contacts) offer(ctx context.Context, s *survey, j *job, i result.Initiator) {
-	c := cs.families[j.family]
+func (s *survey) offer(ctx context.Context, f result.Family, p proved) {
+	cs := &s.contacts
+	c := cs.families[f]
 	cs.mu.Lock()
-	c.targets = append(c.targets, i.Target.AddrPort)
-	ask := !c.asking && !isClosed(c.ready)
-	if ask {
-		c.asking = true
-	}
+	c.targets = append(c.targets, p)
+	ok := !c.asking && !isClosed(c.ready)
+	c.asking = c.asking || ok
 	cs.mu.Unlock()
-	if !ask {
+	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
-	defer cancel()
-	conn, err := s.open(ctx, j.family, i.Target.AddrPort)
-	var hello echo.Hello
-	asked := time.Now()
-	if err == nil {
-		defer conn.close()
-		hello, err = conn.Hello(ctx)
-	}
-	answered := time.Now()
+	ok = s.greet(ctx, c, p)
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	c.asking = false
-	if err != nil {
-		return // the next path that proves itself tries
+	c.asking = false // the next path that proves itself tries, if this one failed
+	if !ok {
+		return
 	}
-	c.flow, c.port, c.target, c.hello, c.seenAs = j.flow, j.port, i.Target.AddrPort, hello, conn.SeenAs
-	// Half of the round trip is the best guess of when it read its clock.
-	c.clock = time.UnixMilli(hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
 	if cs.first == nil {
 		cs.first = c
 	}
 	close(c.ready)
+}
+
+// seek looks for a contact on the paths that this run's roles have besides
+// those that are tested: --only limits what is tested, and somebody has to be
+// asked what arrived; and whoever only accepts has to ask to be dialed.
+func (s *survey) seek(ctx context.Context, remote []plan.Role) {
+	flows, _, err := s.Plan.Select(plan.Query{Local: s.Local, Remote: remote, All: s.All})
+	if err != nil {
+		return
+	}
+	if s.sought {
+		return
+	}
+	s.sought = true
+	var all sync.WaitGroup
+	for _, f := range s.families() {
+		tried := map[int]bool{0: true}
+		for _, j := range s.jobs {
+			tried[j.port] = tried[j.port] || j.direction == plan.Forward && j.family == f && j.transport == plan.TCP
+		}
+		for _, flow := range flows {
+			if flow.Row.Transport != plan.TCP || tried[flow.Row.Port] {
+				continue
+			}
+			tried[flow.Row.Port] = true
+			all.Go(func() { s.seekAt(ctx, f, flow.Row) })
+		}
+	}
+	all.Wait()
+}
+
+func (s *survey) seekAt(ctx context.Context, f result.Family, row plan.Row) {
+	target := netip.AddrPortFrom(s.addrs[f], uint16(row.Port))
+	conn, err := s.open(ctx, f, target)
+	if err != nil {
+		return
+	}
+	defer conn.close()
+	if int(conn.Origin.Port()) == row.Port && conn.Version == echo.Version {
+		s.offer(ctx, f, proved{row.ID, target, conn.Instance.String(), conn.Origin.Addr() == target.Addr()})
+	}
+}
+
+// direct reports whether a path led to the very address that was dialed.
+func (cs *contacts) direct() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for _, c := range cs.families {
+		if slices.ContainsFunc(c.targets, func(p proved) bool { return p.direct }) {
+			return true
+		}
+	}
+	return false
+}
+
+// greet asks the far end what it is, over one path, and reports whether it said.
+func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	conn, err := s.open(ctx, c.family, p.target)
+	if err != nil {
+		return false
+	}
+	defer conn.close()
+	asked := time.Now()
+	hello, err := conn.Hello(ctx)
+	answered := time.Now()
+	if err != nil {
+		return false
+	}
+	s.contacts.mu.Lock()
+	defer s.contacts.mu.Unlock()
+	c.flow, c.port, c.target, c.hello, c.seenAs = p.flow, int(p.target.Port()), p.target, hello, conn.SeenAs
+	// Half of the round trip is the best guess of when it read its clock.
+	c.clock = time.UnixMilli(hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
+	return true
+}
+
+// settle makes the expected listener the contact, now that all paths have
+// shown which one that is: where a device on the way leads a path to another
+// listener, that one may have answered first, and knows nothing of the others.
+func (s *survey) settle(ctx context.Context) {
+	cs := &s.contacts
+	for _, f := range s.families() {
+		c := cs.families[f]
+		if !isClosed(c.ready) || c.hello.Instance.String() == s.expected {
+			continue
+		}
+		ok := false
+		for _, p := range c.targets {
+			if ok = p.instance == s.expected && s.greet(ctx, c, p); ok {
+				break
+			}
+		}
+		c.wrong = !ok
+	}
+	if cs.first != nil && cs.first.wrong {
+		cs.first = nil
+		for _, f := range s.families() {
+			if c := cs.families[f]; cs.first == nil && isClosed(c.ready) && !c.wrong {
+				cs.first = c
+			}
+		}
+	}
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -130,18 +232,20 @@ func (cs *contacts) helloOf(f result.Family) (echo.Hello, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c := cs.families[f]
-	if !isClosed(c.ready) {
+	if !isClosed(c.ready) || c.wrong {
 		return echo.Hello{}, false
 	}
 	return c.hello, true
 }
 
-// targetOf returns a path of the family that proved itself.
-func (cs *contacts) targetOf(f result.Family) (netip.AddrPort, bool) {
+// targetOf returns a path of the family to the expected listener.
+func (cs *contacts) targetOf(f result.Family, expected string) (netip.AddrPort, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	if ts := cs.families[f].targets; len(ts) > 0 {
-		return ts[0], true
+	for _, p := range cs.families[f].targets {
+		if p.instance == expected {
+			return p.target, true
+		}
 	}
 	return netip.AddrPort{}, false
 }
@@ -152,8 +256,9 @@ var errNoContact = errors.New("no path carries a control conversation")
 // maxContactTries bounds the paths that one conversation tries.
 const maxContactTries = 4
 
-// talk makes one control conversation with the far end, over family f if it
-// has a contact and else, unless strict, over the other. A path that fails
+// talk makes one control conversation with the far end (with the expected
+// listener, once it is known which that is), over family f if it has a contact
+// and else, unless strict, over the other. A path that fails
 // hands over to the next one that proved itself.
 func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
 	var targets []netip.AddrPort
@@ -162,8 +267,13 @@ func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout
 		if strict && family != f {
 			continue
 		}
-		if ts := s.contacts.families[family].targets; len(ts) > 0 && len(targets) == 0 {
-			targets = append(targets, ts[:min(len(ts), maxContactTries)]...)
+		if len(targets) > 0 {
+			break
+		}
+		for _, p := range s.contacts.families[family].targets {
+			if (s.expected == "" || p.instance == s.expected) && len(targets) < maxContactTries {
+				targets = append(targets, p.target)
+			}
 		}
 	}
 	s.contacts.mu.Unlock()

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -14,7 +15,6 @@ import (
 // gatherHalves completes every job by the accepting end's half: the far end's
 // for forward jobs, our own for reverse ones. It runs after all attempts.
 func (s *survey) gatherHalves(ctx context.Context) {
-	instance := s.expectedInstance()
 	var forward []*job
 	for _, j := range s.jobs {
 		if j.initiator == nil {
@@ -25,7 +25,7 @@ func (s *survey) gatherHalves(ctx context.Context) {
 		}
 		switch j.direction {
 		case plan.Forward:
-			j.instance = instance
+			j.instance = s.expected
 			j.acceptor = s.fromHello(j)
 			forward = append(forward, j)
 		case plan.Reverse:
@@ -43,21 +43,29 @@ func (s *survey) gatherHalves(ctx context.Context) {
 	}
 }
 
-// expectedInstance is the listener process that most forward paths lead to;
-// if two have as many, the one that the control conversation is with.
+// expectedInstance is the listener process that ought to answer: the one that
+// answers from the very address that was dialed, since no device can have led
+// the connection elsewhere. Behind a NAT none does: then the one that most
+// forward paths lead to, and among equals the one that spoke first.
 func (s *survey) expectedInstance() string {
-	count := map[string]int{}
-	for _, j := range s.jobs {
-		if i := j.initiator; j.direction == plan.Forward && i != nil && i.Answer == result.AnswerKeyed {
-			count[i.Instance]++
+	count, direct := map[string]int{}, map[string]int{}
+	for _, c := range s.contacts.families {
+		for _, p := range c.targets {
+			count[p.instance]++
+			if p.direct {
+				direct[p.instance]++
+			}
 		}
+	}
+	if len(direct) > 0 {
+		count = direct
 	}
 	best := ""
 	if h, ok := s.contacts.hello(); ok {
 		best = h.Instance.String()
 	}
-	for instance, n := range count {
-		if n > count[best] {
+	for _, instance := range slices.Sorted(maps.Keys(count)) {
+		if count[instance] > count[best] {
 			best = instance
 		}
 	}

@@ -64,7 +64,7 @@ func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []dialer.Held)
 	if len(q) == 0 {
 		return
 	}
-	_ = s.talk(ctx, j.family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+	err := s.talk(ctx, j.family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		answers, err := c.Witness(ctx, q)
 		for i, a := range answers {
 			if a.Match == result.MatchProbe {
@@ -73,6 +73,12 @@ func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []dialer.Held)
 		}
 		return err
 	})
+	if err != nil {
+		// Whatever ended the listener, or the way to it, ended them too.
+		for _, h := range of {
+			h.Outcome, h.Detail = result.IdleNotHeld, "the listener could not be reached any more: "+err.Error()
+		}
+	}
 }
 
 // countDown tells every second how long the idle connections still have; the

@@ -75,6 +75,8 @@ type survey struct {
 	excluded []plan.Excluded
 	done     int
 	contacts contacts
+	sought   bool                            // contacts were looked for beside the tested paths
+	expected string                          // the listener that ought to answer, once all paths were tried; "" before, and if none did
 	openWay  map[result.Family]*result.Trace // of an open forward path
 }
 
@@ -103,6 +105,12 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 	}
 	defer s.stopAccepting()
 	remote = s.attemptAll(ctx, remote)
+	if !s.contacts.direct() && ctx.Err() == nil {
+		s.seek(ctx, remote) // whoever answered may not be whom we dialed
+	}
+	s.expected = s.expectedInstance()
+	s.settle(ctx)
+	s.dialBackAgain(ctx)
 	s.gatherHalves(ctx)
 	s.traceOpen(ctx)
 	s.holdAll(ctx)
@@ -165,9 +173,10 @@ type job struct {
 
 	// Guarded by the survey's mutex until all attempts are over.
 	started   bool
-	trace     bool // find out where it stops
-	hold      bool // keep connections idle on it
-	port      int  // as dialed; differs from the key's for named ports
+	trace     bool   // find out where it stops
+	hold      bool   // keep connections idle on it
+	port      int    // as dialed; differs from the key's for named ports
+	by        string // the listener that dialed back
 	initiator *result.Initiator
 	acceptor  *result.Acceptor
 	instance  string // that ought to answer; "" = not known
@@ -208,6 +217,9 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 	families := s.families()
 	first := s.startForward(ctx, &g, s.pending(plan.Forward, false, families...))
 	s.contacts.await(ctx, first, families...)
+	if _, ok := s.contacts.hello(); !ok && ctx.Err() == nil {
+		s.seek(ctx, remote)
+	}
 	if hello, ok := s.contacts.hello(); ok && len(s.Remote) == 0 && len(hello.Roles) > 0 {
 		if roles := rolesOf(s.Plan, hello.Roles); len(roles) > 0 && s.choose(roles) == nil {
 			remote = roles
@@ -286,7 +298,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 	}
 	s.finish(j, i)
 	if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
-		s.contacts.offer(ctx, s, j, i)
+		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, i.Instance, i.Origin.Addr() == i.Target.Addr()})
 	}
 }
 

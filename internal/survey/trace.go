@@ -16,7 +16,7 @@ func (s *survey) traceOpen(ctx context.Context) {
 		if j.direction != plan.Forward || j.initiator.Trace == nil || s.openWay[j.family] != nil {
 			continue
 		}
-		if target, ok := s.contacts.targetOf(j.family); ok && ctx.Err() == nil {
+		if target, ok := s.contacts.targetOf(j.family, s.expected); ok && ctx.Err() == nil {
 			s.openWay[j.family] = dialer.Trace(ctx, s.bindFor(j.family), target)
 		}
 	}

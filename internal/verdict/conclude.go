@@ -18,6 +18,9 @@ type Facts struct {
 // run as a whole, and its summary.
 func Conclude(r *result.Report, f Facts) {
 	r.Summary = summary(r.Paths)
+	if ExitCode(r) == 3 {
+		r.Summary.OK = false // nothing was tried, so nothing is known to be ok
+	}
 	r.Findings = append(r.Findings, findings(r, f)...)
 }
 

@@ -150,7 +150,7 @@ func (e explainer) refused() *result.Finding {
 			e.request("allow", "It is answered with RST now"+e.byWhom()))
 	case e.a != nil && e.a.Port == result.PortUnbound:
 		return e.say(nothingListens, fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
-			"The way is probably free, but that was not proved. Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and run the test again.")
+			"The way is probably free, but that was not proved. Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and with no --bind that leaves this address out, and run the test again.")
 	case e.a != nil && e.a.Port == result.PortBusy:
 		return e.say("refused-busy", fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
 			"Stop that software for the test, start listen again, and repeat.")
@@ -180,7 +180,7 @@ func (e explainer) filtered() *result.Finding {
 		return e.say("filtered-by-host", fmt.Sprintf("The SYN arrived at the network interface of %s, and its TCP stack never got it: that machine's own firewall dropped it.", e.at()),
 			fmt.Sprintf("On %s, allow inbound %s, for %s, in its own firewall. The network let it through.", e.at(), e.flow(), e.p.Service))
 	}
-	now := fmt.Sprintf("It is dropped on the way, or by the firewall of %s itself", e.at())
+	now := fmt.Sprintf("It is dropped on the way, by the firewall of %s itself, or silently by that of the machine that dials", e.at())
 	if e.p.Stop != nil && e.p.Stop.LastHop > 0 {
 		now = "It is dropped" + e.byWhom()
 	}
@@ -271,7 +271,7 @@ func (e explainer) mtuHole() *result.Finding {
 
 func (e explainer) occupied() *result.Finding {
 	return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; something answered %s", e.port(), e.at(), holderWords(e.a.Holder), e.replyWords()),
-		fmt.Sprintf("That something answers speaks for the path and proves nothing: the keyed proof needs the port. Stop %s for the test, start listen again, and repeat.", holderName(e.a.Holder)))
+		e.freePort())
 }
 
 func (e explainer) intercepted() *result.Finding {
@@ -324,6 +324,9 @@ func (e explainer) reset() *result.Finding {
 		how = "closed (FIN)"
 	}
 	code, who := e.accepter()
+	if e.isHeld() {
+		return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
+	}
 	return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who),
 		e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule or a proxy"))
 }
@@ -334,8 +337,20 @@ func (e explainer) stalled() *result.Finding {
 			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
 	}
 	code, who := e.accepter()
+	if e.isHeld() {
+		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who, e.freePort())
+	}
 	return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
 		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
+}
+
+// isHeld reports whether other software has the port there: it need not speak
+// until it is spoken to in its own language, or may hang up on ours.
+func (e explainer) isHeld() bool { return e.a != nil && e.a.Port == result.PortBusy }
+
+// freePort says how to get a port tested that other software holds.
+func (e explainer) freePort() string {
+	return fmt.Sprintf("That something accepts speaks for the path and proves nothing: the keyed proof needs the port. Stop %s for the test, start listen again, and repeat.", holderName(e.a.Holder))
 }
 
 // payload explains a proof that was followed by trouble with larger data.
