@@ -24,6 +24,9 @@ type serving struct {
 	roles []plan.Role
 	words io.Writer // for people
 	errs  io.Writer
+	// What was given, for the command that dial is to be run with.
+	planArg, siteArg string
+	portArgs         []string
 }
 
 func serve(c *ucli.Context) error {
@@ -34,7 +37,10 @@ func serve(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &serving{Common: common, words: c.App.Writer, errs: c.App.ErrWriter}
+	s := &serving{
+		Common: common, words: c.App.Writer, errs: c.App.ErrWriter,
+		planArg: cli.String(c, "plan"), siteArg: cli.String(c, "site"), portArgs: cli.Strings(c, "port"),
+	}
 	if cli.Bool(c, "json") {
 		s.words = c.App.ErrWriter
 	}

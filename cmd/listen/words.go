@@ -109,23 +109,24 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time) {
 // flags are those that dial needs to mean the same ports.
 func (s *serving) flags() string {
 	out := " --key " + shellQuote(strings.Join(strings.Fields(s.KeyText), "-"))
-	if s.Plan.Name != "illiad" {
-		out += " --plan " + shellQuote(s.Plan.Name)
+	if s.planArg != "illiad" {
+		out += " --plan " + shellQuote(s.planArg)
+	}
+	if s.siteArg != "" {
+		out += " --site " + shellQuote(s.siteArg)
 	}
 	if s.Shift != 0 {
 		out += " --port-shift " + strconv.Itoa(s.Shift)
 	}
-	for _, r := range s.Plan.Rows {
-		if r.Port != 0 && r.Port != r.PlanPort+s.Shift {
-			out += fmt.Sprintf(" --port %s=%d", r.ID, r.Port)
-		}
+	for _, p := range s.portArgs {
+		out += " --port " + shellQuote(p)
 	}
 	return out
 }
 
 func shellQuote(s string) string {
 	plain := func(r rune) bool {
-		return r == '-' || r == '_' || r == '.' || r == '/' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		return r == '-' || r == '_' || r == '=' || r == '.' || r == '/' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 	}
 	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
 		return s

@@ -110,8 +110,9 @@ type Path struct {
 	From       string         `json:"from"` // role that initiates
 	To         string         `json:"to"`
 	Need       plan.Need      `json:"need"`
-	Why        string         `json:"why"`     // why the product needs it
-	Counted    bool           `json:"counted"` // whether the exit code depends on it
+	Why        string         `json:"why"`      // why the product needs it
+	Counted    bool           `json:"counted"`  // whether the exit code depends on it
+	Opposite   bool           `json:"opposite"` // the row runs the other way; only --both-ways tried this one
 	Expect     plan.Expect    `json:"expect"`
 	Verdict    Verdict        `json:"verdict"`
 	OK         bool           `json:"ok"`

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -99,10 +100,12 @@ func (s *survey) path(l *leg, resolveErr error) result.Path {
 		Flow: l.Row.ID, Service: l.Row.Name, Port: j.port, PlanPort: l.Row.PlanPort, SourcePort: l.Row.SourcePort,
 		Transport: l.Row.Transport, Direction: l.Direction, Family: l.family,
 		From: string(l.From), To: string(l.To), Need: l.Row.Need, Why: l.Row.Why,
-		Counted: l.Counted, Expect: l.Row.Expect, At: s.started.UTC(),
+		Counted: l.Counted, Opposite: !slices.Contains(l.Row.From, l.From), Expect: l.Row.Expect, At: s.started.UTC(),
 		Initiator: j.initiator, Acceptor: j.acceptor,
 	}
-	if resolveErr != nil && l.Direction == plan.Forward {
+	if resolveErr != nil && errors.Is(resolveErr, context.Canceled) {
+		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "interrupted"}
+	} else if resolveErr != nil && l.Direction == plan.Forward {
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), At: p.At, ResolveError: resolveErr.Error()}
 	} else if resolveErr != nil {
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "the far end's name does not resolve"}
@@ -156,7 +159,7 @@ func (s *survey) othersSeenAs(of *job) string {
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{Shift: s.Shift}
-	if resolveErr != nil {
+	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}
 	if h, ok := s.contacts.hello(); ok {

@@ -57,6 +57,8 @@ func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	var dns *net.DNSError
 	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, fmt.Errorf("%s: %w", host, context.Canceled)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return nil, fmt.Errorf("%s: no such name", host)
 	case err != nil:

@@ -48,6 +48,10 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		return append(out, result.Finding{Code: "name-not-found", Text: sentence("There is no address to dial: " + f.ResolveError),
 			Advice: "Check the spelling, or give the address instead of the name."})
 	}
+	if len(r.Paths) == 0 {
+		return append(out, result.Finding{Code: "no-row", Text: fmt.Sprintf("The plan has no row between %s here and %s there, so there is nothing to test.", r.From.Role, r.To.Role),
+			Advice: "Say with --role what this machine plays (client, server, web, peer, admin, …, or all); dial odyssey tests between two institutions, and listen plan shows every row."})
+	}
 	answers := map[result.AnswerOutcome]result.Path{}
 	refused, attempted := 0, 0
 	for _, p := range r.Paths {

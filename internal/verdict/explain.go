@@ -12,6 +12,14 @@ import (
 // that a librarian can forward and a firewall administrator can act on. It
 // returns nil where there is nothing to say: the path is as it should be.
 func Explain(p result.Path) *result.Finding {
+	f := explain(p)
+	if f != nil && p.Opposite {
+		f.Advice = "Nothing to ask for: the software does not need this direction, and only --both-ways tried it."
+	}
+	return f
+}
+
+func explain(p result.Path) *result.Finding {
 	e := explainer{p: p, i: p.Initiator, a: p.Acceptor}
 	if p.Expect == plan.ExpectClosed {
 		return e.closed()
