@@ -67,7 +67,7 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 	if ctx.Err() != nil && a.seen.Answer != result.AnswerKeyed {
 		a.seen.NotTried = "interrupted"
 	}
-	a.seen.ElapsedMS = float64(time.Since(start).Microseconds()) / 1000
+	a.seen.ElapsedMS = result.Milliseconds(time.Since(start))
 	if o.Trace && p.Transport == plan.TCP && stopped(a.seen.Connect) && ctx.Err() == nil {
 		a.seen.Trace = Trace(ctx, p.Source.Addr(), p.Target)
 	}
@@ -139,7 +139,7 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 		a.Source = netip.AddrPortFrom(a.Source.Addr(), 0)
 		d = sock.Dial(ctx, string(a.Transport), a.Source, a.Target)
 	}
-	s.ConnectMS = float64(time.Since(start).Microseconds()) / 1000
+	s.ConnectMS = result.Milliseconds(time.Since(start))
 	if d.Source.IsValid() {
 		s.Source = result.EndpointFrom(d.Source)
 	}
@@ -221,7 +221,7 @@ func (a *attempt) proved(p echo.Proof) {
 	}
 	s.SeenAs, s.Origin = result.EndpointFrom(p.SeenAs), result.EndpointFrom(p.Origin)
 	s.Instance, s.Software = p.Instance.String(), p.Software
-	rtt := float64(p.RTT.Microseconds()) / 1000
+	rtt := result.Milliseconds(p.RTT)
 	s.RTTMS = &rtt
 }
 

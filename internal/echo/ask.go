@@ -296,7 +296,7 @@ func (c *Conn) Send(ctx context.Context, n int64) result.Transfer {
 	start := time.Now()
 	t := result.Transfer{Want: n, Outcome: result.TransferUnknown}
 	fail := func(err error) result.Transfer {
-		t.Outcome, t.Detail, t.ElapMS = transferOutcome(err), err.Error(), milliseconds(time.Since(start))
+		t.Outcome, t.Detail, t.ElapMS = transferOutcome(err), err.Error(), result.Milliseconds(time.Since(start))
 		return t
 	}
 	req, err := c.request(methodTransfer, transferOrder{From: "asker", Bytes: n, DeadlineMS: answerBefore(ctx)})
@@ -334,7 +334,7 @@ func (c *Conn) Send(ctx context.Context, n int64) result.Transfer {
 	if t.Outcome == result.TransferIntact && t.Intact != n {
 		t.Outcome, t.Detail = result.TransferUnknown, fmt.Sprintf("the far end reports %d intact bytes of %d and no fault", t.Intact, n)
 	}
-	t.Want, t.ElapMS = n, milliseconds(time.Since(start))
+	t.Want, t.ElapMS = n, result.Milliseconds(time.Since(start))
 	return t
 }
 
@@ -343,7 +343,7 @@ func (c *Conn) Receive(ctx context.Context, n int64) result.Transfer {
 	defer guard(ctx, c.conn)()
 	start := time.Now()
 	if _, err := c.call(methodTransfer, transferOrder{From: "answerer", Bytes: n, DeadlineMS: answerBefore(ctx)}); err != nil {
-		return result.Transfer{Want: n, Outcome: transferOutcome(err), Detail: err.Error(), ElapMS: milliseconds(time.Since(start))}
+		return result.Transfer{Want: n, Outcome: transferOutcome(err), Detail: err.Error(), ElapMS: result.Milliseconds(time.Since(start))}
 	}
 	return receivePayload(c.conn, c.ask.Key.keystream(c.ask.Probe, fromAnswerer), n)
 }

@@ -56,7 +56,7 @@ func receivePayload(r io.Reader, s cipher.Stream, n int64) result.Transfer {
 			break
 		}
 	}
-	t.ElapMS = milliseconds(time.Since(start))
+	t.ElapMS = result.Milliseconds(time.Since(start))
 	return t
 }
 
@@ -79,5 +79,3 @@ func transferOutcome(err error) result.TransferOutcome {
 	}
 	return result.TransferStalled
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -192,3 +192,6 @@ const (
 	MatchAddress Match = "address" // source address and port, as seen
 	MatchTime    Match = "time"    // only the source address, and the time
 )
+
+// Milliseconds is d as evidence gives it: in milliseconds, to the microsecond.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

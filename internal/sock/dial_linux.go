@@ -118,20 +118,25 @@ func zoneID(zone string) uint32 {
 // ICMPOf returns the ICMP error that waits in the error queue of a connected
 // datagram socket, nil if there is none.
 func ICMPOf(c net.Conn) *result.ICMP {
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return nil
-	}
 	var icmp *result.ICMP
-	_ = rc.Control(func(fd uintptr) { icmp = errorQueue(int(fd)) })
+	withDescriptor(c, func(fd int) { icmp = errorQueue(fd) })
 	if icmp != nil {
 		icmp.Local = isOwn(icmp.From)
 	}
 	return icmp
+}
+
+// withDescriptor calls f with a connection's descriptor, if it has one.
+func withDescriptor(c net.Conn, f func(fd int)) {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = rc.Control(func(fd uintptr) { f(int(fd)) }) // fails only on a closed connection
 }
 
 // errorQueue reads a socket's error queue: struct sock_extended_err, followed

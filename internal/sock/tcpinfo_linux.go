@@ -2,7 +2,6 @@ package sock
 
 import (
 	"net"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -15,18 +14,13 @@ const optTimestamps = 1
 // TCPInfoOf returns what the system knows of a TCP connection, nil if it does
 // not tell.
 func TCPInfoOf(c net.Conn) *result.TCP {
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return nil
-	}
 	var info *unix.TCPInfo
-	if cerr := rc.Control(func(fd uintptr) {
-		info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-	}); cerr != nil || err != nil {
+	withDescriptor(c, func(fd int) {
+		if i, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			info = i
+		}
+	})
+	if info == nil {
 		return nil
 	}
 	return &result.TCP{
