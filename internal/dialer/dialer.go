@@ -111,7 +111,7 @@ func (a *attempt) once(ctx, step context.Context) {
 	if conn == nil {
 		return
 	}
-	defer func() { conn.Close() }()
+	defer conn.Close()
 	if a.Transport == plan.UDP {
 		a.provePacket(step, conn)
 		return
@@ -126,6 +126,9 @@ func (a *attempt) once(ctx, step context.Context) {
 		return
 	}
 	a.payload(ctx, conn, c)
+	if isWhole(a.seen.Sent) && isWhole(a.seen.Received) {
+		a.relay(ctx, conn, c)
+	}
 }
 
 // connect opens the connection from the wanted source port, or from any if

@@ -43,6 +43,10 @@ func (a *attempt) payload(ctx context.Context, conn net.Conn, c *echo.Conn) {
 	searches.Wait()
 }
 
+func isWhole(t *result.Transfer) bool {
+	return t != nil && t.Outcome == result.TransferIntact && t.Attempts <= 1
+}
+
 // patience is how much longer than usual a payload may take that was on its way
 // when its time was up.
 const patience = 3

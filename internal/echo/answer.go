@@ -66,7 +66,8 @@ type Answerer struct {
 	// proved the key gets half of it, and maxPlain messages.
 	Patience time.Duration
 
-	seen repeats
+	seen     repeats
+	backlogs backlogs
 }
 
 // maxMessages bounds the messages of one connection, maxPlain those of one that

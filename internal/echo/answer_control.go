@@ -60,6 +60,14 @@ func (c *answering) control(m *stun.Message) bool {
 			return c.refuse(m, "a Hold request that this version does not understand")
 		}
 		return c.hold(m, o)
+	case methodBacklog:
+		return c.backlog(m)
+	case methodBacklogged:
+		var q backlogQuery
+		if err := json.Unmarshal(body, &q); err != nil {
+			return c.refuse(m, "a Backlogged request that this version does not understand")
+		}
+		return c.backlogged(m, q)
 	case methodTransfer:
 		var o transferOrder
 		if err := json.Unmarshal(body, &o); err != nil || o.Bytes < 0 || o.Bytes > maxTransfer {

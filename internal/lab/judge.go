@@ -84,6 +84,11 @@ func Judge(s Scenario, r result.Report, exit int) Judgement {
 				wrong("%s: note %s is missing", name, want)
 			}
 		}
+		for _, n := range p.Notes {
+			if slices.Contains(neverByChance, n.Code) && !slices.Contains(e.Notes, n.Code) {
+				wrong("%s: note %s, which is not true here: %s", name, n.Code, n.Text)
+			}
+		}
 		if len(e.Says) > 0 {
 			said := sayings(p)
 			for _, want := range e.Says {
@@ -100,6 +105,10 @@ func Judge(s Scenario, r result.Report, exit int) Judgement {
 	}
 	return j
 }
+
+// neverByChance are the notes that say something of the way that cannot be
+// there by chance: every path that has one must be expected to.
+var neverByChance = []result.NoteCode{result.NoteRelayed}
 
 func (e Expect) matches(p result.Path) bool {
 	return (e.Flow == "" || e.Flow == p.Flow) &&

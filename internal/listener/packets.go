@@ -43,7 +43,7 @@ func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 		if kind == echo.KindForeign {
 			foreign = n
 		}
-		l.ledger.end(e, kind, foreign)
+		l.ledger.end(e, kind, foreign, nil)
 		if answer != nil {
 			in.write(answer, from, to)
 		}

@@ -30,6 +30,7 @@ type Initiator struct {
 	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
 	RTTMS        *float64       `json:"rtt_ms,omitempty"`
 	TCP          *TCP           `json:"tcp,omitempty"`       // of the connection that was proved; nil: not known
+	Relay        *Relay         `json:"relay,omitempty"`     // whether one connection reaches from end to end; nil: not known
 	Idle         []Idle         `json:"idle,omitempty"`      // connections that were kept idle, by gap
 	Trace        *Trace         `json:"trace,omitempty"`     // where its packets get to; nil: not asked
 	NotTried     string         `json:"not_tried,omitempty"` // why no attempt was made
@@ -89,6 +90,14 @@ type Transfer struct {
 	Attempts int             `json:"attempts,omitempty"` // how often it was tried; absent: once
 }
 
+// Rate is how fast the payload moved, in kilobits per second; 0: not known.
+func (t *Transfer) Rate() float64 {
+	if t == nil || t.Outcome != TransferIntact || t.ElapMS <= 0 {
+		return 0
+	}
+	return float64(t.Want) * 8 / t.ElapMS
+}
+
 // A Hole says that packets above a size vanish in a direction.
 type Hole struct {
 	Passes int64 `json:"passes"` // payload bytes of the largest single packet that crosses
@@ -135,6 +144,22 @@ type TCP struct {
 	PathMTU     int     `json:"path_mtu"`    // as this end believes
 }
 
+// A Relay is what both ends counted of a connection on which the accepting end
+// did not read. One connection from end to end never acknowledges more bytes
+// than arrived; a relay acknowledges what it still holds itself.
+type Relay struct {
+	Acknowledged int64 `json:"acknowledged"` // bytes, as the initiator's system counted them first
+	Arrived      int64 `json:"arrived"`      // bytes, as the acceptor's system counted them afterwards
+}
+
+// relayMargin is more than systems count differently (SYN and FIN), and less
+// than any relay holds.
+const relayMargin = 1500
+
+// Relayed reports whether the connection ended in the middle, at something that
+// passes bytes on.
+func (r *Relay) Relayed() bool { return r != nil && r.Acknowledged > r.Arrived+relayMargin }
+
 // TransferOutcome is how a Transfer ended.
 type TransferOutcome string
 
@@ -159,6 +184,7 @@ type Acceptor struct {
 	Source   Endpoint  `json:"source"`           // the initiator's address as seen here
 	Local    Endpoint  `json:"local"`            // the address it arrived at
 	Proved   bool      `json:"proved"`           // the keyed proof arrived here
+	TCP      *TCP      `json:"tcp,omitempty"`    // of the connection, as this end's system knows it; nil: not known
 	BytesIn  int64     `json:"bytes_in"`         // bytes that arrived and were no proof
 	Lasts    bool      `json:"lasts"`            // the connection is still open here
 	Detail   string    `json:"detail,omitempty"` // such as "ended by RST"

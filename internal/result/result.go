@@ -165,6 +165,7 @@ const (
 	NoteOneFamily     NoteCode = "one-family-only"
 	NoteRetried       NoteCode = "retried"
 	NoteLossy         NoteCode = "lossy"
+	NoteSlow          NoteCode = "slow"
 	NoteAssumedPort   NoteCode = "assumed-port"
 )
 
