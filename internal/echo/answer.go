@@ -314,7 +314,11 @@ func (a *Answerer) AnswerPacket(remote, local netip.AddrPort, b []byte) ([]byte,
 	var resp *stun.Message
 	switch kind {
 	case KindProved:
-		resp, err = a.proof(m, peer, []byte(NewID().String()), len(b))
+		size := len(b)
+		if wanted, ok := getU32(m, attrAnswerSize); ok {
+			size = min(size, int(wanted))
+		}
+		resp, err = a.proof(m, peer, []byte(NewID().String()), size)
 	case KindForbidden:
 		resp, err = a.forbidden(m)
 	default:

@@ -38,13 +38,14 @@ const (
 // Attributes of our own. All are comprehension-optional (RFC 8489 section 14),
 // so that any STUN server can ignore them.
 const (
-	attrRun      stun.AttrType = 0xDA10 // 16 random bytes, one run of dial
-	attrFlow     stun.AttrType = 0xDA11 // UTF-8, id of the plan's row
-	attrProbe    stun.AttrType = 0xDA12 // 16 random bytes, one attempt
-	attrVersion  stun.AttrType = 0xDA13 // 32 bits, Version
-	attrInstance stun.AttrType = 0xDA14 // 16 random bytes, one listener process
-	attrCounter  stun.AttrType = 0xDA15 // 32 bits, from 1 on each connection
-	attrBody     stun.AttrType = 0xDA16 // JSON
+	attrRun        stun.AttrType = 0xDA10 // 16 random bytes, one run of dial
+	attrFlow       stun.AttrType = 0xDA11 // UTF-8, id of the plan's row
+	attrProbe      stun.AttrType = 0xDA12 // 16 random bytes, one attempt
+	attrVersion    stun.AttrType = 0xDA13 // 32 bits, Version
+	attrInstance   stun.AttrType = 0xDA14 // 16 random bytes, one listener process
+	attrCounter    stun.AttrType = 0xDA15 // 32 bits, from 1 on each connection
+	attrBody       stun.AttrType = 0xDA16 // JSON
+	attrAnswerSize stun.AttrType = 0xDA17 // 32 bits, bytes that the answer to a datagram is to have
 )
 
 const (
@@ -62,9 +63,11 @@ const (
 	// maxTransfer bounds what an answering end agrees to move.
 	maxTransfer = 16 << 20
 
-	// udpSize is the size of a keyed request over UDP: below the smallest MTU
-	// that IPv6 allows (1,280, RFC 8200 section 5) less 48 bytes of headers.
-	udpSize = 1200
+	// udpSize is the smallest size of a keyed request over UDP: the answer, which
+	// must not be larger, fits into it.
+	udpSize = 320
+	// MaxPacket is the largest datagram that is read.
+	MaxPacket = 2048
 	// rto is the first retransmission timeout over UDP (RFC 8489 section 6.2.1).
 	rto = 500 * time.Millisecond
 )

@@ -18,7 +18,7 @@ import (
 // servePackets answers datagrams from the address that they were sent to.
 func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 	in := newPacketConn(p)
-	buf := make([]byte, 2048)
+	buf := make([]byte, echo.MaxPacket)
 	for {
 		n, from, to, err := in.read(buf)
 		switch {

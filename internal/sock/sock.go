@@ -55,6 +55,13 @@ func IsClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
+// IsTooLarge reports whether err says that a datagram is larger than the path's
+// MTU, as an ICMP error just told.
+func IsTooLarge(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && isTooLarge(errno)
+}
+
 // IsInUse reports whether err says that another socket has the port.
 func IsInUse(err error) bool {
 	var errno syscall.Errno

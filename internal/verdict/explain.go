@@ -261,7 +261,10 @@ func (e explainer) mtuHole() *result.Finding {
 			continue
 		}
 		s := fmt.Sprintf("%s, %d bytes of data cross in one packet and %d never do", d.name, h.Passes, h.Fails)
-		if h.Packet != 0 {
+		if e.p.Transport == plan.UDP {
+			s += fmt.Sprintf(" (an IP packet of %d bytes is the largest)", h.Packet)
+			now = append(now, fmt.Sprintf("IP packets of more than %d bytes vanish %s: let them pass, or the ICMP errors that say that they are too large (type 3 code 4, for IPv6 type 2)", h.Packet, d.name))
+		} else if h.Packet != 0 {
 			mss := h.Packet - tcpHeaders4
 			if e.p.Family == result.IP6 {
 				mss = h.Packet - tcpHeaders6
