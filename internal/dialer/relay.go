@@ -4,9 +4,19 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"time"
 
 	"dialtone/internal/echo"
 	"dialtone/internal/sock"
+)
+
+// A path that has just been proved opens another connection at once, or a
+// device limits how many there may be: then waiting would only keep other
+// paths out.
+const (
+	openTimeout     = 500 * time.Millisecond
+	relayTimeout    = 2 * time.Second
+	relayRoundTrips = 8
 )
 
 // relay finds out, over a second connection beside the proved one, whether one
@@ -16,15 +26,17 @@ func (a *attempt) relay(ctx context.Context, conn net.Conn, proved *echo.Conn) {
 	if _, ok := sock.CountersOf(conn); !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, min(a.Timeout, relayTimeout+relayRoundTrips*proved.RTT))
+	defer cancel()
+	opening, cancel := context.WithTimeout(ctx, openTimeout+relayRoundTrips*proved.RTT)
 	defer cancel()
 	// The path's own source port, if it has one, is busy with the first connection.
-	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(a.Source.Addr(), 0), a.Target)
+	d := sock.Dial(opening, "tcp", netip.AddrPortFrom(a.Source.Addr(), 0), a.Target)
 	if d.Err != nil {
 		return
 	}
 	defer abort(d.Conn)
-	c, err := echo.Prove(ctx, d.Conn, a.ask())
+	c, err := echo.Prove(opening, d.Conn, a.ask())
 	if err != nil || c.Instance != proved.Instance {
 		return
 	}

@@ -15,6 +15,7 @@ type Initiator struct {
 	Source       Endpoint       `json:"source"`
 	Target       Endpoint       `json:"target"`
 	Attempts     int            `json:"attempts"`
+	Failed       []Failed       `json:"failed,omitempty"` // earlier attempts that failed, of a path that proved itself later
 	Connect      ConnectOutcome `json:"connect"`
 	ConnectMS    float64        `json:"connect_ms,omitempty"`
 	Error        string         `json:"error,omitempty"` // the operating system's words
@@ -37,6 +38,30 @@ type Initiator struct {
 	WantedSource int            `json:"wanted_source_port,omitempty"`
 	SourceError  string         `json:"source_error,omitempty"` // why the wanted source port was not used
 }
+
+// A Failed is an earlier attempt, and how it ended.
+type Failed struct {
+	At      time.Time      `json:"at"`
+	Connect ConnectOutcome `json:"connect"`
+	Answer  AnswerOutcome  `json:"answer,omitempty"`
+}
+
+const (
+	// synAgainMS: a SYN that is not answered is sent again after a second
+	// (RFC 6298 section 2), so a handshake this long lost one, or is as slow.
+	synAgainMS = 1000
+	// fewRetransmits may be needed on a sound path too.
+	fewRetransmits = 3
+)
+
+// IsLossy reports whether the handshake or the connection shows that packets
+// get lost.
+func (i *Initiator) IsLossy() bool {
+	return i.Connect == ConnectOpen && (i.ConnectMS >= synAgainMS || i.TCP.IsLossy())
+}
+
+// IsLossy reports whether several segments had to be sent again.
+func (t *TCP) IsLossy() bool { return t != nil && t.Retransmits > fewRetransmits }
 
 // ConnectOutcome is how the attempt to open a connection ended. UDP has no
 // connection: there it is ConnectOpen unless an error came back.

@@ -158,7 +158,7 @@ func (s *survey) othersSeenAs(of *job) string {
 
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
-	f := verdict.Facts{Shift: s.Shift}
+	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}

@@ -32,12 +32,12 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 		add(result.NoteMatchedByTime, "what the listener saw was matched by address and time, because the source port is not known there")
 	}
 	if i != nil && i.ICMP == nil && i.Attempts > 1 && p.Verdict == result.Open {
-		add(result.NoteRetried, "it took %d attempts", i.Attempts)
+		add(result.NoteRetried, "it took %d attempts%s", i.Attempts, failedWords(i.Failed))
 	}
 	if text := relayed(i, a); text != "" {
 		add(result.NoteRelayed, "%s", text)
 	}
-	if text := lossy(i, a); p.Verdict == result.Open && text != "" {
+	if text := lossy(i, a); (p.Verdict == result.Open || p.Verdict == result.Stalled) && text != "" {
 		add(result.NoteLossy, "%s", text)
 	}
 	if text := slow(i); p.Verdict == result.Open && text != "" {
@@ -78,22 +78,40 @@ func relayed(i *result.Initiator, a *result.Acceptor) string {
 		text, i.TCP.MSS, i.TCP.RTTMS, a.TCP.MSS, a.TCP.RTTMS, a.Source)
 }
 
+// failedWords says how the earlier attempts of an open path ended.
+func failedWords(failed []result.Failed) string {
+	var how []string
+	for _, f := range failed {
+		switch {
+		case f.Connect == result.ConnectRST:
+			how = append(how, "refused with RST")
+		case f.Connect == result.ConnectTimeout:
+			how = append(how, "silence")
+		case f.Answer == result.AnswerSilent:
+			how = append(how, "silence after the handshake")
+		default:
+			how = append(how, "cut off after the handshake")
+		}
+	}
+	if len(how) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (first: %s, with other paths tried at the same time). By itself it works: a device on the way may limit how many connections one address has at once, or packets get lost",
+		strings.Join(how, ", "))
+}
+
 // lossy says that packets are lost and in which direction, "" if they are not
 // known to be.
 func lossy(i *result.Initiator, a *result.Acceptor) string {
 	if i == nil || i.TCP == nil {
 		return ""
 	}
-	out, back := i.TCP.Retransmits, 0
-	if a != nil && a.TCP != nil {
-		back = a.TCP.Retransmits
-	}
-	if i.ConnectMS < synAgainMS && out <= fewRetransmits && back <= fewRetransmits {
+	if !i.IsLossy() && (a == nil || !a.TCP.IsLossy()) {
 		return ""
 	}
-	text := fmt.Sprintf("packets are lost on the way: the end that dialed had to send %d again", out)
+	text := fmt.Sprintf("packets are lost on the way: the end that dialed had to send %d again", i.TCP.Retransmits)
 	if a != nil && a.TCP != nil {
-		text += fmt.Sprintf(", the far end %d", back)
+		text += fmt.Sprintf(", the far end %d", a.TCP.Retransmits)
 	}
 	return text + fmt.Sprintf("; connecting took %.0f ms", i.ConnectMS)
 }
@@ -122,11 +140,6 @@ func slow(i *result.Initiator) string {
 func isSlow(t *result.Transfer) bool { return t != nil && t.Attempts > 1 }
 
 const (
-	// synAgainMS: a SYN that is not answered is sent again after a second
-	// (RFC 6298 section 2), so a handshake this long lost one, or is as slow.
-	synAgainMS = 1000
-	// fewRetransmits may be needed on a sound path too.
-	fewRetransmits = 3
 	// A payload that takes this long, beyond the round trips of slow start
 	// (RFC 5681), and moves no faster than slowKbits, is slow.
 	slowMS         = 1000
