@@ -289,6 +289,23 @@ func (c *Conn) HoldAnswerer(ctx context.Context, gap time.Duration) error {
 	return nil
 }
 
+// HoldBack asks the far end to keep connections idle towards us.
+func (c *Conn) HoldBack(ctx context.Context, h HoldBack) error {
+	if _, err := converse[struct{}](ctx, c, methodHoldBack, h); err != nil {
+		return fmt.Errorf("hold back: %w", err)
+	}
+	return nil
+}
+
+// HeldBack asks the far end what became of the connections of a HoldBack.
+func (c *Conn) HeldBack(ctx context.Context, probe ID) (HeldSoFar, error) {
+	h, err := converse[HeldSoFar](ctx, c, methodHeldBack, HeldBack{Probe: probe})
+	if err != nil {
+		return h, fmt.Errorf("held back: %w", err)
+	}
+	return h, nil
+}
+
 // Submit tells the far end how the run ended.
 func (c *Conn) Submit(ctx context.Context, s Submission) error {
 	if _, err := converse[struct{}](ctx, c, methodSubmit, s); err != nil {

@@ -32,6 +32,8 @@ const (
 	methodSubmit     stun.Method = 0xDA4
 	methodHold       stun.Method = 0xDA5
 	methodBacklog    stun.Method = 0xDA6
+	methodHoldBack   stun.Method = 0xDA8
+	methodHeldBack   stun.Method = 0xDA9
 	methodBacklogged stun.Method = 0xDA7
 )
 

@@ -166,6 +166,8 @@ const (
 	NoteRetried       NoteCode = "retried"
 	NoteLossy         NoteCode = "lossy"
 	NoteSlow          NoteCode = "slow"
+	NoteIdleSurvived  NoteCode = "idle-survived"
+	NoteIdleUnknown   NoteCode = "idle-unknown"
 	NoteAssumedPort   NoteCode = "assumed-port"
 )
 

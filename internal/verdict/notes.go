@@ -46,6 +46,9 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if i != nil && p.Verdict == result.Open && (isSlow(i.Sent) || isSlow(i.Received)) {
 		add(result.NoteLossy, "the payload crossed only at the second attempt, with more time: the line is slow or loses packets")
 	}
+	if code, text := idleWords(i); text != "" && p.Verdict == result.Open {
+		add(code, "%s", text)
+	}
 	if p.SourcePort != 0 && (i == nil || i.SourceError != "" || p.SourcePort != planFTPData) {
 		why := fmt.Sprintf("dialed from port %d", p.SourcePort)
 		if i != nil && i.SourceError != "" {
