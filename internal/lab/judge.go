@@ -119,7 +119,7 @@ func Judge(s Scenario, r result.Report, exit int) Judgement {
 
 // foundOnlyIfTrue are the findings about a run that say something of the
 // network: a scenario must list them.
-var foundOnlyIfTrue = []string{"ip4-black-hole", "ip6-black-hole", "answers-for-all"}
+var foundOnlyIfTrue = []string{"ip4-black-hole", "ip6-black-hole", "answers-for-all", "contact-lost"}
 
 // neverByChance are the notes that say something of the way that cannot be
 // there by chance: every path that has one must be expected to.

@@ -69,16 +69,17 @@ type survey struct {
 	accept  acceptor                     // for the reverse rows
 	slots   chan struct{}
 
-	mu         sync.Mutex
-	legs       []*leg
-	jobs       map[jobKey]*job
-	excluded   []plan.Excluded
-	done       int
-	contacts   contacts
-	sought     bool                            // contacts were looked for beside the tested paths
-	expected   string                          // the listener that ought to answer, once all paths were tried; "" before, and if none did
-	answersAll []netip.Addr                    // in whose name something opens connections to any port
-	openWay    map[result.Family]*result.Trace // of an open forward path
+	mu          sync.Mutex
+	legs        []*leg
+	jobs        map[jobKey]*job
+	excluded    []plan.Excluded
+	done        int
+	contacts    contacts
+	sought      bool                            // contacts were looked for beside the tested paths
+	expected    string                          // the listener that ought to answer, once all paths were tried; "" before, and if none did
+	contactLost error                           // why the far end could not be asked any more
+	answersAll  []netip.Addr                    // in whose name something opens connections to any port
+	openWay     map[result.Family]*result.Trace // of an open forward path
 }
 
 // Run makes one run. It returns an error only for a selection of rows that the

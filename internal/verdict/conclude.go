@@ -15,6 +15,7 @@ type Facts struct {
 	ResolveError string // why the far end's name gave no address; "" if it did
 	Shift        int    // this end's port shift
 	FarShift     int    // the far end's, if there was contact
+	ContactLost  string // why the far end, after it had answered, could not be asked any more
 	// AnswersAll are the far end's addresses to which connections open on ports
 	// where nothing listens.
 	AnswersAll []netip.Addr
@@ -79,6 +80,10 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	}
 	if r.Contact == nil && attempted > 0 && len(out) == 0 && !r.Interrupted {
 		out = append(out, noContact(r, f, refused == attempted))
+	}
+	if f.ContactLost != "" {
+		out = append(out, result.Finding{Code: "contact-lost", Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
+			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for), and run the test again.", r.To.Host)})
 	}
 	for _, a := range f.AnswersAll {
 		out = append(out, result.Finding{Code: "answers-for-all",

@@ -20,7 +20,7 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if from, to := p.Source, p.SeenAs; from.IsValid() && to.IsValid() {
 		switch {
 		case from.Addr() != to.Addr():
-			add(result.NoteNAT, "the source %s is seen as %s at the other end: partners' firewalls must allow %s", from, to, to.Addr())
+			add(result.NoteNAT, "the source %s is seen as %s at the other end: a firewall rule behind that translation must name %s", from, to, to.Addr())
 		case from.Port() != 0 && from.Port() != to.Port():
 			add(result.NoteNAT, "the source port %d is seen as %d at the other end", from.Port(), to.Port())
 		}
