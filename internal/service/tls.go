@@ -10,7 +10,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
@@ -212,13 +211,4 @@ func handshakeError(err error) error {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	return foreign{"TLS handshake: " + shown(err.Error())}
-}
-
-// fingerprintOf is what a chain of certificates is known by.
-func fingerprintOf(chain [][]byte) string {
-	if len(chain) == 0 {
-		return ""
-	}
-	sum := sha256.Sum256(chain[0])
-	return hex.EncodeToString(sum[:])
 }
