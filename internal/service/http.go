@@ -320,7 +320,8 @@ func (r receipt) changes(req *http.Request, resp *http.Response, certificate []b
 // fieldChanges says, a sentence each, what became of a message's header.
 func fieldChanges(message string, sent, got http.Header) []string {
 	var out []string
-	all := maps.Clone(sent)
+	all := http.Header{}
+	maps.Copy(all, sent)
 	maps.Copy(all, got)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		was, is := sent[name], got[name]

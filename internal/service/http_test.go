@@ -815,6 +815,8 @@ func FuzzHTTPResponse(f *testing.F) {
 	page := []byte("<p>" + receiptStart + `{"line":"GET / HTTP/1.1","request":{"Host":["h"]},"status":"HTTP/1.1 200 OK","response":{}}` + receiptEnd)
 	body := sealed(page, q.Answer)
 	f.Add(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nServer: x\r\n\r\n%s", len(body), body))
+	body = sealed([]byte(receiptStart+`{}`+receiptEnd), q.Answer)
+	f.Add(fmt.Appendf(nil, "HTTP/1.1 200\n\r\n%s", body))
 	f.Add([]byte("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
 	f.Add([]byte("HTTP/1.0 407 Proxy Authentication Required\r\nVia: 1.1 squid\r\n\r\n"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00"))
