@@ -53,11 +53,11 @@ import (
 // a proxy's.
 
 const (
-	maxHead     = 16 << 10 // of a request's or a response's header
-	maxPage     = 64 << 10 // of a body from our listener, which has 4 KiB
-	maxRequests = 32       // on one connection
-	maxChanges  = 20       // sentences about one conversation
-	maxInterim  = 5        // 1xx responses before the final one
+	maxWebHead     = 16 << 10 // of a request's or a response's header
+	maxWebPage     = 64 << 10 // of a body from our listener, which has 4 KiB
+	maxWebRequests = 32       // on one connection
+	maxChanges     = 20       // sentences about one conversation
+	maxWebInterim  = 5        // 1xx responses before the final one
 
 	tokenPath    = "/dialtone/"      // before the token
 	answerHeader = "Dialtone-Answer" // proves the response's header
@@ -67,8 +67,8 @@ const (
 // patronDump is a PatronAPI request for a patron's record.
 var patronDump = regexp.MustCompile(`^/PATRONAPI/[^/]+/dump$`)
 
-// A receipt is what the answering side says that it received and sent.
-type receipt struct {
+// A webReceipt is what the answering side says that it received and sent.
+type webReceipt struct {
 	Line        string      `json:"line"`    // the request line
 	Request     http.Header `json:"request"` // the request's fields, Host among them
 	Status      string      `json:"status"`  // the status line
@@ -97,11 +97,11 @@ func askHTTPS(ctx context.Context, conn net.Conn, q Question) (result.Conversati
 // end's under TLS (DER), else nil.
 func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation, error) {
 	var out result.Conversation
-	req := request(conn, q, certificate != nil)
+	req := webRequest(conn, q, certificate != nil)
 	if err := req.Write(conn); err != nil {
 		return out, err
 	}
-	resp, err := response(conn, req)
+	resp, err := webResponse(conn, req)
 	if err != nil {
 		return out, err
 	}
@@ -128,12 +128,12 @@ func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation
 		return out, nil
 	}
 
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxWebPage))
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return out, fmt.Errorf("the response's body: %w", err)
 	}
-	body = unpacked(resp.Header, body)
-	page, answer, seal := unsealed(body)
+	body = unpackPage(resp.Header, body)
+	page, answer, seal := unsealPage(body)
 	want := sealOf(q.Answer, "http answer")
 	out.Keyed = isHex(resp.Header.Get(answerHeader), want) || isHex(answer, want)
 	if !out.Keyed {
@@ -151,7 +151,7 @@ func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation
 	if !intact {
 		out.Changed = append(out.Changed, fmt.Sprintf("the response's body is not as the listener sent it (%d bytes came)", len(body)))
 	}
-	r, ok := receiptIn(page)
+	r, ok := receiptInPage(page)
 	if !ok {
 		return out, nil // then the body was changed
 	}
@@ -163,9 +163,9 @@ func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation
 	return out, nil
 }
 
-// request makes the GET. Its fields are a browser's, those among them that
+// webRequest makes the GET. Its fields are a browser's, those among them that
 // devices on the way are known to change.
-func request(conn net.Conn, q Question, secure bool) *http.Request {
+func webRequest(conn net.Conn, q Question, secure bool) *http.Request {
 	remote := sock.AddrPortOf(conn.RemoteAddr())
 	host := q.Host
 	if host == "" {
@@ -194,39 +194,39 @@ func request(conn net.Conn, q Question, secure bool) *http.Request {
 	}
 }
 
-// response reads the final response's header.
-func response(conn net.Conn, req *http.Request) (*http.Response, error) {
-	limited := &io.LimitedReader{R: conn, N: maxHead}
+// webResponse reads the final response's header.
+func webResponse(conn net.Conn, req *http.Request) (*http.Response, error) {
+	limited := &io.LimitedReader{R: conn, N: maxWebHead}
 	r := bufio.NewReader(limited)
 	first, err := r.Peek(len("HTTP/"))
 	if len(first) > 0 && !bytes.HasPrefix([]byte("HTTP/"), first) {
 		more, _ := r.Peek(r.Buffered())
-		return nil, foreign{fmt.Sprintf("the answer to an HTTP request is not HTTP: it begins with %s", shown(string(more[:min(len(more), 60)])))}
+		return nil, foreignError{fmt.Sprintf("the answer to an HTTP request is not HTTP: it begins with %s", shown(string(more[:min(len(more), 60)])))}
 	}
 	if err != nil {
 		return nil, err
 	}
-	for range maxInterim {
+	for range maxWebInterim {
 		resp, err := http.ReadResponse(r, req)
 		switch {
 		case err == nil:
 		case limited.N == 0:
-			return nil, foreign{fmt.Sprintf("the response's header has more than %d bytes", maxHead)}
+			return nil, foreignError{fmt.Sprintf("the response's header has more than %d bytes", maxWebHead)}
 		case errors.Is(err, os.ErrDeadlineExceeded), sock.IsReset(err), sock.IsClosed(err):
 			return nil, err
 		default:
-			return nil, foreign{"the answer to an HTTP request is not HTTP: " + shown(err.Error())}
+			return nil, foreignError{"the answer to an HTTP request is not HTTP: " + shown(err.Error())}
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			limited.N = maxPage
+			limited.N = maxWebPage
 			return resp, nil
 		}
 	}
-	return nil, foreign{"the server sent interim responses (1xx) and no final one"}
+	return nil, foreignError{"the server sent interim responses (1xx) and no final one"}
 }
 
-// unpacked undoes a compression that the listener did not do.
-func unpacked(h http.Header, body []byte) []byte {
+// unpackPage undoes a compression that the listener did not do.
+func unpackPage(h http.Header, body []byte) []byte {
 	if !strings.EqualFold(h.Get("Content-Encoding"), "gzip") {
 		return body
 	}
@@ -234,7 +234,7 @@ func unpacked(h http.Header, body []byte) []byte {
 	if err != nil {
 		return body
 	}
-	plain, err := io.ReadAll(io.LimitReader(z, maxPage))
+	plain, err := io.ReadAll(io.LimitReader(z, maxWebPage))
 	if err != nil {
 		return body
 	}
@@ -247,19 +247,19 @@ func proxySigns(h http.Header) []string {
 	var out []string
 	for _, name := range []string{"Via", "Age", "Cache-Status", "Proxy-Status", "Proxy-Authenticate", "Proxy-Connection", "X-Cache", "X-Cache-Lookup", "X-Squid-Error", "X-Bluecoat-Via", "X-Proxy-Id"} {
 		if v := h.Values(name); len(v) > 0 {
-			out = append(out, field(name, v))
+			out = append(out, webField(name, v))
 		}
 	}
 	return out
 }
 
-// sealed ends a page with its proof.
-func sealed(page, answer []byte) []byte {
+// sealPage ends a page with its proof.
+func sealPage(page, answer []byte) []byte {
 	return fmt.Appendf(page, "<!-- dialtone %x %x -->\n", sealOf(answer, "http answer"), sealOf(answer, "http body", page))
 }
 
-// unsealed takes a page apart; all is empty if it has no proof.
-func unsealed(body []byte) (page []byte, answer, seal string) {
+// unsealPage takes a page apart; all is empty if it has no proof.
+func unsealPage(body []byte) (page []byte, answer, seal string) {
 	i := bytes.LastIndex(body, []byte("<!-- dialtone "))
 	if i < 0 {
 		return nil, "", ""
@@ -281,17 +281,17 @@ func isHex(s string, want []byte) bool {
 
 const receiptStart, receiptEnd = `<script type="application/json" id="receipt">`, `</script>`
 
-// receiptIn finds the receipt in a page.
-func receiptIn(page []byte) (receipt, bool) {
+// receiptInPage finds the receipt in a page.
+func receiptInPage(page []byte) (webReceipt, bool) {
 	_, rest, _ := bytes.Cut(page, []byte(receiptStart))
 	text, _, ok := bytes.Cut(rest, []byte(receiptEnd))
-	var r receipt
+	var r webReceipt
 	return r, ok && json.Unmarshal(text, &r) == nil
 }
 
 // changes compares what the listener received with what we sent, and what we
 // received with what it sent.
-func (r receipt) changes(req *http.Request, resp *http.Response, certificate []byte) []string {
+func (r webReceipt) changes(req *http.Request, resp *http.Response, certificate []byte) []string {
 	var out []string
 	if certificate != nil {
 		sum := sha256.Sum256(certificate)
@@ -299,10 +299,10 @@ func (r receipt) changes(req *http.Request, resp *http.Response, certificate []b
 			out = append(out, "the listener's certificate is another than the one that arrived: TLS was ended on the way")
 		}
 	}
-	if line := requestLine(req); r.Line != line {
+	if line := webRequestLine(req); r.Line != line {
 		out = append(out, fmt.Sprintf("the request line %q arrived as %q", line, shown(r.Line)))
 	}
-	out = append(out, fieldChanges("request", withHost(req), r.Request)...)
+	out = append(out, webFieldChanges("request", webFields(req), r.Request)...)
 	if line := resp.Proto + " " + resp.Status; r.Status != line {
 		out = append(out, fmt.Sprintf("the status line %q arrived as %q", shown(r.Status), shown(line)))
 	}
@@ -314,11 +314,11 @@ func (r receipt) changes(req *http.Request, resp *http.Response, certificate []b
 	if resp.Close && resp.ProtoAtLeast(1, 1) && got["Connection"] == nil {
 		got["Connection"] = []string{"close"} // the library takes it away
 	}
-	return append(out, fieldChanges("response", r.Response, got)...)
+	return append(out, webFieldChanges("response", r.Response, got)...)
 }
 
-// fieldChanges says, a sentence each, what became of a message's header.
-func fieldChanges(message string, sent, got http.Header) []string {
+// webFieldChanges says, a sentence each, what became of a message's header.
+func webFieldChanges(message string, sent, got http.Header) []string {
 	var out []string
 	all := http.Header{}
 	maps.Copy(all, sent)
@@ -328,21 +328,21 @@ func fieldChanges(message string, sent, got http.Header) []string {
 		switch {
 		case slices.Equal(was, is):
 		case len(was) == 0:
-			out = append(out, fmt.Sprintf("the %s gained the header %s", message, field(name, is)))
+			out = append(out, fmt.Sprintf("the %s gained the header %s", message, webField(name, is)))
 		case len(is) == 0:
-			out = append(out, fmt.Sprintf("the %s lost the header %s", message, field(name, was)))
+			out = append(out, fmt.Sprintf("the %s lost the header %s", message, webField(name, was)))
 		default:
-			out = append(out, fmt.Sprintf("the %s's header %s became %s", message, field(name, was), shown(strings.Join(is, ", "))))
+			out = append(out, fmt.Sprintf("the %s's header %s became %s", message, webField(name, was), shown(strings.Join(is, ", "))))
 		}
 	}
 	return out
 }
 
-func field(name string, values []string) string {
+func webField(name string, values []string) string {
 	return shown(name) + ": " + shown(strings.Join(values, ", "))
 }
 
-func requestLine(r *http.Request) string {
+func webRequestLine(r *http.Request) string {
 	target := r.RequestURI // set on the answering side only
 	if target == "" {
 		target = r.URL.RequestURI()
@@ -350,8 +350,8 @@ func requestLine(r *http.Request) string {
 	return r.Method + " " + target + " " + r.Proto
 }
 
-// withHost gives all fields of a request; the library keeps Host apart.
-func withHost(r *http.Request) http.Header {
+// webFields gives all fields of a request; the library keeps Host apart.
+func webFields(r *http.Request) http.Header {
 	h := r.Header.Clone()
 	h["Host"] = []string{r.Host}
 	if len(r.TransferEncoding) > 0 {
@@ -387,8 +387,8 @@ var errNoRequest = errors.New("no HTTP request came")
 // servePages lets net/http's server answer on one connection: it knows slow,
 // broken and hostile clients better than we would.
 func servePages(ctx context.Context, conn net.Conn, a *Answerer, certificate string) error {
-	p := &pages{a: a, certificate: certificate, local: sock.AddrPortOf(conn.LocalAddr()), remote: sock.AddrPortOf(conn.RemoteAddr())}
-	c := &lent{Conn: conn}
+	p := &webPages{a: a, certificate: certificate, local: sock.AddrPortOf(conn.LocalAddr()), remote: sock.AddrPortOf(conn.RemoteAddr())}
+	c := &lentConn{Conn: conn}
 	over := make(chan struct{})
 	only := new(http.Protocols)
 	only.SetHTTP1(true)
@@ -399,7 +399,7 @@ func servePages(ctx context.Context, conn net.Conn, a *Answerer, certificate str
 		ReadTimeout:                  a.patience(), // of a whole request
 		WriteTimeout:                 a.patience(),
 		IdleTimeout:                  a.patience(),
-		MaxHeaderBytes:               maxHead,
+		MaxHeaderBytes:               maxWebHead,
 		ErrorLog:                     log.New(io.Discard, "", 0), // strangers fill no log
 		ConnState: func(_ net.Conn, s http.ConnState) {
 			if s == http.StateClosed {
@@ -409,7 +409,7 @@ func servePages(ctx context.Context, conn net.Conn, a *Answerer, certificate str
 	}
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	defer time.AfterFunc(8*a.patience(), func() { c.Close() }).Stop()
-	_ = server.Serve(&oneConn{conn: c, over: over}) // returns when that connection is over
+	_ = server.Serve(&oneConnListener{conn: c, over: over}) // returns when that connection is over
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -419,13 +419,13 @@ func servePages(ctx context.Context, conn net.Conn, a *Answerer, certificate str
 	return nil
 }
 
-// A oneConn is a listener that accepts one connection, and ends with it.
-type oneConn struct {
+// A oneConnListener is a listener that accepts one connection, and ends with it.
+type oneConnListener struct {
 	conn net.Conn // nil once it is accepted
 	over <-chan struct{}
 }
 
-func (l *oneConn) Accept() (net.Conn, error) {
+func (l *oneConnListener) Accept() (net.Conn, error) {
 	if c := l.conn; c != nil {
 		l.conn = nil
 		return c, nil
@@ -434,17 +434,17 @@ func (l *oneConn) Accept() (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-func (*oneConn) Close() error     { return nil }
-func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
+func (*oneConnListener) Close() error     { return nil }
+func (l *oneConnListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// A lent connection ends its use when it is closed, and stays open.
-type lent struct {
+// A lentConn ends its use when it is closed, and stays open.
+type lentConn struct {
 	net.Conn
 	mu     sync.Mutex
 	closed bool
 }
 
-func (c *lent) Close() error {
+func (c *lentConn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
@@ -452,14 +452,14 @@ func (c *lent) Close() error {
 }
 
 // CloseWrite lets the server say goodbye before it drops unread bytes.
-func (c *lent) CloseWrite() error {
+func (c *lentConn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
 	}
 	return nil
 }
 
-func (c *lent) deadline(set func(time.Time) error, t time.Time) error {
+func (c *lentConn) deadline(set func(time.Time) error, t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -468,23 +468,23 @@ func (c *lent) deadline(set func(time.Time) error, t time.Time) error {
 	return set(t)
 }
 
-func (c *lent) SetDeadline(t time.Time) error { return c.deadline(c.Conn.SetDeadline, t) }
-func (c *lent) SetReadDeadline(t time.Time) error {
+func (c *lentConn) SetDeadline(t time.Time) error { return c.deadline(c.Conn.SetDeadline, t) }
+func (c *lentConn) SetReadDeadline(t time.Time) error {
 	return c.deadline(c.Conn.SetReadDeadline, t)
 }
-func (c *lent) SetWriteDeadline(t time.Time) error {
+func (c *lentConn) SetWriteDeadline(t time.Time) error {
 	return c.deadline(c.Conn.SetWriteDeadline, t)
 }
 
-// pages answers the requests of one connection, one at a time.
-type pages struct {
+// webPages answers the requests of one connection, one at a time.
+type webPages struct {
 	a             *Answerer
 	certificate   string
 	local, remote netip.AddrPort
 	served        int
 }
 
-func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *webPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.served++
 	h := w.Header()
 	h.Set("Server", p.a.Software)
@@ -495,7 +495,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Vary", "Accept")
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	if p.served >= maxRequests || r.ContentLength != 0 {
+	if p.served >= maxWebRequests || r.ContentLength != 0 {
 		h.Set("Connection", "close") // and what else it sends is not read
 	}
 	status, body := p.page(h, r)
@@ -505,7 +505,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // page makes the answer to a request and completes its header.
-func (p *pages) page(h http.Header, r *http.Request) (status int, body []byte) {
+func (p *webPages) page(h http.Header, r *http.Request) (status int, body []byte) {
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case !read:
@@ -527,9 +527,9 @@ func (p *pages) page(h http.Header, r *http.Request) (status int, body []byte) {
 	}
 	h.Set(answerHeader, hex.EncodeToString(sealOf(answer, "http answer")))
 	h.Set("Connection", "close")
-	proof := &receipt{
-		Line:    requestLine(r),
-		Request: withHost(r),
+	proof := &webReceipt{
+		Line:    webRequestLine(r),
+		Request: webFields(r),
 		Status:  fmt.Sprintf("HTTP/%d.%d 200 OK", r.ProtoMajor, r.ProtoMinor),
 		// As it is now, and nothing is added but Content-Length.
 		Response:    h.Clone(),
@@ -537,12 +537,12 @@ func (p *pages) page(h http.Header, r *http.Request) (status int, body []byte) {
 		Reached:     p.local.String(),
 		Certificate: p.certificate,
 	}
-	return http.StatusOK, sealed(p.html(http.StatusOK, proof), answer)
+	return http.StatusOK, sealPage(p.html(http.StatusOK, proof), answer)
 }
 
 // words says what was reached, to a person: as a page to a browser, else as
 // plain text.
-func (p *pages) words(h http.Header, r *http.Request, status int) (int, []byte) {
+func (p *webPages) words(h http.Header, r *http.Request, status int) (int, []byte) {
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		return status, p.html(status, nil)
 	}
@@ -577,14 +577,14 @@ var pageText string
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
 // html renders the page; proof is nil but for a request that brought a token.
-func (p *pages) html(status int, proof *receipt) []byte {
+func (p *webPages) html(status int, proof *webReceipt) []byte {
 	data := struct {
 		Title, Introduction string
 		Status              string // empty if all is well
 		Reached, Client     netip.AddrPort
 		Certificate         string
 		Lines               []string
-		Proof               *receipt
+		Proof               *webReceipt
 	}{pageTitle, pageIntroduction, "", p.local, p.remote, p.certificate, p.a.Lines, proof}
 	if status != http.StatusOK {
 		data.Status = fmt.Sprintf("%d %s", status, http.StatusText(status))

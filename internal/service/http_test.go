@@ -77,7 +77,7 @@ func newWebAnswerer(t *testing.T) (*Answerer, []byte) {
 	}, print
 }
 
-func ask(t *testing.T, to netip.AddrPort, speaks string, q Question) result.Conversation {
+func webAsk(t *testing.T, to netip.AddrPort, speaks string, q Question) result.Conversation {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), guardTime)
 	defer cancel()
@@ -89,17 +89,17 @@ func ask(t *testing.T, to netip.AddrPort, speaks string, q Question) result.Conv
 	return Ask(ctx, c, speaks, q)
 }
 
-// run runs somebody else's program and gives what it printed.
-func run(t *testing.T, program string, args ...string) string {
+// webRun runs somebody else's program and gives what it printed.
+func webRun(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	out, err := runErr(t, program, args...)
+	out, err := webRunErr(t, program, args...)
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}
 	return out
 }
 
-func runErr(t *testing.T, program string, args ...string) (string, error) {
+func webRunErr(t *testing.T, program string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*guardTime)
 	defer cancel()
@@ -114,7 +114,7 @@ func runErr(t *testing.T, program string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-func fact(c result.Conversation, name string) string {
+func webFact(c result.Conversation, name string) string {
 	for _, f := range c.Facts {
 		if f.Name == name {
 			return f.Value
@@ -123,8 +123,8 @@ func fact(c result.Conversation, name string) string {
 	return ""
 }
 
-// has reports whether one sentence contains all of the words.
-func has(sentences []string, words ...string) bool {
+// webHas reports whether one sentence contains all of the words.
+func webHas(sentences []string, words ...string) bool {
 	return slices.ContainsFunc(sentences, func(s string) bool {
 		for _, w := range words {
 			if !strings.Contains(s, w) {
@@ -148,12 +148,12 @@ func TestHTTPReachesOurListenerUnchanged(t *testing.T) {
 		at := serve(t, a, speaks)
 		q := newWebQuestion(t, host)
 		q.Fingerprint = print
-		c := ask(t, at, speaks, q)
+		c := webAsk(t, at, speaks, q)
 		wantIntact(t, c)
-		if c.Software != "Dialtone" || fact(c, "status") != "200 OK" || fact(c, "reached") != at.String() || !strings.HasPrefix(fact(c, "seen as"), "127.0.0.1:") {
+		if c.Software != "Dialtone" || webFact(c, "status") != "200 OK" || webFact(c, "reached") != at.String() || !strings.HasPrefix(webFact(c, "seen as"), "127.0.0.1:") {
 			t.Errorf("%s: got %+v", speaks, c)
 		}
-		if speaks == "https" && (fact(c, "TLS version") != "TLS 1.3" || fact(c, "subject") != "CN=Dialtone test listener") {
+		if speaks == "https" && (webFact(c, "TLS version") != "TLS 1.3" || webFact(c, "subject") != "CN=Dialtone test listener") {
 			t.Errorf("got facts %v", c.Facts)
 		}
 	}
@@ -174,15 +174,15 @@ func TestHTTPOverIPv6NamesItsHostRightly(t *testing.T) {
 		defer c.Close()
 		_ = a.Serve(context.Background(), c, "http")
 	}()
-	wantIntact(t, ask(t, sock.AddrPortOf(l.Addr()), "http", newWebQuestion(t, "::1")))
+	wantIntact(t, webAsk(t, sock.AddrPortOf(l.Addr()), "http", newWebQuestion(t, "::1")))
 }
 
 func TestHTTPAnswersAStrangersTokenLikeAnyOtherPath(t *testing.T) {
 	a, _ := newWebAnswerer(t)
 	q := newWebQuestion(t, "127.0.0.1")
 	q.Token[31] ^= 1
-	c := ask(t, serve(t, a, "http"), "http", q)
-	if c.Outcome != result.ConversationCompleted || c.Keyed || !has(c.Changed, "does not contain the listener's reply", "404 Not Found", "Dialtone") {
+	c := webAsk(t, serve(t, a, "http"), "http", q)
+	if c.Outcome != result.ConversationCompleted || c.Keyed || !webHas(c.Changed, "does not contain the listener's reply", "404 Not Found", "Dialtone") {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -196,7 +196,7 @@ func TestCurlReadsOurPages(t *testing.T) {
 	secure := "https://" + serve(t, a, "https").String()
 
 	for _, url := range []string{plain, secure} {
-		out := run(t, curl, "-sSk", "--noproxy", "*", url+"/")
+		out := webRun(t, curl, "-sSk", "--noproxy", "*", url+"/")
 		for _, want := range []string{"Dialtone's test listener", strings.SplitN(url, "//", 2)[1], "127.0.0.1:", "SIX-WORDS-OF-YOURS"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s: %q is not in %s", url, want, out)
@@ -206,10 +206,10 @@ func TestCurlReadsOurPages(t *testing.T) {
 			t.Errorf("curl, which wants no HTML, got %s", out)
 		}
 	}
-	if out := run(t, curl, "-sSk", "--noproxy", "*", secure+"/"); !strings.Contains(out, fmt.Sprintf("%x", print)) {
+	if out := webRun(t, curl, "-sSk", "--noproxy", "*", secure+"/"); !strings.Contains(out, fmt.Sprintf("%x", print)) {
 		t.Errorf("the fingerprint is not in %s", out)
 	}
-	out := run(t, curl, "-sS", "--noproxy", "*", plain+"/PATRONAPI/12345678901234/dump")
+	out := webRun(t, curl, "-sS", "--noproxy", "*", plain+"/PATRONAPI/12345678901234/dump")
 	for _, want := range []string{"PATRN NAME[pn]=Dialtone, Test<BR>", "P BARCODE[pb]=00000000000000<BR>", "no patron has this record"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in %s", want, out)
@@ -218,35 +218,35 @@ func TestCurlReadsOurPages(t *testing.T) {
 	if strings.Contains(out, "12345678901234") {
 		t.Errorf("the barcode that was asked for came back: %s", out)
 	}
-	out = run(t, curl, "-sS", "--noproxy", "*", "-i", "-H", "Accept: text/html", plain+"/nothing/%3Cscript%3Ealert(1)%3C/script%3E?%3Cscript%3E")
+	out = webRun(t, curl, "-sS", "--noproxy", "*", "-i", "-H", "Accept: text/html", plain+"/nothing/%3Cscript%3Ealert(1)%3C/script%3E?%3Cscript%3E")
 	if !strings.HasPrefix(out, "HTTP/1.1 404 ") || !strings.Contains(out, "Dialtone&#39;s test listener") || strings.Contains(out, "alert(1)") || !strings.Contains(out, "&lt;README&gt; &amp; the manual page") {
 		t.Errorf("got %s", out)
 	}
-	out = run(t, curl, "-sS", "--noproxy", "*", "-I", plain+"/")
+	out = webRun(t, curl, "-sS", "--noproxy", "*", "-I", plain+"/")
 	if !strings.HasPrefix(out, "HTTP/1.1 200 ") || !strings.Contains(out, "Cache-Control: no-store") || !strings.Contains(out, "Content-Length: ") {
 		t.Errorf("HEAD: got %s", out)
 	}
-	out = run(t, curl, "-sS", "--noproxy", "*", "-i", "--data-binary", "a body", plain+"/")
+	out = webRun(t, curl, "-sS", "--noproxy", "*", "-i", "--data-binary", "a body", plain+"/")
 	if !strings.HasPrefix(out, "HTTP/1.1 405 ") || !strings.Contains(out, "Allow: GET, HEAD") {
 		t.Errorf("POST: got %s", out)
 	}
 	// 40 pages over one connection and, after 32, another.
 	urls := slices.Repeat([]string{plain + "/"}, 40)
-	out = run(t, curl, append([]string{"-sS", "--noproxy", "*", "-w", "%{num_connects}\n", "-o", "/dev/null"}, urls...)...)
+	out = webRun(t, curl, append([]string{"-sS", "--noproxy", "*", "-w", "%{num_connects}\n", "-o", "/dev/null"}, urls...)...)
 	if out == "" {
 		t.Error("curl said nothing")
 	}
-	out = run(t, curl, "-sS", "--noproxy", "*", "-0", plain+"/")
+	out = webRun(t, curl, "-sS", "--noproxy", "*", "-0", plain+"/")
 	if !strings.Contains(out, "Dialtone's test listener") {
 		t.Errorf("HTTP/1.0: got %s", out)
 	}
 	for _, version := range []string{"1.2", "1.3"} {
-		out = run(t, curl, "-sSk", "--noproxy", "*", "--tlsv"+version, "--tls-max", version, secure+"/")
+		out = webRun(t, curl, "-sSk", "--noproxy", "*", "--tlsv"+version, "--tls-max", version, secure+"/")
 		if !strings.Contains(out, "Dialtone's test listener") {
 			t.Errorf("TLS %s: got %s", version, out)
 		}
 	}
-	if out, err := runErr(t, curl, "-sS", "--noproxy", "*", secure+"/"); err == nil {
+	if out, err := webRunErr(t, curl, "-sS", "--noproxy", "*", secure+"/"); err == nil {
 		t.Errorf("curl trusted our certificate: %s", out)
 	}
 }
@@ -256,7 +256,7 @@ func TestOpenSSLSeesOurCertificate(t *testing.T) {
 	a, print := newWebAnswerer(t)
 	at := serve(t, a, "https")
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
-		out := run(t, openssl, "s_client", "-connect", at.String(), version, "-servername", "localhost", "-showcerts")
+		out := webRun(t, openssl, "s_client", "-connect", at.String(), version, "-servername", "localhost", "-showcerts")
 		block, _ := pem.Decode([]byte(out[max(0, strings.Index(out, "-----BEGIN CERTIFICATE")):]))
 		if block == nil {
 			t.Fatalf("%s: no certificate in %s", version, out)
@@ -268,7 +268,7 @@ func TestOpenSSLSeesOurCertificate(t *testing.T) {
 			t.Errorf("%s: got %s", version, out)
 		}
 	}
-	if out, err := runErr(t, openssl, "s_client", "-connect", at.String(), "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"); err == nil {
+	if out, err := webRunErr(t, openssl, "s_client", "-connect", at.String(), "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"); err == nil {
 		t.Errorf("it accepted TLS 1.1: %s", out)
 	}
 }
@@ -279,7 +279,7 @@ func chromium(t *testing.T, args ...string) string {
 	browser := need(t, "chromium", "chromium")
 	home := t.TempDir()
 	t.Setenv("HOME", home)
-	return run(t, browser, append([]string{
+	return webRun(t, browser, append([]string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-proxy-server", "--user-data-dir=" + filepath.Join(home, "profile"),
 	}, args...)...)
@@ -316,17 +316,17 @@ func startNginx(t *testing.T, name, block string) (plain, secure netip.AddrPort)
 	t.Helper()
 	nginx, openssl := need(t, "nginx", "nginx-light"), need(t, "openssl", "openssl")
 	dir := t.TempDir()
-	run(t, openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=Example Library/CN="+name, "-addext", "subjectAltName=DNS:"+name,
+	webRun(t, openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=Example Library/CN="+name, "-addext", "subjectAltName=DNS:"+name,
 		"-days", "3", "-keyout", dir+"/key.pem", "-out", dir+"/cert.pem")
-	plain, secure = freePort(t), freePort(t)
+	plain, secure = webFreePort(t), webFreePort(t)
 	if err := os.WriteFile(dir+"/conf", fmt.Appendf(nil, nginxConf, dir, plain, secure, block), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, plain, nginx, "-p", dir, "-c", dir+"/conf", "-e", dir+"/error.log")
+	webStart(t, plain, nginx, "-p", dir, "-c", dir+"/conf", "-e", dir+"/error.log")
 	return plain, secure
 }
 
-func freePort(t *testing.T) netip.AddrPort {
+func webFreePort(t *testing.T) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -336,8 +336,8 @@ func freePort(t *testing.T) netip.AddrPort {
 	return sock.AddrPortOf(l.Addr())
 }
 
-// start runs a program until the test ends, and waits for its port.
-func start(t *testing.T, at netip.AddrPort, program string, args ...string) {
+// webStart runs a program until the test ends, and waits for its port.
+func webStart(t *testing.T, at netip.AddrPort, program string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	var out bytes.Buffer
@@ -375,27 +375,27 @@ func start(t *testing.T, at netip.AddrPort, program string, args ...string) {
 
 func TestHTTPAgainstNginx(t *testing.T) {
 	plain, secure := startNginx(t, "web.example.edu", `location / { return 200 "hello"; }`)
-	c := ask(t, plain, "http", Question{Host: "127.0.0.1"})
-	if c.Outcome != result.ConversationCompleted || c.Keyed || !strings.HasPrefix(c.Software, "nginx/") || fact(c, "status") != "200 OK" || len(c.Changed) != 0 {
+	c := webAsk(t, plain, "http", Question{Host: "127.0.0.1"})
+	if c.Outcome != result.ConversationCompleted || c.Keyed || !strings.HasPrefix(c.Software, "nginx/") || webFact(c, "status") != "200 OK" || len(c.Changed) != 0 {
 		t.Errorf("got %+v", c)
 	}
-	c = ask(t, secure, "https", Question{Host: "web.example.edu"})
-	if c.Outcome != result.ConversationCompleted || !strings.HasPrefix(c.Software, "nginx/") || fact(c, "TLS version") != "TLS 1.2" || fact(c, "subject") != "CN=web.example.edu,O=Example Library" || len(c.Changed) != 0 {
+	c = webAsk(t, secure, "https", Question{Host: "web.example.edu"})
+	if c.Outcome != result.ConversationCompleted || !strings.HasPrefix(c.Software, "nginx/") || webFact(c, "TLS version") != "TLS 1.2" || webFact(c, "subject") != "CN=web.example.edu,O=Example Library" || len(c.Changed) != 0 {
 		t.Errorf("got %+v", c)
 	}
-	c = ask(t, secure, "https", Question{Host: "web.example.edu", Public: true})
-	if c.Outcome != result.ConversationCompleted || !has(c.Changed, "not good for web.example.edu", "issued by CN=web.example.edu,O=Example Library", "valid until 20") {
+	c = webAsk(t, secure, "https", Question{Host: "web.example.edu", Public: true})
+	if c.Outcome != result.ConversationCompleted || !webHas(c.Changed, "not good for web.example.edu", "issued by CN=web.example.edu,O=Example Library", "valid until 20") {
 		t.Errorf("a certificate that nobody knows: got %+v", c)
 	}
 	// An answer in clear where TLS was asked for, and the other way round.
-	if c = ask(t, plain, "https", Question{Host: "web.example.edu"}); c.Outcome != result.ConversationForeign || !strings.Contains(c.Error, "HTTP without TLS") {
+	if c = webAsk(t, plain, "https", Question{Host: "web.example.edu"}); c.Outcome != result.ConversationForeign || !strings.Contains(c.Error, "HTTP without TLS") {
 		t.Errorf("got %+v", c)
 	}
-	if c = ask(t, secure, "http", Question{Host: "web.example.edu"}); c.Outcome != result.ConversationCompleted || fact(c, "status") != "400 Bad Request" {
+	if c = webAsk(t, secure, "http", Question{Host: "web.example.edu"}); c.Outcome != result.ConversationCompleted || webFact(c, "status") != "400 Bad Request" {
 		t.Errorf("got %+v", c)
 	}
 	// Our listener was expected and it is other software.
-	if c = ask(t, plain, "http", newWebQuestion(t, "127.0.0.1")); c.Outcome != result.ConversationCompleted || c.Keyed || !has(c.Changed, "does not contain the listener's reply", "nginx/") {
+	if c = webAsk(t, plain, "http", newWebQuestion(t, "127.0.0.1")); c.Outcome != result.ConversationCompleted || c.Keyed || !webHas(c.Changed, "does not contain the listener's reply", "nginx/") {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -405,7 +405,7 @@ func TestHTTPNamesWhatARealProxyChanges(t *testing.T) {
 	origin := serve(t, a, "http")
 	plain, secure := startNginx(t, "proxy.example.edu", fmt.Sprintf(`location / {
 		proxy_pass http://%s; proxy_set_header X-Forwarded-For $remote_addr; proxy_hide_header X-Content-Type-Options; add_header Via "1.1 nginx"; }`, origin))
-	c := ask(t, plain, "http", newWebQuestion(t, "127.0.0.1"))
+	c := webAsk(t, plain, "http", newWebQuestion(t, "127.0.0.1"))
 	if c.Outcome != result.ConversationCompleted || !c.Keyed {
 		t.Fatalf("got %+v", c)
 	}
@@ -418,22 +418,22 @@ func TestHTTPNamesWhatARealProxyChanges(t *testing.T) {
 		{"the response's header Server: Dialtone became nginx/"},
 		{"the status line"},
 	} {
-		if !has(c.Changed, want...) {
+		if !webHas(c.Changed, want...) {
 			t.Errorf("no sentence has %q: %q", want, c.Changed)
 		}
 	}
-	if has(c.Changed, "body") {
+	if webHas(c.Changed, "body") {
 		t.Errorf("the body did not change: %q", c.Changed)
 	}
 
 	q := newWebQuestion(t, "127.0.0.1")
 	q.Fingerprint = print
-	c = ask(t, secure, "https", q)
-	if c.Outcome != result.ConversationCompleted || !c.Keyed || !has(c.Changed, "TLS was ended on the way", "CN=proxy.example.edu,O=Example Library, issued by CN=proxy.example.edu") {
+	c = webAsk(t, secure, "https", q)
+	if c.Outcome != result.ConversationCompleted || !c.Keyed || !webHas(c.Changed, "TLS was ended on the way", "CN=proxy.example.edu,O=Example Library, issued by CN=proxy.example.edu") {
 		t.Errorf("got %+v", c)
 	}
 	q = newWebQuestion(t, "127.0.0.1") // without the fingerprint the receipt tells
-	if c = ask(t, secure, "https", q); !has(c.Changed, "the listener's certificate is another") {
+	if c = webAsk(t, secure, "https", q); !webHas(c.Changed, "the listener's certificate is another") {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -442,28 +442,28 @@ func TestHTTPNamesWhatTinyproxyChanges(t *testing.T) {
 	tinyproxy := need(t, "tinyproxy", "tinyproxy-bin")
 	a, _ := newWebAnswerer(t)
 	origin := serve(t, a, "http")
-	at := freePort(t)
+	at := webFreePort(t)
 	conf := filepath.Join(t.TempDir(), "conf")
 	text := fmt.Sprintf("Port %d\nListen 127.0.0.1\nTimeout 10\nMaxClients 10\nReverseOnly Yes\nReversePath \"/\" \"http://%s/\"\n", at.Port(), origin)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, at, tinyproxy, "-d", "-c", conf)
-	c := ask(t, at, "http", newWebQuestion(t, "127.0.0.1"))
-	if c.Outcome != result.ConversationCompleted || !c.Keyed || !has(c.Changed, "the response gained the header Via: 1.1", "tinyproxy") || !has(c.Changed, "the request gained the header Via: 1.1") {
+	webStart(t, at, tinyproxy, "-d", "-c", conf)
+	c := webAsk(t, at, "http", newWebQuestion(t, "127.0.0.1"))
+	if c.Outcome != result.ConversationCompleted || !c.Keyed || !webHas(c.Changed, "the response gained the header Via: 1.1", "tinyproxy") || !webHas(c.Changed, "the request gained the header Via: 1.1") {
 		t.Errorf("got %+v", c)
 	}
 	// Towards a server that is not ours it is known by what it says of itself.
-	c = ask(t, at, "http", Question{Host: "127.0.0.1"})
-	if c.Outcome != result.ConversationCompleted || !has(c.Changed, "the response has the header Via: 1.1", "a proxy is on the way") {
+	c = webAsk(t, at, "http", Question{Host: "127.0.0.1"})
+	if c.Outcome != result.ConversationCompleted || !webHas(c.Changed, "the response has the header Via: 1.1", "a proxy is on the way") {
 		t.Errorf("got %+v", c)
 	}
 }
 
 // ---- a device of our own making ----
 
-// tamper relays HTTP to origin and lets change do as it likes with the response.
-func tamper(t *testing.T, origin netip.AddrPort, change func(*http.Response) error) netip.AddrPort {
+// webTamper relays HTTP to origin and lets change do as it likes with the response.
+func webTamper(t *testing.T, origin netip.AddrPort, change func(*http.Response) error) netip.AddrPort {
 	t.Helper()
 	p := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: origin.String()})
 	p.ModifyResponse = change
@@ -477,8 +477,8 @@ func tamper(t *testing.T, origin netip.AddrPort, change func(*http.Response) err
 	return sock.AddrPortOf(l.Addr())
 }
 
-// newBody puts another body in place.
-func newBody(r *http.Response, b []byte) {
+// webNewBody puts another body in place.
+func webNewBody(r *http.Response, b []byte) {
 	r.Body = io.NopCloser(bytes.NewReader(b))
 	r.ContentLength = int64(len(b))
 	r.Header.Set("Content-Length", fmt.Sprint(len(b)))
@@ -496,16 +496,16 @@ func TestHTTPNamesATamperedBody(t *testing.T) {
 		"the end is cut off":  func(b []byte) []byte { return b[:len(b)/2] },
 		"another page stands": func([]byte) []byte { return []byte("<html>Please log in to the campus network</html>") },
 	} {
-		at := tamper(t, origin, func(r *http.Response) error {
+		at := webTamper(t, origin, func(r *http.Response) error {
 			b, err := io.ReadAll(r.Body)
-			newBody(r, change(b))
+			webNewBody(r, change(b))
 			return err
 		})
-		c := ask(t, at, "http", newWebQuestion(t, "127.0.0.1"))
-		if c.Outcome != result.ConversationCompleted || !c.Keyed || !has(c.Changed, "the response's body is not as the listener sent it") {
+		c := webAsk(t, at, "http", newWebQuestion(t, "127.0.0.1"))
+		if c.Outcome != result.ConversationCompleted || !c.Keyed || !webHas(c.Changed, "the response's body is not as the listener sent it") {
 			t.Errorf("%s: got %+v", name, c)
 		}
-		if fact(c, "seen as") != "" {
+		if webFact(c, "seen as") != "" {
 			t.Errorf("%s: an unproved address was believed", name)
 		}
 	}
@@ -513,18 +513,18 @@ func TestHTTPNamesATamperedBody(t *testing.T) {
 
 func TestHTTPNamesACompressingDevice(t *testing.T) {
 	a, _ := newWebAnswerer(t)
-	at := tamper(t, serve(t, a, "http"), func(r *http.Response) error {
+	at := webTamper(t, serve(t, a, "http"), func(r *http.Response) error {
 		b, err := io.ReadAll(r.Body)
 		var z bytes.Buffer
 		w := gzip.NewWriter(&z)
 		_, _ = w.Write(b)
 		w.Close()
-		newBody(r, z.Bytes())
+		webNewBody(r, z.Bytes())
 		r.Header.Set("Content-Encoding", "gzip")
 		return err
 	})
-	c := ask(t, at, "http", newWebQuestion(t, "127.0.0.1"))
-	if !c.Keyed || !has(c.Changed, "the response gained the header Content-Encoding: gzip") || has(c.Changed, "body") {
+	c := webAsk(t, at, "http", newWebQuestion(t, "127.0.0.1"))
+	if !c.Keyed || !webHas(c.Changed, "the response gained the header Content-Encoding: gzip") || webHas(c.Changed, "body") {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -533,7 +533,7 @@ func TestHTTPIsNotKeyedByAnAnswerToAnotherToken(t *testing.T) {
 	a, _ := newWebAnswerer(t)
 	origin := serve(t, a, "http")
 	// A cache that ignores the path and no-store alike.
-	resp, err := http.Get("http://" + origin.String() + requestFor(t))
+	resp, err := http.Get("http://" + origin.String() + webTokenPath(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -542,19 +542,19 @@ func TestHTTPIsNotKeyedByAnAnswerToAnotherToken(t *testing.T) {
 	if err != nil || !bytes.Contains(first, []byte("<!-- dialtone ")) {
 		t.Fatalf("%v: %s", err, first)
 	}
-	at := tamper(t, origin, func(r *http.Response) error {
+	at := webTamper(t, origin, func(r *http.Response) error {
 		r.Header = resp.Header.Clone()
 		r.Header.Set("Age", "17")
-		newBody(r, first)
+		webNewBody(r, first)
 		return nil
 	})
-	c := ask(t, at, "http", newWebQuestion(t, "127.0.0.1"))
-	if c.Outcome != result.ConversationCompleted || c.Keyed || !has(c.Changed, "does not contain the listener's reply") || !has(c.Changed, "Age: 17") {
+	c := webAsk(t, at, "http", newWebQuestion(t, "127.0.0.1"))
+	if c.Outcome != result.ConversationCompleted || c.Keyed || !webHas(c.Changed, "does not contain the listener's reply") || !webHas(c.Changed, "Age: 17") {
 		t.Errorf("got %+v", c)
 	}
 }
 
-func requestFor(t *testing.T) string {
+func webTokenPath(t *testing.T) string {
 	q := newWebQuestion(t, "127.0.0.1")
 	return fmt.Sprintf("/dialtone/%x", q.Token)
 }
@@ -562,22 +562,22 @@ func requestFor(t *testing.T) string {
 // A device that writes the receipt anew must not go unnoticed.
 func TestHTTPDoesNotBelieveAForgedReceipt(t *testing.T) {
 	a, _ := newWebAnswerer(t)
-	at := tamper(t, serve(t, a, "http"), func(r *http.Response) error {
+	at := webTamper(t, serve(t, a, "http"), func(r *http.Response) error {
 		b, err := io.ReadAll(r.Body)
 		r.Header.Set("X-Injected", "1")
-		newBody(r, bytes.Replace(b, []byte(`"X-Content-Type-Options"`), []byte(`"X-Injected":["1"],"X-Content-Type-Options"`), 1))
+		webNewBody(r, bytes.Replace(b, []byte(`"X-Content-Type-Options"`), []byte(`"X-Injected":["1"],"X-Content-Type-Options"`), 1))
 		return err
 	})
-	c := ask(t, at, "http", newWebQuestion(t, "127.0.0.1"))
-	if !c.Keyed || !has(c.Changed, "the response's body is not as the listener sent it") {
+	c := webAsk(t, at, "http", newWebQuestion(t, "127.0.0.1"))
+	if !c.Keyed || !webHas(c.Changed, "the response's body is not as the listener sent it") {
 		t.Errorf("got %+v", c)
 	}
 }
 
 // ---- hostile far ends ----
 
-// far answers one connection with what says.
-func far(t *testing.T, says func(net.Conn)) netip.AddrPort {
+// webFar answers one connection with what says.
+func webFar(t *testing.T, says func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -598,14 +598,14 @@ func far(t *testing.T, says func(net.Conn)) netip.AddrPort {
 	return sock.AddrPortOf(l.Addr())
 }
 
-// readRequest takes what an HTTP client sends, so that closing is no reset.
-func readRequest(c net.Conn) {
+// webReadRequest takes what an HTTP client sends, so that closing is no reset.
+func webReadRequest(c net.Conn) {
 	_, _ = http.ReadRequest(bufio.NewReader(c))
 }
 
 func TestHTTPClassifiesStrangeAnswers(t *testing.T) {
 	endless := func(c net.Conn) {
-		readRequest(c)
+		webReadRequest(c)
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 		for {
 			if _, err := io.WriteString(c, "X-Endless: yes\r\n"); err != nil {
@@ -617,33 +617,33 @@ func TestHTTPClassifiesStrangeAnswers(t *testing.T) {
 		says func(net.Conn)
 		want result.ConversationOutcome
 	}{
-		"closed":           {func(c net.Conn) { readRequest(c) }, result.ConversationClosed},
-		"half a header":    {func(c net.Conn) { readRequest(c); _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nServer: x\r\n") }, result.ConversationClosed},
-		"half a word":      {func(c net.Conn) { readRequest(c); _, _ = io.WriteString(c, "HTT") }, result.ConversationClosed},
-		"another protocol": {func(c net.Conn) { readRequest(c); _, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, result.ConversationForeign},
-		"rubbish":          {func(c net.Conn) { readRequest(c); _, _ = io.WriteString(c, "HTTP/9 banana\r\n\r\n") }, result.ConversationForeign},
+		"closed":           {func(c net.Conn) { webReadRequest(c) }, result.ConversationClosed},
+		"half a header":    {func(c net.Conn) { webReadRequest(c); _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nServer: x\r\n") }, result.ConversationClosed},
+		"half a word":      {func(c net.Conn) { webReadRequest(c); _, _ = io.WriteString(c, "HTT") }, result.ConversationClosed},
+		"another protocol": {func(c net.Conn) { webReadRequest(c); _, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, result.ConversationForeign},
+		"rubbish":          {func(c net.Conn) { webReadRequest(c); _, _ = io.WriteString(c, "HTTP/9 banana\r\n\r\n") }, result.ConversationForeign},
 		"endless header":   {endless, result.ConversationForeign},
 		"interim only": {func(c net.Conn) {
-			readRequest(c)
+			webReadRequest(c)
 			_, _ = io.WriteString(c, strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n", 50))
 		}, result.ConversationForeign},
 		"interim and final": {func(c net.Conn) {
-			readRequest(c)
+			webReadRequest(c)
 			_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
 		}, result.ConversationCompleted},
 		"reset": {func(c net.Conn) {
-			readRequest(c)
+			webReadRequest(c)
 			_ = c.(*net.TCPConn).SetLinger(0)
 		}, result.ConversationReset},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c := ask(t, far(t, tc.says), "http", Question{Host: "127.0.0.1"}); c.Outcome != tc.want {
+			if c := webAsk(t, webFar(t, tc.says), "http", Question{Host: "127.0.0.1"}); c.Outcome != tc.want {
 				t.Errorf("got %+v", c)
 			}
 		})
 	}
 	// Silence ends with the context.
-	at := far(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	at := webFar(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	c, err := net.Dial("tcp", at.String())
@@ -656,10 +656,10 @@ func TestHTTPClassifiesStrangeAnswers(t *testing.T) {
 	}
 }
 
-// endsBy says that the answering side ends by itself, whatever comes.
-func endsBy(t *testing.T, a *Answerer, speaks string, sends func(net.Conn)) error {
+// webEnds says that the answering side ends by itself, whatever comes.
+func webEnds(t *testing.T, a *Answerer, speaks string, sends func(net.Conn)) error {
 	t.Helper()
-	near, away := connected(t)
+	near, away := webPair(t)
 	served := make(chan error, 1)
 	go func() { served <- a.Serve(t.Context(), near, speaks) }()
 	go sends(away)
@@ -672,8 +672,8 @@ func endsBy(t *testing.T, a *Answerer, speaks string, sends func(net.Conn)) erro
 	}
 }
 
-// connected is both ends of a connection.
-func connected(t *testing.T) (near, away net.Conn) {
+// webPair is both ends of a connection.
+func webPair(t *testing.T) (near, away net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -721,13 +721,13 @@ func TestHTTPAnsweringEndsWhateverComes(t *testing.T) {
 			"TLS records":    forever("\x16\x03\x01\x40\x00"),
 			"zeroes":         forever("\x00\x00\x00\x00"),
 		} {
-			if err := endsBy(t, a, speaks, sends); err == nil {
+			if err := webEnds(t, a, speaks, sends); err == nil {
 				t.Errorf("%s, %s: it calls that a conversation", speaks, name)
 			}
 		}
 	}
 	// One that asks for ever is told to go at some point.
-	err := endsBy(t, a, "http", func(c net.Conn) {
+	err := webEnds(t, a, "http", func(c net.Conn) {
 		go func() { _, _ = io.Copy(io.Discard, c) }()
 		forever("GET / HTTP/1.1\r\nHost: x\r\n\r\n")(c)
 	})
@@ -740,7 +740,7 @@ func TestHTTPAnsweringStopsWithItsContext(t *testing.T) {
 	a, _ := newWebAnswerer(t)
 	a.Patience = guardTime
 	for _, speaks := range []string{"http", "https"} {
-		near, _ := connected(t)
+		near, _ := webPair(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- a.Serve(ctx, near, speaks) }()
@@ -764,7 +764,7 @@ func TestHTTPOversizedHeaderIsRefused(t *testing.T) {
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(guardTime))
-	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nX-Large: "+strings.Repeat("x", 2*maxHead)+"\r\n\r\n")
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nX-Large: "+strings.Repeat("x", 2*maxWebHead)+"\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -775,14 +775,14 @@ func TestHTTPOversizedHeaderIsRefused(t *testing.T) {
 	}
 }
 
-// randomBytes sends up to n random bytes to an answering side and reports by
+// webRandom sends up to n random bytes to an answering side and reports by
 // how much the heap grew meanwhile.
-func randomBytes(t *testing.T, a *Answerer, speaks string, begin string, n int64) {
+func webRandom(t *testing.T, a *Answerer, speaks string, begin string, n int64) {
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	_ = endsBy(t, a, speaks, func(c net.Conn) {
+	_ = webEnds(t, a, speaks, func(c net.Conn) {
 		_, _ = io.WriteString(c, begin)
 		_, _ = io.Copy(c, io.LimitReader(rand.Reader, n))
 		_ = c.(*net.TCPConn).CloseWrite()
@@ -803,7 +803,7 @@ func TestHTTPAnsweringHoldsLittleOfRandomBytes(t *testing.T) {
 	a.Patience = time.Second
 	for _, speaks := range []string{"http", "https"} {
 		for _, begin := range []string{"", "GET / HTTP/1.1\r\nHost: x\r\nX: ", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n"} {
-			randomBytes(t, a, speaks, begin, 64<<20)
+			webRandom(t, a, speaks, begin, 64<<20)
 		}
 	}
 }
@@ -813,15 +813,15 @@ func TestHTTPAnsweringHoldsLittleOfRandomBytes(t *testing.T) {
 func FuzzHTTPResponse(f *testing.F) {
 	q := Question{Host: "h", Answer: []byte("0123456789abcdef")}
 	page := []byte("<p>" + receiptStart + `{"line":"GET / HTTP/1.1","request":{"Host":["h"]},"status":"HTTP/1.1 200 OK","response":{}}` + receiptEnd)
-	body := sealed(page, q.Answer)
+	body := sealPage(page, q.Answer)
 	f.Add(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nServer: x\r\n\r\n%s", len(body), body))
-	body = sealed([]byte(receiptStart+`{}`+receiptEnd), q.Answer)
+	body = sealPage([]byte(receiptStart+`{}`+receiptEnd), q.Answer)
 	f.Add(fmt.Appendf(nil, "HTTP/1.1 200\n\r\n%s", body))
 	f.Add([]byte("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"))
 	f.Add([]byte("HTTP/1.0 407 Proxy Authentication Required\r\nVia: 1.1 squid\r\n\r\n"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		out, err := getPage(&canned{Reader: bytes.NewReader(b)}, q, nil)
+		out, err := getPage(&webCanned{Reader: bytes.NewReader(b)}, q, nil)
 		if len(out.Changed) > maxChanges || err == nil && out.Software == "" {
 			t.Errorf("%+v, %v", out, err)
 		}
@@ -844,26 +844,26 @@ func FuzzHTTPRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		p := &pages{a: a}
+		p := &webPages{a: a}
 		h := http.Header{}
 		_, body := p.page(h, r)
-		if len(body) > maxPage && len(b) < maxHead/8 || bytes.Contains(body, []byte("<script>")) {
+		if len(body) > maxWebPage && len(b) < maxWebHead/8 || bytes.Contains(body, []byte("<script>")) {
 			t.Errorf("%q: %s", b, body)
 		}
 	})
 }
 
-// A canned connection reads what it is given and forgets what it is told.
-type canned struct {
+// A webCanned reads what it is given and forgets what it is told.
+type webCanned struct {
 	io.Reader
 	net.Conn
 }
 
-func (c *canned) Read(b []byte) (int, error)       { return c.Reader.Read(b) }
-func (c *canned) Write(b []byte) (int, error)      { return len(b), nil }
-func (c *canned) SetDeadline(time.Time) error      { return nil }
-func (c *canned) SetReadDeadline(time.Time) error  { return nil }
-func (c *canned) SetWriteDeadline(time.Time) error { return nil }
-func (c *canned) Close() error                     { return nil }
-func (c *canned) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
-func (c *canned) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2} }
+func (c *webCanned) Read(b []byte) (int, error)       { return c.Reader.Read(b) }
+func (c *webCanned) Write(b []byte) (int, error)      { return len(b), nil }
+func (c *webCanned) SetDeadline(time.Time) error      { return nil }
+func (c *webCanned) SetReadDeadline(time.Time) error  { return nil }
+func (c *webCanned) SetWriteDeadline(time.Time) error { return nil }
+func (c *webCanned) Close() error                     { return nil }
+func (c *webCanned) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+func (c *webCanned) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2} }

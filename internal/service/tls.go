@@ -48,7 +48,7 @@ func dialTLS(_ context.Context, conn net.Conn, q Question, protos ...string) (tc
 		// software we stand in for: a larger one fails at devices that pass ours.
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384},
 		// Old servers choose RSA key exchange, which says nothing about the path.
-		CipherSuites: everyCipher(),
+		CipherSuites: everyCipherSuite(),
 	}
 	if _, err := netip.ParseAddr(q.Host); err != nil {
 		conf.ServerName = q.Host // RFC 6066 section 3: a name, never an address
@@ -129,7 +129,7 @@ func distrust(chain []*x509.Certificate, q Question, roots *x509.CertPool) []str
 	leaf := chain[0]
 	if q.Fingerprint != nil {
 		if sum := sha256.Sum256(leaf.Raw); !bytes.Equal(sum[:], q.Fingerprint) {
-			return []string{"TLS was ended on the way: the certificate is not the listener's but " + describe(leaf)}
+			return []string{"TLS was ended on the way: the certificate is not the listener's but " + certificateWords(leaf)}
 		}
 	}
 	if !q.Public {
@@ -141,7 +141,7 @@ func distrust(chain []*x509.Certificate, q Question, roots *x509.CertPool) []str
 	}
 	if _, err := leaf.Verify(x509.VerifyOptions{DNSName: q.Host, Intermediates: between, Roots: roots}); err != nil {
 		return []string{fmt.Sprintf("the certificate is not good for %s on this system (%s): it is %s, valid until %s, for %s",
-			shown(q.Host), shown(err.Error()), describe(leaf), leaf.NotAfter.UTC().Format(time.RFC3339), namesOf(leaf))}
+			shown(q.Host), shown(err.Error()), certificateWords(leaf), leaf.NotAfter.UTC().Format(time.RFC3339), certificateNames(leaf))}
 	}
 	return nil
 }
@@ -151,25 +151,25 @@ func tlsFacts(cs tls.ConnectionState) []result.Fact {
 	return []result.Fact{
 		{Name: "TLS version", Value: tls.VersionName(cs.Version)},
 		{Name: "cipher", Value: tls.CipherSuiteName(cs.CipherSuite)},
-		{Name: "subject", Value: nameOf(leaf.Subject)},
-		{Name: "issuer", Value: nameOf(leaf.Issuer)},
+		{Name: "subject", Value: certificateName(leaf.Subject)},
+		{Name: "issuer", Value: certificateName(leaf.Issuer)},
 		{Name: "not after", Value: leaf.NotAfter.UTC().Format(time.RFC3339)},
 	}
 }
 
-func describe(c *x509.Certificate) string {
-	return fmt.Sprintf("%s, issued by %s", nameOf(c.Subject), nameOf(c.Issuer))
+func certificateWords(c *x509.Certificate) string {
+	return fmt.Sprintf("%s, issued by %s", certificateName(c.Subject), certificateName(c.Issuer))
 }
 
-func nameOf(n pkix.Name) string {
+func certificateName(n pkix.Name) string {
 	if s := n.String(); s != "" {
 		return shown(s)
 	}
 	return "(no name)"
 }
 
-// namesOf lists what a certificate is good for.
-func namesOf(c *x509.Certificate) string {
+// certificateNames lists what a certificate is good for.
+func certificateNames(c *x509.Certificate) string {
 	all := slices.Clone(c.DNSNames)
 	for _, a := range c.IPAddresses {
 		all = append(all, a.String())
@@ -180,7 +180,7 @@ func namesOf(c *x509.Certificate) string {
 	return shown(strings.Join(all, ", "))
 }
 
-func everyCipher() []uint16 {
+func everyCipherSuite() []uint16 {
 	var out []uint16
 	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 		out = append(out, s.ID)
@@ -188,11 +188,11 @@ func everyCipher() []uint16 {
 	return out
 }
 
-// A foreign error says in its own words that the answer was not the protocol's.
-type foreign struct{ words string }
+// A foreignError says in its own words that the answer was not the protocol's.
+type foreignError struct{ words string }
 
-func (e foreign) Error() string        { return e.words }
-func (e foreign) Is(target error) bool { return target == errForeign }
+func (e foreignError) Error() string        { return e.words }
+func (e foreignError) Is(target error) bool { return target == errForeign }
 
 // handshakeError tells other bytes and a refusal from a connection that ended.
 func handshakeError(err error) error {
@@ -204,11 +204,11 @@ func handshakeError(err error) error {
 		if bytes.HasPrefix(record.RecordHeader[:], []byte("HTTP")) {
 			what = "HTTP without TLS"
 		}
-		return foreign{"a TLS handshake was sent and the answer was " + what}
+		return foreignError{"a TLS handshake was sent and the answer was " + what}
 	case errors.As(err, &op) && op.Op == "remote error":
-		return foreign{"the far end refused the TLS handshake: " + op.Err.Error()}
+		return foreignError{"the far end refused the TLS handshake: " + op.Err.Error()}
 	case errors.Is(err, os.ErrDeadlineExceeded), sock.IsReset(err), sock.IsClosed(err), errors.As(err, &op):
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
-	return foreign{"TLS handshake: " + shown(err.Error())}
+	return foreignError{"TLS handshake: " + shown(err.Error())}
 }
