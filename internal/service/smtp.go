@@ -124,8 +124,18 @@ func newMailClient(conn net.Conn) *mailClient {
 	return &mailClient{conn: conn, limited: l, r: bufio.NewReader(l)}
 }
 
+// replyCode is what every line of a reply begins with (RFC 5321 section 4.2).
+var replyCode = regexp.MustCompile(`^[2-5][0-9][0-9][- \r\n]`)
+
 func (c *mailClient) reply() (mailReply, error) {
 	c.limited.N = maxMailReply
+	// The library waits for a second line of whatever has a hyphen there.
+	if b, err := c.r.Peek(4); err != nil {
+		return mailReply{}, err
+	} else if !replyCode.Match(b) {
+		more, _ := c.r.Peek(min(c.r.Buffered(), 60))
+		return mailReply{}, foreignError{"the answer is not SMTP: it begins with " + shown(string(more))}
+	}
 	code, text, err := textproto.NewReader(c.r).ReadResponse(0) // any code
 	var bad textproto.ProtocolError
 	switch {
