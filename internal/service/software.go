@@ -1,4 +1,3 @@
-// Package service holds what each service says in its own protocol.
 package service
 
 import (

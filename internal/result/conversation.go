@@ -1,0 +1,37 @@
+package result
+
+// A Conversation is what came of a service's own conversation on a path, as
+// the asking end saw it.
+type Conversation struct {
+	Speaks  string              `json:"speaks"` // name of the service's protocol, as in the plan
+	Outcome ConversationOutcome `json:"outcome"`
+	// Keyed: the far end's answer to our token came back inside the conversation,
+	// made with the key: fresh, and by our own listener.
+	Keyed    bool     `json:"keyed"`
+	Software string   `json:"software,omitempty"` // what the far end says it is
+	Facts    []Fact   `json:"facts,omitempty"`    // what else it says of itself
+	Changed  []string `json:"changed,omitempty"`  // what is not as the far end sent it or as it ought to be, a sentence each
+	Error    string   `json:"error,omitempty"`    // the error's words
+	ElapMS   float64  `json:"elapsed_ms"`
+}
+
+// A Fact is something that a service says of itself, such as its TLS version.
+type Fact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// ConversationOutcome is how a Conversation ended.
+type ConversationOutcome string
+
+const (
+	// ConversationCompleted: the far end spoke the protocol to the point where a
+	// stranger gets no further. A login that is refused in the protocol's own
+	// words is complete.
+	ConversationCompleted ConversationOutcome = "completed"
+	ConversationForeign   ConversationOutcome = "foreign"  // other bytes came back
+	ConversationSilent    ConversationOutcome = "silent"   // nothing came back, or the rest never came
+	ConversationClosed    ConversationOutcome = "closed"   // FIN before it was complete
+	ConversationReset     ConversationOutcome = "reset"    // RST before it was complete
+	ConversationNotHeld   ConversationOutcome = "not-held" // there was no connection to hold it on
+)

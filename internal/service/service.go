@@ -1,0 +1,172 @@
+// Package service holds the services' own conversations, the asking and the
+// answering side of each in one file.
+//
+// The asking side shows that a path passes what the service really says, since
+// a firewall that looks into the payload may pass that and nothing else, or all
+// but that. The answering side stands in for the service before it is
+// installed. Both sides treat every byte of the other as hostile: they read at
+// most what a message allows and never act on what it says.
+//
+// A token (TokenSize bytes that only a holder of the key can make) travels
+// inside the conversation wherever the protocol has room for it; the answering
+// side's keyed answer to it (AnswerSize bytes) is proof as good as a keyed
+// Binding: fresh, and by the listener itself. This package knows nothing of
+// keys: Question and Answerer bring both.
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// Sizes of what proves a conversation fresh and keyed, in bytes.
+const (
+	TokenSize  = 32
+	AnswerSize = 16
+)
+
+// A Question is what the asking side brings.
+type Question struct {
+	// Host is the name or address that was dialed, for protocols that carry it.
+	Host string
+	// Token is random where the far end is not ours, and then Answer is nil.
+	Token  [TokenSize]byte
+	Answer []byte // what our own listener makes of Token
+	// Fingerprint is the SHA-256 of the certificate that our own listener has
+	// (DER); nil: not known.
+	Fingerprint []byte
+	// Public says that the certificate ought to be good for Host under the
+	// system's roots, as a real host's.
+	Public bool
+	// DataAddr is the local address on which the asking side of FTP's active
+	// mode accepts the data connection; invalid: active mode is left out.
+	DataAddr netip.Addr
+}
+
+// An Answerer is what the answering sides share. All its functions may be
+// called from several goroutines at once.
+type Answerer struct {
+	Software    string          // our name, without a version: strangers read it
+	Certificate tls.Certificate // fresh for this process
+	// Answer makes the keyed answer to a token and remembers that it came; false:
+	// it was not made with the key.
+	Answer func(token []byte) ([]byte, bool)
+	// DialData opens FTP's active data connection from source port 20, as far as
+	// the system lets it; nil: active mode is refused.
+	DialData func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	// ListenData opens a port for FTP's passive data connections on a local
+	// address; nil: passive mode is refused.
+	ListenData func(ctx context.Context, on netip.Addr) (net.Listener, error)
+	// Lines are what a person who reaches the listener by browser is told beside
+	// what was reached, by whom and from where: how to go on.
+	Lines []string
+	// Patience is how long it waits for each message; 0 means 15 s.
+	Patience time.Duration
+}
+
+// A conversation is both sides of one protocol.
+type conversation struct {
+	// ask holds the conversation on an open connection. What it returns needs
+	// no Speaks and no ElapMS. An error is classified by outcome.
+	ask func(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error)
+	// answer serves one connection until the conversation ends. It closes
+	// nothing. conn's deadline is its own to set; ctx ends it early.
+	answer func(ctx context.Context, conn net.Conn, a *Answerer) error
+	// greets: the server speaks first.
+	greets bool
+}
+
+// conversations are the protocols by the name that a plan's rows give them.
+var conversations = map[string]conversation{
+	"http":    {ask: askHTTP, answer: answerHTTP},
+	"https":   {ask: askHTTPS, answer: answerHTTPS},
+	"smtp":    {ask: askSMTP, answer: answerSMTP, greets: true},
+	"ftp":     {ask: askFTP, answer: answerFTP, greets: true},
+	"odyssey": {ask: askOdyssey, answer: answerOdyssey},
+	"tds":     {ask: askTDS, answer: answerTDS},
+	"rdp":     {ask: askRDP, answer: answerRDP},
+	"ldap":    {ask: askLDAP, answer: answerLDAP},
+	"ldaps":   {ask: askLDAPS, answer: answerLDAPS},
+	"z3950":   {ask: askZ3950, answer: answerZ3950},
+	"iso-ill": {ask: askISOILL, answer: answerISOILL},
+}
+
+// Knows reports whether there is a TCP conversation of that name.
+func Knows(speaks string) bool { _, ok := conversations[speaks]; return ok }
+
+// Greets reports whether the server speaks first in a protocol.
+func Greets(speaks string) bool { return conversations[speaks].greets }
+
+// Ask holds the asking side of a conversation on an open connection and closes
+// nothing. It ends when ctx does.
+func Ask(ctx context.Context, conn net.Conn, speaks string, q Question) result.Conversation {
+	start := time.Now()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if d, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(d)
+	}
+	c, known := conversations[speaks]
+	if !known {
+		return result.Conversation{Speaks: speaks, Outcome: result.ConversationNotHeld, Error: fmt.Sprintf("no conversation is known for %q", speaks)}
+	}
+	out, err := c.ask(ctx, conn, q)
+	out.Speaks = speaks
+	out.ElapMS = result.Milliseconds(time.Since(start))
+	out.Outcome = result.ConversationCompleted
+	if err != nil {
+		out.Outcome, out.Error = outcome(err), err.Error()
+	}
+	return out
+}
+
+// Answer holds the answering side of a conversation and closes nothing. It ends
+// when ctx does. The error says why the conversation was not completed.
+func (a *Answerer) Serve(ctx context.Context, conn net.Conn, speaks string) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	c, known := conversations[speaks]
+	if !known {
+		return fmt.Errorf("no conversation is known for %q", speaks)
+	}
+	return c.answer(ctx, conn, a)
+}
+
+// patience is how long a single message may take.
+func (a *Answerer) patience() time.Duration {
+	if a.Patience > 0 {
+		return a.Patience
+	}
+	return 15 * time.Second
+}
+
+// errForeign says that what came back is not the protocol's.
+var errForeign = errors.New("the answer is not of this protocol")
+
+func outcome(err error) result.ConversationOutcome {
+	switch {
+	case errors.Is(err, errForeign):
+		return result.ConversationForeign
+	case sock.IsReset(err):
+		return result.ConversationReset
+	case sock.IsClosed(err):
+		return result.ConversationClosed
+	}
+	return result.ConversationSilent
+}
+
+// step gives the answering side's next message its time, unless ctx is over.
+func (a *Answerer) step(ctx context.Context, conn net.Conn) {
+	_ = conn.SetDeadline(time.Now().Add(a.patience()))
+	if ctx.Err() != nil {
+		_ = conn.SetDeadline(time.Unix(1, 0))
+	}
+}

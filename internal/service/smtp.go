@@ -1,0 +1,516 @@
+package service
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/textproto"
+	"regexp"
+	"slices"
+	"strings"
+
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// SMTP (RFC 5321), as the server that mails patrons speaks it to a mail host:
+// greeting, EHLO, STARTTLS (RFC 3207) where it is offered, QUIT. No mail is
+// ever named, let alone sent or taken.
+//
+// Our own listener takes a token from the domain in EHLO, and answers it in the
+// first line of its reply, together with a receipt under a seal: its greeting,
+// the verb that reached it, the extensions that it offers and its certificate.
+// So the conversation proves that this listener answered this very EHLO, and
+// shows a masked or rewritten greeting, an extension that was taken away
+// (STARTTLS above all), added or changed, EHLO that a device refused in the
+// listener's name, and TLS that was ended on the way. Of a server that is not
+// ours only what such devices are known to leave behind shows.
+//
+// What stays unnoticed: a device that only reads along, the case of verbs, how
+// lines were cut into segments, and what a device would do to the commands that
+// carry a mail (MAIL, RCPT, DATA), since none is sent.
+
+const (
+	maxMailLine     = 512 // of a command or reply with its CR LF: RFC 5321 section 4.5.3.1
+	maxMailReply    = 16 << 10
+	maxMailCommands = 50
+	maxMailErrors   = 8
+
+	mailDomain = "dialtone.invalid" // RFC 6761 section 6.4: never a real one
+)
+
+// mailOffers are the extensions that our listener offers; STARTTLS comes and
+// goes with TLS.
+var mailOffers = []string{"PIPELINING", "SIZE 10485760", "8BITMIME", "STARTTLS", "ENHANCEDSTATUSCODES", "HELP"}
+
+// A mailReceipt is what the answering side says that it received and sent.
+type mailReceipt struct {
+	Greeting    string // without the code
+	Verb        string
+	Offers      []string
+	SeenAs      string
+	Certificate []byte // SHA-256 of its DER form
+}
+
+// marshal writes a receipt so that it fits into a line of maxMailLine bytes.
+func (r mailReceipt) marshal() []byte {
+	return []byte(strings.Join([]string{r.Greeting, r.Verb, strings.Join(r.Offers, ","), r.SeenAs, base64.RawURLEncoding.EncodeToString(r.Certificate)}, "\n"))
+}
+
+func unmarshalMailReceipt(b []byte) (r mailReceipt, ok bool) {
+	f := strings.Split(string(b), "\n")
+	if len(f) != 5 {
+		return r, false
+	}
+	c, err := base64.RawURLEncoding.DecodeString(f[4])
+	r = mailReceipt{Greeting: f[0], Verb: f[1], SeenAs: f[3], Certificate: c}
+	if f[2] != "" {
+		r.Offers = strings.Split(f[2], ",")
+	}
+	return r, err == nil
+}
+
+// mailProof is the text of the first line of the reply that answers a token.
+func mailProof(answer []byte, r mailReceipt) string {
+	b := r.marshal()
+	return fmt.Sprintf("%s %x %x %s", mailDomain, sealOf(answer, "smtp answer"), sealOf(answer, "smtp receipt", b), base64.RawURLEncoding.EncodeToString(b))
+}
+
+// openMailProof takes the text of mailProof: whether the answer is right, and
+// the receipt, nil if the seal is not.
+func openMailProof(answer []byte, line string) (keyed bool, r *mailReceipt) {
+	f := strings.Fields(line)
+	if len(f) < 2 || !isHex(f[1], sealOf(answer, "smtp answer")) {
+		return false, nil
+	}
+	if len(f) != 4 {
+		return true, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(f[3])
+	if err != nil || !isHex(f[2], sealOf(answer, "smtp receipt", b)) {
+		return true, nil
+	}
+	if got, ok := unmarshalMailReceipt(b); ok {
+		r = &got
+	}
+	return true, r
+}
+
+// A mailReply is a reply with its lines, without the codes.
+type mailReply struct {
+	code  int
+	lines []string
+}
+
+func (r mailReply) String() string { return shown(fmt.Sprintf("%d %s", r.code, r.lines[0])) }
+
+// A mailClient is the asking side of an open connection.
+type mailClient struct {
+	conn    io.Writer
+	limited *io.LimitedReader
+	r       *bufio.Reader
+}
+
+func newMailClient(conn net.Conn) *mailClient {
+	l := &io.LimitedReader{R: conn}
+	return &mailClient{conn: conn, limited: l, r: bufio.NewReader(l)}
+}
+
+// replyCode is what every line of a reply begins with (RFC 5321 section 4.2).
+var replyCode = regexp.MustCompile(`^[2-5][0-9][0-9][- \r\n]`)
+
+func (c *mailClient) reply() (mailReply, error) {
+	c.limited.N = maxMailReply
+	// The library waits for a second line of whatever has a hyphen there.
+	if b, err := c.r.Peek(4); err != nil {
+		return mailReply{}, err
+	} else if !replyCode.Match(b) {
+		more, _ := c.r.Peek(min(c.r.Buffered(), 60))
+		return mailReply{}, foreignError{"the answer is not SMTP: it begins with " + shown(string(more))}
+	}
+	code, text, err := textproto.NewReader(c.r).ReadResponse(0) // any code
+	var bad textproto.ProtocolError
+	switch {
+	case errors.As(err, &bad):
+		return mailReply{}, foreignError{"the answer is not SMTP: " + shown(err.Error())}
+	case err != nil && c.limited.N == 0:
+		return mailReply{}, foreignError{fmt.Sprintf("a reply has more than %d bytes", maxMailReply)}
+	case err != nil:
+		return mailReply{}, err
+	}
+	return mailReply{code, strings.Split(text, "\n")}, nil
+}
+
+func (c *mailClient) say(command string) (mailReply, error) {
+	if _, err := io.WriteString(c.conn, command+"\r\n"); err != nil {
+		return mailReply{}, err
+	}
+	return c.reply()
+}
+
+func askSMTP(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
+	var out result.Conversation
+	note := func(name, value string) {
+		out.Facts = append(out.Facts, result.Fact{Name: name, Value: shown(value)})
+	}
+	c := newMailClient(conn)
+	greeting, err := c.reply()
+	if err != nil {
+		return out, err
+	}
+	out.Software = shown(greeting.lines[0])
+	if greeting.code != 220 {
+		if greeting.code/100 != 4 && greeting.code/100 != 5 {
+			return out, foreignError{"the greeting is not SMTP's: " + greeting.String()}
+		}
+		note("refused", greeting.String()) // RFC 5321 section 3.1
+		return out, nil
+	}
+	if maskedGreeting(greeting.lines[0]) {
+		out.Changed = append(out.Changed, fmt.Sprintf("the greeting is masked (%s), as the mail inspection of some firewalls does", greeting))
+	}
+	domain := mailName(conn, q)
+	verb := "EHLO"
+	hello, err := c.say(verb + " " + domain)
+	var refused mailReply
+	if err == nil && hello.code/100 == 5 {
+		refused, verb = hello, "HELO" // RFC 5321 section 3.2
+		hello, err = c.say(verb + " " + domain)
+	}
+	if err != nil {
+		return out, err
+	}
+	if hello.code != 250 {
+		if slices.Contains([]int{500, 502, 530}, hello.code) { // as an FTP server
+			return out, foreignError{"neither EHLO nor HELO is understood: " + hello.String()}
+		}
+		note("refused", hello.String())
+		if q.Answer != nil {
+			out.Changed = append(out.Changed, "the answer does not contain the listener's reply: it is "+hello.String())
+		}
+		return out, nil
+	}
+	offers := hello.lines[1:]
+	for _, o := range offers {
+		if maskedOffer.MatchString(o) {
+			out.Changed = append(out.Changed, fmt.Sprintf("the extension %s is masked, as the mail inspection of some firewalls does", shown(o)))
+		}
+	}
+	var r *mailReceipt
+	if q.Answer != nil {
+		out.Keyed, r = openMailProof(q.Answer, hello.lines[0])
+		switch {
+		case !out.Keyed:
+			out.Changed = append(out.Changed, "the answer does not contain the listener's reply: it is "+hello.String())
+		case r == nil:
+			out.Changed = append(out.Changed, "the first line of the answer to "+verb+" is not as the listener sent it")
+		default:
+			out.Changed = append(out.Changed, r.changes(greeting, verb, offers)...)
+			note("seen as", r.SeenAs)
+		}
+		if refused.code != 0 && out.Keyed {
+			out.Changed = append(out.Changed, fmt.Sprintf("EHLO was refused in the listener's name (%s)", refused))
+		}
+	}
+	for _, name := range []string{"SIZE", "AUTH"} {
+		if v, ok := mailOffered(offers, name); ok {
+			note(name, v)
+		}
+	}
+	if _, ok := mailOffered(offers, "STARTTLS"); ok {
+		facts, changed, tc := c.startTLS(ctx, conn, q, r)
+		out.Facts, out.Changed = append(out.Facts, facts...), append(out.Changed, changed...)
+		if tc == nil {
+			return out, nil
+		}
+		c = newMailClient(tc)
+	} else {
+		note("STARTTLS", "not offered")
+	}
+	out.Changed = out.Changed[:min(len(out.Changed), maxChanges)]
+	_, _ = c.say("QUIT") // all is known already
+	return out, nil
+}
+
+// changes compares what arrived with what the listener says it sent.
+func (r mailReceipt) changes(greeting mailReply, verb string, offers []string) []string {
+	var out []string
+	if got := strings.Join(greeting.lines, " / "); got != r.Greeting {
+		out = append(out, fmt.Sprintf("the greeting %q arrived as %q", shown(r.Greeting), shown(got)))
+	}
+	if verb != r.Verb {
+		out = append(out, fmt.Sprintf("%s arrived at the listener as %s", verb, shown(r.Verb)))
+	}
+	for _, o := range r.Offers {
+		if !slices.Contains(offers, o) {
+			out = append(out, "the listener's extension "+shown(o)+" was taken away")
+		}
+	}
+	for _, o := range offers {
+		if !slices.Contains(r.Offers, o) {
+			out = append(out, "the extension "+shown(o)+" was added to the listener's")
+		}
+	}
+	return out
+}
+
+// startTLS goes on under TLS; without it there is no tc, and the connection is
+// of no more use. r is nil if the far end is not ours.
+func (c *mailClient) startTLS(ctx context.Context, conn net.Conn, q Question, r *mailReceipt) (facts []result.Fact, changed []string, tc net.Conn) {
+	failed := func(why string) ([]result.Fact, []string, net.Conn) {
+		if r != nil { // our listener does not offer what does not work
+			changed = append(changed, "the listener's STARTTLS does not work: "+why)
+		}
+		return []result.Fact{{Name: "STARTTLS", Value: "offered, and fails: " + why}}, changed, nil
+	}
+	ready, err := c.say("STARTTLS")
+	if err != nil {
+		return failed(shown(err.Error()))
+	}
+	if ready.code != 220 {
+		return failed(ready.String())
+	}
+	if c.r.Buffered() > 0 { // would be taken for what TLS protects
+		changed = append(changed, "bytes in clear follow the answer to STARTTLS")
+		return failed("bytes in clear follow its answer")
+	}
+	t, facts, changed, err := dialTLS(ctx, conn, q)
+	if err != nil {
+		return failed(shown(err.Error()))
+	}
+	if r != nil && len(changed) == 0 {
+		if sum := sha256.Sum256(t.ConnectionState().PeerCertificates[0].Raw); !bytes.Equal(sum[:], r.Certificate) {
+			changed = append(changed, "the listener's certificate is another than the one that arrived: TLS was ended on the way")
+		}
+	}
+	return append([]result.Fact{{Name: "STARTTLS", Value: "offered"}}, facts...), changed, t
+}
+
+// mailName is the domain in EHLO: a token's where our listener is expected,
+// else an address literal, which every server takes (RFC 5321 section 4.1.3).
+func mailName(conn net.Conn, q Question) string {
+	if q.Answer != nil {
+		h := hex.EncodeToString(q.Token[:])
+		return h[:len(h)/2] + "." + h[len(h)/2:] + "." + mailDomain // a label has at most 63 letters
+	}
+	a := sock.AddrPortOf(conn.LocalAddr()).Addr().WithZone("")
+	if a.Is6() {
+		return "[IPv6:" + a.String() + "]"
+	}
+	return "[" + a.String() + "]"
+}
+
+// mailToken undoes mailName.
+func mailToken(domain string) ([]byte, bool) {
+	h, ok := strings.CutSuffix(strings.ToLower(domain), "."+mailDomain)
+	if !ok || len(h) != 2*TokenSize+1 || h[TokenSize] != '.' {
+		return nil, false
+	}
+	token, err := hex.DecodeString(h[:TokenSize] + h[TokenSize+1:])
+	return token, err == nil
+}
+
+// maskedOffer is an extension's keyword under the letters that Cisco's
+// inspection puts over those that it does not know.
+var maskedOffer = regexp.MustCompile(`^X{4,}[A-Z]?( |$)`)
+
+// maskedGreeting reports whether a greeting consists of asterisks mostly.
+func maskedGreeting(greeting string) bool {
+	stars := strings.Count(greeting, "*")
+	return stars >= 8 && 2*stars > len(greeting)
+}
+
+// mailOffered finds an extension by its keyword and gives its parameters.
+func mailOffered(offers []string, keyword string) (string, bool) {
+	for _, o := range offers {
+		if k, v, _ := strings.Cut(o, " "); strings.EqualFold(k, keyword) {
+			return v, true
+		}
+	}
+	return "", false
+}
+
+// A mailServer is the answering side of one connection.
+type mailServer struct {
+	a        *Answerer
+	greeting string
+	remote   netip.AddrPort
+	secure   bool // under TLS
+	helloed  bool
+	refused  int
+}
+
+var (
+	errMailNoHello  = errors.New("neither EHLO nor HELO came")
+	errMailFlood    = errors.New("too much that is not SMTP came")
+	errMailEarlyTLS = errors.New("bytes in clear follow STARTTLS")
+	errMailCommands = errors.New("too many commands came")
+)
+
+func answerSMTP(ctx context.Context, conn net.Conn, a *Answerer) error {
+	s := &mailServer{a: a, remote: sock.AddrPortOf(conn.RemoteAddr())}
+	s.greeting = mailDomain + " ESMTP " + a.Software + " test listener, takes no mail"
+	a.step(ctx, conn)
+	if _, err := io.WriteString(conn, "220 "+s.greeting+"\r\n"); err != nil {
+		return err
+	}
+	var over net.Conn = conn // conn, or TLS on it
+	r := bufio.NewReaderSize(over, 2*maxMailLine)
+	for range maxMailCommands {
+		a.step(ctx, conn)
+		line, err := r.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			_, _ = io.WriteString(over, "500 5.5.2 The line is too long\r\n")
+			return errMailFlood
+		}
+		if err != nil {
+			return s.end(err)
+		}
+		reply, then := s.obey(strings.TrimRight(string(line), "\r\n"))
+		early := then == mailThenTLS && r.Buffered() > 0
+		if early { // RFC 3207 section 4: it must not be obeyed after the handshake
+			reply, then = "501 5.5.4 Nothing may follow STARTTLS\r\n", mailThenEnd
+		}
+		if _, err := io.WriteString(over, reply); err != nil {
+			return s.end(err)
+		}
+		switch {
+		case early:
+			return errMailEarlyTLS
+		case s.refused >= maxMailErrors:
+			_, _ = io.WriteString(over, "421 4.7.0 Too many errors\r\n")
+			return errMailFlood
+		case then == mailThenEnd:
+			return s.end(nil)
+		case then == mailThenTLS:
+			tc, err := acceptTLS(ctx, conn, a)
+			if err != nil {
+				return err
+			}
+			s.secure, s.helloed = true, false
+			over, r = tc, bufio.NewReaderSize(tc, 2*maxMailLine)
+			defer func() { // close_notify: RFC 8446 section 6.1
+				a.step(ctx, conn)
+				_ = tc.CloseWrite()
+			}()
+		}
+	}
+	_, _ = io.WriteString(over, "421 4.7.0 Too many commands\r\n")
+	return errMailCommands
+}
+
+// end says what a connection that ends amounts to: one that has said EHLO has
+// got what there is.
+func (s *mailServer) end(err error) error {
+	switch {
+	case s.helloed || s.secure:
+		return nil
+	case err == nil:
+		return errMailNoHello
+	}
+	return err
+}
+
+// What follows a reply.
+const (
+	mailThenMore = iota
+	mailThenEnd
+	mailThenTLS
+)
+
+// obey answers one command.
+func (s *mailServer) obey(line string) (reply string, then int) {
+	verb, arg, _ := strings.Cut(line, " ")
+	verb, arg = strings.ToUpper(verb), strings.TrimSpace(arg)
+	switch verb {
+	case "EHLO", "HELO":
+		if arg == "" {
+			return s.refuse("501 5.5.4 Say which host you are")
+		}
+		s.helloed = true
+		return s.hello(verb, arg), mailThenMore
+	case "NOOP", "RSET":
+		return "250 2.0.0 Well\r\n", mailThenMore
+	case "HELP":
+		return s.help(), mailThenMore
+	case "QUIT":
+		return "221 2.0.0 " + mailDomain + " says goodbye\r\n", mailThenEnd
+	case "STARTTLS":
+		switch {
+		case s.secure:
+			return s.refuse("503 5.5.1 This is under TLS already")
+		case len(s.a.Certificate.Certificate) == 0:
+			return s.refuse("502 5.5.1 There is no TLS here")
+		case arg != "":
+			return s.refuse("501 5.5.4 STARTTLS stands alone")
+		}
+		return "220 2.0.0 Go ahead\r\n", mailThenTLS
+	case "MAIL", "RCPT", "DATA", "BDAT":
+		return s.refuse("550 5.7.1 This is a test listener: it takes no mail")
+	case "AUTH":
+		return s.refuse("502 5.5.1 This is a test listener: nobody logs in here")
+	case "VRFY", "EXPN":
+		return s.refuse("502 5.5.1 This is a test listener: it knows no address")
+	}
+	return s.refuse("500 5.5.2 What?")
+}
+
+func (s *mailServer) refuse(text string) (string, int) {
+	s.refused++
+	return text + "\r\n", mailThenMore
+}
+
+// hello greets back; to a token with its answer.
+func (s *mailServer) hello(verb, domain string) string {
+	var offers []string
+	if verb == "EHLO" {
+		for _, o := range mailOffers {
+			if o != "STARTTLS" || !s.secure && len(s.a.Certificate.Certificate) > 0 {
+				offers = append(offers, o)
+			}
+		}
+	}
+	first := mailDomain + " greets you"
+	if token, ok := mailToken(domain); ok && s.a.Answer != nil {
+		if answer, ok := s.a.Answer(token); ok {
+			r := mailReceipt{Greeting: s.greeting, Verb: verb, Offers: offers, SeenAs: s.remote.String()}
+			if c := s.a.Certificate.Certificate; len(c) > 0 {
+				sum := sha256.Sum256(c[0])
+				r.Certificate = sum[:]
+			}
+			first = mailProof(answer, r)
+		}
+	}
+	return mailLines("250", append([]string{first}, offers...))
+}
+
+func (s *mailServer) help() string {
+	return mailLines("214", append([]string{"2.0.0 This is a test listener in the place of a mail server. It takes no mail."}, s.a.Lines...))
+}
+
+// mailLines makes a reply (RFC 5321 section 4.2.1) of as many lines as text has.
+func mailLines(code string, text []string) string {
+	var b strings.Builder
+	for i, l := range text {
+		mark := "-"
+		if i == len(text)-1 {
+			mark = " "
+		}
+		l = strings.Map(func(r rune) rune {
+			if r < ' ' || r > '~' {
+				return '?' // RFC 5321 section 4.2: a reply is ASCII
+			}
+			return r
+		}, l)
+		fmt.Fprintf(&b, "%s%s%s\r\n", code, mark, l[:min(len(l), maxMailLine-len("250-\r\n"))])
+	}
+	return b.String()
+}
