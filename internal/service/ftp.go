@@ -545,6 +545,7 @@ func (c *ftpClient) passive(command string) (string, error) {
 		return "", err
 	}
 	line := r.lines[len(r.lines)-1]
+	c.seen[command] = line
 	to := netip.AddrPortFrom(c.peer.Addr(), 0)
 	switch {
 	case command == "PASV" && r.code == 227:
@@ -568,7 +569,6 @@ func (c *ftpClient) passive(command string) (string, error) {
 	default:
 		return "refused by the server: " + r.String(), nil
 	}
-	c.seen[command] = line
 
 	ctx, cancel := context.WithTimeout(c.ctx, ftpOpening)
 	defer cancel()
@@ -802,7 +802,11 @@ func (c *ftpClient) compare(rec ftpRecord) {
 	for _, k := range ftpRecordKeys {
 		theirs, ok := rec[k]
 		mine, seen := c.seen[k]
-		if !ok || !seen || theirs == mine {
+		if !seen || ok && theirs == mine {
+			continue
+		}
+		if !ok {
+			c.changed("%s did not arrive at the listener: a device between reads FTP and holds it back.", k)
 			continue
 		}
 		switch k {
@@ -1156,29 +1160,31 @@ func (s *ftpServer) listen(verb, argument string) error {
 		s.onlyEPSV = true
 		return s.reply(200, "EPSV it is.")
 	}
+	reply := func(code int, format string, args ...any) error {
+		s.said[verb] = fmt.Sprintf("%d "+format, append([]any{code}, args...)...)
+		return s.write(s.said[verb] + "\r\n")
+	}
 	switch {
 	case s.a.ListenData == nil || !s.local.IsValid():
-		return s.reply(502, "There is no passive mode here.")
+		return reply(502, "There is no passive mode here.")
 	case verb == "PASV" && s.onlyEPSV:
-		return s.reply(503, "After EPSV ALL there is only EPSV.")
+		return reply(503, "After EPSV ALL there is only EPSV.")
 	case verb == "PASV" && !s.local.Addr().Is4():
-		return s.reply(425, "PASV knows no IPv6: use EPSV.")
+		return reply(425, "PASV knows no IPv6: use EPSV.")
 	case verb == "EPSV" && argument != "" && argument != ftpFamily(s.local.Addr()):
-		return s.reply(522, fmt.Sprintf("Network protocol not supported, use (%s)", ftpFamily(s.local.Addr())))
+		return reply(522, "Network protocol not supported, use (%s)", ftpFamily(s.local.Addr()))
 	}
 	s.dropData()
 	l, err := s.a.ListenData(s.ctx, s.local.Addr())
 	if err != nil {
-		return s.reply(425, "No port could be opened for it.")
+		return reply(425, "No port could be opened for it.")
 	}
 	s.passive = l
 	at := netip.AddrPortFrom(s.local.Addr(), sock.AddrPortOf(l.Addr()).Port())
-	text := fmt.Sprintf("227 Entering Passive Mode (%s).", ftpHostPort(at))
 	if verb == "EPSV" {
-		text = fmt.Sprintf("229 Entering Extended Passive Mode (|||%d|)", at.Port())
+		return reply(229, "Entering Extended Passive Mode (|||%d|)", at.Port())
 	}
-	s.said[verb] = text
-	return s.write(text + "\r\n")
+	return reply(227, "Entering Passive Mode (%s).", ftpHostPort(at))
 }
 
 // port takes the address of the next data connection. It is only ever the control
