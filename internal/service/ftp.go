@@ -136,7 +136,7 @@ func (r ftpReader) reply() (ftpReply, error) {
 	}
 	out := ftpReply{lines: []string{first}}
 	if len(first) < 3 || len(first) > 3 && first[3] != ' ' && first[3] != '-' || !ftpIsCode(first[:3]) {
-		return out, fmt.Errorf("%w: %q is no FTP reply", errForeign, shown(first))
+		return out, fmt.Errorf("%w: \"%s\" is no FTP reply", errForeign, shown(first))
 	}
 	out.code, _ = strconv.Atoi(first[:3])
 	if len(first) == 3 || first[3] == ' ' {
@@ -177,7 +177,7 @@ func parseFTPHostPort(s string) (netip.AddrPort, error) {
 	for i, f := range fields {
 		n, err := strconv.ParseUint(f, 10, 8)
 		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("%q is not a number from 0 to 255", shown(f))
+			return netip.AddrPort{}, fmt.Errorf("\"%s\" is not a number from 0 to 255", shown(f))
 		}
 		b[i] = byte(n)
 	}
@@ -227,11 +227,11 @@ func parseFTPExtended(s string) (netip.AddrPort, error) {
 	}
 	addr, err := netip.ParseAddr(fields[2])
 	if err != nil || addr.Zone() != "" || ftpFamily(addr) != fields[1] {
-		return netip.AddrPort{}, fmt.Errorf("%q is not an address of that family", shown(fields[2]))
+		return netip.AddrPort{}, fmt.Errorf("\"%s\" is not an address of that family", shown(fields[2]))
 	}
 	port, err := strconv.ParseUint(fields[3], 10, 16)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("%q is not a port", shown(fields[3]))
+		return netip.AddrPort{}, fmt.Errorf("\"%s\" is not a port", shown(fields[3]))
 	}
 	return netip.AddrPortFrom(addr, uint16(port)), nil
 }
@@ -546,12 +546,12 @@ func (c *ftpClient) passive(command string) (string, error) {
 	}
 	line := r.lines[len(r.lines)-1]
 	c.seen[command] = line
-	to := netip.AddrPortFrom(c.peer.Addr(), 0)
+	var to netip.AddrPort
 	switch {
 	case command == "PASV" && r.code == 227:
 		at, err := parseFTP227(line)
 		if err != nil {
-			return fmt.Sprintf("the reply %q names no address", r), nil
+			return fmt.Sprintf("the reply \"%s\" names no address", r), nil
 		}
 		if at.Addr() != c.peer.Addr() {
 			c.changed("The reply to PASV names %s, but the server was reached at %s: a program that goes by it gets no data connection, unless it can reach that address too.",
@@ -563,7 +563,7 @@ func (c *ftpClient) passive(command string) (string, error) {
 	case command == "EPSV" && r.code == 229:
 		port, err := parseFTP229(line)
 		if err != nil {
-			return fmt.Sprintf("the reply %q names no port", r), nil
+			return fmt.Sprintf("the reply \"%s\" names no port", r), nil
 		}
 		to = netip.AddrPortFrom(c.peer.Addr(), port)
 	default:
@@ -585,7 +585,7 @@ func (c *ftpClient) passive(command string) (string, error) {
 		return c.outOfStep("the data connection opened, but the server says nothing more", err)
 	}
 	if r.code/100 != 1 {
-		return "the data connection opened, but the server says " + strconv.Quote(r.String()), nil
+		return fmt.Sprintf("the data connection opened, but the server says \"%s\"", r), nil
 	}
 	return c.read(command, d.Conn)
 }
@@ -683,7 +683,7 @@ func (c *ftpClient) active(command string) (string, error) {
 		return c.outOfStep(absent(""), err)
 	}
 	if r.code/100 != 1 {
-		return absent(fmt.Sprintf("; the server says %q", r)), nil
+		return absent(fmt.Sprintf("; the server says \"%s\"", r)), nil
 	}
 	timer := time.NewTimer(ftpOpening)
 	defer timer.Stop()
@@ -704,7 +704,7 @@ func (c *ftpClient) active(command string) (string, error) {
 	if r, err = c.in.reply(); err != nil {
 		return c.outOfStep(words, err)
 	}
-	return fmt.Sprintf("%s; the server says %q", words, r), nil
+	return fmt.Sprintf("%s; the server says \"%s\"", words, r), nil
 }
 
 // wanted is the command that makes the server send something.
@@ -755,7 +755,7 @@ func (c *ftpClient) read(command string, data net.Conn) (string, error) {
 		return c.outOfStep(words, err)
 	}
 	if r.code/100 != 2 && words == ftpCompleted && len(got) < ftpMaxData {
-		words = fmt.Sprintf("the server says %q after %d bytes", r, len(got))
+		words = fmt.Sprintf("the server says \"%s\" after %d bytes", r, len(got))
 	}
 	return words, nil
 }
@@ -811,11 +811,11 @@ func (c *ftpClient) compare(rec ftpRecord) {
 		}
 		switch k {
 		case ftpGreeting:
-			c.changed("The greeting was sent as %q and arrived as %q: %s.", shown(theirs), shown(mine), helper)
+			c.changed("The greeting was sent as \"%s\" and arrived as \"%s\": %s.", shown(theirs), shown(mine), helper)
 		case "PASV", "EPSV":
-			c.changed("The reply to %s was sent as %q and arrived as %q: %s.", k, shown(theirs), shown(mine), helper)
+			c.changed("The reply to %s was sent as \"%s\" and arrived as \"%s\": %s.", k, shown(theirs), shown(mine), helper)
 		case "PORT", "EPRT":
-			c.changed("%s was sent as %q and arrived as %q: %s.", k, shown(mine), shown(theirs), helper)
+			c.changed("%s was sent as \"%s\" and arrived as \"%s\": %s.", k, shown(mine), shown(theirs), helper)
 		}
 	}
 }
@@ -837,7 +837,7 @@ func (c *ftpClient) stat() error {
 	if rec == nil {
 		c.fact("control connection", "not proven to reach our own listener")
 		if !c.out.Keyed {
-			c.changed("The far end does not answer as our own listener does: %q.", r)
+			c.changed("The far end does not answer as our own listener does: \"%s\".", r)
 		}
 		return nil
 	}

@@ -462,10 +462,10 @@ func TestFTPHelperThatRewritesAnAddressIsNamed(t *testing.T) {
 func TestFTPHelperThatRewritesPORTIsNamedThoughTheDataConnectionIsLost(t *testing.T) {
 	server := serve(t, ftpTestAnswerer(), "ftp")
 	closed := testFreePort(t)
-	var sent string
+	sent := make(chan string, 1)
 	at := ftpMiddle(t, server, func(l string) string {
 		if strings.HasPrefix(l, "PORT ") {
-			sent = l
+			sent <- l
 			return fmt.Sprintf("PORT 127,0,0,1,%d,%d", closed>>8, closed&255)
 		}
 		if strings.HasPrefix(l, "EPRT ") {
@@ -477,7 +477,7 @@ func TestFTPHelperThatRewritesPORTIsNamedThoughTheDataConnectionIsLost(t *testin
 	if got.Outcome != result.ConversationCompleted || !got.Keyed || !strings.HasPrefix(testFact(got, "PORT"), "the data connection did not come back; the server says \"425 ") {
 		t.Errorf("got %+v", got)
 	}
-	wantChanged(t, got, "PORT was sent as", strings.TrimPrefix(sent, "PORT "), "arrived as", fmt.Sprintf("127,0,0,1,%d,%d", closed>>8, closed&255))
+	wantChanged(t, got, "PORT was sent as", strings.TrimPrefix(<-sent, "PORT "), "arrived as", fmt.Sprintf("127,0,0,1,%d,%d", closed>>8, closed&255))
 	wantChanged(t, got, "EPRT was sent as", "arrived as \"|1|203.0.113.9|4000|\"")
 	wantFacts(t, got, map[string]string{"passive": "completed", "control connection": "reaches our own listener"})
 	if !strings.HasPrefix(testFact(got, "EPRT"), "refused by the server: 504 ") {
@@ -515,10 +515,14 @@ func TestFTPDataThatAProxyCarriesIsKeyedButNamed(t *testing.T) {
 }
 
 func TestFTPChangedDataIsNamed(t *testing.T) {
-	var was, at int
+	type change struct {
+		at  int
+		was byte
+	}
+	changed := make(chan change, 1)
 	mid := ftpThroughDataMiddle(t, serve(t, ftpTestAnswerer(), "ftp"), func(b []byte) []byte {
-		at = len(b) - 100
-		was = int(b[at])
+		at := len(b) - 100
+		changed <- change{at, b[at]}
 		b[at] ^= 1
 		return b
 	})
@@ -526,7 +530,8 @@ func TestFTPChangedDataIsNamed(t *testing.T) {
 	if got.Outcome != result.ConversationCompleted || !got.Keyed || testFact(got, "PASV") != "the file arrived changed" {
 		t.Errorf("got %+v", got)
 	}
-	wantChanged(t, got, fmt.Sprintf("differs at byte %d: sent %02x", at, was), fmt.Sprintf("arrived %02x", was^1))
+	c := <-changed
+	wantChanged(t, got, fmt.Sprintf("differs at byte %d: sent %02x", c.at, c.was), fmt.Sprintf("arrived %02x", c.was^1))
 }
 
 func TestFTPChangedRecordIsNoProof(t *testing.T) {
@@ -552,24 +557,23 @@ func TestFTPDataCutInTheMiddleIsNamed(t *testing.T) {
 
 func TestFTPReplayedTransferIsNoProof(t *testing.T) {
 	server := serve(t, ftpTestAnswerer(), "ftp")
-	var recorded []byte
+	recorded := make(chan []byte, 1)
 	got := ftpTestAsk(t, ftpThroughDataMiddle(t, server, func(b []byte) []byte {
-		recorded = bytes.Clone(b)
+		recorded <- bytes.Clone(b)
 		return b
 	}), 1, true)
 	if !got.Keyed {
 		t.Fatalf("got %+v", got)
 	}
-	got = ftpTestAsk(t, ftpThroughDataMiddle(t, server, func([]byte) []byte { return recorded }), 2, true)
+	old := <-recorded
+	got = ftpTestAsk(t, ftpThroughDataMiddle(t, server, func([]byte) []byte { return old }), 2, true)
 	if got.Keyed {
 		t.Errorf("got %+v", got)
 	}
 	wantChanged(t, got, "does not hold our own listener's proof")
 }
 
-func TestFTPControlCutAfterLoginIsClosed(t *testing.T) {
-	at := ftpMiddle(t, serve(t, ftpTestAnswerer(), "ftp"), nil, nil)
-	_ = at
+func TestFTPControlCutBeforeLoginIsClosed(t *testing.T) {
 	cut := testServer(t, func(c net.Conn) {
 		_, _ = io.WriteString(c, "220 hello\r\n")
 		b := make([]byte, 100)
@@ -838,8 +842,8 @@ func testNoise(n int) []byte {
 	return b
 }
 
-// testEnds checks that the answering side ends on its own when somebody sends
-// what he likes and does not close.
+// testEnds checks that the answering side ends on its own, and with little memory,
+// when somebody sends whatever and does not close.
 func testEnds(t *testing.T, a *Answerer, speaks string, send func(net.Conn)) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -858,6 +862,8 @@ func testEnds(t *testing.T, a *Answerer, speaks string, send func(net.Conn)) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, c) }()
 	go send(c)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	done := make(chan error, 1)
 	go func() {
 		done <- a.Serve(context.Background(), s, speaks)
@@ -865,6 +871,10 @@ func testEnds(t *testing.T, a *Answerer, speaks string, send func(net.Conn)) {
 	}()
 	select {
 	case err := <-done:
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 4<<20 {
+			t.Errorf("it took %d bytes of memory", n)
+		}
 		t.Log(err)
 	case <-time.After(guardTime):
 		t.Error("it does not end")
