@@ -49,6 +49,9 @@ type Question struct {
 	// DataAddr is the local address on which the asking side of FTP's active
 	// mode accepts the data connection; invalid: active mode is left out.
 	DataAddr netip.Addr
+	// DocumentSize is how many bytes the Odyssey test's document has, 16 MiB at
+	// most; 0 means 8 MiB.
+	DocumentSize int
 }
 
 // An Answerer is what the answering sides share. All its functions may be
