@@ -32,6 +32,7 @@ const (
 	KindForbidden Kind = "forbidden"  // the key, from an address that is not allowed
 	KindReplayed  Kind = "replayed"   // a keyed Binding that was seen before
 	KindForeign   Kind = "not-stun"   // other bytes
+	KindService   Kind = "service"    // the service's own conversation, with a token made with the key
 	KindSilent    Kind = "silent"     // no byte
 	KindShed      Kind = "shed"       // closed at once: too many connections
 	KindBadOrder  Kind = "bad-order"  // a control message out of turn or replayed

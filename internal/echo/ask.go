@@ -22,6 +22,9 @@ type Ask struct {
 	Run   ID
 	Probe ID
 	Flow  string // id of the plan's row, at most 64 bytes
+	// Greeted says that the port's service speaks first, so that its greeting may
+	// come before the proof.
+	Greeted bool
 }
 
 // A Proof is what a keyed Binding showed.
@@ -56,6 +59,10 @@ func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
 	_, werr := conn.Write(req.Raw)
 	m, raw, err := readMessage(conn, maxFirst)
 	rtt := time.Since(start)
+	if errors.Is(err, errNotSTUN) && ask.Greeted && isGreeting(raw) {
+		m, raw, err = afterGreeting(ctx, conn, raw)
+		rtt = 0 // the greeting waited for us
+	}
 	switch {
 	case err != nil && len(raw) > 0:
 		return nil, foreign(append(raw, readMore(ctx, conn)...), req.Raw, "")
@@ -76,6 +83,45 @@ func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
 // packet builds a keyed Binding request for a datagram.
 func (a Ask) packet(size PacketSize) (*stun.Message, error) {
 	return a.binding(size.Request, stun.RawAttribute{Type: attrAnswerSize, Value: u32(uint32(size.Answer))})
+}
+
+// greetingWait is how long after a greeting a proof may take: it was asked for
+// before the greeting came.
+const greetingWait = time.Second
+
+// isGreeting reports whether b begins a greeting of FTP's or SMTP's (RFC 959
+// section 5.4, RFC 5321 section 3.1).
+func isGreeting(b []byte) bool { return bytes.HasPrefix(b, []byte("220")) }
+
+// afterGreeting reads the message that follows a greeting of which raw was read.
+// With an error it returns all that came.
+func afterGreeting(ctx context.Context, conn net.Conn, raw []byte) (*stun.Message, []byte, error) {
+	until := time.Now().Add(greetingWait)
+	if d := deadlineOf(ctx); d.IsZero() || until.Before(d) {
+		_ = conn.SetReadDeadline(until)
+		defer func() { _ = conn.SetReadDeadline(deadlineOf(ctx)) }()
+	}
+	r := io.MultiReader(bytes.NewReader(raw), conn)
+	var greeting []byte
+	for line := []byte{}; len(greeting) < maxFirst; {
+		b := make([]byte, 1)
+		if _, err := io.ReadFull(r, b); err != nil {
+			return nil, greeting, errNotSTUN
+		}
+		greeting, line = append(greeting, b[0]), append(line, b[0])
+		if b[0] != '\n' {
+			continue
+		}
+		if last := len(line) > 3 && line[3] == ' '; last {
+			m, more, err := readMessage(r, maxFirst)
+			if err != nil {
+				return nil, append(greeting, more...), errNotSTUN
+			}
+			return m, more, nil
+		}
+		line = line[:0]
+	}
+	return nil, greeting, errNotSTUN
 }
 
 // binding builds a keyed Binding request, padded to size if that is larger.

@@ -27,6 +27,8 @@ type Hello struct {
 	High    map[string]int      `json:"high"`  // row id → the high port it named for FTP active data
 	Clock   int64               `json:"clock"` // Unix time in milliseconds
 	Witness result.WitnessState `json:"witness"`
+	// Certificate is the SHA-256 of its TLS certificate (DER), in hex.
+	Certificate string `json:"certificate"`
 }
 
 // A WitnessQuery asks what the answering end saw of one attempt. Times are

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -22,6 +23,9 @@ var _ echo.Host = (*Listener)(nil)
 func (l *Listener) Contact(p echo.Peer, k echo.Kind) {
 	if k == echo.KindProved {
 		l.ledger.proved(p)
+		if p.Transport == plan.TCP {
+			l.provedAddrs.add(p.Remote.Addr())
+		}
 	}
 	l.contact(Contact{Kind: k, Peer: p})
 }
@@ -32,6 +36,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Software: l.Software, Instance: l.Instance, Plan: l.Plan.Name, Shift: l.Shift,
 		Bound: map[string][]int{}, High: map[string]int{},
 		Clock: time.Now().UnixMilli(), Witness: l.watch.State(),
+		Certificate: hex.EncodeToString(l.fingerprint),
 	}
 	for _, r := range l.Roles {
 		h.Roles = append(h.Roles, string(r))

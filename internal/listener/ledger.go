@@ -105,6 +105,16 @@ func (l *ledger) proved(p echo.Peer) {
 	}
 }
 
+// conversed ties the probe of a service's own conversation to its connection.
+func (l *ledger) conversed(e *entry, probe echo.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.Probe = probe
+	if l.probes[probe] == nil {
+		l.probes[probe] = e
+	}
+}
+
 func (l *ledger) end(e *entry, k echo.Kind, foreign int, tcp *result.TCP) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

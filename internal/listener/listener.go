@@ -6,6 +6,7 @@ package listener
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/service"
 	"dialtone/internal/sock"
 )
 
@@ -35,6 +37,8 @@ type Config struct {
 	Addrs []netip.Addr
 	// Allowed are the source addresses that may use the key; none means all.
 	Allowed []netip.Prefix
+	// Lines tell a person who reaches it by browser how to go on.
+	Lines []string
 	// OnContact is told of every contact before it is answered; nil: nobody is.
 	OnContact func(Contact)
 }
@@ -50,6 +54,11 @@ type Listener struct {
 	limits   *limits
 	backs    chan struct{} // one token for each dial-back conversation under way
 	holds    holds
+
+	certificate tls.Certificate // fresh for this process
+	fingerprint []byte          // of it, SHA-256
+	services    service.Answerer
+	provedAddrs provedAddrs
 	// background is what goes on after it was answered.
 	background sync.WaitGroup
 
@@ -82,6 +91,8 @@ func New(c Config) *Listener {
 	if len(c.Allowed) > 0 {
 		l.answerer.Allowed = l.allowed
 	}
+	l.certificate, l.fingerprint = newCertificate()
+	l.services = l.newServices()
 	return l
 }
 

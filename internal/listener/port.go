@@ -84,13 +84,13 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 		}
 		conns.Go(func() {
 			defer conn.Close()
-			l.converse(ctx, conn)
+			l.converse(ctx, conn, p.Speaks())
 		})
 	}
 }
 
 // converse answers one connection and records how it ended.
-func (l *Listener) converse(ctx context.Context, conn net.Conn) {
+func (l *Listener) converse(ctx context.Context, conn net.Conn, speaks plan.Protocol) {
 	e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
 	release, ok := l.limits.take(e.Remote.Addr())
 	if !ok {
@@ -98,7 +98,7 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn) {
 		return
 	}
 	defer release()
-	kind, first := l.answerer.Answer(ctx, conn)
+	kind, first := l.talk(ctx, conn, e, speaks)
 	l.ledger.end(e, kind, len(first), sock.TCPInfoOf(conn))
 	// What looked like STUN and was not was told when it came.
 	if kind == echo.KindForeign && len(first) > 0 || kind == echo.KindSilent {

@@ -1,0 +1,240 @@
+package listener
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/service"
+	"dialtone/internal/sock"
+)
+
+const (
+	// greetAfter is how long a service that speaks first leaves the word to the
+	// keyed proof (the proof is sent at once).
+	greetAfter = 250 * time.Millisecond
+	// browserTime is how long after a keyed proof over TCP an address gets an
+	// answer of SQL Browser's: unkeyed UDP must not answer whoever forges an address.
+	browserTime = 10 * time.Minute
+	// maxProvedAddrs bounds the addresses that are remembered for it.
+	maxProvedAddrs = 4096
+	// ftpData is the source port of FTP's active data connections (RFC 959 section 5.2).
+	ftpData = 20
+)
+
+// talk holds the conversation of a port's service with who does not begin with
+// a proof, and tells the proof from it wherever it comes. It returns what the
+// connection amounted to and the first bytes of a stranger.
+func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) (echo.Kind, []byte) {
+	speaks := string(p)
+	if !service.Knows(speaks) || !l.mayTalk(e.Remote.Addr()) {
+		return l.answerer.Answer(ctx, conn)
+	}
+	said := conn
+	if service.Greets(speaks) {
+		first, err := firstBytes(ctx, conn, greetAfter)
+		switch {
+		case err == nil:
+			said = after(first, conn)
+		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+			return l.greet(ctx, conn, e, speaks)
+		default:
+			return echo.KindSilent, nil
+		}
+	}
+	kind, first := l.answerer.Answer(ctx, said)
+	if kind != echo.KindForeign || len(first) == 0 {
+		return kind, first
+	}
+	return l.hold(ctx, after(first, conn), e, speaks), first
+}
+
+// greet lets a service speak first. A proof that comes after its greeting is
+// still answered as one.
+func (l *Listener) greet(ctx context.Context, conn net.Conn, e *entry, speaks string) (echo.Kind, []byte) {
+	late := &lateProof{Conn: conn}
+	kind := l.hold(ctx, late, e, speaks)
+	if late.proof != nil {
+		return l.answerer.Answer(ctx, after(late.proof, conn))
+	}
+	return kind, late.first
+}
+
+// hold lets a service answer.
+func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks string) echo.Kind {
+	a := l.services
+	kind := echo.KindForeign
+	a.Answer = func(token []byte) ([]byte, bool) {
+		probe, ok := l.Key.TokenProbe(token)
+		if !ok {
+			return nil, false
+		}
+		kind = echo.KindService
+		l.ledger.conversed(e, probe)
+		l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: speaks}})
+		return l.Key.TokenAnswer(probe), true
+	}
+	_ = a.Serve(ctx, conn, speaks) // how it ended is in the kind
+	return kind
+}
+
+// mayTalk reports whether an address gets more than what --allow leaves it.
+func (l *Listener) mayTalk(a netip.Addr) bool {
+	return l.answerer.Allowed == nil || l.answerer.Allowed(a)
+}
+
+// newServices makes what the services answer with.
+func (l *Listener) newServices() service.Answerer {
+	return service.Answerer{
+		Software: "Dialtone test listener", Certificate: l.certificate,
+		DialData: l.dialData, ListenData: l.listenData, Lines: l.Lines,
+	}
+}
+
+// newCertificate makes a certificate for this machine. It is as good as the
+// fingerprint that goes over the keyed conversation.
+func newCertificate() (tls.Certificate, []byte) {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "localhost"
+	}
+	own, _ := sock.LocalAddrs() // a certificate without them serves as well
+	c, fingerprint, err := service.NewCertificate([]string{name}, own)
+	if err != nil {
+		panic("listener: make a certificate from the system's random numbers: " + err.Error())
+	}
+	return c, fingerprint
+}
+
+// dialData opens FTP's active data connection, from the source port that the
+// plan's row for it has.
+func (l *Listener) dialData(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	from := ftpData
+	for _, r := range l.Plan.Rows {
+		if r.PlanSourcePort == ftpData {
+			from = r.SourcePort
+		}
+	}
+	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(l.boundAddr(to.Addr()), uint16(from)), to)
+	if d.Err != nil && sock.IsSourcePort(d.Err) {
+		d = sock.Dial(ctx, "tcp", netip.AddrPortFrom(l.boundAddr(to.Addr()), 0), to)
+	}
+	if d.Err != nil {
+		return nil, d.Err
+	}
+	return d.Conn, nil
+}
+
+func (l *Listener) listenData(ctx context.Context, on netip.Addr) (net.Listener, error) {
+	return sock.ListenTCP(ctx, netip.AddrPortFrom(on.Unmap(), 0), false)
+}
+
+// boundAddr is the local address to dial from towards one of a family, invalid
+// if it is the system's choice.
+func (l *Listener) boundAddr(to netip.Addr) netip.Addr {
+	for _, a := range l.Addrs {
+		if a.Is4() == to.Unmap().Is4() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// firstBytes returns what comes within d, up to the length of a STUN header.
+func firstBytes(ctx context.Context, conn net.Conn, d time.Duration) ([]byte, error) {
+	_ = conn.SetReadDeadline(time.Now().Add(d))
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	b := make([]byte, 20)
+	n, err := conn.Read(b)
+	if n > 0 {
+		return b[:n], nil
+	}
+	return nil, err
+}
+
+// after is conn with bytes that were read from it already before it.
+func after(first []byte, conn net.Conn) net.Conn {
+	return &prefixed{Conn: conn, r: io.MultiReader(bytes.NewReader(first), conn)}
+}
+
+type prefixed struct {
+	net.Conn
+	r io.Reader
+}
+
+func (p *prefixed) Read(b []byte) (int, error) { return p.r.Read(b) }
+
+// SyscallConn lets the system be asked about the connection.
+func (p *prefixed) SyscallConn() (syscall.RawConn, error) { return rawConn(p.Conn) }
+
+func rawConn(c net.Conn) (syscall.RawConn, error) {
+	if sc, ok := c.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// cookieEnd is how many bytes it takes to know a STUN message (RFC 8489 section 5).
+const cookieEnd = 8
+
+// errProof ends a service's conversation with an end that wants to prove itself.
+var errProof = errors.New("a STUN message")
+
+// lateProof looks for a STUN message in the first bytes that a service reads,
+// and hides it from the service.
+type lateProof struct {
+	net.Conn
+	first []byte // what was read, to tell of a stranger
+	seen  bool
+	proof []byte // the beginning of a STUN message, if it was one
+}
+
+func (c *lateProof) Read(b []byte) (int, error) {
+	if c.proof != nil {
+		return 0, errProof
+	}
+	n, err := c.Conn.Read(b)
+	if n == 0 || c.seen {
+		return n, err
+	}
+	c.seen, c.first = true, bytes.Clone(b[:min(n, 512)])
+	if n >= cookieEnd && echo.Looks(b[:n]) {
+		c.proof = bytes.Clone(b[:n])
+		return 0, errProof
+	}
+	return n, err
+}
+
+// provedAddrs remembers which addresses proved themselves over TCP of late. Its
+// zero value is ready for use.
+type provedAddrs struct {
+	mu sync.Mutex
+	at map[netip.Addr]time.Time
+}
+
+func (p *provedAddrs) add(a netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.at == nil || len(p.at) >= maxProvedAddrs {
+		p.at = map[netip.Addr]time.Time{} // whoever is forgotten proves itself again
+	}
+	p.at[a] = time.Now()
+}
+
+func (p *provedAddrs) has(a netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, ok := p.at[a]
+	return ok && time.Since(at) < browserTime
+}
