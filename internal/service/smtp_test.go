@@ -504,6 +504,7 @@ func FuzzSMTPReplies(f *testing.F) {
 	f.Add([]byte("220 mail\r\n250-" + proof + "\r\n250 SIZE 1\r\n221 bye\r\n"))
 	f.Add([]byte("220 mail\r\n250-" + proof + "\r\n250 STARTTLS\r\n220 go\r\n\x16\x03\x03\x00\x00"))
 	f.Add([]byte("220-" + strings.Repeat("*", 50) + "\r\n220 x\r\n500 x\r\n250 XXXXXXXA\r\n"))
+	f.Add([]byte("220 x\r\n250-x\r\n" + strings.Repeat("250-XXXXXXXA\r\n", 30) + "250 STARTTLS\r\n454 no\r\n"))
 	f.Add([]byte("554 no\r\n"))
 	f.Add([]byte("220 (vsFTPd 3.0.3)\n530 x\n530 x\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
