@@ -593,19 +593,17 @@ func (c *ftpClient) passive(command string) (string, error) {
 // notOpen says why a passive data connection did not open.
 func (c *ftpClient) notOpen(to netip.AddrPort, d sock.Dialed) string {
 	var why string
-	switch sock.Classify(d.Err) {
-	case result.ConnectTimeout:
+	switch outcome := sock.Classify(d.Err); {
+	case d.ICMP != nil && d.ICMP.From.IsValid():
+		why = fmt.Sprintf("was rejected by %s (ICMP type %d, code %d)", d.ICMP.From, d.ICMP.Type, d.ICMP.Code)
+	case outcome == result.ConnectTimeout:
 		why = "did not open: nothing came back"
-	case result.ConnectRST:
+	case outcome == result.ConnectRST:
 		why = "was refused"
 	default:
 		why = "did not open: " + d.Err.Error()
 	}
-	s := fmt.Sprintf("the data connection to %s %s", to, why)
-	if d.ICMP != nil && d.ICMP.From.IsValid() {
-		s += fmt.Sprintf(" (an ICMP message came from %s)", d.ICMP.From)
-	}
-	return s
+	return fmt.Sprintf("the data connection to %s %s", to, why)
 }
 
 // outOfStep says what is known when the reply to a transfer does not come: if
@@ -1256,13 +1254,15 @@ func (s *ftpServer) transfer(text func(*ftpServer) []byte) error {
 // ftpWhy says why a data connection failed, in words of our own: the system's
 // name this machine's addresses.
 func ftpWhy(err error) string {
-	switch {
+	switch outcome := sock.Classify(err); {
+	case outcome == result.ConnectTimeout:
+		return "nothing came back."
+	case outcome == result.ConnectRST:
+		return "it was refused."
 	case sock.IsReset(err):
 		return "it was reset."
-	case sock.Classify(err) == result.ConnectTimeout:
-		return "nothing came back."
-	case sock.Classify(err) == result.ConnectRST:
-		return "it was refused."
+	case outcome == result.ConnectNoRoute:
+		return "it was rejected on the way, or there is no route."
 	}
 	return "the system does not let it."
 }

@@ -18,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -243,17 +242,21 @@ func TestFTPClientsFetchTheProof(t *testing.T) {
 func ftpStart(t *testing.T, port int, program string, args ...string) netip.AddrPort {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A file, since sessions that outlive the server would keep a pipe open.
+	out, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s: %s", program, out.String())
+		if b, _ := os.ReadFile(out.Name()); t.Failed() {
+			t.Logf("%s: %s", program, b)
 		}
 	})
 	at := netip.AddrPortFrom(loop, uint16(port))

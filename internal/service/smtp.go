@@ -156,8 +156,8 @@ func (c *mailClient) say(command string) (mailReply, error) {
 	return c.reply()
 }
 
-func askSMTP(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
-	var out result.Conversation
+func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Conversation, err error) {
+	defer func() { out.Changed = out.Changed[:min(len(out.Changed), maxChanges)] }()
 	note := func(name, value string) {
 		out.Facts = append(out.Facts, result.Fact{Name: name, Value: shown(value)})
 	}
@@ -235,7 +235,6 @@ func askSMTP(ctx context.Context, conn net.Conn, q Question) (result.Conversatio
 	} else {
 		note("STARTTLS", "not offered")
 	}
-	out.Changed = out.Changed[:min(len(out.Changed), maxChanges)]
 	_, _ = c.say("QUIT") // all is known already
 	return out, nil
 }

@@ -139,8 +139,8 @@ rfc1413_query_timeout = 0s
 %[2]s
 `
 
-// startExim lets exim serve each connection, as inetd would: that it may
-// without privileges.
+// startExim lets exim serve each connection on its standard input, which it
+// does for any user.
 func startExim(t *testing.T, settings string) netip.AddrPort {
 	t.Helper()
 	exim, openssl := need(t, "exim4", "exim4-daemon-light"), need(t, "openssl", "openssl")
@@ -169,18 +169,55 @@ func startExim(t *testing.T, settings string) netip.AddrPort {
 			if err != nil {
 				return
 			}
-			f, err := c.(*net.TCPConn).File()
-			c.Close()
-			if err != nil {
-				return
-			}
-			cmd := exec.Command(exim, "-C", dir+"/conf", "-bs")
-			cmd.Stdin, cmd.Stdout = f, f
-			all.Go(func() { defer f.Close(); _ = cmd.Run() })
+			all.Go(func() {
+				defer c.Close()
+				if err := throughExim(c, dir, exim, "-C", dir+"/conf", "-bs"); err != nil {
+					t.Error(err)
+				}
+			})
 		}
 	})
 	t.Cleanup(func() { l.Close(); all.Wait() })
 	return sock.AddrPortOf(l.Addr())
+}
+
+// throughExim relays c to a program whose standard input and output are one
+// Unix socket: with a pipe it cannot do TLS, with a TCP socket it must be root.
+func throughExim(c net.Conn, dir, program string, args ...string) error {
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	near, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer near.Close()
+	away, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	f, err := away.(*net.UnixConn).File()
+	away.Close()
+	if err != nil {
+		return err
+	}
+	l.Close() // the next connection has the same path
+	cmd := exec.Command(program, args...)
+	cmd.Stdin, cmd.Stdout = f, f
+	if err := cmd.Start(); err != nil {
+		f.Close()
+		return err
+	}
+	f.Close()
+	go func() {
+		_, _ = io.Copy(near, c)
+		near.Close()
+	}()
+	_, _ = io.Copy(c, near)
+	_ = cmd.Wait() // its status says how the client behaved
+	return nil
 }
 
 func TestSMTPAgainstExim(t *testing.T) {
@@ -194,9 +231,9 @@ func TestSMTPAgainstExim(t *testing.T) {
 	if c.Outcome != result.ConversationCompleted || c.Keyed || !webHas(c.Changed, "does not contain the listener's reply", "250 mail.example.edu") {
 		t.Errorf("got %+v", c)
 	}
-	at = startExim(t, "tls_advertise_hosts =\nhost_reject_connection = *")
+	at = startExim(t, "tls_advertise_hosts =\nacl_smtp_connect = deny message = not you")
 	c = webAsk(t, at, "smtp", Question{Host: "127.0.0.1"})
-	if c.Outcome != result.ConversationCompleted || !strings.HasPrefix(webFact(c, "refused"), "554 ") {
+	if c.Outcome != result.ConversationCompleted || !strings.HasPrefix(webFact(c, "refused"), "550 not you") {
 		t.Errorf("a server that turns everybody away: got %+v", c)
 	}
 	at = startExim(t, "tls_advertise_hosts =")
@@ -504,6 +541,7 @@ func FuzzSMTPReplies(f *testing.F) {
 	f.Add([]byte("220 mail\r\n250-" + proof + "\r\n250 SIZE 1\r\n221 bye\r\n"))
 	f.Add([]byte("220 mail\r\n250-" + proof + "\r\n250 STARTTLS\r\n220 go\r\n\x16\x03\x03\x00\x00"))
 	f.Add([]byte("220-" + strings.Repeat("*", 50) + "\r\n220 x\r\n500 x\r\n250 XXXXXXXA\r\n"))
+	f.Add([]byte("220 x\r\n250-x\r\n" + strings.Repeat("250-XXXXXXXA\r\n", 30) + "250 STARTTLS\r\n454 no\r\n"))
 	f.Add([]byte("554 no\r\n"))
 	f.Add([]byte("220 (vsFTPd 3.0.3)\n530 x\n530 x\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
