@@ -47,6 +47,9 @@ func (host) Witness(echo.Peer, echo.Witness) echo.Witnessed { return echo.Witnes
 func (host) DialBack(context.Context, echo.Peer, echo.DialBack) echo.DialedBack {
 	return echo.DialedBack{}
 }
+func (host) ConverseBack(context.Context, echo.Peer, echo.ConverseBack) echo.ConversedBack {
+	return echo.ConversedBack{}
+}
 func (host) HoldBack(context.Context, echo.Peer, echo.HoldBack) error { return nil }
 func (host) HeldBack(echo.Peer, echo.HeldBack) (echo.HeldSoFar, bool) {
 	return echo.HeldSoFar{}, false

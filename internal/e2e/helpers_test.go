@@ -71,9 +71,12 @@ func listenV2() {
 // deaf is a Host that knows nothing.
 type deaf struct{}
 
-func (deaf) Contact(echo.Peer, echo.Kind)                             {}
-func (deaf) Hello(echo.Peer) echo.Hello                               { return echo.Hello{} }
-func (deaf) Witness(echo.Peer, echo.Witness) (w echo.Witnessed)       { return w }
+func (deaf) Contact(echo.Peer, echo.Kind)                       {}
+func (deaf) Hello(echo.Peer) echo.Hello                         { return echo.Hello{} }
+func (deaf) Witness(echo.Peer, echo.Witness) (w echo.Witnessed) { return w }
+func (deaf) ConverseBack(context.Context, echo.Peer, echo.ConverseBack) echo.ConversedBack {
+	return echo.ConversedBack{}
+}
 func (deaf) HoldBack(context.Context, echo.Peer, echo.HoldBack) error { return nil }
 func (deaf) HeldBack(echo.Peer, echo.HeldBack) (echo.HeldSoFar, bool) {
 	return echo.HeldSoFar{}, false

@@ -50,6 +50,8 @@ type Host interface {
 	// DialBack returns one half for each path. It refuses a path by a half
 	// whose NotTried says why.
 	DialBack(context.Context, Peer, DialBack) DialedBack
+	// ConverseBack returns one conversation for each path.
+	ConverseBack(context.Context, Peer, ConverseBack) ConversedBack
 	// HoldBack begins to keep connections idle. The error is for the asking end.
 	HoldBack(context.Context, Peer, HoldBack) error
 	// HeldBack says what became of them; false: it does not know of any.

@@ -60,6 +60,13 @@ func (c *answering) control(m *stun.Message) bool {
 			return c.refuse(m, "a Hold request that this version does not understand")
 		}
 		return c.hold(m, o)
+	case methodConverseBack:
+		var b ConverseBack
+		if err := json.Unmarshal(body, &b); err != nil || len(b.Paths) > MaxDialBack || b.TimeoutMS <= 0 {
+			return c.refuse(m, "a ConverseBack request that this version does not understand")
+		}
+		_ = c.conn.SetDeadline(time.Time{})
+		return c.reply(m, c.Host.ConverseBack(c.ctx, c.peer, b))
 	case methodHoldBack:
 		var h HoldBack
 		if err := json.Unmarshal(body, &h); err != nil || h.TimeoutMS <= 0 || h.LongestMS <= 0 || h.LongestMS > MaxHold.Milliseconds() {

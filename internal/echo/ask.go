@@ -335,6 +335,19 @@ func (c *Conn) HoldAnswerer(ctx context.Context, gap time.Duration) error {
 	return nil
 }
 
+// ConverseBack asks the far end to hold the services' own conversations on
+// paths towards us, at most MaxDialBack of them.
+func (c *Conn) ConverseBack(ctx context.Context, b ConverseBack) ([]result.Conversation, error) {
+	r, err := converse[ConversedBack](ctx, c, methodConverseBack, b)
+	if err == nil && len(r.Conversations) != len(b.Paths) {
+		err = fmt.Errorf("%d conversations for %d paths", len(r.Conversations), len(b.Paths))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("converse back: %w", err)
+	}
+	return r.Conversations, nil
+}
+
 // HoldBack asks the far end to keep connections idle towards us.
 func (c *Conn) HoldBack(ctx context.Context, h HoldBack) error {
 	if _, err := converse[struct{}](ctx, c, methodHoldBack, h); err != nil {

@@ -84,6 +84,19 @@ type DialedBack struct {
 // MaxDialBack is how many paths one message may carry.
 const MaxDialBack = 32
 
+// A ConverseBack asks the answering end to hold the services' own conversations
+// on paths towards the address that the request came from.
+type ConverseBack struct {
+	TimeoutMS   int64      `json:"timeout_ms"`  // per step
+	Certificate string     `json:"certificate"` // SHA-256 of the asking end's certificate (DER), in hex
+	Paths       []BackPath `json:"paths"`       // Probe names the conversation
+}
+
+// A ConversedBack is what came of them, in the same order.
+type ConversedBack struct {
+	Conversations []result.Conversation `json:"conversations"`
+}
+
 // A HoldBack asks the answering end to keep connections idle towards the
 // address that the request came from. It is answered at once; HeldBack asks
 // later what became of them, since the connection that asks may itself be one

@@ -52,6 +52,7 @@ type fakeHost struct {
 	dialed    []DialBack
 	submitted []Submission
 	held      []HoldBack
+	conversed int
 	halves    func(context.Context, DialBack) DialedBack
 }
 
@@ -84,6 +85,13 @@ func (h *fakeHost) DialBack(ctx context.Context, _ Peer, d DialBack) DialedBack 
 		return f(ctx, d)
 	}
 	return DialedBack{Halves: make([]result.Initiator, len(d.Paths))}
+}
+
+func (h *fakeHost) ConverseBack(_ context.Context, _ Peer, b ConverseBack) ConversedBack {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conversed++
+	return ConversedBack{Conversations: make([]result.Conversation, len(b.Paths))}
 }
 
 func (h *fakeHost) HoldBack(_ context.Context, _ Peer, o HoldBack) error {
@@ -124,7 +132,7 @@ func (h *fakeHost) kinds() []Kind {
 func (h *fakeHost) did() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.hellos + len(h.dialed) + len(h.submitted) + len(h.held)
+	return h.hellos + len(h.dialed) + len(h.submitted) + len(h.held) + h.conversed
 }
 
 func newAnswerer(h *fakeHost) *Answerer {

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -36,7 +37,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Software: l.Software, Instance: l.Instance, Plan: l.Plan.Name, Shift: l.Shift,
 		Bound: map[string][]int{}, High: map[string]int{},
 		Clock: time.Now().UnixMilli(), Witness: l.watch.State(),
-		Certificate: hex.EncodeToString(l.fingerprint),
+		Certificate: l.Fingerprint(),
 	}
 	for _, r := range l.Roles {
 		h.Roles = append(h.Roles, string(r))
@@ -110,6 +111,55 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 	}
 	_ = g.Wait() // attempts report, they do not fail
 	return out
+}
+
+// ConverseBack implements echo.Host. It dials where DialBack would.
+func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.ConverseBack) echo.ConversedBack {
+	out := echo.ConversedBack{Conversations: make([]result.Conversation, len(b.Paths))}
+	notHeld := func(i int, why string) {
+		out.Conversations[i] = result.Conversation{Outcome: result.ConversationNotHeld, Error: why}
+	}
+	select {
+	case l.backs <- struct{}{}:
+		defer func() { <-l.backs }()
+	default:
+		for i := range b.Paths {
+			notHeld(i, "the listener is dialing back for too many others")
+		}
+		return out
+	}
+	fingerprint, _ := hex.DecodeString(b.Certificate)
+	if len(fingerprint) != sha256.Size {
+		fingerprint = nil // not known
+	}
+	opts := dialer.Options{Key: l.Key, Run: p.Run, Timeout: min(time.Duration(b.TimeoutMS)*time.Millisecond, maxBackTimeout)}
+	g := errgroup.Group{}
+	g.SetLimit(backsAtOnce)
+	for i, back := range b.Paths {
+		path, err := l.backPath(p, back)
+		if err != nil {
+			notHeld(i, err.Error())
+			continue
+		}
+		g.Go(func() error {
+			out.Conversations[i] = dialer.Converse(ctx, path, opts, dialer.Talk{
+				Speaks: l.speaks(back.Flow), Host: p.Remote.Addr().String(), Token: back.Probe, Fingerprint: fingerprint,
+			})
+			return nil
+		})
+	}
+	_ = g.Wait() // conversations report, they do not fail
+	return out
+}
+
+// speaks is the protocol of a row of the plan.
+func (l *Listener) speaks(flow string) plan.Protocol {
+	for _, r := range l.Plan.Rows {
+		if r.ID == flow {
+			return r.Speaks
+		}
+	}
+	return ""
 }
 
 // backPath checks one path that a peer asks us to dial.

@@ -7,6 +7,7 @@ package listener
 import (
 	"context"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -172,6 +173,9 @@ type Bound struct {
 	PlanPort  int
 	Rows      []plan.Row
 }
+
+// Fingerprint is the SHA-256 of its TLS certificate (DER), in hex.
+func (l *Listener) Fingerprint() string { return hex.EncodeToString(l.fingerprint) }
 
 // HighPort returns the port that was named for a row whose port is arbitrary
 // (FTP active data), 0 if none was.

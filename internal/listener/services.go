@@ -178,6 +178,15 @@ func (p *prefixed) Read(b []byte) (int, error) { return p.r.Read(b) }
 // SyscallConn lets the system be asked about the connection.
 func (p *prefixed) SyscallConn() (syscall.RawConn, error) { return rawConn(p.Conn) }
 
+// CloseWrite half-closes the connection, as an HTTP server does after a request
+// that it refuses.
+func (p *prefixed) CloseWrite() error {
+	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
 func rawConn(c net.Conn) (syscall.RawConn, error) {
 	if sc, ok := c.(syscall.Conn); ok {
 		return sc.SyscallConn()

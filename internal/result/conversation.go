@@ -13,6 +13,7 @@ type Conversation struct {
 	Changed  []string `json:"changed,omitempty"`  // what is not as the far end sent it or as it ought to be, a sentence each
 	Error    string   `json:"error,omitempty"`    // the error's words
 	ElapMS   float64  `json:"elapsed_ms"`
+	Attempts int      `json:"attempts,omitempty"` // how often it was tried; absent: once
 }
 
 // A Fact is something that a service says of itself, such as its TLS version.

@@ -30,11 +30,12 @@ type Initiator struct {
 	Sent         *Transfer      `json:"sent,omitempty"`     // payload from this end, as the far end counted it
 	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
 	RTTMS        *float64       `json:"rtt_ms,omitempty"`
-	TCP          *TCP           `json:"tcp,omitempty"`       // of the connection that was proved; nil: not known
-	Relay        *Relay         `json:"relay,omitempty"`     // whether one connection reaches from end to end; nil: not known
-	Idle         []Idle         `json:"idle,omitempty"`      // connections that were kept idle, by gap
-	Trace        *Trace         `json:"trace,omitempty"`     // where its packets get to; nil: not asked
-	NotTried     string         `json:"not_tried,omitempty"` // why no attempt was made
+	TCP          *TCP           `json:"tcp,omitempty"`          // of the connection that was proved; nil: not known
+	Relay        *Relay         `json:"relay,omitempty"`        // whether one connection reaches from end to end; nil: not known
+	Conversation *Conversation  `json:"conversation,omitempty"` // of the row's service; nil: none was held
+	Idle         []Idle         `json:"idle,omitempty"`         // connections that were kept idle, by gap
+	Trace        *Trace         `json:"trace,omitempty"`        // where its packets get to; nil: not asked
+	NotTried     string         `json:"not_tried,omitempty"`    // why no attempt was made
 	WantedSource int            `json:"wanted_source_port,omitempty"`
 	SourceError  string         `json:"source_error,omitempty"` // why the wanted source port was not used
 }
@@ -200,19 +201,20 @@ const (
 // An Acceptor is the half of the truth that the end which was to accept the
 // connection saw.
 type Acceptor struct {
-	Instance string    `json:"instance"` // listener process that speaks
-	Port     PortState `json:"port"`
-	Holder   *Holder   `json:"holder,omitempty"` // when Port is busy, if known
-	Saw      Sighting  `json:"saw"`
-	Match    Match     `json:"match,omitempty"`  // how what was seen was tied to the attempt
-	Reason   string    `json:"reason,omitempty"` // why Saw is unknown
-	Source   Endpoint  `json:"source"`           // the initiator's address as seen here
-	Local    Endpoint  `json:"local"`            // the address it arrived at
-	Proved   bool      `json:"proved"`           // the keyed proof arrived here
-	TCP      *TCP      `json:"tcp,omitempty"`    // of the connection, as this end's system knows it; nil: not known
-	BytesIn  int64     `json:"bytes_in"`         // bytes that arrived and were no proof
-	Lasts    bool      `json:"lasts"`            // the connection is still open here
-	Detail   string    `json:"detail,omitempty"` // such as "ended by RST"
+	Instance  string    `json:"instance"` // listener process that speaks
+	Port      PortState `json:"port"`
+	Holder    *Holder   `json:"holder,omitempty"` // when Port is busy, if known
+	Saw       Sighting  `json:"saw"`
+	Match     Match     `json:"match,omitempty"`  // how what was seen was tied to the attempt
+	Reason    string    `json:"reason,omitempty"` // why Saw is unknown
+	Source    Endpoint  `json:"source"`           // the initiator's address as seen here
+	Local     Endpoint  `json:"local"`            // the address it arrived at
+	Proved    bool      `json:"proved"`           // the keyed proof arrived here
+	Conversed bool      `json:"conversed"`        // the keyed token of the service's own conversation arrived here, on that port
+	TCP       *TCP      `json:"tcp,omitempty"`    // of the connection, as this end's system knows it; nil: not known
+	BytesIn   int64     `json:"bytes_in"`         // bytes that arrived and were no proof
+	Lasts     bool      `json:"lasts"`            // the connection is still open here
+	Detail    string    `json:"detail,omitempty"` // such as "ended by RST"
 }
 
 // PortState is whether the accepting end had the port open.

@@ -115,7 +115,9 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 	s.dialBackAgain(ctx)
 	s.retryAll(ctx)
 	s.tryDecoys(ctx)
+	s.converseAll(ctx)
 	s.gatherHalves(ctx)
+	s.confirm(ctx)
 	s.traceOpen(ctx)
 	s.holdAll(ctx)
 	r := s.report(ctx, remote, nil)
@@ -174,6 +176,9 @@ type job struct {
 	jobKey
 	flow  string // the first row that wanted it
 	probe echo.ID
+	talk  echo.ID // names its service's own conversation
+	// speaks is the protocol of all rows that share it, "" if they do not agree.
+	speaks plan.Protocol
 
 	// Guarded by the survey's mutex until all attempts are over.
 	started   bool
@@ -190,8 +195,11 @@ func (s *survey) jobFor(f plan.Flow, family result.Family) *job {
 	k := jobKey{direction: f.Direction, transport: f.Row.Transport, port: f.Row.Port, sourcePort: f.Row.SourcePort, family: family}
 	j := s.jobs[k]
 	if j == nil {
-		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), port: k.port}
+		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), talk: echo.NewID(), speaks: f.Row.Speaks, port: k.port}
 		s.jobs[k] = j
+	}
+	if j.speaks != f.Row.Speaks {
+		j.speaks = ""
 	}
 	j.trace = j.trace || s.Trace || f.Counted
 	j.hold = j.hold || f.Counted || len(s.Only) > 0

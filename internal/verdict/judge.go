@@ -61,6 +61,10 @@ func proof(c Case) result.Proof {
 	if c.Initiator == nil {
 		return result.ProofNone
 	}
+	if t := c.Initiator.Conversation; t != nil && c.Initiator.Answer != result.AnswerKeyed && t.Outcome == result.ConversationCompleted &&
+		(isConfirmed(c) || c.isReal() && len(t.Changed) == 0) {
+		return result.ProofService
+	}
 	switch c.Initiator.Answer {
 	case result.AnswerKeyed, result.AnswerVersion:
 		return result.ProofKeyed
@@ -93,9 +97,50 @@ func verdict(c Case) result.Verdict {
 	case result.ConnectTimeout:
 		return silence(c.Acceptor)
 	case result.ConnectOpen:
-		return answer(c)
+		return withConversation(c, answer(c))
 	}
 	return result.Untested // a failure of this machine, before any packet
+}
+
+// isReal reports whether real software is meant to answer, or does.
+func (c Case) isReal() bool {
+	return c.External || c.Installed || c.Acceptor != nil && c.Acceptor.Port == result.PortBusy
+}
+
+// isConfirmed reports whether the service's own conversation is as good as the
+// keyed proof: it carried the token there and the answer to it back, unchanged,
+// and the listener that ought to have seen it on this port did.
+func isConfirmed(c Case) bool {
+	t := c.Initiator.Conversation
+	return t != nil && t.Outcome == result.ConversationCompleted && t.Keyed && len(t.Changed) == 0 &&
+		c.Acceptor != nil && c.Acceptor.Conversed && c.Instance != "" && c.Acceptor.Instance == c.Instance
+}
+
+// withConversation takes into account what became of the service's own
+// conversation. A firewall that looks into the payload passes what it knows: a
+// proof that is cut off says nothing of the service if that came through, and
+// a proof that passes is no use if the service does not.
+func withConversation(c Case, v result.Verdict) result.Verdict {
+	t := c.Initiator.Conversation
+	if t == nil || t.Outcome == result.ConversationNotHeld || c.isReal() {
+		return v
+	}
+	switch v {
+	case result.Open:
+		switch {
+		case len(t.Changed) > 0, t.Outcome == result.ConversationForeign:
+			return result.Intercepted
+		case t.Outcome == result.ConversationReset, t.Outcome == result.ConversationClosed:
+			return result.Reset
+		case t.Outcome == result.ConversationSilent:
+			return result.Stalled
+		}
+	case result.Reset, result.Stalled, result.Answered, result.Intercepted:
+		if c.Initiator.Answer != result.AnswerKeyed && isConfirmed(c) {
+			return result.Open
+		}
+	}
+	return v
 }
 
 // noNeighbourMS is how long a machine asks for a neighbour's address before it

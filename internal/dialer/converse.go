@@ -1,0 +1,95 @@
+package dialer
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/service"
+	"dialtone/internal/sock"
+)
+
+// A Talk is what a service's own conversation needs beside its path.
+type Talk struct {
+	Speaks plan.Protocol
+	Host   string // name or address of the far end, for protocols that carry it
+	// Token names the conversation to the far end's listener, which it has a
+	// keyed answer to. The zero ID is for a far end that is not ours: it gets no
+	// token made with the key.
+	Token echo.ID
+	// Fingerprint is the SHA-256 of the certificate of the far end's listener;
+	// nil: not known.
+	Fingerprint []byte
+	// Public says that the certificate ought to be good for Host.
+	Public bool
+}
+
+// Conversations that take longer than the others get so much more time.
+const (
+	// ftpSteps: up to four ways to open a data connection, each with a wait.
+	ftpSteps = 8
+	// odysseyTime is for documents as large as a scanned article, each way.
+	odysseyTime = time.Minute
+)
+
+// Converse holds a service's own conversation on a connection of its own, and
+// once more if noise may have ended the first.
+func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
+	c := converse(ctx, p, o, t)
+	if c.Outcome == result.ConversationReset || c.Outcome == result.ConversationClosed || c.Outcome == result.ConversationNotHeld {
+		if !pauseFor(ctx, settle) {
+			return c
+		}
+		c = converse(ctx, p, o, t)
+		c.Attempts = 2
+	}
+	return c
+}
+
+func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
+	limit := 2 * o.Timeout
+	switch t.Speaks {
+	case plan.FTP:
+		limit = ftpSteps * o.Timeout
+	case plan.Odyssey:
+		limit = max(limit, odysseyTime)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	opening, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	// The path's own source port, if it has one, may be busy still.
+	d := sock.Dial(opening, string(p.Transport), netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
+	if d.Err != nil {
+		return result.Conversation{Speaks: string(t.Speaks), Outcome: result.ConversationNotHeld, Error: d.Err.Error()}
+	}
+	defer d.Conn.Close()
+	q := service.Question{Host: t.Host, Fingerprint: t.Fingerprint, Public: t.Public, DataAddr: dataAddr(d.Conn)}
+	if t.Token != (echo.ID{}) {
+		q.Token, q.Answer = o.Key.Token(t.Token), o.Key.TokenAnswer(t.Token)
+	} else {
+		a, b := echo.NewID(), echo.NewID()
+		copy(q.Token[:], append(a[:], b[:]...))
+	}
+	if p.Transport == plan.UDP {
+		return service.AskPacket(ctx, d.Conn, string(t.Speaks), q)
+	}
+	return service.Ask(ctx, d.Conn, string(t.Speaks), q)
+}
+
+// dataAddr is where FTP's active mode accepts: at the address that the control
+// connection comes from.
+func dataAddr(c net.Conn) netip.Addr { return sock.AddrPortOf(c.LocalAddr()).Addr() }
+
+func pauseFor(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

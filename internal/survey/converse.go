@@ -1,0 +1,156 @@
+package survey
+
+import (
+	"context"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"dialtone/internal/dialer"
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// atOnceConversing bounds the conversations under way: some move megabytes.
+const atOnceConversing = 16
+
+// converseAll holds each row's own conversation on every path that opened a
+// connection, whatever its proof came to: a firewall that looks into the
+// payload may pass the one and not the other.
+func (s *survey) converseAll(ctx context.Context) {
+	var wave sync.WaitGroup
+	slots := make(chan struct{}, atOnceConversing)
+	back := map[result.Family][]*job{}
+	for _, j := range s.jobs {
+		switch {
+		case !s.mayConverse(j):
+		case j.direction == plan.Reverse:
+			back[j.family] = append(back[j.family], j)
+		default:
+			wave.Go(func() {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				s.converse(ctx, j)
+			})
+		}
+	}
+	for f, jobs := range back {
+		wave.Go(func() { s.converseBack(ctx, f, jobs) })
+	}
+	wave.Wait()
+}
+
+// mayConverse reports whether a job's service speaks a language of ours, to
+// somebody who may hear it. A datagram service is asked only where the proof
+// passed: its listener answers nobody else.
+func (s *survey) mayConverse(j *job) bool {
+	i := j.initiator
+	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen {
+		return false
+	}
+	if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken && j.direction == plan.Reverse {
+		return false // whoever holds it has a certificate that we do not know
+	}
+	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed
+}
+
+func (s *survey) converse(ctx context.Context, j *job) {
+	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk}
+	switch a := s.fromHello(j); {
+	case a != nil && a.Port == result.PortBusy:
+		t.Token = echo.ID{} // real software gets no token made with the key
+	default:
+		if h, ok := s.contacts.helloOf(j.family); ok {
+			t.Fingerprint = fingerprint(h.Certificate)
+		}
+	}
+	c := dialer.Converse(ctx, dialer.Path{
+		Flow: j.flow, Transport: j.transport,
+		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
+		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
+	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout}, t)
+	if ctx.Err() != nil {
+		return // interrupted: it tells nothing
+	}
+	j.initiator.Conversation = &c
+}
+
+// fingerprint reads a certificate's from Hello; nil: not known.
+func fingerprint(text string) []byte {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// conversingTime is what a round of conversations may take beside its steps:
+// the longest is a document each way over a slow line.
+const conversingTime = 2 * time.Minute
+
+// converseBack has the far end hold the conversations of reverse jobs.
+func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job) {
+	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
+		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.accept.l.Fingerprint()}
+		for _, j := range chunk {
+			order.Paths = append(order.Paths, echo.BackPath{Flow: j.flow, Probe: j.talk, Transport: j.transport, Port: j.port})
+		}
+		var held []result.Conversation
+		err := s.talk(ctx, f, true, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
+			held, err = c.ConverseBack(ctx, order)
+			return err
+		})
+		if err != nil {
+			continue // the proof stands by itself
+		}
+		for i, j := range chunk {
+			j.initiator.Conversation = &held[i]
+		}
+	}
+}
+
+// confirm asks each accepting end whether the conversations' tokens arrived
+// there, on the right port.
+func (s *survey) confirm(ctx context.Context) {
+	for _, f := range s.families() {
+		var forward []*job
+		for _, j := range s.jobs {
+			if j.family != f || j.acceptor == nil || j.initiator == nil || j.initiator.Conversation == nil || !j.initiator.Conversation.Keyed {
+				continue
+			}
+			if j.direction == plan.Forward {
+				forward = append(forward, j)
+				continue
+			}
+			if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; !taken {
+				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.run)[0], j)
+			}
+		}
+		for chunk := range slices.Chunk(forward, echo.MaxWitness) {
+			_ = s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+				var q []echo.WitnessQuery
+				for _, j := range chunk {
+					q = append(q, talkQuery(j))
+				}
+				answers, err := c.Witness(ctx, q)
+				for i := range answers {
+					chunk[i].acceptor.Conversed = arrived(answers[i], chunk[i])
+				}
+				return err
+			})
+		}
+	}
+}
+
+func talkQuery(j *job) echo.WitnessQuery {
+	return echo.WitnessQuery{Probe: j.talk, Transport: j.transport, Port: j.port, SourceChanged: true}
+}
+
+// arrived reports whether a conversation's token was seen by the expected
+// listener on the port that was dialed.
+func arrived(a result.Acceptor, j *job) bool {
+	return a.Match == result.MatchProbe && a.Proved && int(a.Local.Port()) == j.port && (j.instance == "" || a.Instance == j.instance)
+}
