@@ -96,11 +96,11 @@ func (l *Lab) do(ctx context.Context, stdin []byte, args ...string) error {
 	return nil
 }
 
-// nameFor is the name of the n-th lab of process pid, so that Sweep can tell
+// NameFor is the name of the n-th lab of process pid, so that Sweep can tell
 // whose it is.
-func nameFor(pid, n int) string { return fmt.Sprintf("t%d-%d", pid, n) }
+func NameFor(pid, n int) string { return fmt.Sprintf("t%d-%d", pid, n) }
 
-// Sweep takes down labs of test processes that own says are ours to remove: by
+// Sweep takes down labs named by NameFor that own says are ours to remove: by
 // pid, those of this process at its end, those of processes that were killed.
 func Sweep(root string, own func(pid int) bool) error {
 	out, err := exec.Command(scriptIn(root), "list").Output()

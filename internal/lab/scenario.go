@@ -27,6 +27,7 @@ type Scenario struct {
 	Contact string            `yaml:"contact"` // "some" (default) or "none"
 	Expect  []Expect          `yaml:"expect"`
 	Default result.Verdict    `yaml:"default"` // of every path that no Expect is about
+	Alone   string            `yaml:"alone"`   // why the truth table asks no other tool; "": it does
 }
 
 // A Plant is one thing done to a node before listen starts. Exactly one of
@@ -68,6 +69,9 @@ type Expect struct {
 }
 
 const noListener = "none"
+
+// Bare reports whether no listener runs in s.
+func (s Scenario) Bare() bool { return s.Listen.Node == noListener }
 
 // Load reads every scenario in dir, in order of name.
 func Load(dir string) ([]Scenario, error) {
