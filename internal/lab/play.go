@@ -157,7 +157,7 @@ func (st *stage) command(ctx context.Context, node, name string, argv ...string)
 	st.logs = append(st.logs, programLog{node + "# " + name, file})
 	cmd := st.lab.Command(ctx, node, argv...)
 	cmd.Dir = st.dir
-	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+key, "NO_COLOR=1", "PATH="+st.bin+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+key, "NO_COLOR=1", "PATH="+st.bin+":"+path())
 	cmd.Stderr = file
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
