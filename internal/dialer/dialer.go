@@ -111,9 +111,9 @@ func (a *attempt) once(ctx, step context.Context) {
 	if conn == nil {
 		return
 	}
-	defer func() { conn.Close() }()
+	defer conn.Close()
 	if a.Transport == plan.UDP {
-		a.provePacket(step, conn)
+		a.provePacket(ctx, step, conn)
 		return
 	}
 	c, err := echo.Prove(step, conn, a.ask())
@@ -126,6 +126,9 @@ func (a *attempt) once(ctx, step context.Context) {
 		return
 	}
 	a.payload(ctx, conn, c)
+	if isWhole(a.seen.Sent) && isWhole(a.seen.Received) {
+		a.relay(ctx, conn, c)
+	}
 }
 
 // connect opens the connection from the wanted source port, or from any if
@@ -223,18 +226,4 @@ func (a *attempt) proved(p echo.Proof) {
 	s.Instance, s.Software = p.Instance.String(), p.Software
 	rtt := result.Milliseconds(p.RTT)
 	s.RTTMS = &rtt
-}
-
-// provePacket proves a UDP path; the padding of request and answer is its
-// payload, under the proof's MESSAGE-INTEGRITY.
-func (a *attempt) provePacket(ctx context.Context, conn net.Conn) {
-	p, sent, received, n, err := echo.ProvePacket(ctx, conn, a.ask())
-	a.seen.Attempts += max(0, n-1)
-	if err != nil {
-		a.noProof(conn, err)
-		return
-	}
-	a.proved(p)
-	a.seen.Sent = &result.Transfer{Outcome: result.TransferIntact, Want: sent, Intact: sent}
-	a.seen.Received = &result.Transfer{Outcome: result.TransferIntact, Want: received, Intact: received}
 }

@@ -47,6 +47,10 @@ func (host) Witness(echo.Peer, echo.Witness) echo.Witnessed { return echo.Witnes
 func (host) DialBack(context.Context, echo.Peer, echo.DialBack) echo.DialedBack {
 	return echo.DialedBack{}
 }
+func (host) HoldBack(context.Context, echo.Peer, echo.HoldBack) error { return nil }
+func (host) HeldBack(echo.Peer, echo.HeldBack) (echo.HeldSoFar, bool) {
+	return echo.HeldSoFar{}, false
+}
 func (host) Submit(echo.Peer, echo.Submission) {}
 
 func answerer() *echo.Answerer {

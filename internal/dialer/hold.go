@@ -24,33 +24,26 @@ func Gaps(longest time.Duration) []time.Duration {
 	return gaps
 }
 
-// A Held is one connection that was kept idle, and the probe that names it to
-// the far end.
-type Held struct {
-	result.Idle
-	Source result.Endpoint
-	Probe  echo.ID
-}
-
 // Hold keeps two connections idle for each gap, all at once: stateful devices
 // may treat them differently depending on which end speaks first after it.
 // What it returns is in order of the gaps.
-func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []Held {
+func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.Held {
 	speakers := []result.Speaker{result.SpeakerInitiator, result.SpeakerAcceptor}
-	held := make([]Held, len(gaps)*len(speakers))
+	held := make([]echo.Held, len(gaps)*len(speakers))
 	var all sync.WaitGroup
 	for i := range held {
 		h := &held[i]
 		h.Probe = echo.NewID()
 		gap := gaps[i/len(speakers)]
 		h.GapMS, h.First = gap.Milliseconds(), speakers[i%len(speakers)]
-		all.Go(func() { h.hold(ctx, p, o, gap) })
+		all.Go(func() { hold(ctx, h, p, o, gap) })
 	}
 	all.Wait()
 	return held
 }
 
-func (h *Held) hold(ctx context.Context, p Path, o Options, gap time.Duration) {
+// hold keeps one connection idle and completes h by what became of it.
+func hold(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duration) {
 	h.Outcome = result.IdleNotHeld
 	step, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()

@@ -43,6 +43,10 @@ func (a *attempt) payload(ctx context.Context, conn net.Conn, c *echo.Conn) {
 	searches.Wait()
 }
 
+func isWhole(t *result.Transfer) bool {
+	return t != nil && t.Outcome == result.TransferIntact && t.Attempts <= 1
+}
+
 // patience is how much longer than usual a payload may take that was on its way
 // when its time was up.
 const patience = 3
@@ -110,14 +114,28 @@ const (
 // segment travels as one packet. It returns nil if even small writes fail, or
 // full segments pass: then size is not the cause.
 func (a *attempt) hole(ctx context.Context, m move) *result.Hole {
-	passes, fails := int64(0), int64(ethernetSegment+1)
+	fails := int64(ethernetSegment + 1)
 	if a.seen.TCP != nil {
 		fails = max(fails, int64(a.seen.TCP.MSS)+1)
 	}
+	h := narrow(ctx, 0, fails, func(sizes []int64) []bool { return a.cross(ctx, sizes, m) })
+	if h == nil || !a.crossInPieces(ctx, h.Passes, h.Fails, m) {
+		return nil
+	}
+	if a.seen.TCP != nil {
+		h.Packet = int(h.Passes) + headers(a.Target.Addr().Is4(), a.seen.TCP.Timestamps)
+	}
+	return h
+}
+
+// narrow finds the largest size that crosses, of those from passes, which is
+// known to (0: none is), to one below fails. It returns nil if not even the
+// smallest does, or all do: then size is not the cause.
+func narrow(ctx context.Context, passes, fails int64, cross func(sizes []int64) []bool) *result.Hole {
 	largest := fails - 1
 	for fails-passes > 1 && ctx.Err() == nil {
 		sizes := between(passes, fails)
-		crossed := a.cross(ctx, sizes, m)
+		crossed := cross(sizes)
 		for i, n := range sizes {
 			if !crossed[i] {
 				fails = min(fails, n)
@@ -129,20 +147,13 @@ func (a *attempt) hole(ctx context.Context, m move) *result.Hole {
 			}
 		}
 		if passes == 0 {
-			return nil // not even the smallest: size is not the cause
+			return nil // not even the smallest
 		}
 	}
-	if passes == largest || slices.Contains(a.cross(ctx, slices.Repeat([]int64{fails}, holeChecks), m), true) || ctx.Err() != nil {
+	if passes == largest || slices.Contains(cross(slices.Repeat([]int64{fails}, holeChecks)), true) || ctx.Err() != nil {
 		return nil
 	}
-	if !a.crossInPieces(ctx, passes, fails, m) {
-		return nil
-	}
-	h := &result.Hole{Passes: passes, Fails: fails}
-	if a.seen.TCP != nil {
-		h.Packet = int(passes) + headers(a.Target.Addr().Is4(), a.seen.TCP.Timestamps)
-	}
-	return h
+	return &result.Hole{Passes: passes, Fails: fails}
 }
 
 // cross tries single writes of these sizes, all at once, and returns which

@@ -71,10 +71,14 @@ func listenV2() {
 // deaf is a Host that knows nothing.
 type deaf struct{}
 
-func (deaf) Contact(echo.Peer, echo.Kind)                       {}
-func (deaf) Hello(echo.Peer) echo.Hello                         { return echo.Hello{} }
-func (deaf) Witness(echo.Peer, echo.Witness) (w echo.Witnessed) { return w }
-func (deaf) Submit(echo.Peer, echo.Submission)                  {}
+func (deaf) Contact(echo.Peer, echo.Kind)                             {}
+func (deaf) Hello(echo.Peer) echo.Hello                               { return echo.Hello{} }
+func (deaf) Witness(echo.Peer, echo.Witness) (w echo.Witnessed)       { return w }
+func (deaf) HoldBack(context.Context, echo.Peer, echo.HoldBack) error { return nil }
+func (deaf) HeldBack(echo.Peer, echo.HeldBack) (echo.HeldSoFar, bool) {
+	return echo.HeldSoFar{}, false
+}
+func (deaf) Submit(echo.Peer, echo.Submission) {}
 
 func (deaf) DialBack(context.Context, echo.Peer, echo.DialBack) (d echo.DialedBack) { return d }
 

@@ -49,6 +49,10 @@ type Host interface {
 	// DialBack returns one half for each path. It refuses a path by a half
 	// whose NotTried says why.
 	DialBack(context.Context, Peer, DialBack) DialedBack
+	// HoldBack begins to keep connections idle. The error is for the asking end.
+	HoldBack(context.Context, Peer, HoldBack) error
+	// HeldBack says what became of them; false: it does not know of any.
+	HeldBack(Peer, HeldBack) (HeldSoFar, bool)
 	Submit(Peer, Submission)
 }
 
@@ -66,7 +70,8 @@ type Answerer struct {
 	// proved the key gets half of it, and maxPlain messages.
 	Patience time.Duration
 
-	seen repeats
+	seen     repeats
+	backlogs backlogs
 }
 
 // maxMessages bounds the messages of one connection, maxPlain those of one that
@@ -313,7 +318,11 @@ func (a *Answerer) AnswerPacket(remote, local netip.AddrPort, b []byte) ([]byte,
 	var resp *stun.Message
 	switch kind {
 	case KindProved:
-		resp, err = a.proof(m, peer, []byte(NewID().String()), len(b))
+		size := len(b)
+		if wanted, ok := getU32(m, attrAnswerSize); ok {
+			size = min(size, int(wanted))
+		}
+		resp, err = a.proof(m, peer, []byte(NewID().String()), size)
 	case KindForbidden:
 		resp, err = a.forbidden(m)
 	default:

@@ -60,6 +60,33 @@ func (c *answering) control(m *stun.Message) bool {
 			return c.refuse(m, "a Hold request that this version does not understand")
 		}
 		return c.hold(m, o)
+	case methodHoldBack:
+		var h HoldBack
+		if err := json.Unmarshal(body, &h); err != nil || h.TimeoutMS <= 0 || h.LongestMS <= 0 || h.LongestMS > MaxHold.Milliseconds() {
+			return c.refuse(m, "a HoldBack request that this version does not understand")
+		}
+		if err := c.Host.HoldBack(c.ctx, c.peer, h); err != nil {
+			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
+		}
+		return c.reply(m, struct{}{})
+	case methodHeldBack:
+		var h HeldBack
+		if err := json.Unmarshal(body, &h); err != nil {
+			return c.refuse(m, "a HeldBack request that this version does not understand")
+		}
+		held, ok := c.Host.HeldBack(c.peer, h)
+		if !ok {
+			return c.refuse(m, "no connections of that probe are kept idle")
+		}
+		return c.reply(m, held)
+	case methodBacklog:
+		return c.backlog(m)
+	case methodBacklogged:
+		var q backlogQuery
+		if err := json.Unmarshal(body, &q); err != nil {
+			return c.refuse(m, "a Backlogged request that this version does not understand")
+		}
+		return c.backlogged(m, q)
 	case methodTransfer:
 		var o transferOrder
 		if err := json.Unmarshal(body, &o); err != nil || o.Bytes < 0 || o.Bytes > maxTransfer {

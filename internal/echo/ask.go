@@ -73,8 +73,13 @@ func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
 	return &Conn{Proof: p, conn: conn, ask: ask, nonce: nonce}, nil
 }
 
+// packet builds a keyed Binding request for a datagram.
+func (a Ask) packet(size PacketSize) (*stun.Message, error) {
+	return a.binding(size.Request, stun.RawAttribute{Type: attrAnswerSize, Value: u32(uint32(size.Answer))})
+}
+
 // binding builds a keyed Binding request, padded to size if that is larger.
-func (a Ask) binding(size int) (*stun.Message, error) {
+func (a Ask) binding(size int, more ...stun.RawAttribute) (*stun.Message, error) {
 	if len(a.Flow) > maxFlow {
 		return nil, fmt.Errorf("flow id %q: longer than %d bytes", a.Flow, maxFlow)
 	}
@@ -86,6 +91,9 @@ func (a Ask) binding(size int) (*stun.Message, error) {
 	m.Add(attrRun, a.Run[:])
 	m.Add(attrFlow, []byte(a.Flow))
 	m.Add(attrProbe, a.Probe[:])
+	for _, r := range more {
+		m.Add(r.Type, r.Value)
+	}
 	a.Key.pad(m, size, a.Probe, fromAsker)
 	return m, a.Key.seal(m)
 }
@@ -279,6 +287,23 @@ func (c *Conn) HoldAnswerer(ctx context.Context, gap time.Duration) error {
 		return fmt.Errorf("after %v: %w", gap, err)
 	}
 	return nil
+}
+
+// HoldBack asks the far end to keep connections idle towards us.
+func (c *Conn) HoldBack(ctx context.Context, h HoldBack) error {
+	if _, err := converse[struct{}](ctx, c, methodHoldBack, h); err != nil {
+		return fmt.Errorf("hold back: %w", err)
+	}
+	return nil
+}
+
+// HeldBack asks the far end what became of the connections of a HoldBack.
+func (c *Conn) HeldBack(ctx context.Context, probe ID) (HeldSoFar, error) {
+	h, err := converse[HeldSoFar](ctx, c, methodHeldBack, HeldBack{Probe: probe})
+	if err != nil {
+		return h, fmt.Errorf("held back: %w", err)
+	}
+	return h, nil
 }
 
 // Submit tells the far end how the run ended.

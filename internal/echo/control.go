@@ -82,6 +82,35 @@ type DialedBack struct {
 // MaxDialBack is how many paths one message may carry.
 const MaxDialBack = 32
 
+// A HoldBack asks the answering end to keep connections idle towards the
+// address that the request came from. It is answered at once; HeldBack asks
+// later what became of them, since the connection that asks may itself be one
+// that a device on the way forgets.
+type HoldBack struct {
+	TimeoutMS int64    `json:"timeout_ms"` // of each step
+	LongestMS int64    `json:"longest_ms"` // the longest time that a connection is kept idle
+	Path      BackPath `json:"path"`
+}
+
+// A HeldBack asks what became of the connections of a HoldBack.
+type HeldBack struct {
+	Probe ID `json:"probe"` // of its path
+}
+
+// A HeldSoFar answers a HeldBack.
+type HeldSoFar struct {
+	Done bool   `json:"done"`
+	Held []Held `json:"held"` // once done
+}
+
+// A Held is one connection that was kept idle, and the probe that names it to
+// the accepting end.
+type Held struct {
+	result.Idle
+	Source result.Endpoint `json:"source"`
+	Probe  ID              `json:"probe"`
+}
+
 // A Submission tells the answering end how the run ended.
 type Submission struct {
 	Host    string         `json:"host"`

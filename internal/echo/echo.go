@@ -25,24 +25,29 @@ const Version = 1
 // Methods of our own, in the range that RFC 8489 section 18.2 leaves to expert
 // review, far above any assigned one.
 const (
-	methodHello    stun.Method = 0xDA0
-	methodTransfer stun.Method = 0xDA1
-	methodWitness  stun.Method = 0xDA2
-	methodDialBack stun.Method = 0xDA3
-	methodSubmit   stun.Method = 0xDA4
-	methodHold     stun.Method = 0xDA5
+	methodHello      stun.Method = 0xDA0
+	methodTransfer   stun.Method = 0xDA1
+	methodWitness    stun.Method = 0xDA2
+	methodDialBack   stun.Method = 0xDA3
+	methodSubmit     stun.Method = 0xDA4
+	methodHold       stun.Method = 0xDA5
+	methodBacklog    stun.Method = 0xDA6
+	methodHoldBack   stun.Method = 0xDA8
+	methodHeldBack   stun.Method = 0xDA9
+	methodBacklogged stun.Method = 0xDA7
 )
 
 // Attributes of our own. All are comprehension-optional (RFC 8489 section 14),
 // so that any STUN server can ignore them.
 const (
-	attrRun      stun.AttrType = 0xDA10 // 16 random bytes, one run of dial
-	attrFlow     stun.AttrType = 0xDA11 // UTF-8, id of the plan's row
-	attrProbe    stun.AttrType = 0xDA12 // 16 random bytes, one attempt
-	attrVersion  stun.AttrType = 0xDA13 // 32 bits, Version
-	attrInstance stun.AttrType = 0xDA14 // 16 random bytes, one listener process
-	attrCounter  stun.AttrType = 0xDA15 // 32 bits, from 1 on each connection
-	attrBody     stun.AttrType = 0xDA16 // JSON
+	attrRun        stun.AttrType = 0xDA10 // 16 random bytes, one run of dial
+	attrFlow       stun.AttrType = 0xDA11 // UTF-8, id of the plan's row
+	attrProbe      stun.AttrType = 0xDA12 // 16 random bytes, one attempt
+	attrVersion    stun.AttrType = 0xDA13 // 32 bits, Version
+	attrInstance   stun.AttrType = 0xDA14 // 16 random bytes, one listener process
+	attrCounter    stun.AttrType = 0xDA15 // 32 bits, from 1 on each connection
+	attrBody       stun.AttrType = 0xDA16 // JSON
+	attrAnswerSize stun.AttrType = 0xDA17 // 32 bits, bytes that the answer to a datagram is to have
 )
 
 const (
@@ -60,9 +65,11 @@ const (
 	// maxTransfer bounds what an answering end agrees to move.
 	maxTransfer = 16 << 20
 
-	// udpSize is the size of a keyed request over UDP: below the smallest MTU
-	// that IPv6 allows (1,280, RFC 8200 section 5) less 48 bytes of headers.
-	udpSize = 1200
+	// udpSize is the smallest size of a keyed request over UDP: the answer, which
+	// must not be larger, fits into it.
+	udpSize = 320
+	// MaxPacket is the largest datagram that is read.
+	MaxPacket = 2048
 	// rto is the first retransmission timeout over UDP (RFC 8489 section 6.2.1).
 	rto = 500 * time.Millisecond
 )

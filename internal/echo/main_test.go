@@ -51,6 +51,7 @@ type fakeHost struct {
 	hellos    int
 	dialed    []DialBack
 	submitted []Submission
+	held      []HoldBack
 	halves    func(context.Context, DialBack) DialedBack
 }
 
@@ -85,6 +86,24 @@ func (h *fakeHost) DialBack(ctx context.Context, _ Peer, d DialBack) DialedBack 
 	return DialedBack{Halves: make([]result.Initiator, len(d.Paths))}
 }
 
+func (h *fakeHost) HoldBack(_ context.Context, _ Peer, o HoldBack) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = append(h.held, o)
+	return nil
+}
+
+func (h *fakeHost) HeldBack(_ Peer, o HeldBack) (HeldSoFar, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, b := range h.held {
+		if b.Path.Probe == o.Probe {
+			return HeldSoFar{Done: true, Held: []Held{{Probe: o.Probe}}}, true
+		}
+	}
+	return HeldSoFar{}, false
+}
+
 func (h *fakeHost) Submit(_ Peer, s Submission) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -105,7 +124,7 @@ func (h *fakeHost) kinds() []Kind {
 func (h *fakeHost) did() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.hellos + len(h.dialed) + len(h.submitted)
+	return h.hellos + len(h.dialed) + len(h.submitted) + len(h.held)
 }
 
 func newAnswerer(h *fakeHost) *Answerer {

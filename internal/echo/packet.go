@@ -11,18 +11,26 @@ import (
 	"github.com/pion/stun/v3"
 )
 
+// A PacketSize is how large a datagram and the answer to it are to be, in
+// bytes of UDP payload. The answer is never larger than the request.
+type PacketSize struct{ Request, Answer int }
+
+// SmallPacket is a size that holds any keyed Binding and its answer, and that
+// every path carries (RFC 1122 section 3.3.2: 576 bytes with IP's header).
+var SmallPacket = PacketSize{udpSize, udpSize}
+
 // ProvePacket makes a keyed Binding over a connected datagram socket. It sends
 // again until ctx ends (RFC 8489 section 6.2.1), each time with a transaction
 // id of its own since answering ends ignore repeats, and returns how many it
 // sent. The payload is the padding of request and response.
-func ProvePacket(ctx context.Context, conn net.Conn, ask Ask) (p Proof, sent, received int64, attempts int, err error) {
+func ProvePacket(ctx context.Context, conn net.Conn, ask Ask, size PacketSize) (p Proof, sent, received int64, attempts int, err error) {
 	defer guard(ctx, conn)()
 	requests := map[[stun.TransactionIDSize]byte]*stun.Message{}
 	began := map[[stun.TransactionIDSize]byte]time.Time{}
-	buf := make([]byte, 2048)
+	buf := make([]byte, MaxPacket)
 	var last error
 	for wait := rto; ctx.Err() == nil; wait *= 2 {
-		req, err := ask.binding(udpSize)
+		req, err := ask.packet(size)
 		if err != nil {
 			return p, 0, 0, attempts, err
 		}

@@ -490,6 +490,9 @@ func TestContextEndsEachCallAtOnce(t *testing.T) {
 		"Hello":    func(ctx context.Context, c *Conn) error { _, err := c.Hello(ctx); return err },
 		"Witness":  func(ctx context.Context, c *Conn) error { _, err := c.Witness(ctx, nil); return err },
 		"DialBack": func(ctx context.Context, c *Conn) error { _, err := c.DialBack(ctx, DialBack{}); return err },
+		"HoldBack": func(ctx context.Context, c *Conn) error { return c.HoldBack(ctx, HoldBack{}) },
+		"HeldBack": func(ctx context.Context, c *Conn) error { _, err := c.HeldBack(ctx, NewID()); return err },
+		"Backlog":  func(ctx context.Context, c *Conn) error { _, err := c.Backlog(ctx, c); return err },
 		"Submit":   func(ctx context.Context, c *Conn) error { return c.Submit(ctx, Submission{}) },
 		"Send":     func(ctx context.Context, c *Conn) error { return errors.New(string(c.Send(ctx, 1<<20).Outcome)) },
 		"Receive":  func(ctx context.Context, c *Conn) error { return errors.New(string(c.Receive(ctx, 1<<20).Outcome)) },
@@ -589,5 +592,30 @@ func TestIDsAreTextBothWays(t *testing.T) {
 		if back.UnmarshalText([]byte(s)) == nil {
 			t.Errorf("%q is an id", s)
 		}
+	}
+}
+
+func TestHoldBackIsBegunAndAskedForByItsProbe(t *testing.T) {
+	h := &fakeHost{}
+	at, _ := serve(t, loop4, newAnswerer(h))
+	c := prove(t, at, newAsk())
+	order := HoldBack{TimeoutMS: 1000, LongestMS: 2000, Path: BackPath{Flow: "odyssey", Probe: NewID(), Port: 7968}}
+	if err := c.HoldBack(within(t, guardTime), order); err != nil || len(h.held) != 1 || h.held[0] != order {
+		t.Errorf("%v, %+v", err, h.held)
+	}
+	if so, err := c.HeldBack(within(t, guardTime), order.Path.Probe); err != nil || !so.Done || len(so.Held) != 1 || so.Held[0].Probe != order.Path.Probe {
+		t.Errorf("%+v, %v", so, err)
+	}
+	var refused *RefusedError
+	if _, err := c.HeldBack(within(t, guardTime), NewID()); !errors.As(err, &refused) {
+		t.Errorf("a probe that nobody knows: %v", err)
+	}
+	for _, bad := range []HoldBack{{}, {TimeoutMS: 1000}, {LongestMS: 1000}, {TimeoutMS: 1000, LongestMS: MaxHold.Milliseconds() + 1}} {
+		if err := c.HoldBack(within(t, guardTime), bad); !errors.As(err, &refused) || len(h.held) != 1 {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	if _, err := converse[backlogCount](within(t, guardTime), c, methodBacklogged, backlogQuery{Nonce: "00"}); !errors.As(err, &refused) {
+		t.Errorf("a backlog that there is not: %v", err)
 	}
 }

@@ -100,7 +100,7 @@ func TestMessagesEqualTheSpecificationsVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal("Binding request", renumbered(t, m, v.Transaction), v.Request)
-	if m, err = ask.binding(udpSize); err != nil {
+	if m, err = ask.binding(1200); err != nil {
 		t.Fatal(err)
 	}
 	udp := sha256.Sum256(renumbered(t, m, v.Transaction))
@@ -130,7 +130,7 @@ func TestMessagesEqualTheSpecificationsVectors(t *testing.T) {
 			t.Errorf("verified as %+v, %q, %v", proof, nonce, err)
 		}
 		if c.want == v.Answer4 {
-			resp, err := a.proof(req, p, []byte(v.Nonce), udpSize)
+			resp, err := a.proof(req, p, []byte(v.Nonce), 1200)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -58,6 +58,17 @@ func Judge(s Scenario, r result.Report, exit int) Judgement {
 		wrong("the report has no paths")
 	}
 
+	for _, want := range s.Findings {
+		if !slices.ContainsFunc(r.Findings, func(f result.Finding) bool { return f.Code == want }) {
+			wrong("finding %s about the whole run is missing", want)
+		}
+	}
+	for _, f := range r.Findings {
+		if slices.Contains(foundOnlyIfTrue, f.Code) && !slices.Contains(s.Findings, f.Code) {
+			wrong("finding %s about the whole run, which is not true here: %s", f.Code, f.Text)
+		}
+	}
+
 	used := make([]bool, len(s.Expect))
 	for _, p := range r.Paths {
 		name := fmt.Sprintf("%s %s %s (port %d)", p.Flow, p.Direction, p.Family, p.PlanPort)
@@ -84,6 +95,11 @@ func Judge(s Scenario, r result.Report, exit int) Judgement {
 				wrong("%s: note %s is missing", name, want)
 			}
 		}
+		for _, n := range p.Notes {
+			if slices.Contains(neverByChance, n.Code) && !slices.Contains(e.Notes, n.Code) {
+				wrong("%s: note %s, which is not true here: %s", name, n.Code, n.Text)
+			}
+		}
 		if len(e.Says) > 0 {
 			said := sayings(p)
 			for _, want := range e.Says {
@@ -100,6 +116,14 @@ func Judge(s Scenario, r result.Report, exit int) Judgement {
 	}
 	return j
 }
+
+// foundOnlyIfTrue are the findings about a run that say something of the
+// network: a scenario must list them.
+var foundOnlyIfTrue = []string{"ip4-black-hole", "ip6-black-hole", "answers-for-all", "contact-lost"}
+
+// neverByChance are the notes that say something of the way that cannot be
+// there by chance: every path that has one must be expected to.
+var neverByChance = []result.NoteCode{result.NoteRelayed}
 
 func (e Expect) matches(p result.Path) bool {
 	return (e.Flow == "" || e.Flow == p.Flow) &&

@@ -27,7 +27,9 @@ type Scenario struct {
 	Contact string            `yaml:"contact"` // "some" (default) or "none"
 	Expect  []Expect          `yaml:"expect"`
 	Default result.Verdict    `yaml:"default"` // of every path that no Expect is about
-	Alone   string            `yaml:"alone"`   // why the truth table asks no other tool; "": it does
+	// Findings are codes of what must be found about the run as a whole.
+	Findings []string `yaml:"findings"`
+	Alone    string   `yaml:"alone"` // why the truth table asks no other tool; "": it does
 }
 
 // A Plant is one thing done to a node before listen starts. Exactly one of

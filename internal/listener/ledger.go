@@ -8,6 +8,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/result"
 )
 
 // A Contact is what one peer did on one port, for the log and the summary.
@@ -36,9 +37,10 @@ type entry struct {
 	Transport     plan.Transport
 	Remote, Local netip.AddrPort
 	At            time.Time
-	Kind          echo.Kind // "" while the connection lasts
-	Run, Probe    echo.ID   // zero until proved
-	Foreign       int       // bytes that were no STUN
+	Kind          echo.Kind   // "" while the connection lasts
+	Run, Probe    echo.ID     // zero until proved
+	Foreign       int         // bytes that were no STUN
+	TCP           *result.TCP // what the system knew of it at its end
 }
 
 // maxEntries bounds the ledger; the oldest half goes first.
@@ -103,10 +105,10 @@ func (l *ledger) proved(p echo.Peer) {
 	}
 }
 
-func (l *ledger) end(e *entry, k echo.Kind, foreign int) {
+func (l *ledger) end(e *entry, k echo.Kind, foreign int, tcp *result.TCP) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.Kind, e.Foreign = k, foreign
+	e.Kind, e.Foreign, e.TCP = k, foreign, tcp
 }
 
 // between returns copies of the entries of a window on a local port.

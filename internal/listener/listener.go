@@ -49,6 +49,9 @@ type Listener struct {
 	ledger   *ledger
 	limits   *limits
 	backs    chan struct{} // one token for each dial-back conversation under way
+	holds    holds
+	// background is what goes on after it was answered.
+	background sync.WaitGroup
 
 	mu    sync.Mutex
 	bound []*boundPort
@@ -202,7 +205,9 @@ func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) er
 		}
 		return nil
 	})
-	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, net.ErrClosed) {
+	err := g.Wait()
+	l.background.Wait()
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil

@@ -18,7 +18,7 @@ import (
 // servePackets answers datagrams from the address that they were sent to.
 func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 	in := newPacketConn(p)
-	buf := make([]byte, 2048)
+	buf := make([]byte, echo.MaxPacket)
 	for {
 		n, from, to, err := in.read(buf)
 		switch {
@@ -43,7 +43,7 @@ func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 		if kind == echo.KindForeign {
 			foreign = n
 		}
-		l.ledger.end(e, kind, foreign)
+		l.ledger.end(e, kind, foreign, nil)
 		if answer != nil {
 			in.write(answer, from, to)
 		}

@@ -94,12 +94,12 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn) {
 	e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
 	release, ok := l.limits.take(e.Remote.Addr())
 	if !ok {
-		l.ledger.end(e, echo.KindShed, 0)
+		l.ledger.end(e, echo.KindShed, 0, nil)
 		return
 	}
 	defer release()
 	kind, first := l.answerer.Answer(ctx, conn)
-	l.ledger.end(e, kind, len(first))
+	l.ledger.end(e, kind, len(first), sock.TCPInfoOf(conn))
 	// What looked like STUN and was not was told when it came.
 	if kind == echo.KindForeign && len(first) > 0 || kind == echo.KindSilent {
 		if ctx.Err() == nil {

@@ -137,7 +137,7 @@ func TestDatagramsAreAnsweredFromWhereTheyWereSentTo(t *testing.T) {
 		_, _ = c.Write([]byte("\x02"))     // nor does a question of SQL Browser
 		_, _ = c.Write(make([]byte, 4000)) // nor one that is too large
 		ask := newAsk()
-		p, _, _, _, err := echo.ProvePacket(within(t, guardTime), c, ask)
+		p, _, _, _, err := echo.ProvePacket(within(t, guardTime), c, ask, echo.SmallPacket)
 		if err != nil || p.Origin != l.at || p.SeenAs != sock.AddrPortOf(c.LocalAddr()) {
 			t.Errorf("%+v, %v", p, err)
 		}
@@ -157,7 +157,7 @@ func TestForeignDatagramIsSeen(t *testing.T) {
 	defer c.Close()
 	_, _ = c.Write([]byte("\x02hello"))
 	// What follows is read after it.
-	if _, _, _, _, err := echo.ProvePacket(within(t, guardTime), c, newAsk()); err != nil {
+	if _, _, _, _, err := echo.ProvePacket(within(t, guardTime), c, newAsk(), echo.SmallPacket); err != nil {
 		t.Fatal(err)
 	}
 	got := l.ledger.between(plan.UDP, int(l.at.Port()), l.ledger.start(), farFuture)

@@ -177,6 +177,7 @@ func accepted(a result.Acceptor, e entry, m result.Match) result.Acceptor {
 	a.Saw, a.Match = result.SawAccepted, m
 	a.Source, a.Local = result.EndpointFrom(e.Remote), result.EndpointFrom(e.Local)
 	a.Proved, a.BytesIn = e.Probe != echo.ID{}, int64(e.Foreign)
+	a.TCP = e.TCP
 	a.Lasts = e.Kind == "" && e.Transport == plan.TCP
 	if e.Kind != "" {
 		a.Detail = "the listener recorded it as " + string(e.Kind)

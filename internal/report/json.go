@@ -79,7 +79,11 @@ var stamp = regexp.MustCompile(`(?m)^( *"(?:started|at)": "\d{4}-\d\d-\d\dT\d\d:
 func stampMillis(b []byte) []byte {
 	b = stamp.ReplaceAllFunc(b, func(line []byte) []byte {
 		m := stamp.FindSubmatch(line)
-		return fmt.Appendf(nil, "%s%sZ%s", m[1], (string(m[2]) + ".000"[len(m[2]):])[:4], m[3])
+		fraction := string(m[2])
+		if fraction == "" {
+			fraction = "."
+		}
+		return fmt.Appendf(nil, "%s%sZ%s", m[1], (fraction + "000")[:len(".000")], m[3])
 	})
 	return zeroStamp.ReplaceAll(b, []byte("${1}null${2}"))
 }

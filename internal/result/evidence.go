@@ -15,6 +15,7 @@ type Initiator struct {
 	Source       Endpoint       `json:"source"`
 	Target       Endpoint       `json:"target"`
 	Attempts     int            `json:"attempts"`
+	Failed       []Failed       `json:"failed,omitempty"` // earlier attempts that failed, of a path that proved itself later
 	Connect      ConnectOutcome `json:"connect"`
 	ConnectMS    float64        `json:"connect_ms,omitempty"`
 	Error        string         `json:"error,omitempty"` // the operating system's words
@@ -30,12 +31,37 @@ type Initiator struct {
 	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
 	RTTMS        *float64       `json:"rtt_ms,omitempty"`
 	TCP          *TCP           `json:"tcp,omitempty"`       // of the connection that was proved; nil: not known
+	Relay        *Relay         `json:"relay,omitempty"`     // whether one connection reaches from end to end; nil: not known
 	Idle         []Idle         `json:"idle,omitempty"`      // connections that were kept idle, by gap
 	Trace        *Trace         `json:"trace,omitempty"`     // where its packets get to; nil: not asked
 	NotTried     string         `json:"not_tried,omitempty"` // why no attempt was made
 	WantedSource int            `json:"wanted_source_port,omitempty"`
 	SourceError  string         `json:"source_error,omitempty"` // why the wanted source port was not used
 }
+
+// A Failed is an earlier attempt, and how it ended.
+type Failed struct {
+	At      time.Time      `json:"at"`
+	Connect ConnectOutcome `json:"connect"`
+	Answer  AnswerOutcome  `json:"answer,omitempty"`
+}
+
+const (
+	// synAgainMS: a SYN that is not answered is sent again after a second
+	// (RFC 6298 section 2), so a handshake this long lost one, or is as slow.
+	synAgainMS = 1000
+	// fewRetransmits may be needed on a sound path too.
+	fewRetransmits = 3
+)
+
+// IsLossy reports whether the handshake or the connection shows that packets
+// get lost.
+func (i *Initiator) IsLossy() bool {
+	return i.Connect == ConnectOpen && (i.ConnectMS >= synAgainMS || i.TCP.IsLossy())
+}
+
+// IsLossy reports whether several segments had to be sent again.
+func (t *TCP) IsLossy() bool { return t != nil && t.Retransmits > fewRetransmits }
 
 // ConnectOutcome is how the attempt to open a connection ended. UDP has no
 // connection: there it is ConnectOpen unless an error came back.
@@ -89,6 +115,14 @@ type Transfer struct {
 	Attempts int             `json:"attempts,omitempty"` // how often it was tried; absent: once
 }
 
+// Rate is how fast the payload moved, in kilobits per second; 0: not known.
+func (t *Transfer) Rate() float64 {
+	if t == nil || t.Outcome != TransferIntact || t.ElapMS <= 0 {
+		return 0
+	}
+	return float64(t.Want) * 8 / t.ElapMS
+}
+
 // A Hole says that packets above a size vanish in a direction.
 type Hole struct {
 	Passes int64 `json:"passes"` // payload bytes of the largest single packet that crosses
@@ -135,6 +169,22 @@ type TCP struct {
 	PathMTU     int     `json:"path_mtu"`    // as this end believes
 }
 
+// A Relay is what both ends counted of a connection on which the accepting end
+// did not read. One connection from end to end never acknowledges more bytes
+// than arrived; a relay acknowledges what it still holds itself.
+type Relay struct {
+	Acknowledged int64 `json:"acknowledged"` // bytes, as the initiator's system counted them first
+	Arrived      int64 `json:"arrived"`      // bytes, as the acceptor's system counted them afterwards
+}
+
+// relayMargin is more than systems count differently (SYN and FIN), and less
+// than any relay holds.
+const relayMargin = 1500
+
+// Relayed reports whether the connection ended in the middle, at something that
+// passes bytes on.
+func (r *Relay) Relayed() bool { return r != nil && r.Acknowledged > r.Arrived+relayMargin }
+
 // TransferOutcome is how a Transfer ended.
 type TransferOutcome string
 
@@ -159,6 +209,7 @@ type Acceptor struct {
 	Source   Endpoint  `json:"source"`           // the initiator's address as seen here
 	Local    Endpoint  `json:"local"`            // the address it arrived at
 	Proved   bool      `json:"proved"`           // the keyed proof arrived here
+	TCP      *TCP      `json:"tcp,omitempty"`    // of the connection, as this end's system knows it; nil: not known
 	BytesIn  int64     `json:"bytes_in"`         // bytes that arrived and were no proof
 	Lasts    bool      `json:"lasts"`            // the connection is still open here
 	Detail   string    `json:"detail,omitempty"` // such as "ended by RST"

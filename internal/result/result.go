@@ -123,7 +123,11 @@ type Path struct {
 	SeenAs     Endpoint       `json:"seen_as"` // source as the accepting machine saw it
 	// OthersSeenAs is the address as which other paths of this run, direction
 	// and family are seen; "" if it is the source's own or not known.
-	OthersSeenAs string     `json:"others_seen_as"`
+	OthersSeenAs string `json:"others_seen_as"`
+	// OthersOrigin is the address of the machine that answered on other paths of
+	// this run, direction and family where a NAT leads them to it; "" if none
+	// does, or this path was proved itself.
+	OthersOrigin string     `json:"others_origin"`
 	Attempts     int        `json:"attempts"`
 	RTTMS        *float64   `json:"rtt_ms"`
 	Stop         *Stop      `json:"stop"`      // where it stops; null: not known
@@ -165,6 +169,9 @@ const (
 	NoteOneFamily     NoteCode = "one-family-only"
 	NoteRetried       NoteCode = "retried"
 	NoteLossy         NoteCode = "lossy"
+	NoteSlow          NoteCode = "slow"
+	NoteIdleSurvived  NoteCode = "idle-survived"
+	NoteIdleUnknown   NoteCode = "idle-unknown"
 	NoteAssumedPort   NoteCode = "assumed-port"
 )
 

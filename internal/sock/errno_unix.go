@@ -32,3 +32,6 @@ func isInUse(e syscall.Errno) bool { return e == syscall.EADDRINUSE }
 
 // isTupleInUse: the same source, destination and ports were in use a moment ago.
 func isTupleInUse(e syscall.Errno) bool { return e == syscall.EADDRNOTAVAIL }
+
+// isTooLarge reports EMSGSIZE.
+func isTooLarge(e syscall.Errno) bool { return e == syscall.EMSGSIZE }

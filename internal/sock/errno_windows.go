@@ -32,3 +32,6 @@ func isInUse(e syscall.Errno) bool { return e == windows.WSAEADDRINUSE }
 
 // isTupleInUse: the same source, destination and ports were in use a moment ago.
 func isTupleInUse(e syscall.Errno) bool { return e == windows.WSAEADDRNOTAVAIL }
+
+// isTooLarge reports EMSGSIZE.
+func isTooLarge(e syscall.Errno) bool { return e == windows.WSAEMSGSIZE }

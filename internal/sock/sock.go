@@ -43,9 +43,23 @@ func IsReset(err error) bool {
 	return errors.As(err, &errno) && isReset(errno)
 }
 
+// Counters are what a system counts of a TCP connection's payload, in bytes.
+// The end that opened it counts its SYN as one more.
+type Counters struct {
+	Acknowledged int64 // of what this end sent
+	Received     int64 // in order, whether or not the program has read it
+}
+
 // IsClosed reports whether err says that the far end closed the connection.
 func IsClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// IsTooLarge reports whether err says that a datagram is larger than the path's
+// MTU, as an ICMP error just told.
+func IsTooLarge(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && isTooLarge(errno)
 }
 
 // IsInUse reports whether err says that another socket has the port.

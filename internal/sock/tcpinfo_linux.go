@@ -14,12 +14,7 @@ const optTimestamps = 1
 // TCPInfoOf returns what the system knows of a TCP connection, nil if it does
 // not tell.
 func TCPInfoOf(c net.Conn) *result.TCP {
-	var info *unix.TCPInfo
-	withDescriptor(c, func(fd int) {
-		if i, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			info = i
-		}
-	})
+	info := tcpInfo(c)
 	if info == nil {
 		return nil
 	}
@@ -27,4 +22,24 @@ func TCPInfoOf(c net.Conn) *result.TCP {
 		MSS: int(info.Snd_mss), RTTMS: float64(info.Rtt) / 1000, Retransmits: int(info.Total_retrans),
 		Timestamps: info.Options&optTimestamps != 0, PathMTU: int(info.Pmtu),
 	}
+}
+
+// CountersOf returns how many bytes of a TCP connection were acknowledged and
+// received; false if the system does not tell. Neither counts what the program
+// has or has not read.
+func CountersOf(c net.Conn) (Counters, bool) {
+	info := tcpInfo(c)
+	if info == nil {
+		return Counters{}, false
+	}
+	return Counters{Acknowledged: int64(info.Bytes_acked), Received: int64(info.Bytes_received)}, true
+}
+
+func tcpInfo(c net.Conn) (info *unix.TCPInfo) {
+	withDescriptor(c, func(fd int) {
+		if i, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			info = i
+		}
+	})
+	return info
 }

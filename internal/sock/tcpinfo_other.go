@@ -10,3 +10,6 @@ import (
 
 // TCPInfoOf returns nil: it is not asked of this system yet.
 func TCPInfoOf(net.Conn) *result.TCP { return nil }
+
+// CountersOf returns false: it is not asked of this system yet.
+func CountersOf(net.Conn) (Counters, bool) { return Counters{}, false }

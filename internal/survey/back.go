@@ -54,19 +54,7 @@ func familyWords(f result.Family) string {
 
 // askBack has the far end attempt one message's worth of jobs.
 func (s *survey) askBack(ctx context.Context, f result.Family, jobs []*job) {
-	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes}
-	for _, j := range jobs {
-		d.Paths = append(d.Paths, echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort, Trace: j.trace})
-	}
-	var halves []result.Initiator
-	by := ""
-	// An attempt has up to four steps: connecting, two payloads, and a second
-	// connection for the second of them; and a trace, or the search for a size.
-	err := s.talk(ctx, f, true, 4*s.Timeout+15*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
-		by = c.Instance.String()
-		halves, err = c.DialBack(ctx, d)
-		return err
-	})
+	halves, by, err := s.halvesOf(ctx, f, jobs)
 	for i, j := range jobs {
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -74,10 +62,39 @@ func (s *survey) askBack(ctx context.Context, f result.Family, jobs []*job) {
 		case err != nil:
 			s.finish(j, result.Initiator{NotTried: "the far end's half got lost: " + err.Error()})
 		default:
-			halves[i].Probe, j.by = j.probe.String(), by
+			j.by = by
 			s.finish(j, halves[i])
 		}
 	}
+}
+
+// attemptBack has the far end attempt a job of its own.
+func (s *survey) attemptBack(ctx context.Context, j *job) result.Initiator {
+	halves, by, err := s.halvesOf(ctx, j.family, []*job{j})
+	if err != nil || by != j.by {
+		return result.Initiator{NotTried: "the far end could not be asked again"}
+	}
+	return halves[0]
+}
+
+// halvesOf asks the far end to attempt jobs and returns its half of each, and
+// which listener it was.
+func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (halves []result.Initiator, by string, err error) {
+	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes}
+	for _, j := range jobs {
+		d.Paths = append(d.Paths, echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort, Trace: j.trace})
+	}
+	// An attempt has up to four steps: connecting, two payloads, and a second
+	// connection for the second of them; and a trace, or the search for a size.
+	err = s.talk(ctx, f, true, 4*s.Timeout+15*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
+		by = c.Instance.String()
+		halves, err = c.DialBack(ctx, d)
+		return err
+	})
+	for i := range halves {
+		halves[i].Probe = jobs[i].probe.String()
+	}
+	return halves, by, err
 }
 
 // dialBackAgain repeats what another listener than the expected one dialed

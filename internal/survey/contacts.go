@@ -60,9 +60,19 @@ func newContacts() contacts {
 // far end what it is.
 func (s *survey) offer(ctx context.Context, f result.Family, p proved) {
 	cs := &s.contacts
+	cs.mu.Lock()
+	c := cs.families[f]
+	c.targets = append(c.targets, p)
+	cs.mu.Unlock()
+	s.ask(ctx, f, p)
+}
+
+// ask asks the far end what it is over one path, unless that is known or being
+// asked.
+func (s *survey) ask(ctx context.Context, f result.Family, p proved) {
+	cs := &s.contacts
 	c := cs.families[f]
 	cs.mu.Lock()
-	c.targets = append(c.targets, p)
 	ok := !c.asking && !isClosed(c.ready)
 	c.asking = c.asking || ok
 	cs.mu.Unlock()
@@ -80,6 +90,22 @@ func (s *survey) offer(ctx context.Context, f result.Family, p proved) {
 		cs.first = c
 	}
 	close(c.ready)
+}
+
+// greetAgain asks those that proved themselves and then failed to say what they
+// are: a device that counts connections may have cut that one off while all
+// paths were tried at once.
+func (s *survey) greetAgain(ctx context.Context) {
+	for _, f := range s.families() {
+		s.contacts.mu.Lock()
+		targets := slices.Clone(s.contacts.families[f].targets)
+		s.contacts.mu.Unlock()
+		for _, p := range targets[:min(len(targets), maxContactTries)] {
+			if _, ok := s.contacts.helloOf(f); !ok {
+				s.ask(ctx, f, p)
+			}
+		}
+	}
 }
 
 // seek looks for a contact on the paths that this run's roles have besides

@@ -118,6 +118,9 @@ func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job) {
 		return err
 	})
 	if err != nil {
+		if _, ok := s.contacts.helloOf(f); ok && ctx.Err() == nil {
+			s.contactLost = err
+		}
 		return // what Hello said stands
 	}
 	for i, j := range jobs {

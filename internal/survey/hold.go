@@ -13,7 +13,7 @@ import (
 	"dialtone/internal/result"
 )
 
-// holdAll keeps connections idle on every forward TCP path that proved itself
+// holdAll keeps connections idle on every TCP path that proved itself
 // whole: the counted ones, or those that were asked for by name.
 func (s *survey) holdAll(ctx context.Context) {
 	gaps := dialer.Gaps(s.Hold)
@@ -24,9 +24,13 @@ func (s *survey) holdAll(ctx context.Context) {
 	defer stop()
 	var g errgroup.Group
 	for _, j := range s.jobs {
-		if j.direction == plan.Forward && j.transport == plan.TCP && j.hold && isWhole(j.initiator) {
+		if j.transport == plan.TCP && j.hold && isWhole(j.initiator) {
 			g.Go(func() error {
-				s.hold(ctx, j, gaps)
+				if j.direction == plan.Forward {
+					s.hold(ctx, j, gaps)
+				} else {
+					s.holdBack(ctx, j)
+				}
 				return nil
 			})
 		}
@@ -52,9 +56,9 @@ func (s *survey) hold(ctx context.Context, j *job, gaps []time.Duration) {
 
 // askWhetherOpen asks the far end which of the connections that died here it
 // still has.
-func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []dialer.Held) {
+func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 	var q []echo.WitnessQuery
-	var of []*dialer.Held
+	var of []*echo.Held
 	for i := range held {
 		if o := held[i].Outcome; o != result.IdleSurvived && o != result.IdleNotHeld {
 			q = append(q, echo.WitnessQuery{Probe: held[i].Probe, Transport: plan.TCP, Port: j.port, Source: held[i].Source, SourceChanged: true})
@@ -79,6 +83,67 @@ func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []dialer.Held)
 			h.Outcome, h.Detail = result.IdleNotHeld, "the listener could not be reached any more: "+err.Error()
 		}
 	}
+}
+
+// holdBack has the far end keep connections idle on a reverse job.
+func (s *survey) holdBack(ctx context.Context, j *job) {
+	order := echo.HoldBack{
+		TimeoutMS: s.Timeout.Milliseconds(), LongestMS: s.Hold.Milliseconds(),
+		Path: echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort},
+	}
+	err := s.talk(ctx, j.family, true, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+		return c.HoldBack(ctx, order)
+	})
+	if err != nil {
+		j.initiator.Idle = []result.Idle{notHeld(s.Hold, "the far end did not keep connections idle: "+err.Error())}
+		return
+	}
+	// Each connection has its gap, a step before it and one after it.
+	limit := time.NewTimer(s.Hold + 3*s.Timeout)
+	defer limit.Stop()
+	ask := time.NewTimer(s.Hold)
+	defer ask.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-limit.C:
+			j.initiator.Idle = []result.Idle{notHeld(s.Hold, "the far end did not say what became of the connections")}
+			return
+		case <-ask.C:
+		}
+		var so echo.HeldSoFar
+		err := s.talk(ctx, j.family, true, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+			so, err = c.HeldBack(ctx, j.probe)
+			return err
+		})
+		if err == nil && so.Done {
+			for _, h := range so.Held {
+				j.initiator.Idle = append(j.initiator.Idle, s.withOwnEnd(j, h))
+			}
+			return
+		}
+		ask.Reset(time.Second)
+	}
+}
+
+// notHeld says why nothing is known of a gap.
+func notHeld(gap time.Duration, why string) result.Idle {
+	return result.Idle{GapMS: gap.Milliseconds(), First: result.SpeakerInitiator, Outcome: result.IdleNotHeld, Detail: why}
+}
+
+// withOwnEnd completes what became of a reverse connection by whether this end
+// still has it.
+func (s *survey) withOwnEnd(j *job, h echo.Held) result.Idle {
+	_, elsewhere := s.accept.held[heldKey{j.transport, j.port, j.family}]
+	if h.Outcome == result.IdleSurvived || h.Outcome == result.IdleNotHeld || elsewhere {
+		return h.Idle
+	}
+	q := echo.WitnessQuery{Probe: h.Probe, Transport: plan.TCP, Port: j.port, Source: h.Source, SourceChanged: true}
+	if a := s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.run)[0]; a.Match == result.MatchProbe {
+		h.FarOpen = &a.Lasts
+	}
+	return h.Idle
 }
 
 // countDown tells every second how long the idle connections still have; the

@@ -121,6 +121,7 @@ func (s *survey) path(l *leg, resolveErr error) result.Path {
 		p.SeenAs = a.Source
 	}
 	p.OthersSeenAs = s.othersSeenAs(j)
+	p.OthersOrigin = s.othersOrigin(j)
 	if p.Initiator != nil && p.Initiator.Trace != nil {
 		var open *result.Trace
 		if p.Direction == plan.Forward {
@@ -156,11 +157,36 @@ func (s *survey) othersSeenAs(of *job) string {
 	return seen
 }
 
+// othersOrigin is the address of the machine to which a NAT leads the proved
+// paths of a job's direction and family, "" if it leads none, or to several, or
+// the job was proved itself.
+func (s *survey) othersOrigin(of *job) string {
+	if of.initiator != nil && of.initiator.Origin.IsValid() {
+		return ""
+	}
+	origin := ""
+	for _, j := range s.jobs {
+		i := j.initiator
+		if j.direction != of.direction || j.family != of.family || i == nil || !i.Origin.IsValid() || i.Origin.Addr().IsUnspecified() {
+			continue
+		}
+		a := i.Origin.Addr().String()
+		if i.Origin.Addr() == i.Target.Addr() || origin != "" && origin != a {
+			return ""
+		}
+		origin = a
+	}
+	return origin
+}
+
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
-	f := verdict.Facts{Shift: s.Shift}
+	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
+	}
+	if s.contactLost != nil {
+		f.ContactLost = s.contactLost.Error()
 	}
 	if h, ok := s.contacts.hello(); ok {
 		f.FarShift = h.Shift

@@ -69,15 +69,17 @@ type survey struct {
 	accept  acceptor                     // for the reverse rows
 	slots   chan struct{}
 
-	mu       sync.Mutex
-	legs     []*leg
-	jobs     map[jobKey]*job
-	excluded []plan.Excluded
-	done     int
-	contacts contacts
-	sought   bool                            // contacts were looked for beside the tested paths
-	expected string                          // the listener that ought to answer, once all paths were tried; "" before, and if none did
-	openWay  map[result.Family]*result.Trace // of an open forward path
+	mu          sync.Mutex
+	legs        []*leg
+	jobs        map[jobKey]*job
+	excluded    []plan.Excluded
+	done        int
+	contacts    contacts
+	sought      bool                            // contacts were looked for beside the tested paths
+	expected    string                          // the listener that ought to answer, once all paths were tried; "" before, and if none did
+	contactLost error                           // why the far end could not be asked any more
+	answersAll  []netip.Addr                    // in whose name something opens connections to any port
+	openWay     map[result.Family]*result.Trace // of an open forward path
 }
 
 // Run makes one run. It returns an error only for a selection of rows that the
@@ -111,6 +113,8 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 	s.expected = s.expectedInstance()
 	s.settle(ctx)
 	s.dialBackAgain(ctx)
+	s.retryAll(ctx)
+	s.tryDecoys(ctx)
 	s.gatherHalves(ctx)
 	s.traceOpen(ctx)
 	s.holdAll(ctx)
@@ -217,6 +221,9 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 	families := s.families()
 	first := s.startForward(ctx, &g, s.pending(plan.Forward, false, families...))
 	s.contacts.await(ctx, first, families...)
+	if _, ok := s.contacts.hello(); !ok {
+		s.greetAgain(ctx)
+	}
 	if _, ok := s.contacts.hello(); !ok && ctx.Err() == nil {
 		s.seek(ctx, remote)
 	}
@@ -287,19 +294,24 @@ func (s *survey) forward(ctx context.Context, j *job) {
 		s.finish(j, result.Initiator{NotTried: "there was no contact to name the high port of the data connection"})
 		return
 	}
-	target := s.addrs[j.family]
-	i := dialer.Attempt(ctx, dialer.Path{
-		Flow: j.flow, Transport: j.transport, Probe: j.probe,
-		Target: netip.AddrPortFrom(target, uint16(j.port)),
-		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
-	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout, Bytes: s.Bytes, Trace: j.trace})
-	if ctx.Err() != nil && isUnfinished(i) {
-		i.NotTried = "interrupted"
-	}
+	i := s.attempt(ctx, j, j.trace)
 	s.finish(j, i)
 	if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
 		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, i.Instance, i.Origin.Addr() == i.Target.Addr()})
 	}
+}
+
+// attempt attempts a forward job from this end.
+func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiator {
+	i := dialer.Attempt(ctx, dialer.Path{
+		Flow: j.flow, Transport: j.transport, Probe: j.probe,
+		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
+		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
+	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace})
+	if ctx.Err() != nil && isUnfinished(i) {
+		i.NotTried = "interrupted"
+	}
+	return i
 }
 
 // isUnfinished reports whether a payload did not come through, which proves

@@ -2,8 +2,11 @@ package verdict
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -12,6 +15,10 @@ type Facts struct {
 	ResolveError string // why the far end's name gave no address; "" if it did
 	Shift        int    // this end's port shift
 	FarShift     int    // the far end's, if there was contact
+	ContactLost  string // why the far end, after it had answered, could not be asked any more
+	// AnswersAll are the far end's addresses to which connections open on ports
+	// where nothing listens.
+	AnswersAll []netip.Addr
 }
 
 // Conclude completes a report whose paths are judged: its findings about the
@@ -74,6 +81,16 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	if r.Contact == nil && attempted > 0 && len(out) == 0 && !r.Interrupted {
 		out = append(out, noContact(r, f, refused == attempted))
 	}
+	if f.ContactLost != "" {
+		out = append(out, result.Finding{Code: "contact-lost", Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
+			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for), and run the test again.", r.To.Host)})
+	}
+	for _, a := range f.AnswersAll {
+		out = append(out, result.Finding{Code: "answers-for-all",
+			Text:   fmt.Sprintf("Something on the way to %s opens connections to ports on which nothing listens there, so an open connection proves nothing.", a),
+			Advice: fmt.Sprintf("Ask the firewall team which device answers for %s (SYN proxy, security gateway, captive portal), and have it pass connections on.", a)})
+	}
+	out = append(out, blackHoles(r)...)
 	if c := r.Contact; c != nil {
 		if c.Plan != r.Plan {
 			out = append(out, result.Finding{Code: "other-plan",
@@ -87,6 +104,41 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		}
 	}
 	return out
+}
+
+// blackHoles tells of an address family of the far end that nothing gets
+// through to, while the other works: programs try one after the other, and
+// people wait, or are told that nothing answers.
+func blackHoles(r *result.Report) []result.Finding {
+	tried, dead := map[result.Family]int{}, map[result.Family]int{}
+	proved := map[result.Family]bool{}
+	address := map[result.Family]string{}
+	for _, p := range r.Paths {
+		i := p.Initiator
+		if p.Direction != plan.Forward || i == nil || i.Attempts == 0 || !p.Target.IsValid() || p.Expect == plan.ExpectClosed {
+			continue
+		}
+		tried[p.Family]++
+		address[p.Family] = p.Target.Addr().String()
+		proved[p.Family] = proved[p.Family] || p.Proof == result.ProofKeyed
+		switch p.Verdict {
+		case result.Silent, result.Filtered, result.ReplyLost, result.Rejected, result.Unreachable:
+			dead[p.Family]++
+		}
+	}
+	names := map[result.Family]string{result.IP4: "IPv4", result.IP6: "IPv6"}
+	records := map[result.Family]string{result.IP4: "A", result.IP6: "AAAA"}
+	for f, other := range map[result.Family]result.Family{result.IP4: result.IP6, result.IP6: result.IP4} {
+		if tried[f] == 0 || dead[f] < tried[f] || !proved[other] {
+			continue
+		}
+		return []result.Finding{{Code: strings.ToLower(string(f)) + "-black-hole",
+			Text: fmt.Sprintf("Nothing gets through to %s, the %s address of %s, while its %s address %s works. Programs that try the dead address first wait for it, or fail.",
+				address[f], names[f], r.To.Host, names[other], address[other]),
+			Advice: fmt.Sprintf("Either have %s let through to it as %s is (the requests below say what), or take the %s record of %s out of DNS until that is done.",
+				names[f], names[other], records[f], r.To.Host)}}
+	}
+	return nil
 }
 
 func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {

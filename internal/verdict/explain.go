@@ -13,10 +13,23 @@ import (
 // returns nil where there is nothing to say: the path is as it should be.
 func Explain(p result.Path) *result.Finding {
 	f := explain(p)
+	if f != nil && p.Initiator != nil && p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict) {
+		f.Text += fmt.Sprintf(" It was tried %d times.", p.Initiator.Attempts)
+	}
 	if f != nil && p.Opposite {
 		f.Advice = "Nothing to ask for: the software does not need this direction, and only --both-ways tried it."
 	}
 	return f
+}
+
+// isTriedAlike reports whether every attempt of a path with this verdict ended
+// alike.
+func isTriedAlike(v result.Verdict) bool {
+	switch v {
+	case result.Refused, result.Reset, result.Stalled, result.Filtered, result.Silent, result.ReplyLost:
+		return true
+	}
+	return false
 }
 
 func explain(p result.Path) *result.Finding {
@@ -87,6 +100,9 @@ func (e explainer) say(code, text, advice string) *result.Finding {
 // and ports of the attempt, for the firewall's log, are the path's own.
 func (e explainer) request(verb, now string) string {
 	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
+	if to := e.p.OthersOrigin; to != "" && strings.HasPrefix(verb, "allow") {
+		parts = append(parts, fmt.Sprintf("Behind the NAT at %s it must be forwarded to %s, as other ports are.", e.at(), to))
+	}
 	if now != "" {
 		parts = append(parts, sentence(now))
 	}
@@ -143,7 +159,7 @@ func (e explainer) rejected() *result.Finding {
 			e.request("allow", fmt.Sprintf("Look first at the firewall of %s itself", m.From)))
 	case isRoutingError(m):
 		return e.say("rejected", text,
-			e.request("check the routing of, and allow,", fmt.Sprintf("The device %s says that it cannot deliver it", m.From)))
+			e.request("check the routing of, and allow,", fmt.Sprintf("The device %s says that it cannot deliver it: make sure first that %s is the right address and that the machine is on", m.From, e.at())))
 	}
 	return e.say("rejected", text, e.request("allow", fmt.Sprintf("The device %s rejects it", m.From)))
 }
@@ -261,7 +277,10 @@ func (e explainer) mtuHole() *result.Finding {
 			continue
 		}
 		s := fmt.Sprintf("%s, %d bytes of data cross in one packet and %d never do", d.name, h.Passes, h.Fails)
-		if h.Packet != 0 {
+		if e.p.Transport == plan.UDP {
+			s += fmt.Sprintf(" (an IP packet of %d bytes is the largest)", h.Packet)
+			now = append(now, fmt.Sprintf("IP packets of more than %d bytes vanish %s: let them pass, or the ICMP errors that say that they are too large (type 3 code 4, for IPv6 type 2)", h.Packet, d.name))
+		} else if h.Packet != 0 {
 			mss := h.Packet - tcpHeaders4
 			if e.p.Family == result.IP6 {
 				mss = h.Packet - tcpHeaders6
@@ -348,8 +367,18 @@ func (e explainer) stalled() *result.Finding {
 	if e.isHeld() {
 		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who, e.freePort())
 	}
+	if e.answerLost() {
+		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
+			e.request("find what holds back the answers to", fmt.Sprintf("The handshake passes, and what %s then sends from its %s to %s does not: an application-aware firewall, traffic inspection, or a way back that differs", e.at(), e.port(), e.source())))
+	}
 	return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
 		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
+}
+
+// answerLost reports whether the listener proved itself to an end that never
+// heard it.
+func (e explainer) answerLost() bool {
+	return e.a != nil && e.a.Saw == result.SawAccepted && e.a.Proved && e.i.Answer == result.AnswerSilent
 }
 
 // isHeld reports whether other software has the port there: it need not speak
@@ -381,6 +410,8 @@ func (e explainer) accepter() (code, words string) {
 	switch {
 	case e.a == nil:
 		return "unknown", "Who accepted it is not known: there was no contact to ask."
+	case e.answerLost():
+		return "listener", "The listener accepted it, received our request and answered; what did not arrive is the answer."
 	case e.a.Saw == result.SawAccepted && !e.a.Proved && e.a.BytesIn == 0:
 		return "listener", "The listener accepted it, and our data never came there."
 	case e.a.Saw == result.SawAccepted:

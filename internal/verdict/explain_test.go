@@ -268,8 +268,19 @@ func TestNotes(t *testing.T) {
 		{"lost its SYN", base(func(p *result.Path) {
 			p.Initiator.TCP, p.Initiator.ConnectMS = &result.TCP{Retransmits: 1}, 1042
 		}), false, []result.NoteCode{result.NoteLossy}, "1042 ms", netip.Addr{}},
-		{"lost some segments", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 9} }), false, []result.NoteCode{result.NoteLossy}, "9 had to be sent again", netip.Addr{}},
+		{"lost some segments", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 9} }), false, []result.NoteCode{result.NoteLossy}, "the end that dialed had to send 9 again", netip.Addr{}},
 		{"lost one segment", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 1} }), false, nil, "", netip.Addr{}},
+		{"the far end lost some segments", base(func(p *result.Path) {
+			p.Initiator.TCP, p.Acceptor = &result.TCP{}, &result.Acceptor{TCP: &result.TCP{Retransmits: 8}}
+		}), false, []result.NoteCode{result.NoteLossy}, "the end that dialed had to send 0 again, the far end 8", netip.Addr{}},
+		{"one connection", base(func(p *result.Path) { p.Initiator.Relay = &result.Relay{Acknowledged: 65001, Arrived: 65000} }), false, nil, "", netip.Addr{}},
+		{"two connections", base(func(p *result.Path) { p.Initiator.Relay = &result.Relay{Acknowledged: 200001, Arrived: 65000} }), false, []result.NoteCode{result.NoteRelayed}, "confirmed 200001 bytes when only 65000", netip.Addr{}},
+		{"slow", base(func(p *result.Path) {
+			p.Initiator.RTTMS, p.Initiator.Received = new(30.0), &result.Transfer{Outcome: result.TransferIntact, Want: 262144, ElapMS: 4000}
+		}), false, []result.NoteCode{result.NoteSlow}, "only 524 kbit/s back", netip.Addr{}},
+		{"far away", base(func(p *result.Path) {
+			p.Initiator.RTTMS, p.Initiator.Received = new(600.0), &result.Transfer{Outcome: result.TransferIntact, Want: 262144, ElapMS: 4000}
+		}), false, nil, "", netip.Addr{}},
 		{"from 20", base(func(p *result.Path) { p.SourcePort = 20 }), false, nil, "", netip.Addr{}},
 		{"from a shifted 20", base(func(p *result.Path) { p.SourcePort = 10020 }), false, []result.NoteCode{result.NoteNotFrom20}, "10020", netip.Addr{}},
 		{"20 could not be had", base(func(p *result.Path) { p.SourcePort, p.Initiator.SourceError = 20, "permission denied" }), false, []result.NoteCode{result.NoteNotFrom20}, "permission denied", netip.Addr{}},

@@ -7,6 +7,27 @@ import (
 	"dialtone/internal/result"
 )
 
+// idleWords says what is known of a path's idle connections where none died,
+// "" if none was kept.
+func idleWords(i *result.Initiator) (result.NoteCode, string) {
+	if i == nil || len(i.Idle) == 0 {
+		return "", ""
+	}
+	longest, why := int64(0), ""
+	for _, h := range i.Idle {
+		switch h.Outcome {
+		case result.IdleSurvived:
+			longest = max(longest, h.GapMS)
+		case result.IdleNotHeld:
+			why = h.Detail
+		}
+	}
+	if why != "" {
+		return result.NoteIdleUnknown, "how long a connection may be idle here is not known: " + why
+	}
+	return result.NoteIdleSurvived, fmt.Sprintf("connections survived %v without traffic, whichever end spoke first after it", time.Duration(longest)*time.Millisecond)
+}
+
 // An idleLimit is how long a path lets a connection be idle when one end speaks
 // first after it.
 type idleLimit struct {

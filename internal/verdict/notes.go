@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"dialtone/internal/result"
 )
@@ -19,7 +20,7 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if from, to := p.Source, p.SeenAs; from.IsValid() && to.IsValid() {
 		switch {
 		case from.Addr() != to.Addr():
-			add(result.NoteNAT, "the source %s is seen as %s at the other end: partners' firewalls must allow %s", from, to, to.Addr())
+			add(result.NoteNAT, "the source %s is seen as %s at the other end: a firewall rule behind that translation must name %s", from, to, to.Addr())
 		case from.Port() != 0 && from.Port() != to.Port():
 			add(result.NoteNAT, "the source port %d is seen as %d at the other end", from.Port(), to.Port())
 		}
@@ -31,13 +32,22 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 		add(result.NoteMatchedByTime, "what the listener saw was matched by address and time, because the source port is not known there")
 	}
 	if i != nil && i.ICMP == nil && i.Attempts > 1 && p.Verdict == result.Open {
-		add(result.NoteRetried, "it took %d attempts", i.Attempts)
+		add(result.NoteRetried, "it took %d attempts%s", i.Attempts, failedWords(i.Failed))
 	}
-	if i != nil && p.Verdict == result.Open && i.TCP != nil && (i.ConnectMS >= synAgainMS || i.TCP.Retransmits > fewRetransmits) {
-		add(result.NoteLossy, "packets are lost on the way: %d had to be sent again, and connecting took %.0f ms", i.TCP.Retransmits, i.ConnectMS)
+	if text := relayed(i, a); text != "" {
+		add(result.NoteRelayed, "%s", text)
+	}
+	if text := lossy(i, a); (p.Verdict == result.Open || p.Verdict == result.Stalled) && text != "" {
+		add(result.NoteLossy, "%s", text)
+	}
+	if text := slow(i); p.Verdict == result.Open && text != "" {
+		add(result.NoteSlow, "%s", text)
 	}
 	if i != nil && p.Verdict == result.Open && (isSlow(i.Sent) || isSlow(i.Received)) {
 		add(result.NoteLossy, "the payload crossed only at the second attempt, with more time: the line is slow or loses packets")
+	}
+	if code, text := idleWords(i); text != "" && p.Verdict == result.Open {
+		add(code, "%s", text)
 	}
 	if p.SourcePort != 0 && (i == nil || i.SourceError != "" || p.SourcePort != planFTPData) {
 		why := fmt.Sprintf("dialed from port %d", p.SourcePort)
@@ -55,14 +65,89 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	return notes
 }
 
+// relayed says that the connection ended in the middle, "" if it is not known
+// to.
+func relayed(i *result.Initiator, a *result.Acceptor) string {
+	if i == nil || !i.Relay.Relayed() {
+		return ""
+	}
+	text := fmt.Sprintf("two connections, not one: something on the way had confirmed %d bytes when only %d of them had reached the far end. "+
+		"A proxy, load balancer or inspecting firewall passes the bytes on, unchanged; its own time-outs and limits hold for this path",
+		i.Relay.Acknowledged, i.Relay.Arrived)
+	if a == nil || i.TCP == nil || a.TCP == nil {
+		return text
+	}
+	return fmt.Sprintf("%s (this end: MSS %d, round trip %.1f ms; far end: MSS %d, round trip %.1f ms, sees it come from %s)",
+		text, i.TCP.MSS, i.TCP.RTTMS, a.TCP.MSS, a.TCP.RTTMS, a.Source)
+}
+
+// failedWords says how the earlier attempts of an open path ended.
+func failedWords(failed []result.Failed) string {
+	var how []string
+	for _, f := range failed {
+		switch {
+		case f.Connect == result.ConnectRST:
+			how = append(how, "refused with RST")
+		case f.Connect == result.ConnectTimeout:
+			how = append(how, "silence")
+		case f.Answer == result.AnswerSilent:
+			how = append(how, "silence after the handshake")
+		default:
+			how = append(how, "cut off after the handshake")
+		}
+	}
+	if len(how) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (first: %s, with other paths tried at the same time). By itself it works: a device on the way may limit how many connections one address has at once, or packets get lost",
+		strings.Join(how, ", "))
+}
+
+// lossy says that packets are lost and in which direction, "" if they are not
+// known to be.
+func lossy(i *result.Initiator, a *result.Acceptor) string {
+	if i == nil || i.TCP == nil {
+		return ""
+	}
+	if !i.IsLossy() && (a == nil || !a.TCP.IsLossy()) {
+		return ""
+	}
+	text := fmt.Sprintf("packets are lost on the way: the end that dialed had to send %d again", i.TCP.Retransmits)
+	if a != nil && a.TCP != nil {
+		text += fmt.Sprintf(", the far end %d", a.TCP.Retransmits)
+	}
+	return text + fmt.Sprintf("; connecting took %.0f ms", i.ConnectMS)
+}
+
+// slow says that the payload crossed at a speed that staff would notice, ""
+// otherwise. A long way is not slow: its round trips are allowed for.
+func slow(i *result.Initiator) string {
+	if i == nil || i.RTTMS == nil {
+		return ""
+	}
+	var said []string
+	for _, t := range []struct {
+		name string
+		*result.Transfer
+	}{{"out", i.Sent}, {"back", i.Received}} {
+		if rate := t.Rate(); rate > 0 && rate < slowKbits && t.ElapMS > slowMS+slowRoundTrips**i.RTTMS {
+			said = append(said, fmt.Sprintf("%.0f kbit/s %s", rate, t.name))
+		}
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	return "the payload crossed at only " + strings.Join(said, " and ") + ": a slow line, or a limit on bandwidth"
+}
+
 func isSlow(t *result.Transfer) bool { return t != nil && t.Attempts > 1 }
 
 const (
-	// synAgainMS: a SYN that is not answered is sent again after a second
-	// (RFC 6298 section 2), so a handshake this long lost one, or is as slow.
-	synAgainMS = 1000
-	// fewRetransmits may be needed on a sound path too.
-	fewRetransmits = 3
+	// A payload that takes this long, beyond the round trips of slow start
+	// (RFC 5681), and moves no faster than slowKbits, is slow.
+	slowMS         = 1000
+	slowRoundTrips = 10
+	slowKbits      = 2000
 )
 
 // planFTPData is the source port of FTP's active data connections (RFC 959

@@ -1,0 +1,35 @@
+package dialer
+
+import (
+	"context"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+)
+
+func TestRelayIsToldFromOneConnection(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux is asked for what its TCP counts")
+	}
+	direct := accept(t, loop, answering(answerer()))
+	relayed := accept(t, loop, func(ctx context.Context, c *net.TCPConn) {
+		s, err := net.Dial("tcp", direct.String())
+		if err != nil {
+			return
+		}
+		defer s.Close()
+		stop := context.AfterFunc(ctx, func() { s.Close() })
+		defer stop()
+		go func() { _, _ = io.Copy(c, s); c.Close() }()
+		_, _ = io.Copy(s, c)
+	})
+	for range 3 {
+		if i := try(t, direct, guardTime); i.Relay == nil || i.Relay.Relayed() || i.Relay.Arrived < 1000 {
+			t.Errorf("one connection: %+v", i.Relay)
+		}
+		if i := try(t, relayed, guardTime); i.Relay == nil || !i.Relay.Relayed() || i.Relay.Arrived < 1000 {
+			t.Errorf("two connections: %+v", i.Relay)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package survey
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// maxRetries bounds how many paths are tried again, and retryTimeouts for how
+// many timeouts of an attempt.
+const (
+	maxRetries    = 64
+	retryTimeouts = 3
+)
+
+// retryAll gives paths that failed as noise makes them fail another chance,
+// now that nothing else is under way. What is refused or reset at once may have
+// been one connection too many for a device that counts them, and is tried by
+// itself; silence is what loss looks like. Silence before the handshake is
+// believed, unless other paths of its family show that packets get lost: most
+// of what is silent is meant to be.
+func (s *survey) retryAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
+	defer cancel()
+	var quick, slow []*job
+	for _, j := range s.jobs {
+		if _, ok := s.contacts.helloOf(j.family); !ok || j.initiator == nil || j.initiator.NotTried != "" {
+			continue
+		}
+		switch kind := doubtful(j); {
+		case kind == doubtQuick:
+			quick = append(quick, j)
+		case kind == doubtSlow, kind == doubtSilence && s.isLossy(j.family):
+			slow = append(slow, j)
+		}
+	}
+	countedFirst := func(a, b *job) int {
+		if a.trace != b.trace {
+			return map[bool]int{true: -1, false: 1}[a.trace]
+		}
+		return a.port - b.port
+	}
+	slices.SortFunc(quick, countedFirst)
+	slices.SortFunc(slow, countedFirst)
+	for _, j := range quick[:min(len(quick), maxRetries)] {
+		s.retry(ctx, j)
+	}
+	var all sync.WaitGroup
+	for _, j := range slow[:min(len(slow), maxRetries)] {
+		all.Go(func() { s.retry(ctx, j) })
+	}
+	all.Wait()
+}
+
+type doubt int
+
+const (
+	doubtNone    doubt = iota
+	doubtQuick         // ended at once by RST or FIN
+	doubtSlow          // nothing came after the handshake
+	doubtSilence       // nothing came at all
+)
+
+// doubtful says whether a failure is of a kind that noise causes too.
+func doubtful(j *job) doubt {
+	i := j.initiator
+	if j.transport != plan.TCP {
+		return doubtNone // datagrams were sent several times
+	}
+	switch i.Connect {
+	case result.ConnectRST:
+		return doubtQuick
+	case result.ConnectTimeout:
+		return doubtSilence
+	case result.ConnectOpen:
+	default:
+		return doubtNone
+	}
+	switch i.Answer {
+	case result.AnswerReset, result.AnswerClosed:
+		return doubtQuick
+	case result.AnswerSilent:
+		return doubtSlow
+	case result.AnswerKeyed:
+		for _, t := range []*result.Transfer{i.Sent, i.Received} {
+			if t != nil && (t.Outcome == result.TransferReset || t.Outcome == result.TransferClosed) {
+				return doubtQuick
+			}
+		}
+	}
+	return doubtNone
+}
+
+// isLossy reports whether a proved path of a family lost a SYN or several
+// segments.
+func (s *survey) isLossy(f result.Family) bool {
+	for _, j := range s.jobs {
+		if i := j.initiator; j.family == f && i != nil && i.IsLossy() {
+			return true
+		}
+	}
+	return false
+}
+
+// retry attempts a job once more. Only a proof takes the place of what was
+// seen first; how often it was tried is kept either way.
+func (s *survey) retry(ctx context.Context, j *job) {
+	if ctx.Err() != nil {
+		return
+	}
+	first := *j.initiator
+	var again result.Initiator
+	if j.direction == plan.Forward {
+		again = s.attempt(ctx, j, false)
+	} else {
+		again = s.attemptBack(ctx, j)
+	}
+	if again.NotTried != "" || again.Attempts == 0 {
+		return
+	}
+	failed := append(slices.Clone(first.Failed), result.Failed{At: first.At, Connect: first.Connect, Answer: first.Answer})
+	whole := first
+	if again.Answer == result.AnswerKeyed && doubtful(&job{jobKey: j.jobKey, initiator: &again}) == doubtNone {
+		whole = again
+		whole.Failed = failed
+	}
+	whole.Attempts = first.Attempts + again.Attempts
+	whole.At, whole.ElapsedMS = first.At, result.Milliseconds(time.Since(first.At))
+	s.mu.Lock()
+	j.initiator = &whole
+	s.mu.Unlock()
+}
