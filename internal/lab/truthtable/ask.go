@@ -140,6 +140,13 @@ func readNmap(targets []target, said []lab.Said) (map[target]answer, error) {
 		if err := xml.Unmarshal([]byte("<nmaprun"+doc), &run); err != nil && said[i].Exit == 0 {
 			return nil, fmt.Errorf("nmap on %s: %w:\n%s", addr, err, said[i].Text)
 		}
+		if strings.Contains(doc, "failed to determine route to "+addr.String()) {
+			for _, t := range targets {
+				if t.addr == addr {
+					answers[t] = answer{words: "failed to determine route", claim: claimLocal}
+				}
+			}
+		}
 		for _, h := range run.Hosts {
 			for _, p := range h.Ports {
 				t := target{addr, p.ID, plan.Transport(p.Protocol)}
@@ -223,8 +230,7 @@ func ncAnswer(s lab.Said) (answer, error) {
 }
 
 // targetsOf returns the distinct targets that other tools can be asked about,
-// in order, with the truth about each, and how many paths of the report that
-// leaves out.
+// in order, with the truth about each.
 func targetsOf(s lab.Scenario, r result.Report, j lab.Judgement) ([]target, map[target]truth, error) {
 	truths := map[target]truth{}
 	for i, p := range r.Paths {

@@ -105,14 +105,12 @@ func gradeOther(t truth, c claim) grade {
 			return right
 		}
 		return ambiguous
-	case result.Unreachable:
-		if c == claimClosed {
-			return wrong
-		}
-		return ambiguous
-	case result.BlockedLocally:
-		if c == claimLocal {
+	case result.Unreachable, result.BlockedLocally:
+		switch c {
+		case claimLocal:
 			return right
+		case claimClosed:
+			return wrong
 		}
 		return ambiguous
 	case result.Refused:
@@ -133,9 +131,8 @@ const rules = `| truth | right | ambiguous | wrong |
 | open | open | open or filtered | anything else |
 | occupied | | open, open or filtered: something listens, and not what it is | anything else |
 | filtered, reply-lost, silent | | no answer, or an error: something blocks, and not where or in which direction | closed |
-| rejected | an error; closed, if no listener runs | no answer, closed | |
-| unreachable | | no answer, or an error | closed |
-| blocked-locally | an error that only this machine can give | no answer, closed, or another error | |
+| rejected | an error; closed, if no listener runs | anything else | |
+| unreachable, blocked-locally | an error that only this machine can give | no answer, or an error that a device could have sent | closed |
 | refused | closed, if no listener runs: the host itself says so | closed, if one does: a device says so in its name | anything else |
 | redirected, corrupted, mtu-hole, idle-dropped, intercepted, answered, reset, stalled | | | anything but the next line |
 | any but open and occupied | | open or filtered; a failure without a word | **open: FALSE OPEN** |

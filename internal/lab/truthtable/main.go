@@ -145,10 +145,11 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (wrong bool,
 	}
 	fmt.Fprintf(stderr, "lab: %d scenarios in %s, %s of CPU\n", len(scenarios), time.Since(begun).Round(time.Second), cpuTime().Round(time.Second))
 
-	subjects, err := subjects()
+	subjects, err := allSubjects()
 	if err != nil {
 		return false, err
 	}
+	outcomes, subjects = inOrder(outcomes, subjects)
 	text := page(outcomes, subjects)
 	for _, out := range outcomes {
 		for _, w := range out.wrong {
@@ -156,7 +157,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (wrong bool,
 			fmt.Fprintf(stdout, "WRONG: %s: %s\n", out.scenario.Name, w)
 		}
 	}
-	fmt.Fprint(stdout, summary(subjects, pathsIn(outcomes)))
+	fmt.Fprint(stdout, summary(outcomes, subjects))
 	path := filepath.Join(o.root, o.page)
 	switch {
 	case o.only != nil:
@@ -174,14 +175,6 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (wrong bool,
 		fmt.Fprintf(stderr, "lab: written to %s\n", path)
 	}
 	return wrong, nil
-}
-
-func pathsIn(outcomes []outcome) int {
-	n := 0
-	for _, o := range outcomes {
-		n += o.paths
-	}
-	return n
 }
 
 // compare shows how text differs from the file at path, if it does. fresh is
@@ -206,8 +199,8 @@ func compare(ctx context.Context, path, text, fresh string, stdout io.Writer) (s
 	return false, nil
 }
 
-// subjects are dial and the tools beside it, with nothing said yet.
-func subjects() ([]subject, error) {
+// allSubjects are dial and the tools beside it, with nothing said yet.
+func allSubjects() ([]subject, error) {
 	all := []subject{{name: "dial", forms: []string{"dial --format json --out report.txt ARGUMENTS HOST"}}}
 	for _, t := range tools {
 		out, err := exec.Command(t.version[0], t.version[1:]...).CombinedOutput() // nc -h exits as it likes

@@ -37,8 +37,6 @@ type subject struct {
 	all     []testimony
 }
 
-func (s subject) counts() counts { return sum(s.all) }
-
 func sum(all []testimony) counts {
 	var c counts
 	for _, t := range all {
@@ -94,30 +92,32 @@ func otherTestimony(targets []target, truths map[target]truth, answers map[targe
 	return said
 }
 
-// page renders everything. The same outcomes make the same bytes, in whatever
-// order they came about.
-func page(outcomes []outcome, subjects []subject) string {
+// inOrder sorts outcomes by the name of their scenario and hands each subject
+// what it said: the same outcomes make the same page, in whatever order they
+// came about.
+func inOrder(outcomes []outcome, subjects []subject) ([]outcome, []subject) {
 	outcomes = slices.SortedFunc(slices.Values(outcomes), func(a, b outcome) int { return cmp.Compare(a.scenario.Name, b.scenario.Name) })
-	paths := 0
-	for _, o := range outcomes {
-		paths += o.paths
-	}
+	subjects = slices.Clone(subjects)
 	for _, o := range outcomes {
 		subjects[0].all = append(subjects[0].all, o.dial...)
 		for i := range subjects[1:] {
 			subjects[i+1].all = append(subjects[i+1].all, o.others[subjects[i+1].name]...)
 		}
 	}
+	return outcomes, subjects
+}
 
+// page renders what inOrder returned.
+func page(outcomes []outcome, subjects []subject) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Truth table
 
-%s plants %d faults, one after another, between real programs in real networks (network namespaces, nftables), and asks each
-tool what it sees. The truth is known: somebody planted it. This page is made by that command and not edited; it is the
+%s plays %d scenarios: it plants a fault in a real network (network namespaces, nftables) and asks each tool
+what it sees. The truth is known: somebody planted it. That command makes this page, nobody edits it, and it comes out the
 same each time, on a busy machine too (%s).
 
-`, "`scripts/lab report`", len(outcomes), "`scripts/lab report --check --busy`")
-	fmt.Fprintf(&b, "%s", summary(subjects, paths))
+`, code("scripts/lab report"), len(outcomes), code("scripts/lab report --check --busy"))
+	b.WriteString(summary(outcomes, subjects))
 	b.WriteString(`
 **FALSE OPEN** is the worst there is: a path is said to work that does not. It is part of *wrong*.
 
@@ -139,8 +139,9 @@ answered; and, where no far end could be asked, stalled, reset, and refused whil
 wrong. A dead connection after idle hours, a hole above a packet size, or a changed byte are planted too, and cannot be
 seen by trying a handshake: that is what the comparison is about, not a fault of those tools.
 
-In the tables below, rows are the planted truth and columns what the tool said, in its own words. `)
-	fmt.Fprintf(&b, "%s is right, %s ambiguous, %s wrong,\n%s FALSE OPEN.\n", code(marks[right]), code(marks[ambiguous]), code(marks[wrong]), code(marks[falseOpen]))
+In the tables below, rows are the planted truth and columns what the tool said, in its own words.
+`)
+	fmt.Fprintf(&b, "%s is right, %s ambiguous, %s wrong, %s FALSE OPEN.\n", code(marks[right]), code(marks[ambiguous]), code(marks[wrong]), code(marks[falseOpen]))
 	for _, s := range subjects {
 		fmt.Fprintf(&b, "\n## %s\n\n", s.name)
 		if s.version != "" {
@@ -162,15 +163,30 @@ A dash: the tool could not be asked.
 
 func code(s string) string { return "`" + s + "`" }
 
-// summary is the table at the top.
-func summary(subjects []subject, paths int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "| tool | asked about, of %d paths | right | right but ambiguous | wrong | of which FALSE OPEN |\n", paths)
-	b.WriteString("| --- | ---: | ---: | ---: | ---: | ---: |\n")
-	for _, s := range subjects {
-		c := s.counts()
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d |\n", s.name, c.sum(), c[right], c[ambiguous], c[wrong]+c[falseOpen], c[falseOpen])
+// summary is the tables at the top.
+func summary(outcomes []outcome, subjects []subject) string {
+	paths := 0
+	for _, o := range outcomes {
+		paths += o.paths
 	}
+	var b strings.Builder
+	table := func(head string, of func(testimony) bool) {
+		fmt.Fprintf(&b, "| tool | %s | right | right but ambiguous | wrong | of which FALSE OPEN |\n", head)
+		b.WriteString("| --- | ---: | ---: | ---: | ---: | ---: |\n")
+		for _, s := range subjects {
+			var all []testimony
+			for _, t := range s.all {
+				if of(t) {
+					all = append(all, t)
+				}
+			}
+			c := sum(all)
+			fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d |\n", s.name, c.sum(), c[right], c[ambiguous], c[wrong]+c[falseOpen], c[falseOpen])
+		}
+	}
+	table(fmt.Sprintf("asked about, of %d paths", paths), func(testimony) bool { return true })
+	b.WriteString("\nMost paths of a scenario work, as in life. Only those on which something is wrong:\n\n")
+	table("asked about", func(t testimony) bool { return t.truth.verdict != result.Open })
 	return b.String()
 }
 
