@@ -39,6 +39,7 @@ var floors = []struct {
 	{"internal/report", floor{[]string{"plan", "result"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/cli", floor{[]string{"plan", "result", "echo"}, "both programs share it, so it holds flags and exit codes and no work"}},
 	{"internal/lab", floor{[]string{"plan", "result"}, "the lab runs the built programs from outside and reads their reports, as a user does"}},
+	{"internal/lab/truthtable", floor{[]string{"plan", "result", "lab"}, "it plays what the lab's tests play and judges it as they do"}},
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"plan", "result", "sock", "echo", "listener", "report", "cli"}, "listen answers; it surveys and judges nothing"}},

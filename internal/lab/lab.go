@@ -7,7 +7,6 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +19,7 @@ import (
 )
 
 // Nodes are the machines of a lab, as scripts/lab show draws them.
-var Nodes = []string{"client", "fwc", "wan", "fws", "server", "fwp", "peer"}
+var Nodes = []string{"client", "fwc", "wan", "fws", "server", "database", "ils", "fwp", "peer"}
 
 // A Lab is one network that is up.
 type Lab struct {
@@ -45,8 +44,7 @@ func Missing(root string) []string {
 		}
 	}
 	for program, pkg := range programs {
-		_, err := exec.LookPath(program)
-		if _, serr := os.Stat("/usr/sbin/" + program); err != nil && serr != nil { // not everybody's PATH has it
+		if find(program) == program {
 			lack = append(lack, fmt.Sprintf("%s is not installed: apt-get install %s", program, pkg))
 		}
 	}
@@ -67,40 +65,60 @@ func scriptIn(root string) string {
 // Up builds a lab of that name. root is the checkout.
 func Up(ctx context.Context, root, name string) (*Lab, error) {
 	l := &Lab{name: name, script: scriptIn(root)}
-	if err := l.do(ctx, nil, "up", name); err != nil {
+	if err := l.do(ctx, "up", name); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
 // Down ends every process in the lab and takes it down.
-func (l *Lab) Down() error { return l.do(context.Background(), nil, "down", l.name) }
+func (l *Lab) Down() error { return l.do(context.Background(), "down", l.name) }
 
 // Plant loads nftables rules into a node.
 func (l *Lab) Plant(ctx context.Context, node, rules string) error {
-	return l.do(ctx, []byte(rules), "nft", "-n", l.name, node, "-")
+	cmd := l.Command(ctx, node, "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft on %s: %w\n%s", node, err, out)
+	}
+	return nil
 }
 
 // Command is exec.CommandContext inside a node. The process is the program
-// itself, so that signals reach it.
+// itself, so that signals reach it. It is what scripts/lab run does in a lab
+// that is up, without asking again whether it is.
 func (l *Lab) Command(ctx context.Context, node string, argv ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, l.script, append([]string{"run", "-n", l.name, node}, argv...)...)
+	cmd := exec.CommandContext(ctx, find("ip"), append([]string{"netns", "exec", l.name + "-" + node}, argv...)...)
+	cmd.Env = append(os.Environ(), "PATH="+path())
+	return cmd
 }
 
-func (l *Lab) do(ctx context.Context, stdin []byte, args ...string) error {
-	cmd := exec.CommandContext(ctx, l.script, args...)
-	cmd.Stdin = bytes.NewReader(stdin)
-	if out, err := cmd.CombinedOutput(); err != nil {
+// path is where programs are looked for; not everybody's PATH has the last two.
+func path() string { return os.Getenv("PATH") + ":/usr/sbin:/sbin" }
+
+// find returns the path of a program, or its name if there is none.
+func find(program string) string {
+	for _, dir := range filepath.SplitList(path()) {
+		file := filepath.Join(dir, program)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file
+		}
+	}
+	return program
+}
+
+func (l *Lab) do(ctx context.Context, args ...string) error {
+	if out, err := exec.CommandContext(ctx, l.script, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("scripts/lab %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return nil
 }
 
-// nameFor is the name of the n-th lab of process pid, so that Sweep can tell
+// NameFor is the name of the n-th lab of process pid, so that Sweep can tell
 // whose it is.
-func nameFor(pid, n int) string { return fmt.Sprintf("t%d-%d", pid, n) }
+func NameFor(pid, n int) string { return fmt.Sprintf("t%d-%d", pid, n) }
 
-// Sweep takes down labs of test processes that own says are ours to remove: by
+// Sweep takes down labs named by NameFor that own says are ours to remove: by
 // pid, those of this process at its end, those of processes that were killed.
 func Sweep(root string, own func(pid int) bool) error {
 	out, err := exec.Command(scriptIn(root), "list").Output()

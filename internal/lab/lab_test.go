@@ -84,7 +84,7 @@ var (
 func up(t *testing.T) *Lab {
 	t.Helper()
 	building.RLock()
-	l, err := Up(t.Context(), root, nameFor(os.Getpid(), int(labs.Add(1))))
+	l, err := Up(t.Context(), root, NameFor(os.Getpid(), int(labs.Add(1))))
 	building.RUnlock()
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func (c *tally) String() string {
 
 func TestALabLeavesNothingBehind(t *testing.T) {
 	needLab(t)
-	name := nameFor(os.Getpid(), int(labs.Add(1)))
+	name := NameFor(os.Getpid(), int(labs.Add(1)))
 	l, err := Up(t.Context(), root, name)
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestALabLeavesNothingBehind(t *testing.T) {
 
 func TestLabRunPassesOnTheExitStatusAndCleansUp(t *testing.T) {
 	needLab(t)
-	name := nameFor(os.Getpid(), int(labs.Add(1)))
+	name := NameFor(os.Getpid(), int(labs.Add(1)))
 	cmd := exec.CommandContext(t.Context(), scriptIn(root), "run", "-n", name, "client", "sh", "-c", "cat; exit 7")
 	cmd.Stdin = strings.NewReader("input")
 	out, err := cmd.Output()

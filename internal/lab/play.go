@@ -42,23 +42,51 @@ var subcommands = []string{"odyssey", "egress", "address"}
 // is an empty directory for its files. Programs that it started have ended when
 // it returns; the caller takes the lab down, which ends their children too.
 func Play(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string) (run Run, err error) {
+	run.Log, err = perform(ctx, l, bin, s, dir, func(st *stage) (err error) {
+		run, err = st.dial(ctx, s.Dial, bin.Dial)
+		return err
+	})
+	return run, err
+}
+
+// Said is what a program wrote, to standard output and error together, and its
+// exit status.
+type Said struct {
+	Text string
+	Exit int
+}
+
+// PlayOthers is Play with other programs in dial's place: it runs them side by
+// side where dial would run and returns what each said, in the same order. No
+// word of a command may mean anything to a shell.
+func PlayOthers(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string, commands [][]string) (said []Said, err error) {
+	_, err = perform(ctx, l, bin, s, dir, func(st *stage) (err error) {
+		said, err = st.others(ctx, s.Dial.Node, commands)
+		return err
+	})
+	return said, err
+}
+
+// perform plants what s says, starts listen and lets act do the rest. It ends
+// what it started, and returns what every program said.
+func perform(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string, act func(*stage) error) (log string, err error) {
 	st := stage{lab: l, dir: dir, bin: filepath.Dir(bin.Listen)}
 	defer func() {
 		err = errors.Join(err, st.end())
-		run.Log = st.log()
+		log = st.log()
 		if err != nil {
-			err = fmt.Errorf("%w\nWhat the programs said:\n%s", err, run.Log)
+			err = fmt.Errorf("%w\nWhat the programs said:\n%s", err, log)
 		}
 	}()
 
 	for name, content := range s.Files {
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), []byte(content), 0o644); err != nil {
-			return run, err
+			return "", err
 		}
 	}
 	for _, p := range s.Plant {
 		if err := st.plant(ctx, p); err != nil {
-			return run, err
+			return "", err
 		}
 	}
 	if s.Listen.Node != noListener {
@@ -66,17 +94,17 @@ func Play(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string) (ru
 		argv := append([]string{bin.Listen, "--ready-file", ready}, s.Listen.Args...)
 		cmd, err := st.start(ctx, s.Listen.Node, "listen", argv...)
 		if err != nil {
-			return run, err
+			return "", err
 		}
 		isReady := func() bool { _, err := os.Stat(ready); return err == nil }
 		if err := until(ctx, cmd, isReady); err != nil {
-			return run, fmt.Errorf("listen did not get ready: %w", err)
+			return "", fmt.Errorf("listen did not get ready: %w", err)
 		}
 		if !s.Listen.Ends {
 			st.listen = cmd
 		}
 	}
-	return st.dial(ctx, s.Dial, bin.Dial)
+	return "", act(&st)
 }
 
 // A stage is a lab in which programs run.
@@ -129,7 +157,7 @@ func (st *stage) command(ctx context.Context, node, name string, argv ...string)
 	st.logs = append(st.logs, programLog{node + "# " + name, file})
 	cmd := st.lab.Command(ctx, node, argv...)
 	cmd.Dir = st.dir
-	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+key, "NO_COLOR=1", "PATH="+st.bin+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+key, "NO_COLOR=1", "PATH="+st.bin+":"+path())
 	cmd.Stderr = file
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
@@ -180,6 +208,41 @@ func (st *stage) dial(ctx context.Context, d Dial, program string) (run Run, err
 		run.Text = string(b)
 	}
 	return run, nil
+}
+
+// others runs commands side by side on one node. One shell starts them all:
+// entering a node costs more than most of them.
+func (st *stage) others(ctx context.Context, node string, commands [][]string) ([]Said, error) {
+	ctx, stop := context.WithTimeout(ctx, dialWithin)
+	defer stop()
+	var script strings.Builder
+	for i, argv := range commands {
+		fmt.Fprintf(&script, "{ %s >said-%d 2>&1; echo $? >exit-%d; } &\n", strings.Join(argv, " "), i, i)
+	}
+	script.WriteString("wait\n")
+	cmd, err := st.command(ctx, node, "other programs", "sh", "-c", script.String())
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("on %s: %w\n%s", node, err, script.String())
+	}
+	all := make([]Said, len(commands))
+	for i := range commands {
+		text, err := os.ReadFile(filepath.Join(st.dir, fmt.Sprintf("said-%d", i)))
+		if err != nil {
+			return nil, err
+		}
+		status, err := os.ReadFile(filepath.Join(st.dir, fmt.Sprintf("exit-%d", i)))
+		if err != nil {
+			return nil, err
+		}
+		all[i].Text = string(text)
+		if all[i].Exit, err = strconv.Atoi(strings.TrimSpace(string(status))); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // dump ends a Go program that hangs, so that it says where.

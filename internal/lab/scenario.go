@@ -29,6 +29,7 @@ type Scenario struct {
 	Default result.Verdict    `yaml:"default"` // of every path that no Expect is about
 	// Findings are codes of what must be found about the run as a whole.
 	Findings []string `yaml:"findings"`
+	Alone    string   `yaml:"alone"` // why the truth table asks no other tool; "": it does
 }
 
 // A Plant is one thing done to a node before listen starts. Exactly one of
@@ -70,6 +71,9 @@ type Expect struct {
 }
 
 const noListener = "none"
+
+// Bare reports whether no listener runs in s.
+func (s Scenario) Bare() bool { return s.Listen.Node == noListener }
 
 // Load reads every scenario in dir, in order of name.
 func Load(dir string) ([]Scenario, error) {
