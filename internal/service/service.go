@@ -71,6 +71,8 @@ type Answerer struct {
 	// Lines are what a person who reaches the listener by browser is told beside
 	// what was reached, by whom and from where: how to go on.
 	Lines []string
+	// Instances are what SQL Browser tells of; none: it answers nothing.
+	Instances []Instance
 	// Patience is how long it waits for each message; 0 means 15 s.
 	Patience time.Duration
 }
