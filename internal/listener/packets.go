@@ -42,6 +42,9 @@ func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 		foreign := 0
 		if kind == echo.KindForeign {
 			foreign = n
+			if l.provedAddrs.has(remote.Addr()) {
+				answer = l.services.AnswerPacket(string(p.Speaks()), buf[:n])
+			}
 		}
 		l.ledger.end(e, kind, foreign, nil)
 		if answer != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -96,9 +97,27 @@ func (l *Listener) mayTalk(a netip.Addr) bool {
 // newServices makes what the services answer with.
 func (l *Listener) newServices() service.Answerer {
 	return service.Answerer{
-		Software: "Dialtone test listener", Certificate: l.certificate,
+		Software: "Dialtone", Certificate: l.certificate,
 		DialData: l.dialData, ListenData: l.listenData, Lines: l.Lines,
+		Instances: sqlInstances(l.Ports),
 	}
+}
+
+// sqlInstances are what SQL Browser tells of: each port that speaks TDS. The
+// first has the name of SQL Server's default instance.
+func sqlInstances(ports []plan.Binding) []service.Instance {
+	var out []service.Instance
+	for _, p := range ports {
+		if p.Speaks() != plan.TDS {
+			continue
+		}
+		name := "MSSQLSERVER"
+		if len(out) > 0 {
+			name = fmt.Sprintf("PORT%d", p.Port)
+		}
+		out = append(out, service.Instance{Name: name, Port: p.Port})
+	}
+	return out
 }
 
 // newCertificate makes a certificate for this machine. It is as good as the

@@ -162,17 +162,18 @@ type Note struct {
 type NoteCode string
 
 const (
-	NoteNAT           NoteCode = "nat"
-	NoteRelayed       NoteCode = "relayed"
-	NoteMatchedByTime NoteCode = "matched-by-time"
-	NoteNotFrom20     NoteCode = "not-from-20"
-	NoteOneFamily     NoteCode = "one-family-only"
-	NoteRetried       NoteCode = "retried"
-	NoteLossy         NoteCode = "lossy"
-	NoteSlow          NoteCode = "slow"
-	NoteIdleSurvived  NoteCode = "idle-survived"
-	NoteIdleUnknown   NoteCode = "idle-unknown"
-	NoteAssumedPort   NoteCode = "assumed-port"
+	NoteNAT                 NoteCode = "nat"
+	NoteRelayed             NoteCode = "relayed"
+	NoteMatchedByTime       NoteCode = "matched-by-time"
+	NoteNotFrom20           NoteCode = "not-from-20"
+	NoteOneFamily           NoteCode = "one-family-only"
+	NoteRetried             NoteCode = "retried"
+	NoteLossy               NoteCode = "lossy"
+	NoteSlow                NoteCode = "slow"
+	NoteApplicationFirewall NoteCode = "application-firewall"
+	NoteIdleSurvived        NoteCode = "idle-survived"
+	NoteIdleUnknown         NoteCode = "idle-unknown"
+	NoteAssumedPort         NoteCode = "assumed-port"
 )
 
 // A Summary counts verdicts.

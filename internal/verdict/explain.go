@@ -37,6 +37,12 @@ func explain(p result.Path) *result.Finding {
 	if p.Expect == plan.ExpectClosed {
 		return e.closed()
 	}
+	if p.Initiator != nil && p.Initiator.Answer == result.AnswerKeyed && isWhole(p.Initiator) {
+		switch p.Verdict {
+		case result.Intercepted, result.Reset, result.Stalled:
+			return e.serviceStopped()
+		}
+	}
 	switch p.Verdict {
 	case result.Open:
 		return nil
@@ -310,7 +316,7 @@ func (e explainer) intercepted() *result.Finding {
 	if e.a.Saw == result.SawAccepted {
 		does = "changes what is said"
 	}
-	return e.say("intercepted", fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does),
+	return e.say("intercepted", with(fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does), changedWords(e.i.Conversation)),
 		e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", ""))
 }
 

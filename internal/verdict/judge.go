@@ -116,6 +116,12 @@ func isConfirmed(c Case) bool {
 		c.Acceptor != nil && c.Acceptor.Conversed && c.Instance != "" && c.Acceptor.Instance == c.Instance
 }
 
+// isHelped reports whether all that changed is what a firewall's FTP helper has
+// to change for the data connections to open, and they did.
+func isHelped(t *result.Conversation) bool {
+	return t.Speaks == string(plan.FTP) && t.Outcome == result.ConversationCompleted && t.Keyed
+}
+
 // withConversation takes into account what became of the service's own
 // conversation. A firewall that looks into the payload passes what it knows: a
 // proof that is cut off says nothing of the service if that came through, and
@@ -128,7 +134,7 @@ func withConversation(c Case, v result.Verdict) result.Verdict {
 	switch v {
 	case result.Open:
 		switch {
-		case len(t.Changed) > 0, t.Outcome == result.ConversationForeign:
+		case len(t.Changed) > 0 && !isHelped(t), t.Outcome == result.ConversationForeign:
 			return result.Intercepted
 		case t.Outcome == result.ConversationReset, t.Outcome == result.ConversationClosed:
 			return result.Reset

@@ -37,6 +37,9 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if text := relayed(i, a); text != "" {
 		add(result.NoteRelayed, "%s", text)
 	}
+	if text := serviceNote(p); text != "" {
+		add(result.NoteApplicationFirewall, "%s", text)
+	}
 	if text := lossy(i, a); (p.Verdict == result.Open || p.Verdict == result.Stalled) && text != "" {
 		add(result.NoteLossy, "%s", text)
 	}

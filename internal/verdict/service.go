@@ -1,0 +1,98 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// isWhole reports whether the keyed proof and its payload passed both ways.
+func isWhole(i *result.Initiator) bool {
+	for _, t := range []*result.Transfer{i.Sent, i.Received} {
+		if t == nil || t.Outcome != result.TransferIntact {
+			return false
+		}
+	}
+	return true
+}
+
+// serviceStopped explains a path that passes the keyed proof and not what the
+// service itself says.
+func (e explainer) serviceStopped() *result.Finding {
+	t := e.i.Conversation
+	text := fmt.Sprintf("The keyed proof and its payload passed, and %s itself did not: %s", protocolName(t.Speaks), endedWords(t))
+	return e.say("application-firewall", with(text, changedWords(t)),
+		e.request("let through unchanged what is really spoken on", fmt.Sprintf("A device that looks into the payload (application firewall, TLS inspection, proxy) treats %s differently from other data on the same port", protocolName(t.Speaks))))
+}
+
+// serviceNote says what the service's own conversation shows beside the
+// verdict, "" if nothing.
+func serviceNote(p result.Path) string {
+	i := p.Initiator
+	if i == nil || i.Conversation == nil {
+		return ""
+	}
+	t := i.Conversation
+	name := protocolName(t.Speaks)
+	switch {
+	case p.Verdict == result.Open && p.Proof == result.ProofService:
+		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, confirmed by the listener: a firewall that looks into the payload passes what it knows", answerWords(i.Answer), name)
+	case p.Verdict == result.Open && len(t.Changed) > 0:
+		return fmt.Sprintf("%s came through, changed on the way: %s", name, strings.Join(t.Changed, "; "))
+	case i.Answer == result.AnswerKeyed && isWhole(i) && p.Verdict != result.Open && p.Proof == result.ProofKeyed && t.Outcome != result.ConversationCompleted:
+		return fmt.Sprintf("the keyed proof passed, and %s %s", name, endedWords(t))
+	}
+	return ""
+}
+
+// answerWords says what came back instead of a proof, for the middle of a
+// sentence.
+func answerWords(a result.AnswerOutcome) string {
+	switch a {
+	case result.AnswerReset:
+		return "a reset (RST)"
+	case result.AnswerClosed:
+		return "a closed connection (FIN)"
+	case result.AnswerSilent:
+		return "no answer"
+	}
+	return "other bytes"
+}
+
+// endedWords says how a conversation ended.
+func endedWords(t *result.Conversation) string {
+	switch t.Outcome {
+	case result.ConversationCompleted:
+		if len(t.Changed) > 0 {
+			return "was changed on the way"
+		}
+		return "was completed"
+	case result.ConversationForeign:
+		return "was answered in another language (" + orElse(t.Error, "no details") + ")"
+	case result.ConversationReset:
+		return "was reset (RST)"
+	case result.ConversationClosed:
+		return "was closed (FIN) before its end"
+	case result.ConversationSilent:
+		return "got no answer (" + orElse(t.Error, "silence") + ")"
+	}
+	return "could not be held (" + orElse(t.Error, "no connection") + ")"
+}
+
+func changedWords(t *result.Conversation) string {
+	if t == nil || len(t.Changed) == 0 {
+		return ""
+	}
+	return "Its own conversation shows: " + strings.Join(t.Changed, "; ")
+}
+
+// protocolNames are the protocols as people call them.
+var protocolNames = map[plan.Protocol]string{
+	plan.HTTP: "HTTP", plan.HTTPS: "HTTPS", plan.FTP: "FTP", plan.SMTP: "SMTP", plan.TDS: "SQL Server's TDS",
+	plan.SQLBrowser: "SQL Browser", plan.LDAP: "LDAP", plan.LDAPS: "LDAP in TLS", plan.RDP: "RDP",
+	plan.Z3950: "Z39.50", plan.ISOILL: "ISO ILL", plan.Odyssey: "a document transfer",
+}
+
+func protocolName(speaks string) string { return orElse(protocolNames[plan.Protocol(speaks)], speaks) }
