@@ -13,7 +13,8 @@ func app() *ucli.App {
 		Name:  "dial",
 		Usage: "test every path that ILLiad needs, each way, against a running listen",
 		UsageText: "dial [flags] HOST          as a staff PC (or --role) against the machine that runs listen\n" +
-			"dial odyssey [flags] PEER  server to server between two institutions, both directions",
+			"dial odyssey [flags] PEER  server to server between two institutions, both directions\n" +
+			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen",
 		Description: "Flags stand before HOST. Results go to standard output, progress to standard\n" +
 			"error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
@@ -25,6 +26,12 @@ func app() *ucli.App {
 			ArgsUsage: "PEER",
 			Flags:     append(cli.CommonFlags(), dialFlags()...),
 			Action:    func(c *ucli.Context) error { return run(c, modeOdyssey) },
+		}, {
+			Name: "egress", Usage: "test what this machine has to reach elsewhere (OCLC, Atlas; LDAP, ILS, OPAC, mail of the site file), in each service's own language",
+			ArgsUsage: " ",
+			Flags: append(append(cli.CommonFlags(), dialFlags()...),
+				&ucli.StringSliceFlag{Name: "host", Usage: "visit another host for a row, service or role, `ID=HOST[:PORT]` (repeatable)"}),
+			Action: egress,
 		}},
 	}
 }
@@ -34,6 +41,7 @@ func dialFlags() []ucli.Flag {
 		&ucli.StringSliceFlag{Name: "role", Usage: "this machine plays these `ROLES` (client, server, web, peer, …), or all: every row of the plan, dialed to HOST", DefaultText: "client"},
 		&ucli.StringSliceFlag{Name: "only", Usage: "test only these rows or services (`ID`,…)"},
 		&ucli.BoolFlag{Name: "both-ways", Usage: "also test the opposite direction of every row; it never counts for the exit code"},
+		&ucli.BoolFlag{Name: "installed", Usage: "the real software runs on HOST now: ask it in its own language, never send the proof; needs no key and no listen"},
 		&ucli.BoolFlag{Name: "trace", Usage: "find out where every path stops, not only the required ones (Linux)"},
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
 		&ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: "how long each step may take: connecting and proving, then the payload each way"},

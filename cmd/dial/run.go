@@ -25,6 +25,9 @@ import (
 )
 
 func run(c *ucli.Context, m mode) error {
+	if cli.Bool(c, "installed") {
+		return installed(c, m)
+	}
 	out, err := readOutputs(c)
 	if err != nil {
 		return err
@@ -70,21 +73,12 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	name, err := os.Hostname()
-	if err != nil {
-		name = "this machine"
+	if cfg, err = steps(c, common); err != nil {
+		return cfg, err
 	}
-	cfg = survey.Config{
-		Key: key, Software: cli.Software, Hostname: name, Plan: common.Plan, Excluded: common.Excluded, Host: host,
-		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"),
-		Hold:    cli.Duration(c, "hold"),
-		Timeout: cli.Duration(c, "timeout"), Bind: common.Bind,
-	}
+	cfg.Key, cfg.Host = key, host
 	if cfg.Hold < 0 || cfg.Hold > echo.MaxHold || cfg.Hold > 0 && cfg.Hold < time.Second {
 		return cfg, cli.Usagef("Give a time between 1s and 24h, such as 30m.", "--hold %v", cfg.Hold)
-	}
-	if cfg.Timeout <= 0 {
-		return cfg, cli.Usagef("Give a time such as 4s.", "--timeout %v", cfg.Timeout)
 	}
 	if err := chooseRoles(c, m, common, &cfg); err != nil {
 		return cfg, err

@@ -51,14 +51,7 @@ func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 }
 
 func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
-	limit := 2 * o.Timeout
-	switch t.Speaks {
-	case plan.FTP:
-		limit = ftpSteps * o.Timeout
-	case plan.Odyssey:
-		limit = max(limit, odysseyTime)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, conversingTime(t.Speaks, o.Timeout))
 	defer cancel()
 	opening, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -68,17 +61,34 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 		return result.Conversation{Speaks: string(t.Speaks), Outcome: result.ConversationNotHeld, Error: d.Err.Error()}
 	}
 	defer d.Conn.Close()
-	q := service.Question{Host: t.Host, Fingerprint: t.Fingerprint, Public: t.Public, DataAddr: dataAddr(d.Conn)}
+	if p.Transport == plan.UDP {
+		return service.AskPacket(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
+	}
+	return service.Ask(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
+}
+
+// conversingTime is how long a conversation may take.
+func conversingTime(speaks plan.Protocol, timeout time.Duration) time.Duration {
+	switch speaks {
+	case plan.FTP:
+		return ftpSteps * timeout
+	case plan.Odyssey:
+		return max(2*timeout, odysseyTime)
+	}
+	return 2 * timeout
+}
+
+// question is what the asking side brings to a conversation.
+func question(conn net.Conn, o Options, t Talk) service.Question {
+	q := service.Question{Host: t.Host, Fingerprint: t.Fingerprint, Public: t.Public, DataAddr: dataAddr(conn)}
 	if t.Token != (echo.ID{}) {
 		q.Token, q.Answer = o.Key.Token(t.Token), o.Key.TokenAnswer(t.Token)
-	} else {
-		a, b := echo.NewID(), echo.NewID()
-		copy(q.Token[:], append(a[:], b[:]...))
+		return q
 	}
-	if p.Transport == plan.UDP {
-		return service.AskPacket(ctx, d.Conn, string(t.Speaks), q)
-	}
-	return service.Ask(ctx, d.Conn, string(t.Speaks), q)
+	a, b := echo.NewID(), echo.NewID()
+	copy(q.Token[:], a[:])
+	copy(q.Token[len(a):], b[:])
+	return q
 }
 
 // dataAddr is where FTP's active mode accepts: at the address that the control

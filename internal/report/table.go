@@ -159,6 +159,11 @@ func port(p *result.Path) string {
 
 // endpoints is a path's two ends, as a firewall's log has them.
 func endpoints(p *result.Path) string {
+	if p.Host != "" {
+		q := *p
+		q.Host = ""
+		return endpoints(&q) + ", " + p.Host
+	}
 	switch {
 	case p.Source.IsValid() && p.Target.IsValid():
 		return endpoint(p.Source) + " -> " + p.Target.String()

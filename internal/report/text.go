@@ -60,7 +60,12 @@ func (t *textReport) head() {
 	if t.Interrupted {
 		fields[3][1] += ", then interrupted"
 	}
-	fields = append(fields, [2]string{"Contact", contactLine(t.Contact)})
+	switch t.Mode {
+	case result.ModeInstalled, result.ModeEgress:
+		fields = append(fields, [2]string{"Asked", "real software, each service in its own language; no proof was sent to it"})
+	default:
+		fields = append(fields, [2]string{"Contact", contactLine(t.Contact)})
+	}
 	if c := t.Contact; c != nil {
 		if c.ClockMS != nil {
 			if s := clockLine(*c.ClockMS); s != "" {

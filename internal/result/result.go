@@ -29,6 +29,7 @@ type Report struct {
 	// Interrupted is true when the run was stopped before every path was judged.
 	Interrupted bool         `json:"interrupted"`
 	Plan        string       `json:"plan"`
+	Mode        Mode         `json:"mode"`
 	From        End          `json:"from"`
 	To          End          `json:"to"`
 	Contact     *Contact     `json:"contact"` // null: no path carried the control conversation
@@ -38,6 +39,15 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 	Summary  Summary   `json:"summary"`
 }
+
+// A Mode is what a run asks.
+type Mode string
+
+const (
+	ModePaths     Mode = "paths"     // our own listener, by the keyed proof
+	ModeInstalled Mode = "installed" // the real software of one host, in its own language
+	ModeEgress    Mode = "egress"    // other people's hosts, in their services' own language
+)
 
 // An End is one of the two machines of a run.
 type End struct {
@@ -109,6 +119,7 @@ type Path struct {
 	Family     Family         `json:"family"`
 	From       string         `json:"from"` // role that initiates
 	To         string         `json:"to"`
+	Host       string         `json:"host"` // that was dialed, where each path has its own; "" is the report's
 	Need       plan.Need      `json:"need"`
 	Why        string         `json:"why"`      // why the product needs it
 	Counted    bool           `json:"counted"`  // whether the exit code depends on it

@@ -20,11 +20,11 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 	r := &result.Report{
 		Schema: result.Schema, Tool: s.Software, Run: s.run.String(), Started: s.started.UTC(),
 		Interrupted: ctx.Err() != nil,
-		Plan:        s.Plan.Name,
-		From:        result.End{Role: s.roleWords(s.Local), Host: s.Hostname, Addresses: s.ownAddresses()},
-		To:          result.End{Role: s.roleWords(remote), Host: s.Host, Addresses: []string{}},
-		Contact:     s.contactOf(),
-		Paths:       []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
+		Plan:        s.Plan.Name, Mode: result.ModePaths,
+		From:    result.End{Role: s.roleWords(s.Local), Host: s.Hostname, Addresses: s.ownAddresses()},
+		To:      result.End{Role: s.roleWords(remote), Host: s.Host, Addresses: []string{}},
+		Contact: s.contactOf(),
+		Paths:   []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
 	}
 	for _, a := range s.all {
 		r.To.Addresses = append(r.To.Addresses, a.String())

@@ -78,7 +78,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			out = append(out, *p.Finding)
 		}
 	}
-	if r.Contact == nil && attempted > 0 && len(out) == 0 && !r.Interrupted {
+	if r.Contact == nil && r.Mode == result.ModePaths && attempted > 0 && len(out) == 0 && !r.Interrupted {
 		out = append(out, noContact(r, f, refused == attempted))
 	}
 	if f.ContactLost != "" {
@@ -139,6 +139,17 @@ func blackHoles(r *result.Report) []result.Finding {
 				names[f], names[other], records[f], r.To.Host)}}
 	}
 	return nil
+}
+
+// ProxyFound says that the environment names a proxy. Whoever is named in its
+// address may have a password there: that is left out.
+func ProxyFound(variable, value string) result.Finding {
+	if at := strings.LastIndex(value, "@"); at >= 0 {
+		value = value[at+1:]
+	}
+	return result.Finding{Code: "proxy-environment",
+		Text:   fmt.Sprintf("This machine's environment names a proxy (%s: %s). It was not used: every connection was made directly, as ILLiad's are.", variable, value),
+		Advice: "If the network lets only the proxy out, the hosts below have to be allowed directly; Atlas says that updates never go through a proxy."}
 }
 
 func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {

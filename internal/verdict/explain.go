@@ -308,6 +308,9 @@ func (e explainer) occupied() *result.Finding {
 }
 
 func (e explainer) intercepted() *result.Finding {
+	if e.a == nil {
+		return e.impostor()
+	}
 	what := "Other bytes came back (" + e.replyWords() + ")"
 	if e.i.Answer == result.AnswerEchoed {
 		what = "Our own bytes came back"
@@ -331,6 +334,13 @@ func (e explainer) answered() *result.Finding {
 	case result.AnswerVersion:
 		return e.say("other-version", fmt.Sprintf("The listener (%s) speaks version %d of the wire format, and this end another", orElse(e.i.Software, "unnamed"), e.i.FarVersion),
 			"Use the same release of Dialtone on both sides.")
+	}
+	if e.p.OK {
+		return nil // real software, in its own language
+	}
+	if t := e.i.Conversation; t != nil && e.a == nil && e.i.Answer == result.AnswerForeign {
+		return e.say("not-the-service", with(fmt.Sprintf("Something answered at %s, and not as %s does: %s", e.host(), protocolName(t.Speaks), orElse(t.Error, endedWords(t))), changedWords(t)),
+			e.request("check what answers in place of the service for", "A proxy, a captive portal or other software than expected"))
 	}
 	what := "Something answered " + e.replyWords()
 	if e.i.Answer == result.AnswerEchoed {

@@ -62,7 +62,7 @@ func proof(c Case) result.Proof {
 		return result.ProofNone
 	}
 	if t := c.Initiator.Conversation; t != nil && c.Initiator.Answer != result.AnswerKeyed && t.Outcome == result.ConversationCompleted &&
-		(isConfirmed(c) || c.isReal() && len(t.Changed) == 0) {
+		(isConfirmed(c) || c.isReal() && !isImpostor(c)) {
 		return result.ProofService
 	}
 	switch c.Initiator.Answer {
@@ -189,6 +189,8 @@ func answer(c Case) result.Verdict {
 		return keyed(c)
 	case result.AnswerForeign, result.AnswerEchoed:
 		switch {
+		case c.Acceptor == nil && isImpostor(c):
+			return result.Intercepted
 		case c.Acceptor == nil:
 			return result.Answered
 		case c.Acceptor.Port == result.PortBusy:
@@ -211,6 +213,14 @@ func answer(c Case) result.Verdict {
 		return result.Stalled
 	}
 	return result.Untested
+}
+
+// isImpostor reports whether a host that ought to be real shows that something
+// on the way answers in its name: TLS that was ended there.
+func isImpostor(c Case) bool {
+	t := c.Initiator.Conversation
+	return t != nil && len(t.Changed) > 0 && (c.External || c.Installed) &&
+		(t.Speaks == string(plan.HTTPS) || t.Speaks == string(plan.LDAPS))
 }
 
 // keyed judges a path whose proof stands.

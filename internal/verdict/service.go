@@ -27,6 +27,16 @@ func (e explainer) serviceStopped() *result.Finding {
 		e.request("let through unchanged what is really spoken on", fmt.Sprintf("A device that looks into the payload (application firewall, TLS inspection, proxy) treats %s differently from other data on the same port", protocolName(t.Speaks))))
 }
 
+// impostor explains TLS with a real host that something on the way ended.
+func (e explainer) impostor() *result.Finding {
+	t := e.i.Conversation
+	return e.say("tls-intercepted", with(fmt.Sprintf("What answered for %s is not that host, or does not prove that it is", e.host()), changedWords(t)),
+		e.request("exempt from TLS inspection", "A device on the way (TLS inspection, proxy, captive portal) presents a certificate of its own; if the certificate is the institution's own on purpose, each machine has to trust its issuer"))
+}
+
+// host names the far end of a path that has one of its own.
+func (e explainer) host() string { return orElse(e.p.Host, e.at()) }
+
 // serviceNote says what the service's own conversation shows beside the
 // verdict, "" if nothing.
 func serviceNote(p result.Path) string {

@@ -55,6 +55,9 @@ func (e explainer) source() string {
 
 // target names the accepting end: its address and its role.
 func (e explainer) target() string {
+	if e.p.Target.IsValid() && e.p.Host != "" {
+		return fmt.Sprintf("%s (%s)", e.p.Target.Addr(), e.p.Host)
+	}
 	if e.p.Target.IsValid() {
 		return fmt.Sprintf("%s (%s)", e.p.Target.Addr(), e.p.To)
 	}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"dialtone/internal/cli"
+	"dialtone/internal/plan"
+	"dialtone/internal/survey"
+	"dialtone/internal/verdict"
+)
+
+// egressRoles are what a machine plays that is asked about without --role: the
+// staff PC's and the server's rows, whichever it is.
+var egressRoles = []plan.Role{plan.RoleClient, plan.RoleServer, plan.RoleWeb}
+
+// egress runs dial egress.
+func egress(c *ucli.Context) error {
+	if _, err := cli.Positional(c, 0, ""); err != nil {
+		return err
+	}
+	hosts, err := readHosts(cli.Strings(c, "host"))
+	if err != nil {
+		return err
+	}
+	common, err := cli.ReadCommon(c)
+	if err != nil {
+		return err
+	}
+	cfg := survey.VisitConfig{Egress: true, Hosts: hosts, Site: common.Site}
+	if cfg.Config, err = steps(c, common); err != nil {
+		return err
+	}
+	for name := range hosts {
+		if !names(cfg.Plan, name) {
+			return cli.Usagef("listen plan shows the rows, services and roles.", "--host %s: the plan has no such row, service or role", name)
+		}
+	}
+	for _, r := range egressRoles {
+		if _, ok := cfg.Plan.Roles[r]; ok {
+			cfg.Local = append(cfg.Local, r)
+		}
+	}
+	if roles := cli.Strings(c, "role"); len(roles) > 0 {
+		if cfg.Local, err = plan.ParseRoles(cfg.Plan, roles); err != nil {
+			return cli.Usage(err, "")
+		}
+	}
+	return visit(c, cfg)
+}
+
+// installed runs dial --installed HOST.
+func installed(c *ucli.Context, m mode) error {
+	common, err := cli.ReadCommon(c)
+	if err != nil {
+		return err
+	}
+	var cfg survey.VisitConfig
+	if cfg.Config, err = steps(c, common); err != nil {
+		return err
+	}
+	what := "HOST"
+	if m == modeOdyssey {
+		what = "PEER"
+	}
+	if cfg.Host, err = readHost(c, what); err != nil {
+		return err
+	}
+	if err := chooseRoles(c, m, common, &cfg.Config); err != nil {
+		return err
+	}
+	return visit(c, cfg)
+}
+
+func visit(c *ucli.Context, cfg survey.VisitConfig) error {
+	out, err := readOutputs(c)
+	if err != nil {
+		return err
+	}
+	r, err := survey.Visit(c.Context, cfg)
+	if err != nil {
+		return cli.Usage(err, "listen plan shows the ids.")
+	}
+	if err := out.write(c.App.Writer, r); err != nil {
+		return err
+	}
+	if code := verdict.ExitCode(r); code != cli.ExitOK {
+		return &cli.Failure{Code: code}
+	}
+	return nil
+}
+
+// steps is what all commands have in common.
+func steps(c *ucli.Context, common cli.Common) (survey.Config, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "this machine"
+	}
+	cfg := survey.Config{
+		Software: cli.Software, Hostname: name, Plan: common.Plan, Excluded: common.Excluded,
+		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"),
+		Hold: cli.Duration(c, "hold"), Timeout: cli.Duration(c, "timeout"), Bind: common.Bind,
+	}
+	if cfg.Timeout <= 0 {
+		return cfg, cli.Usagef("Give a time such as 4s.", "--timeout %v", cfg.Timeout)
+	}
+	return cfg, nil
+}
+
+// readHosts reads ID=HOST[:PORT].
+func readHosts(list []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, s := range list {
+		id, host, ok := strings.Cut(s, "=")
+		id, host = strings.TrimSpace(id), strings.TrimSpace(host)
+		name := host
+		if h, port, err := net.SplitHostPort(host); err == nil {
+			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+				ok = false
+			}
+			name = h
+		}
+		_, err := netip.ParseAddr(strings.Trim(name, "[]"))
+		if !ok || id == "" || name == "" || err != nil && strings.ContainsAny(name, ":/ ") {
+			return nil, cli.Usagef("Write it as a row, service or role and a host, such as --host ldap=ldap.example.edu or --host oclc=127.0.0.1:8443.", "--host %q", s)
+		}
+		out[id] = host
+	}
+	return out, nil
+}
+
+func names(p *plan.Plan, name string) bool {
+	if _, ok := p.Roles[plan.Role(name)]; ok {
+		return true
+	}
+	for _, r := range p.Rows {
+		if r.ID == name || r.Service == name {
+			return true
+		}
+	}
+	return false
+}

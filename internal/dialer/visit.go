@@ -1,0 +1,73 @@
+package dialer
+
+import (
+	"context"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/service"
+)
+
+// Visit attempts a path to somebody else's real software: it connects and holds
+// the service's own conversation, and never sends a byte of the proof. An ICMP
+// error gets a second chance as in Attempt.
+func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
+	a := &attempt{Path: p, Options: o}
+	a.seen = result.Initiator{Probe: p.Probe.String(), At: time.Now().UTC(), Target: result.EndpointFrom(p.Target)}
+	t.Token = echo.ID{} // whoever it is has no key
+	start := time.Now()
+	a.visit(ctx, t)
+	if first := a.seen; first.ICMP != nil && pauseFor(ctx, settle) {
+		a.visit(ctx, t)
+		if a.seen.ICMP == nil && a.seen.Connect == result.ConnectTimeout {
+			n := a.seen.Attempts
+			a.seen = first
+			a.seen.Attempts = n
+		}
+	}
+	if ctx.Err() != nil {
+		a.seen.NotTried = "interrupted"
+	}
+	a.seen.ElapsedMS = result.Milliseconds(time.Since(start))
+	if o.Trace && p.Transport == plan.TCP && stopped(a.seen.Connect) && ctx.Err() == nil {
+		a.seen.Trace = Trace(ctx, p.Source.Addr(), p.Target)
+	}
+	return a.seen
+}
+
+// visit connects and converses once.
+func (a *attempt) visit(ctx context.Context, t Talk) {
+	s := &a.seen
+	s.Attempts++
+	s.ICMP, s.Error, s.Answer, s.Conversation = nil, "", "", nil
+	opening, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	conn := a.connect(opening)
+	if conn == nil {
+		return
+	}
+	defer conn.Close()
+	limit, cancel := context.WithTimeout(ctx, conversingTime(t.Speaks, a.Timeout))
+	defer cancel()
+	q := question(conn, a.Options, t)
+	var c result.Conversation
+	switch {
+	case a.Transport == plan.UDP:
+		c = service.AskPacket(limit, conn, string(t.Speaks), q)
+	default:
+		c = service.Ask(limit, conn, string(t.Speaks), q)
+	}
+	s.Conversation, s.Software, s.Error = &c, c.Software, c.Error
+	switch c.Outcome {
+	case result.ConversationCompleted, result.ConversationForeign:
+		s.Answer = result.AnswerForeign
+	case result.ConversationClosed:
+		s.Answer = result.AnswerClosed
+	case result.ConversationReset:
+		s.Answer = result.AnswerReset
+	default:
+		s.Answer = result.AnswerSilent
+	}
+}

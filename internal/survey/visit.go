@@ -1,0 +1,234 @@
+package survey
+
+import (
+	"context"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"dialtone/internal/dialer"
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/service"
+	"dialtone/internal/verdict"
+)
+
+// A VisitConfig is what a run visits that asks real software in its own
+// language, and never sends the proof.
+type VisitConfig struct {
+	Config
+	// Egress takes the rows from Local to the roles that other people's hosts
+	// play, each at its own host; else all rows go to Host, whose software is
+	// installed.
+	Egress bool
+	// Hosts overrides the host of rows, by row, service or role: a name or
+	// address, with a port if that differs too.
+	Hosts map[string]string
+	// Site says which hosts are the institution's own; nil: none is.
+	Site *plan.Site
+}
+
+// atOnceVisiting bounds the visits under way.
+const atOnceVisiting = 64
+
+// Visit makes one such run.
+func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
+	v := &visit{VisitConfig: c, run: echo.NewID(), started: time.Now()}
+	remote := c.Remote
+	switch {
+	case c.Egress:
+		remote = c.Plan.External
+	case len(remote) == 0:
+		remote = DefaultRemote
+	}
+	flows, excluded, err := c.Plan.Select(plan.Query{Local: c.Local, Remote: remote, All: c.All && !c.Egress, Only: c.Only})
+	if err != nil {
+		return nil, err
+	}
+	r := &result.Report{
+		Schema: result.Schema, Tool: c.Software, Run: v.run.String(), Started: v.started.UTC(), Plan: c.Plan.Name,
+		Mode:  result.ModeInstalled,
+		From:  result.End{Role: roleWords(c.Local, c.All), Host: c.Hostname, Addresses: []string{}},
+		To:    result.End{Role: joinRoles(remote), Host: c.Host, Addresses: []string{}},
+		Paths: []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: proxies(),
+	}
+	if c.Egress {
+		r.Mode, r.To.Host = result.ModeEgress, "the hosts of other people's services"
+		excluded = slices.DeleteFunc(excluded, func(e plan.Excluded) bool { return !c.Plan.IsExternal(e.Row.To) })
+	}
+	var wave sync.WaitGroup
+	slots := make(chan struct{}, atOnceVisiting)
+	paths := make([][]result.Path, len(flows))
+	for i, f := range flows {
+		if f.Direction == plan.Reverse {
+			excluded = append(excluded, plan.Excluded{Row: f.Row, Why: "it runs towards this machine: the software that is installed there cannot be asked to dial"})
+			continue
+		}
+		host, port := v.hostOf(f.Row)
+		if host == "" {
+			excluded = append(excluded, plan.Excluded{Row: f.Row, Why: "nobody said which host that is: give --host " + string(f.Row.To) + "=NAME, or a site file"})
+			continue
+		}
+		wave.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			paths[i] = v.flow(ctx, f, host, port)
+		})
+	}
+	wave.Wait()
+	for _, p := range paths {
+		r.Paths = append(r.Paths, p...)
+	}
+	for _, e := range append(slices.Clone(c.Excluded), excluded...) {
+		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why})
+	}
+	r.From.Addresses, r.To.Addresses = ends(r.Paths)
+	r.Interrupted = ctx.Err() != nil
+	verdict.Conclude(r, verdict.Facts{Shift: c.Shift})
+	r.ElapsedMS = time.Since(v.started).Milliseconds()
+	return r, nil
+}
+
+type visit struct {
+	VisitConfig
+	run     echo.ID
+	started time.Time
+}
+
+func roleWords(roles []plan.Role, all bool) string {
+	if all {
+		return "all"
+	}
+	return joinRoles(roles)
+}
+
+// ends lists the addresses that paths left from and went to.
+func ends(paths []result.Path) (from, to []string) {
+	seen := [2]map[string]bool{{}, {}}
+	for _, p := range paths {
+		if p.Source.IsValid() {
+			seen[0][p.Source.Addr().String()] = true
+		}
+		if p.Target.IsValid() {
+			seen[1][p.Target.Addr().String()] = true
+		}
+	}
+	return append([]string{}, slices.Sorted(maps.Keys(seen[0]))...), append([]string{}, slices.Sorted(maps.Keys(seen[1]))...)
+}
+
+// hostOf returns the host to visit for a row, "" if none is known, and its port.
+func (v *visit) hostOf(r plan.Row) (string, int) {
+	for _, name := range []string{r.ID, r.Service, string(r.To)} {
+		given, ok := v.Hosts[name]
+		if !ok {
+			continue
+		}
+		host, text, err := net.SplitHostPort(given)
+		if err != nil {
+			return strings.Trim(given, "[]"), r.Port
+		}
+		port, _ := strconv.Atoi(text) // checked where it was given
+		return host, port
+	}
+	if v.Egress {
+		return r.Host, r.Port
+	}
+	return v.Host, r.Port
+}
+
+// nameOf is the name under which a host is asked: where only the address of a
+// row's host was given otherwise, still its own.
+func (v *visit) nameOf(r plan.Row, host string) string {
+	if _, err := netip.ParseAddr(host); err == nil && v.Egress && r.Host != "" {
+		return r.Host
+	}
+	return host
+}
+
+// flow visits one row over each address family of its host.
+func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []result.Path {
+	s := &survey{Config: v.Config, addrs: map[result.Family]netip.Addr{}}
+	s.Host = host
+	why := ""
+	switch {
+	case f.Row.Port == 0:
+		why = "it has no port of its own: its data is part of the control conversation"
+	case !service.Knows(string(f.Row.Speaks)) && !service.KnowsPacket(string(f.Row.Speaks)):
+		why = "dial does not speak this service's language"
+	}
+	if why != "" {
+		return []result.Path{v.path(f, result.IP4, host, port, result.Initiator{Probe: echo.NewID().String(), NotTried: why}, s.leftOut)}
+	}
+	if err := s.resolve(ctx); err != nil {
+		i := result.Initiator{Probe: echo.NewID().String(), At: time.Now().UTC(), Attempts: 1, ResolveError: err.Error()}
+		return []result.Path{v.path(f, result.IP4, host, port, i, s.leftOut)}
+	}
+	var out []result.Path
+	for _, family := range s.families() {
+		probe := echo.NewID()
+		i := dialer.Visit(ctx, dialer.Path{
+			Flow: f.Row.ID, Transport: f.Row.Transport, Probe: probe,
+			Target: netip.AddrPortFrom(s.addrs[family], uint16(port)), Source: netip.AddrPortFrom(s.bindFor(family), 0),
+		}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
+			Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row),
+		})
+		out = append(out, v.path(f, family, host, port, i, s.leftOut))
+	}
+	return out
+}
+
+// isVendor reports whether the plan itself names a row's host: then its
+// certificate is one that anybody's system trusts. A site's own hosts may well
+// have one of the institution's.
+func (v *visit) isVendor(r plan.Row) bool {
+	return v.Egress && r.Host != "" && (v.Site == nil || len(v.Site.Hosts[r.To]) == 0)
+}
+
+// hostFor is a path's host where each has its own.
+func (v *visit) hostFor(r plan.Row, host string) string {
+	if v.Egress {
+		return v.nameOf(r, host)
+	}
+	return ""
+}
+
+func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i result.Initiator, leftOut netip.Addr) result.Path {
+	p := result.Path{
+		Flow: f.Row.ID, Service: f.Row.Name, Port: port, PlanPort: f.Row.PlanPort, SourcePort: f.Row.SourcePort,
+		Transport: f.Row.Transport, Direction: f.Direction, Family: family,
+		From: string(f.From), To: string(f.To), Host: v.hostFor(f.Row, host), Need: f.Row.Need, Why: f.Row.Why,
+		Counted: f.Counted, Expect: f.Row.Expect, At: v.started.UTC(),
+		Initiator: &i, Source: i.Source, Target: i.Target, Attempts: i.Attempts,
+	}
+	if !i.At.IsZero() {
+		p.At = i.At
+	}
+	if i.Trace != nil {
+		p.Stop = verdict.Locate(i.Trace, nil)
+	}
+	ruling := verdict.Judge(verdict.Case{
+		Transport: p.Transport, Port: p.Port, Initiator: &i, External: v.Egress, Installed: !v.Egress, Expect: p.Expect,
+	})
+	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
+	p.Finding = verdict.Explain(p)
+	p.Notes = verdict.Notes(p, f.Row.PortAssumed, leftOut)
+	return p
+}
+
+// proxies says which proxies this machine's environment names. None is used.
+func proxies() []result.Finding {
+	out := []result.Finding{}
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
+		if value := os.Getenv(name); value != "" {
+			return append(out, verdict.ProxyFound(name, value))
+		}
+	}
+	return out
+}
