@@ -75,10 +75,6 @@ var rdpFailures = map[uint32]string{
 // x224Data is the header of a Data TPDU (X.224 section 13.7).
 var x224Data = []byte{2, 0xf0, 0x80}
 
-// mcsDisconnect is a Disconnect Provider Ultimatum, initiated by the provider
-// (T.125 section 7, part 4; MS-RDPBCGR section 2.2.2.3).
-var mcsDisconnect = []byte{0x20, 0x80}
-
 func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
 	var out result.Conversation
 	request := x224Request(rdpTLS | rdpHybrid)
@@ -187,10 +183,7 @@ func answerRDP(ctx context.Context, conn net.Conn, a *Answerer) error {
 	switch {
 	case !negotiates: // RDP's own encryption, of which there is none here
 		a.step(ctx, conn)
-		if _, err := readTPKT(conn); err != nil {
-			return err
-		}
-		_, err = conn.Write(appendTPKT(x224Data, mcsDisconnect))
+		_, err := readTPKT(conn)
 		return err
 	case protocols&rdpTLS == 0:
 		return nil // section 3.3.5.3.1: the client closes, and tries again
@@ -205,16 +198,18 @@ func answerRDP(ctx context.Context, conn net.Conn, a *Answerer) error {
 	if err != nil {
 		return err
 	}
-	a.step(ctx, conn)
-	if token, ok := parseMCSInitial(initial); ok {
-		if answer, ok := a.Answer(token); ok {
-			proofs := append(sealOf(answer, "rdp answer"), sealOf(answer, "rdp certificate", a.Certificate.Certificate[0])...)
-			proofs = append(proofs, sealOf(answer, "rdp negotiation", request, confirm)...)
-			_, err := tc.Write(appendTPKT(x224Data, mcsResponse(proofs)))
-			return err
-		}
+	token, ok := parseMCSInitial(initial)
+	if !ok {
+		return nil // as a server that wants no more connections
 	}
-	_, err = tc.Write(appendTPKT(x224Data, mcsDisconnect))
+	answer, ok := a.Answer(token)
+	if !ok {
+		return nil
+	}
+	proofs := append(sealOf(answer, "rdp answer"), sealOf(answer, "rdp certificate", a.Certificate.Certificate[0])...)
+	proofs = append(proofs, sealOf(answer, "rdp negotiation", request, confirm)...)
+	a.step(ctx, conn)
+	_, err = tc.Write(appendTPKT(x224Data, mcsResponse(proofs)))
 	return err
 }
 

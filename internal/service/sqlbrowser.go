@@ -42,7 +42,7 @@ const (
 type Instance struct {
 	Name    string // up to 32 letters, digits, _ and $; else it is left out
 	Port    int    // TCP
-	Version string // such as 16.0.1000.6; empty: what the TDS listener says
+	Version string // such as 15.0.2000.5; empty: what the TDS listener says
 }
 
 func askBrowser(Question) []byte { return []byte{browserUnicast} }

@@ -88,9 +88,9 @@ var tdsOptionNames = map[byte]string{
 	tdsMARS: "MARS", tdsTrace: "TRACEID", tdsFederated: "FEDAUTHREQUIRED", tdsNonce: "NONCEOPT",
 }
 
-// tdsListenerVersion is what the listener says in its stead's name: SQL Server
-// 2022, 16.0.1000, sub-build 0.
-var tdsListenerVersion = []byte{16, 0, 0x03, 0xe8, 0, 0}
+// tdsListenerVersion is what the listener gives as the version of what it stands
+// in for: SQL Server 2019, 15.0.2000, sub-build 0. Devices and scanners know it.
+var tdsListenerVersion = []byte{15, 0, 0x07, 0xd0, 0, 0}
 
 func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
 	var out result.Conversation
