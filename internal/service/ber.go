@@ -118,8 +118,11 @@ func (s *berScan) element(limit, depth int) (end bool, err error) {
 		}
 	}
 	stop := len(s.raw) + length
-	if stop > limit {
-		return false, foreignError{fmt.Sprintf("a length of %d bytes or more is too large", length)}
+	switch {
+	case stop > maxBERSize:
+		return false, foreignError{fmt.Sprintf("a message has more than %d bytes", maxBERSize)}
+	case stop > limit:
+		return false, foreignError{"an element does not fit into what holds it"}
 	}
 	if !constructed {
 		from := len(s.raw)

@@ -484,7 +484,9 @@ func FuzzLDAPAnswer(f *testing.F) {
 	f.Add(berHex(f, "30 0c 02 01 02 65 07 0a 01 20 04 00 04 00"))
 	f.Add(berHex(f, "30 09 02 01 02 64 04 04 00 30 00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		out, _ := askLDAP(t.Context(), newLDAPCanned(bound, b), q)
+		conn := newLDAPCanned(bound, b)
+		defer conn.Close()
+		out, _ := askLDAP(t.Context(), conn, q)
 		if len(out.Changed) > maxLDAPChanges+2 || len(out.Facts) > 10 {
 			t.Errorf("%+v", out)
 		}
