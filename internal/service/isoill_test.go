@@ -123,9 +123,13 @@ func TestISOILLMessagesDoNotLookLikeText(t *testing.T) {
 		}
 		return true
 	}
-	var query []byte
-	at := berFar(t, func(c net.Conn) { query, _ = readBER(bufio.NewReader(c), nil) })
+	queries := make(chan []byte, 1)
+	at := berFar(t, func(c net.Conn) {
+		b, _ := readBER(bufio.NewReader(c), nil)
+		queries <- b
+	})
 	berAsk(t, at, "iso-ill", berStranger())
+	query := <-queries
 	for _, b := range [][]byte{query, illObey(a, query), illObey(a, berHex(t, "61 02 30 00")), illObey(a, berHex(t, "61 04 18 02 30 30"))} {
 		if len(b) < 4 || printable(b) {
 			t.Errorf("%q", b)

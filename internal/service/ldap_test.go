@@ -13,11 +13,33 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
+	"go.uber.org/goleak"
 
 	"dialtone/internal/result"
 )
+
+// The library's goroutines end with the conversation, however it ends.
+func TestLDAPLeavesNothingRunning(t *testing.T) {
+	running := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, running) }) // after all that comes below
+	a, _ := berAnswerer(t)
+	berAsk(t, serve(t, a, "ldap"), "ldap", berStranger())
+	berAsk(t, serve(t, a, "ldaps"), "ldaps", berQuestion(t))
+	for _, says := range []func(net.Conn){
+		func(net.Conn) {},
+		func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
+		func(c net.Conn) { _, _ = io.Copy(c, c) },
+		func(c net.Conn) {
+			_, _ = c.Write(berHex(t, "30 0c 02 01 01 61 07 0a 01 00 04 00 04 00"))
+			_, _ = io.Copy(io.Discard, c)
+		},
+	} {
+		berAskFor(t, berFar(t, says), "ldap", berQuestion(t), 300*time.Millisecond)
+	}
+}
 
 func TestLDAPReachesOurListenerUnchanged(t *testing.T) {
 	a, print := berAnswerer(t)

@@ -69,7 +69,7 @@ func zHas(p *ber.Packet, bit int) bool {
 	return 1+bit/8 < len(s) && s[1+bit/8]&(0x80>>(bit%8)) != 0
 }
 
-func askZ3950(_ context.Context, conn net.Conn, q Question) (out result.Conversation, err error) {
+func askZ3950(ctx context.Context, conn net.Conn, q Question) (out result.Conversation, err error) {
 	note := func(name, value string) {
 		out.Facts = append(out.Facts, result.Fact{Name: name, Value: shown(value)})
 	}
@@ -156,8 +156,13 @@ func askZ3950(_ context.Context, conn net.Conn, q Question) (out result.Conversa
 		return out, nil // all of a real server's is known, and of ours the rest is only lost
 	}
 	if !out.Keyed {
-		_ = conn.SetReadDeadline(time.Now().Add(zPatience))
-		_, _ = readBER(r, isZ3950)
+		until := time.Now().Add(zPatience)
+		if d, ok := ctx.Deadline(); ok && d.Before(until) {
+			until = d
+		}
+		if _ = conn.SetReadDeadline(until); ctx.Err() == nil {
+			_, _ = readBER(r, isZ3950)
+		}
 		return out, nil
 	}
 	end, err := readBER(r, isZ3950)
