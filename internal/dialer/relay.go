@@ -14,8 +14,8 @@ import (
 // device limits how many there may be: then waiting would only keep other
 // paths out.
 const (
-	openTimeout     = 500 * time.Millisecond
-	relayTimeout    = 2 * time.Second
+	openTimeout     = time.Second
+	relayTimeout    = 3 * time.Second
 	relayRoundTrips = 8
 )
 

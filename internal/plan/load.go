@@ -67,7 +67,7 @@ type rawRow struct {
 
 var (
 	planKeys = []string{"name", "title", "revised", "roles", "external", "rows"}
-	rowKeys  = []string{"id", "service", "name", "port", "source_port", "port_assumed", "transport", "from", "to", "need", "expect", "host", "why", "source"}
+	rowKeys  = []string{"id", "service", "name", "port", "source_port", "port_assumed", "transport", "speaks", "from", "to", "need", "expect", "host", "why", "source"}
 
 	transports = []Transport{TCP, UDP}
 	needs      = []Need{Required, Conditional, Optional, Legacy, Unknown}
@@ -220,11 +220,15 @@ func (d *document) row(raw rawRow, p *Plan) Row {
 		Service:   d.slug(v["service"], "service"),
 		Name:      v["name"].text,
 		Transport: word(d, v["transport"], "transport", transports, TCP),
+		Speaks:    word(d, v["speaks"], "speaks", Protocols, ""),
 		Need:      word(d, v["need"], "need", needs, ""),
 		Expect:    word(d, v["expect"], "expect", expects, ExpectOpen),
 		Host:      d.host(v["host"], "host"),
 		Why:       v["why"].text,
 		Source:    v["source"].text,
+	}
+	if r.Speaks != "" && (r.Speaks == SQLBrowser) != (r.Transport == UDP) {
+		d.problemf(v["speaks"].line, "speaks %s over %s: only %s is spoken over udp, and over nothing else", r.Speaks, r.Transport, SQLBrowser)
 	}
 	if s := v["port"]; s.given() && s.text != "high" {
 		r.Port = d.port(s, "port", "a number from 1 to 65535, or high")

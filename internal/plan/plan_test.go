@@ -187,7 +187,7 @@ func TestJSONShowsHighPortsAndEveryKey(t *testing.T) {
 		t.Errorf("name %q, roles %v, external %v", got.Name, got.Roles, got.External)
 	}
 	wantKeys := []string{"expect", "from", "high", "host", "id", "name", "need", "plan_port", "plan_source_port", "port", "port_assumed",
-		"service", "source", "source_port", "to", "transport", "why"}
+		"service", "source", "source_port", "speaks", "to", "transport", "why"}
 	for _, r := range got.Rows {
 		var keys []string
 		for k := range r {

@@ -96,12 +96,15 @@ func (s *survey) ask(ctx context.Context, f result.Family, p proved) {
 // are: a device that counts connections may have cut that one off while all
 // paths were tried at once.
 func (s *survey) greetAgain(ctx context.Context) {
-	for _, f := range s.families() {
-		s.contacts.mu.Lock()
-		targets := slices.Clone(s.contacts.families[f].targets)
-		s.contacts.mu.Unlock()
-		for _, p := range targets[:min(len(targets), maxContactTries)] {
-			if _, ok := s.contacts.helloOf(f); !ok {
+	for round := range 2 {
+		for _, f := range s.families() {
+			s.contacts.mu.Lock()
+			targets := slices.Clone(s.contacts.families[f].targets)
+			s.contacts.mu.Unlock()
+			for i, p := range targets[:min(len(targets), maxContactTries)] {
+				if _, ok := s.contacts.helloOf(f); ok || i == 0 && round > 0 && !wait(ctx, calmDown) {
+					break
+				}
 				s.ask(ctx, f, p)
 			}
 		}

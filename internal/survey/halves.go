@@ -105,18 +105,37 @@ func sameFamily(addr string, f result.Family) bool {
 	return err != nil || result.FamilyOf(a) == f
 }
 
+// calmDown is how long a device that counts connections is left alone before
+// the far end is asked again.
+const calmDown = time.Second
+
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
 // askWitness asks the far end what it saw of forward jobs.
 func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job) {
 	changed := s.sourceChanged(plan.Forward, f)
 	var answers []result.Acceptor
-	err := s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
-		var q []echo.WitnessQuery
-		for _, j := range jobs {
-			q = append(q, query(j, changed))
-		}
-		answers, err = c.Witness(ctx, q)
-		return err
-	})
+	ask := func() error {
+		return s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+			var q []echo.WitnessQuery
+			for _, j := range jobs {
+				q = append(q, query(j, changed))
+			}
+			answers, err = c.Witness(ctx, q)
+			return err
+		})
+	}
+	err := ask()
+	if err != nil && wait(ctx, calmDown) {
+		err = ask()
+	}
 	if err != nil {
 		if _, ok := s.contacts.helloOf(f); ok && ctx.Err() == nil {
 			s.contactLost = err

@@ -46,6 +46,9 @@ func (s *survey) retryAll(ctx context.Context) {
 	}
 	slices.SortFunc(quick, countedFirst)
 	slices.SortFunc(slow, countedFirst)
+	if len(quick)+len(slow) == 0 || !wait(ctx, calmDown) {
+		return
+	}
 	for _, j := range quick[:min(len(quick), maxRetries)] {
 		s.retry(ctx, j)
 	}

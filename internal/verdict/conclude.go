@@ -83,7 +83,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	}
 	if f.ContactLost != "" {
 		out = append(out, result.Finding{Code: "contact-lost", Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
-			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for), and run the test again.", r.To.Host)})
+			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block it. Run the test again.", r.To.Host)})
 	}
 	for _, a := range f.AnswersAll {
 		out = append(out, result.Finding{Code: "answers-for-all",
