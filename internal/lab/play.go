@@ -89,19 +89,9 @@ func perform(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string, 
 			return "", err
 		}
 	}
-	if s.Listen.Node != noListener {
-		ready := filepath.Join(dir, "ready")
-		argv := append([]string{bin.Listen, "--ready-file", ready}, s.Listen.Args...)
-		cmd, err := st.start(ctx, s.Listen.Node, "listen", argv...)
-		if err != nil {
+	for i, listen := range s.listeners() {
+		if err := st.startListener(ctx, listen, bin.Listen, filepath.Join(dir, fmt.Sprintf("ready-%d", i))); err != nil {
 			return "", err
-		}
-		isReady := func() bool { _, err := os.Stat(ready); return err == nil }
-		if err := until(ctx, cmd, isReady); err != nil {
-			return "", fmt.Errorf("listen did not get ready: %w", err)
-		}
-		if !s.Listen.Ends {
-			st.listen = cmd
 		}
 	}
 	return "", act(&st)
@@ -113,7 +103,7 @@ type stage struct {
 	dir     string
 	bin     string // where listen and dial are, for scenarios that run another of them
 	started []*exec.Cmd
-	listen  *exec.Cmd // that must live until the end
+	listens []*exec.Cmd // those that must live until the end
 	logs    []programLog
 }
 
@@ -122,6 +112,23 @@ type stage struct {
 type programLog struct {
 	program string
 	file    *os.File
+}
+
+// startListener starts listen and waits until it is ready.
+func (st *stage) startListener(ctx context.Context, l Listen, program, ready string) error {
+	argv := append([]string{program, "--ready-file", ready}, l.Args...)
+	cmd, err := st.start(ctx, l.Node, "listen", argv...)
+	if err != nil {
+		return err
+	}
+	isReady := func() bool { _, err := os.Stat(ready); return err == nil }
+	if err := until(ctx, cmd, isReady); err != nil {
+		return fmt.Errorf("listen on %s did not get ready: %w", l.Node, err)
+	}
+	if !l.Ends {
+		st.listens = append(st.listens, cmd)
+	}
+	return nil
 }
 
 func (st *stage) plant(ctx context.Context, p Plant) error {
@@ -248,12 +255,13 @@ func (st *stage) others(ctx context.Context, node string, commands [][]string) (
 // dump ends a Go program that hangs, so that it says where.
 func dump(cmd *exec.Cmd) error { return cmd.Process.Signal(syscall.SIGQUIT) }
 
-// end interrupts every program and waits for it. That listen died before, or
+// end interrupts every program and waits for it. That a listen died before, or
 // does not end well, is an error; of other programs it is none.
 func (st *stage) end() error {
 	var errs []error
 	for _, cmd := range slices.Backward(st.started) {
-		if cmd == st.listen && ended(cmd.Process.Pid) {
+		isListen := slices.Contains(st.listens, cmd)
+		if isListen && ended(cmd.Process.Pid) {
 			errs = append(errs, errors.New("listen did not live until the end"))
 		}
 		_ = cmd.Process.Signal(os.Interrupt)
@@ -262,7 +270,7 @@ func (st *stage) end() error {
 		err := cmd.Wait()
 		hang.Stop()
 		kill.Stop()
-		if cmd == st.listen && err != nil {
+		if isListen && err != nil {
 			errs = append(errs, fmt.Errorf("listen, when interrupted: %w", err))
 		}
 	}

@@ -22,6 +22,7 @@ type Scenario struct {
 	Files   map[string]string `yaml:"files"` // written to the directory that every command runs in
 	Plant   []Plant           `yaml:"plant"`
 	Listen  Listen            `yaml:"listen"`
+	Also    []Listen          `yaml:"also"` // further listeners, on other nodes, started after it
 	Dial    Dial              `yaml:"dial"`
 	Exit    int               `yaml:"exit"`
 	Contact string            `yaml:"contact"` // "some" (default) or "none"
@@ -73,7 +74,13 @@ type Expect struct {
 const noListener = "none"
 
 // Bare reports whether no listener runs in s.
-func (s Scenario) Bare() bool { return s.Listen.Node == noListener }
+func (s Scenario) Bare() bool { return len(s.listeners()) == 0 }
+
+// listeners are the ones to start, in order.
+func (s Scenario) listeners() []Listen {
+	all := append([]Listen{s.Listen}, s.Also...)
+	return slices.DeleteFunc(all, func(l Listen) bool { return l.Node == noListener })
+}
 
 // Load reads every scenario in dir, in order of name.
 func Load(dir string) ([]Scenario, error) {
@@ -136,6 +143,17 @@ func (s Scenario) fault() (where, what string) {
 	}
 	if s.Listen.Node != noListener && !slices.Contains(Nodes, s.Listen.Node) {
 		return "$.listen.node", unknown("node", s.Listen.Node, append(slices.Clone(Nodes), noListener))
+	}
+	on := []string{s.Listen.Node}
+	for i, l := range s.Also {
+		at := fmt.Sprintf("$.also[%d]", i)
+		switch {
+		case !slices.Contains(Nodes, l.Node):
+			return at, unknown("node", l.Node, Nodes)
+		case slices.Contains(on, l.Node):
+			return at, fmt.Sprintf("a listener runs on %s already", l.Node)
+		}
+		on = append(on, l.Node)
 	}
 	if !slices.Contains(Nodes, s.Dial.Node) {
 		return "$.dial.node", unknown("node", s.Dial.Node, Nodes)
