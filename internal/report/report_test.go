@@ -32,7 +32,7 @@ func ptr[T any](v T) *T { return &v }
 // base is a report on no paths, with contact.
 func base() *result.Report {
 	return &result.Report{
-		Schema: result.Schema, Tool: "dial 0.1.0", Run: "7f3a91c2",
+		Schema: result.Schema, Mode: result.ModePaths, Tool: "dial 0.1.0", Run: "7f3a91c2",
 		Started: t0, ElapsedMS: 4213, Plan: "illiad",
 		From: result.End{Role: "client", Host: "ws-114.example.edu", Addresses: []string{"192.0.2.5"}},
 		To:   result.End{Role: "server,web,database", Host: "library.example.edu", Addresses: []string{"198.51.100.9"}},

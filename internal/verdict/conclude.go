@@ -78,7 +78,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			out = append(out, *p.Finding)
 		}
 	}
-	if r.Contact == nil && r.Mode == result.ModePaths && attempted > 0 && len(out) == 0 && !r.Interrupted {
+	if r.Contact == nil && r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && len(out) == 0 && !r.Interrupted {
 		out = append(out, noContact(r, f, refused == attempted))
 	}
 	if f.ContactLost != "" {
