@@ -207,6 +207,8 @@ func handshakeError(err error) error {
 		return foreignError{"a TLS handshake was sent and the answer was " + what}
 	case errors.As(err, &op) && op.Op == "remote error":
 		return foreignError{"the far end refused the TLS handshake: " + op.Err.Error()}
+	case errors.As(err, &op) && op.Op == "local error":
+		return foreignError{"the far end's TLS handshake is wrong: " + op.Err.Error()}
 	case errors.Is(err, os.ErrDeadlineExceeded), sock.IsReset(err), sock.IsClosed(err), errors.As(err, &op):
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
