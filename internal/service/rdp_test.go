@@ -61,8 +61,8 @@ func TestRDPOfAnotherKeyIsNotKeyed(t *testing.T) {
 func TestRDPAskedAsAStrangerBringsNoToken(t *testing.T) {
 	a, _ := sqlAnswerer(t)
 	a.Answer = func([]byte) ([]byte, bool) { t.Error("a token came"); return nil, false }
-	var sent bytes.Buffer
-	through := sqlMiddle(t, serve(t, a, "rdp"), func(b []byte) []byte { sent.Write(b); return b }, same)
+	var record sqlRecord
+	through := sqlMiddle(t, serve(t, a, "rdp"), record.add, same)
 	c := sqlAsk(t, through, "rdp", Question{Host: "127.0.0.1"})
 	if c.Outcome != result.ConversationCompleted || c.Keyed || len(c.Changed) > 0 {
 		t.Fatalf("%+v", c)
@@ -71,8 +71,8 @@ func TestRDPAskedAsAStrangerBringsNoToken(t *testing.T) {
 	// two letters longer, and TLS and CredSSP offered.
 	want := sqlHex(t, "03 00 00 2e 29 e0 00 00 00 00 00 43 6f 6f 6b 69 65 3a 20 6d 73 74 73 68 61 73 68 3d"+
 		hex.EncodeToString([]byte("dialtone"))+"0d 0a 01 00 08 00 03 00 00 00")
-	if !bytes.HasPrefix(sent.Bytes(), want) {
-		t.Errorf("sent % x", sent.Bytes()[:min(sent.Len(), 60)])
+	if sent := record.bytes(); !bytes.HasPrefix(sent, want) {
+		t.Errorf("sent % x", sent[:min(len(sent), 60)])
 	}
 }
 
@@ -125,12 +125,12 @@ func TestRDPNoticesWhoEndsTLS(t *testing.T) {
 func TestRDPReplayedAnswerIsNotKeyed(t *testing.T) {
 	a, _ := sqlAnswerer(t)
 	to := serve(t, a, "rdp")
-	var old []byte
-	c := sqlAsk(t, rdpEndTLS(t, to, a.Certificate, same, func(b []byte) []byte { old = b; return b }), "rdp", sqlQuestion(t))
+	var old sqlRecord
+	c := sqlAsk(t, rdpEndTLS(t, to, a.Certificate, same, old.add), "rdp", sqlQuestion(t))
 	if !c.Keyed || len(c.Changed) > 0 {
 		t.Fatalf("%+v", c)
 	}
-	c = sqlAsk(t, rdpEndTLS(t, to, a.Certificate, same, func([]byte) []byte { return old }), "rdp", sqlQuestion(t))
+	c = sqlAsk(t, rdpEndTLS(t, to, a.Certificate, same, func([]byte) []byte { return old.bytes() }), "rdp", sqlQuestion(t))
 	if c.Keyed || len(c.Changed) != 1 || !strings.Contains(c.Changed[0], "does not contain the listener's reply") {
 		t.Errorf("%+v", c)
 	}

@@ -36,12 +36,16 @@ import (
 // very asking side, and shows each changed byte of both exchanges, and a device
 // that ends TLS, even to an asking side that was not told the fingerprint.
 //
-// What stays unnoticed: how the messages were cut into TDS packets and
-// segments, the packets' SPID, number and window (section 2.2.3.1), a device that only
+// What stays unnoticed: how the messages were cut into TDS packets and segments,
+// the packets' SPID, number and window (section 2.2.3.1), a device that only
 // reads along, and one that waits for what comes after a login (queries,
 // results). Of a server that is not ours, everything that a device changes in a
 // PRELOGIN without breaking its form, such as encryption that is negotiated
 // away.
+//
+// A real SQL Server was not at hand: the asking side was tried with the bytes of
+// MS-TDS's examples and those that nmap knows servers by, the answering side
+// with FreeTDS, Microsoft's driver for Go and nmap.
 
 const (
 	tdsReply    = 0x04 // section 2.2.3.1.1
@@ -275,7 +279,7 @@ func answerTDS(ctx context.Context, conn net.Conn, a *Answerer) error {
 		return err
 	}
 	again := &headConn{Conn: conn, head: first[:]}
-	if first[0] == 0x16 { // TDS 8.0: TLS before anything else (section 3.3.5.2)
+	if first[0] == 0x16 { // TDS 8.0: TLS stands before the PRELOGIN (section 3.3.5.4)
 		tc, err := acceptTLS(ctx, again, a, "tds/8.0")
 		if err != nil {
 			return err
