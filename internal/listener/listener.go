@@ -137,6 +137,7 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 			l.addBusy(be.BusyPort)
 		}
 	}
+	l.services.Instances = sqlInstances(l.Bound())
 	return errs
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -99,23 +100,24 @@ func (l *Listener) newServices() service.Answerer {
 	return service.Answerer{
 		Software: "Dialtone", Certificate: l.certificate,
 		DialData: l.dialData, ListenData: l.listenData, Lines: l.Lines,
-		Instances: sqlInstances(l.Ports),
 	}
 }
 
-// sqlInstances are what SQL Browser tells of: each port that speaks TDS. The
-// first has the name of SQL Server's default instance.
-func sqlInstances(ports []plan.Binding) []service.Instance {
+// sqlInstances are what SQL Browser tells of: each bound port that speaks TDS.
+// The first has the name of SQL Server's default instance.
+func sqlInstances(bound []Bound) []service.Instance {
 	var out []service.Instance
-	for _, p := range ports {
-		if p.Speaks() != plan.TDS {
+	for _, b := range bound {
+		port := int(b.Addr.Port())
+		known := slices.ContainsFunc(out, func(i service.Instance) bool { return i.Port == port })
+		if known || (plan.Binding{Rows: b.Rows}).Speaks() != plan.TDS {
 			continue
 		}
 		name := "MSSQLSERVER"
 		if len(out) > 0 {
-			name = fmt.Sprintf("PORT%d", p.Port)
+			name = fmt.Sprintf("PORT%d", port)
 		}
-		out = append(out, service.Instance{Name: name, Port: p.Port})
+		out = append(out, service.Instance{Name: name, Port: port})
 	}
 	return out
 }

@@ -173,12 +173,6 @@ func (c counts) sum() int {
 	return n
 }
 
-func (c *counts) add(other counts) {
-	for g, v := range other {
-		c[g] += v
-	}
-}
-
 // String is c in a cell of a table.
 func (c counts) String() string {
 	words := ""
