@@ -15,8 +15,8 @@ func app() *ucli.App {
 		UsageText: "dial [flags] HOST          as a staff PC (or --role) against the machine that runs listen\n" +
 			"dial odyssey [flags] PEER  server to server between two institutions, both directions\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen",
-		Description: "Flags stand before HOST. Results go to standard output, progress to standard\n" +
-			"error.\n\n" +
+		Description: "Flags may stand before or after HOST. Results go to standard output, progress to\n" +
+			"standard error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
 			"that cannot be read or written, 3 no attempt could be made.",
 		Flags:  append(cli.CommonFlags(), dialFlags()...),

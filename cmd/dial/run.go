@@ -123,7 +123,7 @@ func chooseRoles(c *ucli.Context, m mode, common cli.Common, cfg *survey.Config)
 
 // readHost checks the one argument.
 func readHost(c *ucli.Context, what string) (string, error) {
-	args, err := cli.Positional(c, 1, what)
+	args, err := cli.Positional(c, 1)
 	if err != nil {
 		return "", err
 	}

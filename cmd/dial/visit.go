@@ -21,7 +21,7 @@ var egressRoles = []plan.Role{plan.RoleClient, plan.RoleServer, plan.RoleWeb}
 
 // egress runs dial egress.
 func egress(c *ucli.Context) error {
-	if _, err := cli.Positional(c, 0, ""); err != nil {
+	if _, err := cli.Positional(c, 0); err != nil {
 		return err
 	}
 	hosts, err := readHosts(cli.Strings(c, "host"))

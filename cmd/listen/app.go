@@ -44,7 +44,7 @@ func listenFlags() []ucli.Flag {
 }
 
 func printPlan(c *ucli.Context) error {
-	if _, err := cli.Positional(c, 0, ""); err != nil {
+	if _, err := cli.Positional(c, 0); err != nil {
 		return err
 	}
 	common, err := cli.ReadCommon(c)

@@ -30,7 +30,7 @@ type serving struct {
 }
 
 func serve(c *ucli.Context) error {
-	if _, err := cli.Positional(c, 0, ""); err != nil {
+	if _, err := cli.Positional(c, 0); err != nil {
 		return err
 	}
 	common, err := cli.ReadCommon(c)
