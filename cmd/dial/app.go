@@ -14,6 +14,8 @@ func app() *ucli.App {
 		Usage: "test every path that ILLiad needs, each way, against a running listen",
 		UsageText: "dial [flags] HOST          as a staff PC (or --role) against the machine that runs listen\n" +
 			"dial odyssey [flags] PEER  server to server between two institutions, both directions\n" +
+			"dial odyssey @FILE|LINE    the same by the invitation that the partner's listen --invite made, as a file, an\n" +
+			"                           e-mail, or its line; it has the key, plan and ports\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen",
 		Description: "Flags may stand before or after HOST. Results go to standard output, progress to\n" +
 			"standard error.\n\n" +
@@ -23,7 +25,7 @@ func app() *ucli.App {
 		Action: func(c *ucli.Context) error { return run(c, modeHost) },
 		Commands: []*ucli.Command{{
 			Name: "odyssey", Usage: "test Odyssey and ISO ILL between this server and a partner's, both directions",
-			ArgsUsage: "PEER",
+			ArgsUsage: "PEER|@FILE|LINE",
 			Flags:     append(cli.CommonFlags(), dialFlags()...),
 			Action:    func(c *ucli.Context) error { return run(c, modeOdyssey) },
 		}, {

@@ -170,6 +170,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		i := result.Initiator{Probe: echo.NewID().String(), At: time.Now().UTC(), Attempts: 1, ResolveError: err.Error()}
 		return []result.Path{v.path(f, result.IP4, host, port, i, s.leftOut)}
 	}
+	host = s.Host // of several the one that has an address
 	var out []result.Path
 	for _, family := range s.families() {
 		probe := echo.NewID()
