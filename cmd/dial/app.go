@@ -17,7 +17,7 @@ func app() *ucli.App {
 			"dial odyssey @FILE|LINE    the same by the invitation that the partner's listen --invite made, as a file, an\n" +
 			"                           e-mail, or its line; it has the key, plan and ports\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen",
-		Description: "Flags may stand before or after HOST. Results go to standard output, progress to\n" +
+		Description: "An invitation may stand in place of HOST, too. Flags may stand before or after it. Results go to standard output, progress to\n" +
 			"standard error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
 			"that cannot be read or written, 3 no attempt could be made.",

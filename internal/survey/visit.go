@@ -40,7 +40,14 @@ const atOnceVisiting = 64
 
 // Visit makes one such run.
 func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
-	v := &visit{VisitConfig: c, run: echo.NewID(), started: time.Now()}
+	started := time.Now()
+	if len(c.Also) > 0 {
+		s := &survey{Config: c.Config}
+		if _, err := s.lookupAll(ctx); err == nil {
+			c.Host = s.Host // the report and the conversations name the one that has an address
+		}
+	}
+	v := &visit{VisitConfig: c, run: echo.NewID(), started: started}
 	remote := c.Remote
 	switch {
 	case c.Egress:
@@ -170,7 +177,6 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		i := result.Initiator{Probe: echo.NewID().String(), At: time.Now().UTC(), Attempts: 1, ResolveError: err.Error()}
 		return []result.Path{v.path(f, result.IP4, host, port, i, s.leftOut)}
 	}
-	host = s.Host // of several the one that has an address
 	var out []result.Path
 	for _, family := range s.families() {
 		probe := echo.NewID()
