@@ -10,6 +10,7 @@
 package result
 
 import (
+	"net/netip"
 	"time"
 
 	"dialtone/internal/plan"
@@ -37,6 +38,9 @@ type Report struct {
 	OutOfScope  []OutOfScope `json:"out_of_scope"`
 	// Findings are about the run as a whole, such as a wrong key.
 	Findings []Finding `json:"findings"`
+	// Listened is what this end's own listener watched; null: it accepted
+	// nothing.
+	Listened *Listened `json:"listened"`
 	Summary  Summary   `json:"summary"`
 }
 
@@ -71,6 +75,9 @@ type Contact struct {
 	ClockMS  *int64       `json:"clock_ms"` // its clock minus ours, in milliseconds; null if unknown
 	Busy     []BusyPort   `json:"busy"`     // ports it could not bind
 	Witness  WitnessState `json:"witness"`
+	// Partners are the addresses that it dials for this end by its own
+	// configuration; null: it was not told any.
+	Partners []netip.Addr `json:"partners"`
 }
 
 // A BusyPort is a port that a listener wanted and could not bind.
