@@ -45,7 +45,7 @@ func (s *survey) converseAll(ctx context.Context) {
 
 // mayConverse reports whether a job's service speaks a language of ours, to
 // somebody who may hear it. A datagram service is asked only where the proof
-// passed: its listener answers nobody else.
+// passed, over TCP too: its listener answers nobody else.
 func (s *survey) mayConverse(j *job) bool {
 	i := j.initiator
 	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen {
@@ -54,7 +54,18 @@ func (s *survey) mayConverse(j *job) bool {
 	if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken && j.direction == plan.Reverse {
 		return false // whoever holds it has a certificate that we do not know
 	}
-	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed
+	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed && s.isProvedByTCP(j.direction, j.family)
+}
+
+// isProvedByTCP reports whether any TCP path of a direction and family proved
+// itself.
+func (s *survey) isProvedByTCP(d plan.Direction, f result.Family) bool {
+	for _, j := range s.jobs {
+		if i := j.initiator; j.direction == d && j.family == f && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *survey) converse(ctx context.Context, j *job) {

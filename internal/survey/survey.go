@@ -115,8 +115,8 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 	s.dialBackAgain(ctx)
 	s.retryAll(ctx)
 	s.tryDecoys(ctx)
+	s.gatherHalves(ctx) // before the conversations, which a witness could take for attempts
 	s.converseAll(ctx)
-	s.gatherHalves(ctx)
 	s.confirm(ctx)
 	s.traceOpen(ctx)
 	s.holdAll(ctx)
