@@ -343,7 +343,7 @@ func (s *survey) open(ctx context.Context, f result.Family, target netip.AddrPor
 	if d.Err != nil {
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
-	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.run, Probe: echo.NewID(), Flow: "control"})
+	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control"})
 	if err != nil {
 		d.Conn.Close()
 		return nil, fmt.Errorf("control conversation: %w", err)

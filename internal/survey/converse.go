@@ -82,7 +82,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 		Flow: j.flow, Transport: j.transport,
 		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
 		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout}, t)
+	}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, t)
 	if ctx.Err() != nil {
 		return // interrupted: it tells nothing
 	}
@@ -137,7 +137,7 @@ func (s *survey) confirm(ctx context.Context) {
 				continue
 			}
 			if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; !taken {
-				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.run)[0], j)
+				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.id)[0], j)
 			}
 		}
 		for chunk := range slices.Chunk(forward, echo.MaxWitness) {

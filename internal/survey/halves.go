@@ -191,15 +191,19 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 	default:
 		j.instance = s.accept.l.Instance.String()
 		q := s.reverseQuery(j)
-		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.run)[0]
+		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]
 	}
 }
 
 // reverseQuery asks about a reverse job. The far end's clock timed the attempt;
-// ours only knows that it was since this end accepts.
+// ours only knows that it was since this end accepts, and since the run began.
 func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
 	q := query(j, s.sourceChanged(plan.Reverse, j.family))
-	q.BeganMS, q.EndedMS = time.Since(s.accept.since).Milliseconds(), 0
+	since := s.accept.since
+	if s.started.After(since) {
+		since = s.started
+	}
+	q.BeganMS, q.EndedMS = time.Since(since).Milliseconds(), 0
 	return q
 }
 

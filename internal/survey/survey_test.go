@@ -363,7 +363,7 @@ func TestOwnListenerIsLookedForWhereTheFarEndDialsBack(t *testing.T) {
 		"10.9.9.9": "10.9.9.9",
 	} {
 		var got []string
-		for _, a := range s.siblingAddrs(netip.MustParseAddr(addr)) {
+		for _, a := range siblingAddrs(netip.MustParseAddr(addr), s.dialedFrom()) {
 			got = append(got, a.String())
 		}
 		if strings.Join(got, " ") != want {
