@@ -61,8 +61,9 @@ type Host interface {
 	Submit(Peer, Submission)
 	// Meet says which of two ends that dial each other makes the run.
 	Meet(Peer, Meet) Met
-	// Deliver takes a report. The error is for the asking end.
-	Deliver(Peer, Delivery) error
+	// Deliver takes a report. The error is for the asking end; taken, unless nil,
+	// is called once that end has been told that it was taken.
+	Deliver(Peer, Delivery) (taken func(), err error)
 	// Collect gives the reports that were delivered to a program of this
 	// machine; an error to any other.
 	Collect(Peer) (Collected, error)

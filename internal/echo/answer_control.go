@@ -94,14 +94,18 @@ func (c *answering) control(m *stun.Message) bool {
 		return c.reply(m, c.Host.Meet(c.peer, o))
 	case methodDeliver:
 		var d Delivery
-		err := json.Unmarshal(body, &d)
-		if err == nil {
-			err = c.Host.Deliver(c.peer, d)
+		if err := json.Unmarshal(body, &d); err != nil {
+			return c.refuse(m, "a Deliver request that this version does not understand")
 		}
+		taken, err := c.Host.Deliver(c.peer, d)
 		if err != nil {
 			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
 		}
-		return c.reply(m, struct{}{})
+		more := c.reply(m, struct{}{})
+		if taken != nil {
+			taken() // the program may end now, and this connection with it
+		}
+		return more
 	case methodCollect:
 		got, err := c.Host.Collect(c.peer)
 		if err != nil {

@@ -31,6 +31,10 @@ type Met struct {
 	Turn Turn `json:"turn"`
 }
 
+// Leads reports whether of two runs whose ends ask each other at the same time
+// the first makes the run. Both ends come to the same answer.
+func Leads(a, b ID) bool { return bytes.Compare(a[:], b[:]) < 0 }
+
 // A Delivery hands over a whole report.
 type Delivery struct {
 	Report []byte `json:"report"` // JSON, compressed with gzip (RFC 1952)

@@ -48,19 +48,18 @@ func (l *Listener) Meet(p echo.Peer, m echo.Meet) echo.Met {
 }
 
 // Deliver implements echo.Host.
-func (l *Listener) Deliver(p echo.Peer, d echo.Delivery) error {
+func (l *Listener) Deliver(p echo.Peer, d echo.Delivery) (taken func(), err error) {
 	r, err := d.Open()
 	if err != nil {
 		l.contact(Contact{Kind: echo.KindDelivered, Peer: p, Detail: "refused: " + err.Error()})
-		return err
+		return nil, err
 	}
 	l.contact(Contact{Kind: echo.KindDelivered, Peer: p})
 	if l.OnDelivery != nil {
-		l.OnDelivery(p, r)
-		return nil
+		return func() { l.OnDelivery(p, r) }, nil
 	}
 	l.mailbox.put(d)
-	return nil
+	return nil, nil
 }
 
 // Collect implements echo.Host.

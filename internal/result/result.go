@@ -76,7 +76,7 @@ type Contact struct {
 	Busy     []BusyPort   `json:"busy"`     // ports it could not bind
 	Witness  WitnessState `json:"witness"`
 	// Partners are the addresses that it dials for this end by its own
-	// configuration; null: it was not told any.
+	// configuration.
 	Partners []netip.Addr `json:"partners"`
 }
 

@@ -106,11 +106,15 @@ const conversingTime = 2 * time.Minute
 func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job) {
 	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
 		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.accept.l.Fingerprint()}
+		strict := true
 		for _, j := range chunk {
-			order.Paths = append(order.Paths, echo.BackPath{Flow: j.flow, Probe: j.talk, Transport: j.transport, Port: j.port})
+			var path echo.BackPath
+			path, strict = s.backPath(j)
+			path.Probe = j.talk
+			order.Paths = append(order.Paths, path)
 		}
 		var held []result.Conversation
-		err := s.talk(ctx, f, true, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.talk(ctx, f, strict, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
 			held, err = c.ConverseBack(ctx, order)
 			return err
 		})

@@ -87,11 +87,9 @@ func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 
 // holdBack has the far end keep connections idle on a reverse job.
 func (s *survey) holdBack(ctx context.Context, j *job) {
-	order := echo.HoldBack{
-		TimeoutMS: s.Timeout.Milliseconds(), LongestMS: s.Hold.Milliseconds(),
-		Path: echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort},
-	}
-	err := s.talk(ctx, j.family, true, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+	path, strict := s.backPath(j)
+	order := echo.HoldBack{TimeoutMS: s.Timeout.Milliseconds(), LongestMS: s.Hold.Milliseconds(), Path: path}
+	err := s.talk(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		return c.HoldBack(ctx, order)
 	})
 	if err != nil {
@@ -113,7 +111,7 @@ func (s *survey) holdBack(ctx context.Context, j *job) {
 		case <-ask.C:
 		}
 		var so echo.HeldSoFar
-		err := s.talk(ctx, j.family, true, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.talk(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
 			so, err = c.HeldBack(ctx, j.probe)
 			return err
 		})

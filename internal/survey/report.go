@@ -37,6 +37,9 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 			Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why,
 		})
 	}
+	if s.accept != nil && s.accept.l != nil {
+		r.Listened = s.accept.l.Listened(s.accept.since)
+	}
 	verdict.Conclude(r, s.facts(resolveErr))
 	r.ElapsedMS = time.Since(s.started).Milliseconds()
 	return r
@@ -82,7 +85,8 @@ func (s *survey) contactOf() *result.Contact {
 		Flow: c.flow, Port: c.port, Family: c.family,
 		Target: result.EndpointFrom(c.target), SeenAs: result.EndpointFrom(c.seenAs),
 		Instance: c.hello.Instance.String(), Software: c.hello.Software, Plan: c.hello.Plan,
-		Roles: c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
+		Partners: c.hello.Partners,
+		Roles:    c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
 	}
 	if out.Roles == nil {
 		out.Roles = []string{}
@@ -164,6 +168,9 @@ func (s *survey) othersOrigin(of *job) string {
 	if of.initiator != nil && of.initiator.Origin.IsValid() {
 		return ""
 	}
+	if of.direction == plan.Reverse {
+		return s.behindNAT(of)
+	}
 	origin := ""
 	for _, j := range s.jobs {
 		i := j.initiator
@@ -177,6 +184,25 @@ func (s *survey) othersOrigin(of *job) string {
 		origin = a
 	}
 	return origin
+}
+
+// behindNAT is this machine's own address, if a reverse job's target is another
+// one: that of a NAT in front of it.
+func (s *survey) behindNAT(of *job) string {
+	if of.initiator == nil || !of.initiator.Target.IsValid() {
+		return ""
+	}
+	own := ""
+	for _, a := range s.dialedFrom() {
+		if result.FamilyOf(a) != of.family {
+			continue
+		}
+		if a == of.initiator.Target.Addr() {
+			return ""
+		}
+		own = a.String()
+	}
+	return own
 }
 
 // facts are what Conclude needs beside the report.
