@@ -82,7 +82,7 @@ func (s *survey) contactOf() *result.Contact {
 	}
 	ms := c.clock.Milliseconds()
 	out := &result.Contact{
-		Flow: c.flow, Port: c.port, Family: c.family,
+		Flow: c.flow, Direction: plan.Forward, Port: c.port, Family: c.family,
 		Target: result.EndpointFrom(c.target), SeenAs: result.EndpointFrom(c.seenAs),
 		Instance: c.hello.Instance.String(), Software: c.hello.Software, Plan: c.hello.Plan,
 		Partners: c.hello.Partners,

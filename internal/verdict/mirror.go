@@ -16,22 +16,38 @@ func Mirror(r *result.Report, rows []plan.Row) *result.Report {
 	m.From.Role, m.To.Role = r.From.Role, r.To.Role // each end calls itself by the same role
 	m.Listened = nil                                // that was the other end's
 	if r.Contact != nil {
-		c := *r.Contact
-		if c.ClockMS != nil {
-			ms := -*c.ClockMS
-			c.ClockMS = &ms
-		}
-		m.Contact = &c
+		m.Contact = mirrorContact(*r.Contact, r.Tool)
 	}
 	m.Paths = make([]result.Path, len(r.Paths))
 	for i, p := range r.Paths {
 		m.Paths[i] = mirrorPath(p, rows)
+		if m.Contact != nil && r.Contact.Flow == p.Flow {
+			m.Contact.Flow = m.Paths[i].Flow
+		}
 	}
 	// Forward paths come first, in the order of the plan.
 	slices.SortStableFunc(m.Paths, func(a, b result.Path) int {
 		return order(a.Direction) - order(b.Direction)
 	})
 	return &m
+}
+
+// mirrorContact leaves what the end that is the near one now said of itself.
+func mirrorContact(c result.Contact, tool string) *result.Contact {
+	c.Direction = opposite(c.Direction)
+	if c.ClockMS != nil {
+		ms := -*c.ClockMS
+		c.ClockMS = &ms
+	}
+	c.Software, c.Instance, c.Roles, c.Busy, c.Partners = tool, "", nil, nil, nil
+	return &c
+}
+
+func opposite(d plan.Direction) plan.Direction {
+	if d == plan.Reverse {
+		return plan.Forward
+	}
+	return plan.Reverse
 }
 
 func order(d plan.Direction) int {
@@ -42,11 +58,7 @@ func order(d plan.Direction) int {
 }
 
 func mirrorPath(p result.Path, rows []plan.Row) result.Path {
-	if p.Direction == plan.Forward {
-		p.Direction = plan.Reverse
-	} else {
-		p.Direction = plan.Forward
-	}
+	p.Direction = opposite(p.Direction)
 	p.From, p.To = p.To, p.From
 	if row, ok := counterpart(p, rows); ok {
 		p.Flow, p.Service, p.Why = row.ID, row.Name, row.Why
