@@ -64,7 +64,7 @@ type Host interface {
 	// Deliver takes a report. The error is for the asking end; taken, unless nil,
 	// is called once that end has been told that it was taken.
 	Deliver(Peer, Delivery) (taken func(), err error)
-	// Collect gives the reports that were delivered to a program of this
+	// Collect gives the newest report that was delivered to a program of this
 	// machine; an error to any other.
 	Collect(Peer) (Collected, error)
 }

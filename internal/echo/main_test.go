@@ -126,7 +126,7 @@ func (h *fakeHost) Deliver(_ Peer, d Delivery) (func(), error) {
 }
 
 func (h *fakeHost) Collect(Peer) (Collected, error) {
-	return Collected{Deliveries: []Delivery{{Report: []byte("kept")}}}, nil
+	return Collected{Delivery: &Delivery{Report: []byte("kept")}, AgeMS: 7}, nil
 }
 
 func (h *fakeHost) kinds() []Kind {

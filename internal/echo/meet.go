@@ -78,9 +78,10 @@ func (d Delivery) Open() (*result.Report, error) {
 	return r, nil
 }
 
-// Collected are reports that were delivered and wait to be fetched.
+// Collected is the newest report that was delivered and waits to be fetched.
 type Collected struct {
-	Deliveries []Delivery `json:"deliveries"`
+	Delivery *Delivery `json:"delivery"` // null: there is none
+	AgeMS    int64     `json:"age_ms"`   // since it was delivered
 }
 
 // Meet asks the far end which of the two is to make the run.
@@ -100,12 +101,12 @@ func (c *Conn) Deliver(ctx context.Context, d Delivery) error {
 	return nil
 }
 
-// Collect fetches the reports that were delivered to a listener of this
-// machine, and leaves none.
-func (c *Conn) Collect(ctx context.Context) ([]Delivery, error) {
+// Collect fetches the newest report that was delivered to a listener of this
+// machine.
+func (c *Conn) Collect(ctx context.Context) (Collected, error) {
 	got, err := converse[Collected](ctx, c, methodCollect, struct{}{})
 	if err != nil {
-		return nil, fmt.Errorf("collect: %w", err)
+		return got, fmt.Errorf("collect: %w", err)
 	}
-	return got.Deliveries, nil
+	return got, nil
 }

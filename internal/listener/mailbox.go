@@ -3,40 +3,34 @@ package listener
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"dialtone/internal/echo"
 )
 
-// maxDeliveries bounds the reports that wait to be fetched. Each fits into one
-// control message.
-const maxDeliveries = 8
-
-// A mailbox keeps delivered reports, packed as they came, until a program of
-// this machine fetches them. Its zero value is ready for use.
+// A mailbox keeps the newest delivered report, packed as it came, until a
+// program of this machine fetches it. Its zero value is ready for use.
 type mailbox struct {
 	mu   sync.Mutex
-	kept []echo.Delivery
+	kept *echo.Delivery
+	at   time.Time
 }
 
 func (m *mailbox) put(d echo.Delivery) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.kept) >= maxDeliveries {
-		m.kept = m.kept[1:] // the oldest
-	}
-	m.kept = append(m.kept, d)
+	m.kept, m.at = &d, time.Now()
 }
 
-// take returns the newest that one message can carry, and forgets them all.
-func (m *mailbox) take() []echo.Delivery {
+func (m *mailbox) take() echo.Collected {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.kept) == 0 {
-		return nil
+	if m.kept == nil {
+		return echo.Collected{}
 	}
-	newest := m.kept[len(m.kept)-1:]
+	c := echo.Collected{Delivery: m.kept, AgeMS: time.Since(m.at).Milliseconds()}
 	m.kept = nil
-	return newest
+	return c
 }
 
 // Meet implements echo.Host. A listener makes no run of its own.
@@ -67,5 +61,5 @@ func (l *Listener) Collect(p echo.Peer) (echo.Collected, error) {
 	if !l.isSelf(p.Remote.Addr()) {
 		return echo.Collected{}, errors.New("reports are kept for programs of the listener's own machine")
 	}
-	return echo.Collected{Deliveries: l.mailbox.take()}, nil
+	return l.mailbox.take(), nil
 }

@@ -67,7 +67,6 @@ func Meet(ctx context.Context, c MeetConfig) (*result.Report, error) {
 	})
 	m.accept.start(ctx, m.sources())
 	defer m.accept.stop()
-	m.collected(ctx) // what was delivered before is of another run
 	return m.run(ctx)
 }
 
@@ -175,24 +174,34 @@ func (m *meeting) await(ctx context.Context, d time.Duration) *result.Report {
 }
 
 // collected fetches a report that was delivered to another listener of this
-// machine, which holds a port that this end wanted; nil: there is none.
+// machine, which holds a port that this end wanted; nil: there is none. One
+// that came before this end began to wait counts if it is as fresh as one that
+// it would have waited for.
 func (m *meeting) collected(ctx context.Context) *result.Report {
+	asked := map[string]bool{}
 	for _, h := range m.accept.held {
-		if h.sibling == nil {
+		if h.sibling == nil || asked[h.instance] {
 			continue
 		}
-		var got []echo.Delivery
+		asked[h.instance] = true
+		var got echo.Collected
 		_ = m.base.talkTo(ctx, *h.sibling, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
 			got, err = c.Collect(ctx)
 			return err
 		})
-		for _, d := range got {
-			if r, err := d.Open(); err == nil {
-				return r
-			}
+		if got.Delivery == nil || time.Duration(got.AgeMS)*time.Millisecond > m.Wait {
+			continue
+		}
+		if r, err := got.Delivery.Open(); err == nil && m.isOurs(r) {
+			return r
 		}
 	}
 	return nil
+}
+
+// isOurs reports whether a delivered report is of a test such as this one.
+func (m *meeting) isOurs(r *result.Report) bool {
+	return r.Plan == m.Plan.Name && r.From.Role == joinRoles(m.Local) && r.To.Role == joinRoles(m.Remote)
 }
 
 // knock dials every forward path once, to find one that proves itself, and says
@@ -341,6 +350,9 @@ func (m *meeting) isFollowing() bool {
 
 // take takes the far end's report.
 func (m *meeting) take(_ echo.Peer, r *result.Report) {
+	if !m.isOurs(r) {
+		return
+	}
 	select {
 	case m.delivered <- r:
 	default: // one is enough
