@@ -39,7 +39,7 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 			continue
 		}
 		for _, h := range l.watch.Between(p.Port, since, until) {
-			if !l.ledger.has(h.Source, h.Local) {
+			if l.binds(h.Local) && !l.ledger.has(h.Source, h.Local) {
 				addArrival(arrivals, ends{plan.TCP, h.Source, h.Local}, ofHalfOpen(h))
 			}
 		}
@@ -53,6 +53,16 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 		out.Arrivals = out.Arrivals[len(out.Arrivals)-maxArrivals:]
 	}
 	return out
+}
+
+// binds reports whether a local address and port are bound by it.
+func (l *Listener) binds(local netip.AddrPort) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.bound, func(b *boundPort) bool {
+		at := b.addr.Addr()
+		return b.addr.Port() == local.Port() && (at == local.Addr() || at.IsUnspecified() && at.Is4() == local.Addr().Is4())
+	})
 }
 
 func addArrival(to map[ends]*result.Arrival, k ends, a result.Arrival) {

@@ -99,7 +99,10 @@ const (
 // sources are the addresses that this machine would dial the far end from.
 func (m *meeting) sources() []netip.Addr {
 	out := slices.Clone(m.Bind)
-	for _, a := range m.base.addrs {
+	for f, a := range m.base.addrs {
+		if m.base.bindFor(f).IsValid() {
+			continue
+		}
 		if own, err := sock.SourceFor(netip.AddrPortFrom(a, 9)); err == nil {
 			out = append(out, own)
 		}
