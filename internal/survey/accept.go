@@ -59,8 +59,12 @@ func (s *survey) startAccepting(ctx context.Context) {
 // newAcceptor prepares this end's side of the reverse rows that are known by
 // now. more holds what goes beyond answering this run.
 func (s *survey) newAcceptor(more listener.Config) *acceptor {
+	return s.acceptorFor(s.reverseBindings(), more)
+}
+
+func (s *survey) acceptorFor(ports []plan.Binding, more listener.Config) *acceptor {
 	more.Key, more.Software, more.Plan, more.Roles = s.Key, s.Software, s.Plan, s.Local
-	more.Ports, more.Shift, more.Addrs = s.reverseBindings(), s.Shift, s.Bind
+	more.Ports, more.Shift, more.Addrs = ports, s.Shift, s.Bind
 	return &acceptor{l: listener.New(more), held: map[heldKey]held{}, timeout: s.Timeout, run: s.id}
 }
 
