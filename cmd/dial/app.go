@@ -17,8 +17,8 @@ func app() *ucli.App {
 			"dial odyssey @FILE|LINE    the same by the invitation that the partner's listen --invite made, as a file, an\n" +
 			"                           e-mail, or its line; it has the key, plan and ports\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen",
-		Description: "An invitation may stand in place of HOST, too. Flags may stand before or after it. Results go to standard output, progress to\n" +
-			"standard error.\n\n" +
+		Description: "Flags may stand before or after HOST, and an invitation in place of it. Results go\n" +
+			"to standard output, progress to standard error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
 			"that cannot be read or written, 3 no attempt could be made.",
 		Flags:  append(cli.CommonFlags(), dialFlags()...),
@@ -26,8 +26,9 @@ func app() *ucli.App {
 		Commands: []*ucli.Command{{
 			Name: "odyssey", Usage: "test Odyssey and ISO ILL between this server and a partner's, both directions",
 			ArgsUsage: "PEER|@FILE|LINE",
-			Flags:     append(cli.CommonFlags(), dialFlags()...),
-			Action:    func(c *ucli.Context) error { return run(c, modeOdyssey) },
+			Flags: append(append(cli.CommonFlags(), dialFlags()...),
+				&ucli.DurationFlag{Name: "wait", Usage: "the partner runs the same command: dial each other for up to this `DURATION`, such as 15m, until one gets through; both get the same report"}),
+			Action: func(c *ucli.Context) error { return run(c, modeOdyssey) },
 		}, {
 			Name: "egress", Usage: "test what this machine has to reach elsewhere (OCLC, Atlas; LDAP, ILS, OPAC, mail of the site file), in each service's own language",
 			ArgsUsage: " ",

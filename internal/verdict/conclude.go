@@ -91,6 +91,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Advice: fmt.Sprintf("Ask the firewall team which device answers for %s (SYN proxy, security gateway, captive portal), and have it pass connections on.", a)})
 	}
 	out = append(out, blackHoles(r)...)
+	out = append(out, otherAddresses(r)...)
 	if c := r.Contact; c != nil {
 		if c.Plan != r.Plan {
 			out = append(out, result.Finding{Code: "other-plan",
@@ -139,6 +140,48 @@ func blackHoles(r *result.Report) []result.Finding {
 				names[f], names[other], records[f], r.To.Host)}}
 	}
 	return nil
+}
+
+// otherAddresses tells of an end whose connections come from another address
+// than the one at which the other end dials it: one is to be published, and the
+// other to be let in.
+func otherAddresses(r *result.Report) []result.Finding {
+	if !strings.Contains(r.From.Role+r.To.Role, "peer") {
+		return nil // nobody publishes an address
+	}
+	var out []result.Finding
+	say := func(host string, seen netip.Addr, dialed []netip.Addr) {
+		of := slices.DeleteFunc(slices.Clone(dialed), func(a netip.Addr) bool { return result.FamilyOf(a) != result.FamilyOf(seen) })
+		if !seen.IsValid() || len(of) == 0 || slices.Contains(of, seen) {
+			return
+		}
+		var words []string
+		for _, a := range of {
+			words = append(words, a.String())
+		}
+		at := strings.Join(words, " or ")
+		f := result.Finding{Code: "other-address",
+			Text:   fmt.Sprintf("Connections from %s arrive as %s, and it is dialed at %s.", host, seen, at),
+			Advice: fmt.Sprintf("Partners keep %s as the address to send to, and their firewalls have to let in %s.", at, seen)}
+		if !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	if c := r.Contact; c != nil {
+		say(r.From.Host, c.SeenAs.Addr(), c.Partners)
+	}
+	var to []netip.Addr
+	for _, s := range r.To.Addresses {
+		if a, err := netip.ParseAddr(s); err == nil {
+			to = append(to, a)
+		}
+	}
+	for _, p := range r.Paths {
+		if p.Direction == plan.Reverse && p.Proof == result.ProofKeyed {
+			say(r.To.Host, p.SeenAs.Addr(), to)
+		}
+	}
+	return out
 }
 
 // ProxyFound says that the environment names a proxy. Whoever is named in its
