@@ -54,6 +54,23 @@ func TestThePageHasTheVectors(t *testing.T) {
 	}
 }
 
+func TestEMailsOfAnotherProgram(t *testing.T) {
+	v := readVectors(t)
+	files, err := filepath.Glob("testdata/mail/*.eml")
+	if err != nil || len(files) < 8 {
+		t.Fatalf("only %d e-mails, %v", len(files), err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Parse(string(b), issued); err != nil || !reflect.DeepEqual(got, theirs(v)) {
+			t.Errorf("%s: got %v, %v", file, got, err)
+		}
+	}
+}
+
 // writePlan writes the plan of the vectors, with changes.
 func writePlan(t *testing.T, v vectors, change func(row string) string) string {
 	t.Helper()
