@@ -365,7 +365,7 @@ func (m *meeting) take(_ echo.Peer, r *result.Report) {
 // lead makes the run, and delivers its report.
 func (m *meeting) lead(ctx context.Context) (r *result.Report, delivered bool, err error) {
 	s := newSurvey(m.Config)
-	s.id, s.accept = m.base.id, m.accept
+	s.id, s.accept, s.waited = m.base.id, m.accept, m.Wait
 	if r, err = s.run(ctx); err != nil {
 		return nil, false, err
 	}
