@@ -32,7 +32,7 @@ func meet(ctx context.Context, w io.Writer, cfg survey.Config, wait time.Duratio
 	cfg.OnProgress = nil // the line below takes its place
 	fmt.Fprintf(w, "dial: dialing %s until it answers, for up to %v; it may dial this machine meanwhile. Ctrl-C ends it with what is known by then.\n", cfg.Host, wait)
 	line := waitingLine(w)
-	r, err := survey.Meet(ctx, survey.MeetConfig{Config: cfg, Wait: wait, OnWait: line.show})
+	r, err := survey.Meet(ctx, survey.MeetConfig{Config: cfg, Wait: wait, OnWait: line.show, OnTaken: line.taken})
 	line.clear()
 	return r, err
 }
@@ -65,6 +65,19 @@ func (l *statusLine) show(s survey.Waiting) {
 	if words != l.last {
 		fmt.Fprintf(l.w, "dial: %v left, try %d: %s\n", s.Left.Round(time.Second), s.Tries, words)
 		l.last = words
+	}
+}
+
+// taken says who has a port here in this program's place.
+func (l *statusLine) taken(p result.BusyPort, sibling bool) {
+	where := fmt.Sprintf("%s port %d of %s", p.Transport, p.Port, p.Address)
+	switch {
+	case sibling:
+		fmt.Fprintf(l.w, "dial: %s is answered by the listen that runs here with the same key.\n", where)
+	case p.InUse && p.Holder != nil:
+		fmt.Fprintf(l.w, "dial: %s is held here by %q (pid %d): what the partner dials reaches it, and proves nothing. To prove the path, stop it for the test.\n", where, p.Holder.Name, p.Holder.PID)
+	default:
+		fmt.Fprintf(l.w, "dial: %s could not be opened here (%s): what the partner dials there proves nothing.\n", where, p.Error)
 	}
 }
 

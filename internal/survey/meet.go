@@ -26,6 +26,9 @@ type MeetConfig struct {
 	Wait time.Duration
 	// OnWait is told of every try; nil: nobody is.
 	OnWait func(Waiting)
+	// OnTaken is told of each port that somebody else has here: a listener with
+	// the same key, or other software; nil: nobody is.
+	OnTaken func(p result.BusyPort, sibling bool)
 }
 
 // Waiting is how far the waiting has come.
@@ -67,6 +70,11 @@ func Meet(ctx context.Context, c MeetConfig) (*result.Report, error) {
 	})
 	m.accept.start(ctx, m.sources())
 	defer m.accept.stop()
+	if c.OnTaken != nil {
+		for _, h := range m.accept.held {
+			c.OnTaken(h.err.BusyPort, h.sibling != nil)
+		}
+	}
 	return m.run(ctx)
 }
 
@@ -365,7 +373,7 @@ func (m *meeting) take(_ echo.Peer, r *result.Report) {
 // lead makes the run, and delivers its report.
 func (m *meeting) lead(ctx context.Context) (r *result.Report, delivered bool, err error) {
 	s := newSurvey(m.Config)
-	s.id, s.accept = m.base.id, m.accept
+	s.id, s.accept, s.waited = m.base.id, m.accept, m.Wait
 	if r, err = s.run(ctx); err != nil {
 		return nil, false, err
 	}

@@ -207,7 +207,7 @@ func (s *survey) behindNAT(of *job) string {
 
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
-	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll}
+	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}

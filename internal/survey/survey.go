@@ -51,6 +51,8 @@ type Config struct {
 	// Hold is how long connections are kept idle, to find out which gap they
 	// survive; 0 keeps none.
 	Hold time.Duration
+	// waited is how long both ends dialed each other before this run.
+	waited time.Duration
 	// OnHold is told every second how long that still takes; nil: nobody is.
 	OnHold func(left time.Duration)
 	// OnProgress is told how many of all known attempts are over; nil: nobody is.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -12,10 +13,11 @@ import (
 
 // Facts are what Conclude needs beside the report.
 type Facts struct {
-	ResolveError string // why the far end's name gave no address; "" if it did
-	Shift        int    // this end's port shift
-	FarShift     int    // the far end's, if there was contact
-	ContactLost  string // why the far end, after it had answered, could not be asked any more
+	ResolveError string        // why the far end's name gave no address; "" if it did
+	Shift        int           // this end's port shift
+	FarShift     int           // the far end's, if there was contact
+	Waited       time.Duration // for how long both ends dialed each other; 0: this one did once
+	ContactLost  string        // why the far end, after it had answered, could not be asked any more
 	// AnswersAll are the far end's addresses to which connections open on ports
 	// where nothing listens.
 	AnswersAll []netip.Addr
@@ -196,6 +198,10 @@ func ProxyFound(variable, value string) result.Finding {
 }
 
 func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
+	if f.Waited > 0 {
+		return result.Finding{Code: "no-contact", Text: fmt.Sprintf("This end dialed %s for %v, and neither got through to the other.", r.To.Host, f.Waited),
+			Advice: "If the partner ran the same command at that time with the same key, both directions are blocked: " + joinHalves}
+	}
 	what := fmt.Sprintf("Nothing at %s proved the key, so nobody could be asked what arrived there.", r.To.Host)
 	if allRefused {
 		what = fmt.Sprintf("Every port of %s is refused: the machine seems to be up, and listen does not seem to run there.", r.To.Host)

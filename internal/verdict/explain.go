@@ -126,8 +126,14 @@ func (e explainer) untested() *result.Finding {
 	case e.i != nil && e.i.Error != "":
 		why = "this machine could not make the attempt: " + e.i.Error
 	}
-	return e.say("untested", with("Not tested: "+why, e.watched()), "Nothing is known about this path. Remove the cause and run the test again.")
+	if watched := e.watched(); watched != "" {
+		return e.say("untested", with("Not tested: "+why, watched), "Only the other end knows whether it dialed: "+joinHalves)
+	}
+	return e.say("untested", "Not tested: "+why, "Nothing is known about this path. Remove the cause and run the test again.")
 }
+
+// joinHalves is what to do with two halves.
+const joinHalves = "have both ends write their reports (--out half.json), bring the two files together, and run dial merge on them."
 
 // watched says what the accepting end saw of a path that nobody could be asked
 // to attempt, "" if it did not watch.
