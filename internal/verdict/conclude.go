@@ -33,6 +33,12 @@ func Conclude(r *result.Report, f Facts) {
 	r.Findings = append(r.Findings, findings(r, f)...)
 }
 
+// Add adds judged paths to a report that is concluded.
+func Add(r *result.Report, paths ...result.Path) {
+	r.Paths = append(r.Paths, paths...)
+	r.Summary = summary(r.Paths)
+}
+
 func summary(paths []result.Path) result.Summary {
 	s := result.Summary{OK: true, Verdicts: map[result.Verdict]int{}}
 	for _, p := range paths {
