@@ -38,6 +38,8 @@ type Report struct {
 	// Findings are about the run as a whole, such as a wrong key.
 	Findings []Finding `json:"findings"`
 	Summary  Summary   `json:"summary"`
+	Listened *Listened `json:"listened"`         // null: this end accepted nothing
+	Joined   *Join     `json:"joined,omitempty"` // nil: this is one run's own report
 }
 
 // A Mode is what a run asks.
