@@ -14,7 +14,8 @@ func app() *ucli.App {
 		Usage: "test every path that ILLiad needs, each way, against a running listen",
 		UsageText: "dial [flags] HOST          as a staff PC (or --role) against the machine that runs listen\n" +
 			"dial odyssey [flags] PEER  server to server between two institutions, both directions\n" +
-			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen",
+			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
+			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side",
 		Description: "Flags stand before HOST. Results go to standard output, progress to standard\n" +
 			"error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
@@ -32,6 +33,11 @@ func app() *ucli.App {
 			Flags: append(append(cli.CommonFlags(), dialFlags()...),
 				&ucli.StringSliceFlag{Name: "host", Usage: "visit another host for a row, service or role, `ID=HOST[:PORT]` (repeatable)"}),
 			Action: egress,
+		}, {
+			Name: "merge", Usage: "make one report of several: join those of the two ends of a pair, or lay many side by side",
+			ArgsUsage: "FILE FILE…",
+			Flags:     mergeFlags(),
+			Action:    mergeReports,
 		}},
 	}
 }
@@ -47,6 +53,13 @@ func dialFlags() []ucli.Flag {
 		&ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: "how long each step may take: connecting and proving, then the payload each way"},
 		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text or json"},
 		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: .txt, .json (repeatable)"},
+	}
+}
+
+func mergeFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text, json or csv"},
+		&ucli.StringSliceFlag{Name: "out", Usage: "also write it to `FILE`; its ending chooses the format: .txt, .json, .csv (repeatable)"},
 	}
 }
 
