@@ -25,8 +25,9 @@ func app() *ucli.App {
 		Commands: []*ucli.Command{{
 			Name: "odyssey", Usage: "test Odyssey and ISO ILL between this server and a partner's, both directions",
 			ArgsUsage: "PEER",
-			Flags:     append(cli.CommonFlags(), dialFlags()...),
-			Action:    func(c *ucli.Context) error { return run(c, modeOdyssey) },
+			Flags: append(append(cli.CommonFlags(), dialFlags()...),
+				&ucli.DurationFlag{Name: "wait", Usage: "the partner runs the same command: dial each other for up to this `DURATION`, such as 15m, until one gets through; both get the same report"}),
+			Action: func(c *ucli.Context) error { return run(c, modeOdyssey) },
 		}, {
 			Name: "egress", Usage: "test what this machine has to reach elsewhere (OCLC, Atlas; LDAP, ILS, OPAC, mail of the site file), in each service's own language",
 			ArgsUsage: " ",

@@ -36,9 +36,11 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return err
 	}
-	stop := showProgress(c.App.ErrWriter, &cfg)
-	r, err := survey.Run(c.Context, cfg)
-	stop()
+	wait, err := readWait(c)
+	if err != nil {
+		return err
+	}
+	r, err := test(c, cfg, wait)
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
@@ -49,6 +51,16 @@ func run(c *ucli.Context, m mode) error {
 		return &cli.Failure{Code: code}
 	}
 	return nil
+}
+
+// test makes the run.
+func test(c *ucli.Context, cfg survey.Config, wait time.Duration) (*result.Report, error) {
+	if wait > 0 {
+		return meet(c.Context, c.App.ErrWriter, cfg, wait)
+	}
+	stop := showProgress(c.App.ErrWriter, &cfg)
+	defer stop()
+	return survey.Run(c.Context, cfg)
 }
 
 // configure makes a survey of the command line.

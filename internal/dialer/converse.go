@@ -47,6 +47,9 @@ func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 		c = converse(ctx, p, o, t)
 		c.Attempts = 2
 	}
+	if p.Transport == plan.UDP && c.Outcome == result.ConversationSilent && t.Token != (echo.ID{}) && !stillProves(ctx, p, o) {
+		c.Outcome, c.Error = result.ConversationNotHeld, "the listener does not answer the proof any more either"
+	}
 	return c
 }
 
@@ -65,6 +68,20 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 		return service.AskPacket(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
 	}
 	return service.Ask(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
+}
+
+// stillProves reports whether a UDP path still proves itself: silence tells of
+// the service only if it does.
+func stillProves(ctx context.Context, p Path, o Options) bool {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	d := sock.Dial(ctx, string(p.Transport), netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
+	if d.Err != nil {
+		return false
+	}
+	defer d.Conn.Close()
+	_, _, _, _, err := echo.ProvePacket(ctx, d.Conn, echo.Ask{Key: o.Key, Run: o.Run, Probe: echo.NewID(), Flow: p.Flow}, echo.SmallPacket)
+	return err == nil
 }
 
 // conversingTime is how long a conversation may take.

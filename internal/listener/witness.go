@@ -46,7 +46,7 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 	if a.Port == result.PortBusy {
 		return unknown(a, "other software holds the port")
 	}
-	unproved := slices.DeleteFunc(l.ledger.between(q.Transport, q.Port, from.Add(-slack), to.Add(slack)), func(e entry) bool { return e.Run != (echo.ID{}) })
+	unproved := slices.DeleteFunc(l.ledger.between(q.Transport, q.Port, from.Add(-slack), to.Add(slack)), func(e entry) bool { return e.Probe != (echo.ID{}) })
 	var half []sock.HalfOpen
 	if q.Transport == plan.TCP {
 		half = slices.DeleteFunc(l.watch.Between(q.Port, from.Add(-slack), to.Add(slack)), func(h sock.HalfOpen) bool { return l.ledger.has(h.Source, h.Local) })

@@ -41,6 +41,7 @@ func normal(r *result.Report) *result.Report {
 		contact := *r.Contact
 		contact.Roles = filled(contact.Roles)
 		contact.Busy = filled(contact.Busy)
+		contact.Partners = filled(contact.Partners)
 		c.Contact = &contact
 	}
 	c.Paths = filled(slices.Clone(r.Paths))
@@ -51,6 +52,10 @@ func normal(r *result.Report) *result.Report {
 		if p.Initiator != nil {
 			half := *p.Initiator
 			half.At = millis(half.At)
+			half.Failed = slices.Clone(half.Failed)
+			for k := range half.Failed {
+				half.Failed[k].At = millis(half.Failed[k].At)
+			}
 			p.Initiator = &half
 		}
 		if p.Acceptor != nil && p.Acceptor.Joined != nil {

@@ -15,7 +15,7 @@ type Initiator struct {
 	Source       Endpoint       `json:"source"`
 	Target       Endpoint       `json:"target"`
 	Attempts     int            `json:"attempts"`
-	Failed       []Failed       `json:"failed,omitempty"` // earlier attempts that failed: of a path that proved itself later, or of a run that waited
+	Failed       []Failed       `json:"failed,omitempty"` // earlier attempts that failed: of a path that proved itself later, or while both ends waited for each other
 	Connect      ConnectOutcome `json:"connect"`
 	ConnectMS    float64        `json:"connect_ms,omitempty"`
 	Error        string         `json:"error,omitempty"` // the operating system's words

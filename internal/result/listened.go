@@ -7,20 +7,20 @@ import (
 )
 
 // Listened is what the accepting end of a run watched by itself, so that the
-// other end's report can be joined with it later (dial merge).
+// other end's report can be joined with it later (dial merge). Times are this
+// machine's own.
 type Listened struct {
-	Instance  string         `json:"instance"`
-	Since     time.Time      `json:"since"` // UTC by this machine's clock; it answered and watched from here
+	Instance  string         `json:"instance"` // listener process, as in the other end's evidence
+	Since     time.Time      `json:"since"`    // it answered and watched from here, UTC
 	Until     time.Time      `json:"until"`
 	Witness   WitnessState   `json:"witness"`
-	Blind     string         `json:"blind"` // why it may have missed something; "" if it cannot have
+	Blind     string         `json:"blind"` // why it may have missed something in that time; "" if it cannot have
 	Ports     []ListenedPort `json:"ports"`
-	Arrivals  []Arrival      `json:"arrivals"`  // what reached those ports
+	Arrivals  []Arrival      `json:"arrivals"`  // what reached those ports, oldest first
 	Truncated bool           `json:"truncated"` // more arrived than is listed
 }
 
-// A ListenedPort is a port that the accepting end wanted, in one address
-// family.
+// A ListenedPort is a port that the accepting end wanted.
 type ListenedPort struct {
 	Port      int            `json:"port"`
 	Transport plan.Transport `json:"transport"`
@@ -29,21 +29,18 @@ type ListenedPort struct {
 	Holder    *Holder        `json:"holder"` // when State is busy; null: not known
 }
 
-// An Arrival is what came from one source address and port to one port: a
-// connection, a half-open one, or datagrams.
+// An Arrival is what came from one address and port to one of the ports.
 type Arrival struct {
+	Port      int            `json:"port"`
 	Transport plan.Transport `json:"transport"`
-	Port      int            `json:"port"` // at which it arrived
-	Source    Endpoint       `json:"source"`
+	Source    Endpoint       `json:"source"` // as seen here
 	Local     Endpoint       `json:"local"`
-	First     time.Time      `json:"first"` // UTC by the accepting machine's clock
+	First     time.Time      `json:"first"` // UTC
 	Last      time.Time      `json:"last"`
-	// Saw is half-open or accepted. "nothing": the SYN was seen at the network
-	// interface, and the TCP stack never got it.
-	Saw    Sighting `json:"saw"`
-	Kind   string   `json:"kind"`   // what it amounted to, as in the listener's ledger; "" if it was not accepted or lasts
-	Proved bool     `json:"proved"` // it carried the keyed proof
-	Run    string   `json:"run"`    // of whoever proved the key; ""
-	Detail string   `json:"detail"`
-	Count  int      `json:"count"` // how often that came
+	Saw       Sighting       `json:"saw"`    // accepted, or half-open; nothing: its SYN was seen at the interface only
+	Kind      string         `json:"kind"`   // what the contact amounted to, as in the ledger; "" if not known
+	Proved    bool           `json:"proved"` // it proved the key
+	Run       string         `json:"run"`    // that it said it belongs to, "" if it proved nothing
+	Detail    string         `json:"detail"`
+	Count     int            `json:"count"` // how often
 }

@@ -45,7 +45,7 @@ func (s *survey) converseAll(ctx context.Context) {
 
 // mayConverse reports whether a job's service speaks a language of ours, to
 // somebody who may hear it. A datagram service is asked only where the proof
-// passed: its listener answers nobody else.
+// passed, over TCP too: its listener answers nobody else.
 func (s *survey) mayConverse(j *job) bool {
 	i := j.initiator
 	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen {
@@ -54,7 +54,18 @@ func (s *survey) mayConverse(j *job) bool {
 	if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken && j.direction == plan.Reverse {
 		return false // whoever holds it has a certificate that we do not know
 	}
-	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed
+	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed && s.isProvedByTCP(j.direction, j.family)
+}
+
+// isProvedByTCP reports whether any TCP path of a direction and family proved
+// itself.
+func (s *survey) isProvedByTCP(d plan.Direction, f result.Family) bool {
+	for _, j := range s.jobs {
+		if i := j.initiator; j.direction == d && j.family == f && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *survey) converse(ctx context.Context, j *job) {
@@ -71,7 +82,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 		Flow: j.flow, Transport: j.transport,
 		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
 		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout}, t)
+	}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, t)
 	if ctx.Err() != nil {
 		return // interrupted: it tells nothing
 	}
@@ -95,11 +106,15 @@ const conversingTime = 2 * time.Minute
 func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job) {
 	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
 		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.accept.l.Fingerprint()}
+		strict := true
 		for _, j := range chunk {
-			order.Paths = append(order.Paths, echo.BackPath{Flow: j.flow, Probe: j.talk, Transport: j.transport, Port: j.port})
+			var path echo.BackPath
+			path, strict = s.backPath(j)
+			path.Probe = j.talk
+			order.Paths = append(order.Paths, path)
 		}
 		var held []result.Conversation
-		err := s.talk(ctx, f, true, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.talk(ctx, f, strict, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
 			held, err = c.ConverseBack(ctx, order)
 			return err
 		})
@@ -126,7 +141,7 @@ func (s *survey) confirm(ctx context.Context) {
 				continue
 			}
 			if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; !taken {
-				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.run)[0], j)
+				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.id)[0], j)
 			}
 		}
 		for chunk := range slices.Chunk(forward, echo.MaxWitness) {
