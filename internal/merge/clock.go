@@ -1,12 +1,10 @@
 package merge
 
 import (
-	"fmt"
 	"time"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
-	"dialtone/internal/verdict"
 )
 
 const (
@@ -100,7 +98,10 @@ func estimateClock(a, b *result.Report) (clocks, bool) {
 }
 
 // A match is one attempt in the times of both ends.
-type match struct{ left, arrived time.Time }
+type match struct {
+	left, arrived time.Time
+	exact         bool // by the whole address, not by its port and who it belongs to
+}
 
 // matches finds the attempts of one report among the arrivals of the other. A
 // source port that was used for several attempts shows nothing.
@@ -110,11 +111,11 @@ func matches(from, to *result.Report) []match {
 	}
 	used := map[result.Endpoint]map[time.Time]bool{}
 	type sent struct {
-		transport plan.Transport
-		port      int
-		source    result.Endpoint
+		transport  plan.Transport
+		port       int
+		sourcePort uint16
 	}
-	at := map[sent]time.Time{}
+	at := map[sent][]attempt{}
 	for i := range from.Paths {
 		p := &from.Paths[i]
 		if p.Direction != plan.Forward || p.Initiator == nil {
@@ -128,22 +129,22 @@ func matches(from, to *result.Report) []match {
 				used[t.source] = map[time.Time]bool{}
 			}
 			used[t.source][t.at] = true
-			at[sent{p.Transport, p.Port, t.source}] = t.at
+			k := sent{p.Transport, p.Port, t.source.Port()}
+			at[k] = append(at[k], t)
 		}
 	}
 	var out []match
-	for _, v := range to.Listened.Arrivals {
-		if left, ok := at[sent{v.Transport, v.Port, v.Source}]; ok && len(used[v.Source]) == 1 && !v.First.IsZero() {
-			out = append(out, match{left, v.First})
+	for i := range to.Listened.Arrivals {
+		v := &to.Listened.Arrivals[i]
+		if !v.Source.IsValid() || v.First.IsZero() {
+			continue
+		}
+		for _, t := range at[sent{v.Transport, v.Port, v.Source.Port()}] {
+			if len(used[t.source]) == 1 && isSource(t, v, to) {
+				out = append(out, match{t.at, v.First, t.source == v.Source})
+				break
+			}
 		}
 	}
 	return out
-}
-
-// clockWords says in a sentence what is known of the clocks.
-func clockWords(c clocks, far string) string {
-	if !c.known() {
-		return fmt.Sprintf("How far the clock of %s differs from this machine's is not known.", far)
-	}
-	return verdict.ClockWords("The clock of "+far, c.offset.Milliseconds())
 }

@@ -15,7 +15,7 @@ import (
 // view. It changes neither.
 func Join(a, b *result.Report, p Pairing) *result.Report {
 	a, b = soundly(a), soundly(b)
-	j := joiner{a: a, b: b}
+	j := joiner{a: a, b: b, assumed: p.Assumed}
 	out := *a
 	out.Findings = nil
 	if p.Assumed {
@@ -46,6 +46,7 @@ func Join(a, b *result.Report, p Pairing) *result.Report {
 // joiner is two reports on their way to be one.
 type joiner struct {
 	a, b     *result.Report
+	assumed  bool
 	clocks   clocks // b's minus a's
 	findings []result.Finding
 }
@@ -238,6 +239,9 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 	w := witness{far: listened, run: dialed.Run, seenAs: seenAddrs(dialed, listened), clocks: j.clocks}
 	if dialed == j.b {
 		w.clocks = j.clocks.reversed()
+	}
+	if !j.assumed {
+		w.seenAs = append(w.seenAs, addrs(listened.To.Addresses)...) // whom it dialed
 	}
 	if p.Initiator.Answer == result.AnswerKeyed {
 		return j.confirm(p, dialed, w)

@@ -23,7 +23,7 @@ func Pair(a, b *result.Report, alone bool) (Pairing, bool) {
 	switch {
 	case a.Run == b.Run, a.Mode != result.ModePaths, b.Mode != result.ModePaths, !cross(a, b):
 		return Pairing{}, false
-	case met(a, b) || met(b, a):
+	case met(a, b) || met(b, a) || found(a, b) || found(b, a):
 		return Pairing{}, true
 	case sameMachine(a, b), shares(addrs(a.To.Addresses), addrs(b.To.Addresses)):
 		return Pairing{}, false // two runs from one machine, or to one
@@ -54,6 +54,13 @@ func met(a, b *result.Report) bool {
 		return true
 	}
 	return slices.ContainsFunc(b.Listened.Arrivals, func(v result.Arrival) bool { return v.Proved && v.Run != "" && v.Run == a.Run })
+}
+
+// found reports whether attempts of a are among the arrivals at b. Behind a NAT
+// only the port shows it, and one may be chance.
+func found(a, b *result.Report) bool {
+	all := matches(a, b)
+	return slices.ContainsFunc(all, func(m match) bool { return m.exact }) || len(all) > 1
 }
 
 // leads reports whether what a dialed is b by name or address.

@@ -62,6 +62,16 @@ type witness struct {
 	clocks clocks         // far's minus that end's
 }
 
+// isSource reports whether an arrival at far's listener comes from where an
+// attempt left: the very address and port, or the same port at an address that
+// far knows the other end by, as a NAT that keeps ports makes it.
+func isSource(t attempt, v *result.Arrival, far *result.Report) bool {
+	if !t.source.IsValid() || t.source.Port() == 0 || t.source.Port() != v.Source.Port() {
+		return false
+	}
+	return t.source == v.Source || slices.Contains(addrs(far.To.Addresses), v.Source.Addr())
+}
+
 // half is the accepting end's half of a path that the other end dialed. The
 // initiator's half must be there and tried.
 func (w witness) half(p *result.Path) *result.Acceptor {
@@ -126,7 +136,7 @@ func (w witness) recognised(a result.Acceptor, p *result.Path, tried []attempt, 
 		v := &came[i]
 		for _, t := range tried {
 			switch {
-			case t.source.IsValid() && t.source.Port() != 0 && v.Source == t.source && w.mayBe(t, v):
+			case isSource(t, v, w.far) && w.mayBe(t, v):
 				take(v, t, result.MatchAddress)
 			case w.clocks.known() && w.overlaps(t, v) && w.isFrom(t, p, v) && !w.isCrowded(t, v.Source.Addr()):
 				take(v, t, result.MatchTime)
@@ -193,7 +203,7 @@ func (w witness) overlaps(t attempt, v *result.Arrival) bool {
 func (w witness) perhaps(tried, all []attempt, came []result.Arrival) *result.Arrival {
 	for i := range came {
 		v := &came[i]
-		if isAnother(v, all) {
+		if w.isAnother(v, all) {
 			continue
 		}
 		if !w.clocks.known() {
@@ -210,8 +220,8 @@ func (w witness) perhaps(tried, all []attempt, came []result.Arrival) *result.Ar
 
 // isAnother reports whether an arrival is, by address and port, an attempt that
 // was looked at already.
-func isAnother(v *result.Arrival, all []attempt) bool {
-	return slices.ContainsFunc(all, func(t attempt) bool { return t.source == v.Source && t.source.Port() != 0 })
+func (w witness) isAnother(v *result.Arrival, all []attempt) bool {
+	return slices.ContainsFunc(all, func(t attempt) bool { return isSource(t, v, w.far) })
 }
 
 // inside returns the attempt that lies furthest inside the time in which the
