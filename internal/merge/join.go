@@ -255,8 +255,12 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 	}
 	out := *p
 	out.Acceptor = half
-	if !out.SeenAs.IsValid() {
+	switch {
+	case out.SeenAs.IsValid() || !half.Source.IsValid():
+	case half.Joined == nil || half.Joined.Attempt.Equal(out.Initiator.At):
 		out.SeenAs = half.Source
+	case out.OthersSeenAs == "" && half.Source.Addr() != out.Source.Addr():
+		out.OthersSeenAs = half.Source.Addr().String() // another attempt's port says nothing of this one's
 	}
 	ruling := verdict.Judge(caseOf(dialed, &out, listened.Listened.Instance))
 	if ruling.Verdict == result.Open {
