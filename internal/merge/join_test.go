@@ -158,6 +158,17 @@ func TestWhatOneEndSawCompletesWhatTheOtherDialed(t *testing.T) {
 		{"the attempt was before it listened", func(_, b *result.Report) {
 			b.Listened.Since = at(4 * time.Minute)
 		}, result.Silent, "silent", "no attempt is known to lie in that time"},
+		{"the attempt was hardly a second inside", func(_, b *result.Report) {
+			b.Listened.Since = at(sent - time.Second)
+		}, result.Silent, "silent", "no attempt is known to lie in that time"},
+		{"two attempts say different things of the clocks", func(a, b *result.Report) {
+			a.Paths[0].Initiator.Failed = []result.Failed{{At: at(time.Minute), Source: ap(hostA + ":50001"), Connect: result.ConnectRST}}
+			iso := arrival(hostA+":50002", 10*time.Minute, result.SawHalfOpen)
+			iso.Port = 1611
+			b.Listened.Arrivals = []result.Arrival{arrival(hostA+":50001", time.Minute, result.SawAccepted), iso}
+			a.Paths = append(a.Paths, a.Paths[0])
+			a.Paths[2].Flow, a.Paths[2].Port, a.Paths[2].Initiator = "iso-out", 1611, timeout(hostA+":50002", outsideB+":1611", 2*time.Minute)
+		}, result.Filtered, "filtered", "is not known"},
 		{"an earlier attempt was while it listened", func(a, b *result.Report) {
 			b.Listened.Until = at(2 * time.Minute)
 			a.Paths[0].Initiator.Failed = []result.Failed{{At: at(time.Minute), Source: ap(hostA + ":50001"), Connect: result.ConnectTimeout}}
