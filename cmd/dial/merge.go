@@ -20,7 +20,7 @@ const maxFiles = 4096
 
 // mergeReports runs dial merge.
 func mergeReports(c *ucli.Context) error {
-	names, err := cli.Positional(c, maxFiles, "FILE…")
+	names, err := cli.Positional(c, maxFiles)
 	if err != nil {
 		return err
 	}

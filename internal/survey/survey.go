@@ -28,7 +28,13 @@ type Config struct {
 	Plan     *plan.Plan
 	Excluded []plan.Excluded // rows that the site leaves out, to be listed
 	Host     string          // name or address of the far end
-	Local    []plan.Role     // roles of this machine
+	// Also are further names and addresses of it, in order of preference: of
+	// each family the first address counts that Host and they give.
+	Also []string
+	// OnUnresolved is told of each of them that gives no address while another
+	// does; nil: nobody is.
+	OnUnresolved func(host string, err error)
+	Local        []plan.Role // roles of this machine
 	// Remote are the far end's roles; none means those that it says it plays,
 	// else DefaultRemote.
 	Remote   []plan.Role
