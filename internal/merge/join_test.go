@@ -348,8 +348,8 @@ func TestContradictionsCountAsTheWorse(t *testing.T) {
 }
 
 func TestWhatBothEndsProvedStaysOpen(t *testing.T) {
-	a, b := halves()
-	a = half("run-a", "illiad.a.example", hostA, outsideB, keyed(hostA+":50123", outsideB+":7968", b.Listened.Instance))
+	_, b := halves()
+	a := half("run-a", "illiad.a.example", hostA, outsideB, keyed(hostA+":50123", outsideB+":7968", b.Listened.Instance))
 	r := joinOf(t, a, b)
 	if p := r.Paths[0]; p.Verdict != result.Open || !p.OK || p.Proof != result.ProofKeyed || len(r.Findings) != 0 {
 		t.Errorf("got %s, %+v", p.Verdict, r.Findings)
@@ -357,8 +357,8 @@ func TestWhatBothEndsProvedStaysOpen(t *testing.T) {
 }
 
 func TestAProofByAnotherListenerIsNotOpen(t *testing.T) {
-	a, b := halves()
-	a = half("run-a", "illiad.a.example", hostA, outsideB, keyed(hostA+":50123", outsideB+":7968", "another listener"))
+	_, b := halves()
+	a := half("run-a", "illiad.a.example", hostA, outsideB, keyed(hostA+":50123", outsideB+":7968", "another listener"))
 	a.Contact = &result.Contact{ClockMS: new(int64), Instance: "another listener"}
 	r := joinOf(t, a, b)
 	if p := r.Paths[0]; p.Verdict != result.Redirected || p.OK || find(r, "contradiction") == nil {
