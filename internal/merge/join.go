@@ -14,7 +14,7 @@ import (
 // Join makes one report of those of the two ends of a pair, from a's point of
 // view. It changes neither.
 func Join(a, b *result.Report, p Pairing) *result.Report {
-	a, b = soundly(a), soundly(b)
+	a, b = Sound(a), Sound(b)
 	j := joiner{a: a, b: b, assumed: p.Assumed}
 	out := *a
 	out.Findings = nil

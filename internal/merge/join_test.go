@@ -158,6 +158,17 @@ func TestWhatOneEndSawCompletesWhatTheOtherDialed(t *testing.T) {
 		{"the attempt was before it listened", func(_, b *result.Report) {
 			b.Listened.Since = at(4 * time.Minute)
 		}, result.Silent, "silent", "no attempt is known to lie in that time"},
+		{"the attempt was hardly a second inside", func(_, b *result.Report) {
+			b.Listened.Since = at(sent - time.Second)
+		}, result.Silent, "silent", "no attempt is known to lie in that time"},
+		{"two attempts say different things of the clocks", func(a, b *result.Report) {
+			a.Paths[0].Initiator.Failed = []result.Failed{{At: at(time.Minute), Source: ap(hostA + ":50001"), Connect: result.ConnectRST}}
+			iso := arrival(hostA+":50002", 10*time.Minute, result.SawHalfOpen)
+			iso.Port = 1611
+			b.Listened.Arrivals = []result.Arrival{arrival(hostA+":50001", time.Minute, result.SawAccepted), iso}
+			a.Paths = append(a.Paths, a.Paths[0])
+			a.Paths[2].Flow, a.Paths[2].Port, a.Paths[2].Initiator = "iso-out", 1611, timeout(hostA+":50002", outsideB+":1611", 2*time.Minute)
+		}, result.Filtered, "filtered", "is not known"},
 		{"an earlier attempt was while it listened", func(a, b *result.Report) {
 			b.Listened.Until = at(2 * time.Minute)
 			a.Paths[0].Initiator.Failed = []result.Failed{{At: at(time.Minute), Source: ap(hostA + ":50001"), Connect: result.ConnectTimeout}}
@@ -337,8 +348,8 @@ func TestContradictionsCountAsTheWorse(t *testing.T) {
 }
 
 func TestWhatBothEndsProvedStaysOpen(t *testing.T) {
-	a, b := halves()
-	a = half("run-a", "illiad.a.example", hostA, outsideB, keyed(hostA+":50123", outsideB+":7968", b.Listened.Instance))
+	_, b := halves()
+	a := half("run-a", "illiad.a.example", hostA, outsideB, keyed(hostA+":50123", outsideB+":7968", b.Listened.Instance))
 	r := joinOf(t, a, b)
 	if p := r.Paths[0]; p.Verdict != result.Open || !p.OK || p.Proof != result.ProofKeyed || len(r.Findings) != 0 {
 		t.Errorf("got %s, %+v", p.Verdict, r.Findings)
@@ -346,8 +357,8 @@ func TestWhatBothEndsProvedStaysOpen(t *testing.T) {
 }
 
 func TestAProofByAnotherListenerIsNotOpen(t *testing.T) {
-	a, b := halves()
-	a = half("run-a", "illiad.a.example", hostA, outsideB, keyed(hostA+":50123", outsideB+":7968", "another listener"))
+	_, b := halves()
+	a := half("run-a", "illiad.a.example", hostA, outsideB, keyed(hostA+":50123", outsideB+":7968", "another listener"))
 	a.Contact = &result.Contact{ClockMS: new(int64), Instance: "another listener"}
 	r := joinOf(t, a, b)
 	if p := r.Paths[0]; p.Verdict != result.Redirected || p.OK || find(r, "contradiction") == nil {
