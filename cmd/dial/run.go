@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -42,7 +43,7 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
-	if err := out.write(c.App.Writer, r); err != nil {
+	if err := out.write(c.App.Writer, paths(r)); err != nil {
 		return err
 	}
 	if code := verdict.ExitCode(r); code != cli.ExitOK {
@@ -66,10 +67,7 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	if common.KeyText == "" {
-		return cfg, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file).", "no key")
-	}
-	key, err := common.Key()
+	key, err := readKey(common)
 	if err != nil {
 		return cfg, err
 	}
@@ -84,6 +82,14 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 		return cfg, err
 	}
 	return cfg, nil
+}
+
+// readKey stretches the key, which must be given.
+func readKey(common cli.Common) (echo.Key, error) {
+	if common.KeyText == "" {
+		return echo.Key{}, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file).", "no key")
+	}
+	return common.Key()
 }
 
 // chooseRoles says who plays what.
@@ -130,7 +136,11 @@ func readHost(c *ucli.Context, what string) (string, error) {
 	if len(args) == 0 || strings.TrimSpace(args[0]) == "" {
 		return "", cli.Usagef(fmt.Sprintf("Name the machine that runs listen: %s --key WORDS %s", strings.TrimSpace(c.App.Name+" "+strings.TrimPrefix(c.Command.Name, c.App.Name)), what), "no %s", what)
 	}
-	host := strings.TrimSpace(args[0])
+	return hostName(strings.TrimSpace(args[0]))
+}
+
+// hostName checks a name or address that stands alone.
+func hostName(host string) (string, error) {
 	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return a.String(), nil
 	}
@@ -171,15 +181,25 @@ func readOutputs(c *ucli.Context) (outputs, error) {
 	return o, nil
 }
 
+// formats lists the forms that are asked for.
+func (o outputs) formats() []report.Format {
+	return append(slices.Collect(maps.Values(o.files)), o.format)
+}
+
+// paths renders a report on paths.
+func paths(r *result.Report) func(io.Writer, report.Format, report.Options) error {
+	return func(w io.Writer, f report.Format, o report.Options) error { return report.Write(w, f, r, o) }
+}
+
 // write writes the report to standard output first, so that a file that cannot
 // be written loses nothing.
-func (o outputs) write(w io.Writer, r *result.Report) error {
-	if err := report.Write(w, o.format, r, screen(w)); err != nil {
+func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o report.Options) error) error {
+	if err := render(w, o.format, screen(w)); err != nil {
 		return cli.Usage(fmt.Errorf("standard output: %w", err), "")
 	}
 	for _, name := range o.order {
 		var b bytes.Buffer
-		err := report.Write(&b, o.files[name], r, report.Options{Width: fileWidth})
+		err := render(&b, o.files[name], report.Options{Width: fileWidth})
 		if err == nil {
 			err = cli.WriteFile(name, b.Bytes())
 		}

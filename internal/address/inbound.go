@@ -1,0 +1,186 @@
+package address
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/listener"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// A contact is a listener that can be asked to dial back.
+type contact struct {
+	conn   *echo.Conn
+	target netip.AddrPort
+	source netip.Addr // from which it is asked
+}
+
+// offer hands over a proved connection; the first of each family is kept.
+func (r *run) offer(q question, c *echo.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.contacts[q.family()]; !ok {
+		source, _ := r.sourceFor(q.target) // it was dialed from there
+		r.contacts[q.family()] = &contact{c, q.target, source}
+	}
+}
+
+// inbound has the listener dial this machine's Odyssey port at the address as
+// which it sees it, over each family, and tells whether that led here.
+func (r *run) inbound(ctx context.Context, row plan.Row) []result.Inbound {
+	var out []result.Inbound
+	var door *door
+	for _, f := range []result.Family{result.IP4, result.IP6} {
+		c, ok := r.contacts[f]
+		if !ok || ctx.Err() != nil {
+			continue
+		}
+		if door == nil {
+			door = r.openDoor(ctx, row)
+			defer door.close()
+		}
+		in := result.Inbound{Observer: r.Host, Family: f}
+		if c.conn.Version != echo.Version {
+			in.Outcome, in.Error = result.InboundUntried, "the listener speaks another version of the wire format"
+		} else if expected, why := door.expects(ctx, r, c.source); why != "" {
+			in.Outcome, in.Error = result.InboundUntried, why
+		} else {
+			r.dialBack(ctx, row, c, door, expected, &in)
+		}
+		out = append(out, in)
+	}
+	return out
+}
+
+// dialBack asks for one attempt and records how it ended.
+func (r *run) dialBack(ctx context.Context, row plan.Row, c *contact, d *door, expected string, in *result.Inbound) {
+	probe := echo.NewID()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, 4*r.Timeout+15*time.Second) // of its steps, as its own limit
+	defer cancel()
+	halves, err := c.conn.DialBack(ctx, echo.DialBack{
+		TimeoutMS: r.Timeout.Milliseconds(), Bytes: backBytes,
+		Paths: []echo.BackPath{{Flow: row.ID, Probe: probe, Transport: row.Transport, Port: row.Port}},
+	})
+	if err != nil {
+		in.Outcome, in.Error = result.InboundUntried, err.Error()
+		return
+	}
+	h := halves[0]
+	in.Source, in.Target, in.Software, in.Error = h.Source, h.Target, h.Software, h.Error
+	query := echo.WitnessQuery{
+		Probe: probe, Transport: row.Transport, Port: row.Port, Source: h.Source,
+		SourceChanged: h.Source.Addr() != c.target.Addr(), BeganMS: time.Since(began).Milliseconds(),
+	}
+	switch {
+	case h.NotTried != "":
+		in.Outcome, in.Error = result.InboundUntried, h.NotTried
+	case h.Answer == result.AnswerKeyed && h.Instance == expected:
+		in.Outcome = result.InboundReached
+	case h.Answer == result.AnswerKeyed:
+		in.Outcome = result.InboundOtherListener
+	case d.saw(query, c.target.Addr(), r.id):
+		in.Outcome = result.InboundArrived
+	case h.Connect == result.ConnectRST:
+		in.Outcome = result.InboundRefused
+	case h.Connect == result.ConnectICMP:
+		in.Outcome = result.InboundRejected
+	case h.Connect == result.ConnectTimeout:
+		in.Outcome = result.InboundSilent
+	case h.Connect == result.ConnectOpen:
+		in.Outcome = result.InboundAnswered
+	default: // the listener's machine could not dial
+		in.Outcome = result.InboundUntried
+	}
+}
+
+// backBytes is the payload of a dial-back: whether large packets pass is for
+// dial odyssey to find out.
+const backBytes = 1024
+
+// A door is this machine's Odyssey port while a run lasts: a listener of our
+// own, or whoever holds the port.
+type door struct {
+	l      *listener.Listener
+	errs   []*listener.BindError
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	port   uint16
+}
+
+func (r *run) openDoor(ctx context.Context, row plan.Row) *door {
+	d := &door{port: uint16(row.Port)}
+	only := plan.Plan{Rows: []plan.Row{row}}
+	d.l = listener.New(listener.Config{
+		Key: r.Key, Software: r.Software, Plan: r.Plan, Ports: only.Ports(nil), Shift: r.Shift, Addrs: r.Bind,
+	})
+	d.errs = d.l.Bind(ctx)
+	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	ready := make(chan struct{})
+	isReady := sync.OnceFunc(func() { close(ready) })
+	d.done.Go(func() {
+		_ = d.l.Serve(ctx, func([]*listener.BindError) { isReady() })
+		isReady() // a listener that ended early must not hold up the run
+	})
+	<-ready
+	return d
+}
+
+func (d *door) close() {
+	d.cancel()
+	d.done.Wait()
+}
+
+// expects returns which listener a dial-back to this machine must reach, or why
+// none can.
+func (d *door) expects(ctx context.Context, r *run, source netip.Addr) (instance, why string) {
+	var taken *listener.BindError
+	for _, e := range d.errs {
+		if a, err := netip.ParseAddr(e.Address); err == nil && a.Is4() == source.Is4() {
+			taken = e
+		}
+	}
+	if taken == nil {
+		return d.l.Instance.String(), ""
+	}
+	if taken.InUse {
+		if c := r.siblingAt(ctx, netip.AddrPortFrom(source, d.port)); c != "" {
+			return c, ""
+		}
+		who := "other software"
+		if taken.Holder != nil && taken.Holder.Name != "" {
+			who = taken.Holder.Name
+		}
+		return "", fmt.Sprintf("port %d here is held by %s; stop it for a moment, or run listen in its place", d.port, who)
+	}
+	return "", fmt.Sprintf("port %d could not be opened here: %v", d.port, taken.Err)
+}
+
+// siblingAt returns the listener with our key at an address of this machine, ""
+// if there is none.
+func (r *run) siblingAt(ctx context.Context, at netip.AddrPort) string {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	s := sock.Dial(ctx, "tcp", netip.AddrPort{}, at)
+	if s.Err != nil {
+		return ""
+	}
+	defer s.Conn.Close()
+	c, err := echo.Prove(ctx, s.Conn, echo.Ask{Key: r.Key, Run: r.id, Probe: echo.NewID(), Flow: "sibling"})
+	if err != nil {
+		return ""
+	}
+	return c.Instance.String()
+}
+
+// saw reports whether an attempt arrived at our own listener.
+func (d *door) saw(q echo.WitnessQuery, from netip.Addr, run echo.ID) bool {
+	a := d.l.Sightings([]echo.WitnessQuery{q}, from, run)[0]
+	return a.Saw == result.SawAccepted || a.Saw == result.SawHalfOpen
+}
