@@ -47,6 +47,7 @@ type outside struct {
 	views  []result.View // answered, over TCP if any is: that is what Odyssey uses
 	source netip.Addr    // this machine's own address; invalid: several
 	seen   []netip.Addr  // by those outside, the first one first
+	outer  []netip.Addr  // those of seen that can be anybody's outside address
 	inner  []result.View // of observers on this side of the NAT: they see our own address
 	varies bool          // one observer saw several addresses
 }
@@ -84,6 +85,9 @@ func (c *conclusion) outsideOf(f result.Family) outside {
 			o.varies = true
 		}
 		by[v.Target] = a
+		if !isInside(a) {
+			o.outer = addOnce(o.outer, a)
+		}
 		if v.Source.Addr() != o.source {
 			o.source = netip.Addr{}
 		}
@@ -104,7 +108,11 @@ func (c *conclusion) answered(f result.Family, t plan.Transport) []result.View {
 
 // outside says what one family's addresses are, and what to publish.
 func (c *conclusion) outside(o outside) {
-	for _, a := range o.seen {
+	seen := o.outer
+	if len(seen) == 0 {
+		seen = o.seen
+	}
+	for _, a := range seen {
 		c.out.Seen = addOnce(c.out.Seen, a.String())
 	}
 	n := len(c.out.Findings)
@@ -125,9 +133,9 @@ func (c *conclusion) publish(o outside) {
 	reached := in != nil && in.Outcome == result.InboundReached
 	them, allow := seenWords(o)
 	switch {
-	case !isLearned(o):
+	case len(o.outer) == 0:
 		// What is seen is nobody's outside address.
-	case len(published) > 0 && !sameAddrs(published, o.seen):
+	case len(published) > 0 && !sameAddrs(published, o.outer):
 		c.find("published-differs",
 			fmt.Sprintf("Give partners %s as your Odyssey address; they see you as %s, so their firewall must allow %s.", names, them, allow),
 			differsAdvice(in, names))
@@ -135,8 +143,8 @@ func (c *conclusion) publish(o outside) {
 		c.find("published-confirmed", fmt.Sprintf("Give partners %s as your Odyssey address. They see you as %s too, and port %d there reaches this machine.", names, published[0], c.Port), "")
 	case len(published) > 0:
 		c.find("published-seen", fmt.Sprintf("Partners see you as %s, the address that you publish.%s", published[0], c.untested(in, "it")), untestedAdvice(in))
-	case reached && len(o.seen) == 1:
-		c.find("publish", fmt.Sprintf("Give partners %s as your Odyssey address: port %d there reaches this machine, and they see you as %s too.", o.seen[0], c.Port, o.seen[0]), "")
+	case reached && len(o.outer) == 1:
+		c.find("publish", fmt.Sprintf("Give partners %s as your Odyssey address: port %d there reaches this machine, and they see you as %s too.", o.outer[0], c.Port, o.outer[0]), "")
 	default:
 		c.find("seen", fmt.Sprintf("Partners see you as %s, so their firewall must allow %s.%s", them, allow, c.untested(in, allow)), untestedAdvice(in))
 	}
@@ -172,8 +180,8 @@ func untestedAdvice(in *result.Inbound) string {
 // seenWords are the addresses that partners see, and how to speak of them in
 // "must allow".
 func seenWords(o outside) (them, allow string) {
-	words := make([]string, len(o.seen))
-	for i, a := range o.seen {
+	words := make([]string, len(o.outer))
+	for i, a := range o.outer {
 		words[i] = a.String()
 	}
 	switch {
@@ -188,26 +196,20 @@ func seenWords(o outside) (them, allow string) {
 	return strings.Join(words, " or "), allow
 }
 
-// isLearned reports whether the addresses seen can be those of the outside.
-func isLearned(o outside) bool {
-	return !slices.ContainsFunc(o.seen, isInside) || slices.ContainsFunc(o.seen, func(a netip.Addr) bool { return !isInside(a) })
-}
-
 // translation says what stands between this machine and the outside.
 func (c *conclusion) translation(o outside) {
 	seen := o.seen
 	inside := slices.DeleteFunc(slices.Clone(seen), func(a netip.Addr) bool { return !isInside(a) })
-	public := slices.DeleteFunc(slices.Clone(seen), isInside)
 	by := func(a netip.Addr) string { return observersOf(o.views, a) }
 	switch {
 	case slices.ContainsFunc(append(slices.Clone(seen), o.source), isCarrier):
-		c.carrier(o, public)
+		c.carrier(o)
 	case o.varies:
 		c.pool(o)
-	case len(inside) > 0 && len(public) > 0:
+	case len(inside) > 0 && len(o.outer) > 0:
 		c.find("double-nat", fmt.Sprintf("It looks like two NATs in a row: %s sees %s, a private address, and %s sees %s.",
-			by(inside[0]), inside[0], by(public[0]), public[0]),
-			fmt.Sprintf("Both must let partners in: the outer one from %s to %s, the inner one from there to this machine. Ask whoever runs each.", public[0], inside[0]))
+			by(inside[0]), inside[0], by(o.outer[0]), o.outer[0]),
+			fmt.Sprintf("Both must let partners in: the outer one from %s to %s, the inner one from there to this machine. Ask whoever runs each.", o.outer[0], inside[0]))
 	case len(seen) > 1:
 		c.byDestination(o)
 	case !o.source.IsValid():
@@ -248,20 +250,20 @@ func (c *conclusion) untranslated(o outside) {
 }
 
 // carrier says that a provider's shared NAT stands in between (RFC 6598).
-func (c *conclusion) carrier(o outside, public []netip.Addr) {
+func (c *conclusion) carrier(o outside) {
 	at := fmt.Sprintf("this machine's own address %s is", o.source)
 	if !isCarrier(o.source) {
 		i := slices.IndexFunc(o.seen, isCarrier)
 		at = fmt.Sprintf("%s sees %s,", observersOf(o.views, o.seen[i]), o.seen[i])
 	}
 	text := fmt.Sprintf("A carrier-grade NAT stands in between: %s one of 100.64.0.0/10, the addresses between providers and their customers (RFC 6598).", at)
-	switch len(public) {
+	switch len(o.outer) {
 	case 0:
 		text += " As what the internet sees you is not known."
 	case 1:
-		text += fmt.Sprintf(" %s is the provider's address, and others may share it.", public[0])
+		text += fmt.Sprintf(" %s is the provider's address, and others may share it.", o.outer[0])
 	default:
-		text += fmt.Sprintf(" %s are the provider's addresses, and others may share them.", list(public))
+		text += fmt.Sprintf(" %s are the provider's addresses, and others may share them.", list(o.outer))
 	}
 	c.find("cgnat", text, "Partners cannot open connections to you unless the provider forwards the port: ask it for an address of your own.")
 }

@@ -14,7 +14,7 @@ var faults = map[result.ViewOutcome]struct{ code, text, advice string }{
 	result.ViewUnresolved:  {"server-unresolved", "{who} was not found: {what}.", "Check the name."},
 	result.ViewUnreachable: {"server-unreachable", "This machine has no way to {who} at {at}: no route, or its own firewall forbids it.", ""},
 	result.ViewRefused:     {"server-refused", "{who} refused at {at}: nothing listens there.", "Check name and port."},
-	result.ViewRejected:    {"server-rejected", "{what}, a device on the way, rejects what is sent to {who} at {at}.", "A firewall forbids it; ask another server, or to let it through."},
+	result.ViewRejected:    {"server-rejected", "{what} turns away what is sent to {who} at {at}: a firewall forbids it, or the machine is not there.", "Check the name, or ask another server."},
 	result.ViewSilent:      {"server-silent", "{who} never answered at {at}: it is not there, or a firewall drops it.", "Check name and port, or ask another server."},
 	result.ViewMute:        {"server-silent", "{who} accepted the connection at {at} and never answered: it is no STUN server, or a device on the way accepted in its place.", "Check name and port, or ask another server."},
 	result.ViewClosed:      {"not-stun", "{who} accepted the connection at {at} and ended it without an answer: it is no STUN server, or does not serve this address.", "Check name and port."},
@@ -60,6 +60,8 @@ func (c *conclusion) observers() {
 		switch {
 		case v.Outcome == result.ViewImplausible:
 			what = v.SeenAs.String()
+		case v.Outcome == result.ViewUnresolved:
+			_, what, _ = strings.Cut(what, ": ") // it begins with the name
 		case v.From != "":
 			what = v.From
 		}

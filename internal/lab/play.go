@@ -142,16 +142,32 @@ func (st *stage) plant(ctx context.Context, p Plant) error {
 			return fmt.Errorf("on %s: %s: %w\n%s", p.Node, p.Run, err, out)
 		}
 		return nil
+	case p.STUN != nil:
+		return st.plantProgram(ctx, p.Node, stunServer(p.Node, p.STUN), stunPort)
 	default:
-		cmd, err := st.start(ctx, p.Node, p.Before, "sh", "-c", p.Before)
-		if err != nil {
-			return err
-		}
-		if err := until(ctx, cmd, func() bool { return listens(cmd.Process.Pid, p.Port) }); err != nil {
-			return fmt.Errorf("on %s: %s: does not listen on %d: %w", p.Node, p.Before, p.Port, err)
-		}
-		return nil
+		return st.plantProgram(ctx, p.Node, p.Before, p.Port)
 	}
+}
+
+// plantProgram starts a shell command and waits until it listens on a TCP port.
+func (st *stage) plantProgram(ctx context.Context, node, command string, port int) error {
+	cmd, err := st.start(ctx, node, command, "sh", "-c", command)
+	if err != nil {
+		return err
+	}
+	if err := until(ctx, cmd, func() bool { return listens(cmd.Process.Pid, port) }); err != nil {
+		return fmt.Errorf("on %s: %s: does not listen on %d: %w", node, command, port, err)
+	}
+	return nil
+}
+
+// stunPort is STUN's own (RFC 8489 section 18.6).
+const stunPort = 3478
+
+// stunServer is the command that runs coturn on a node's addresses.
+func stunServer(node string, addrs []string) string {
+	return fmt.Sprintf("exec turnserver -n -L %s -p %d --no-tls --no-dtls --no-cli --allow-loopback-peers --log-file stdout --userdb $PWD/turn-%s --pidfile $PWD/turn-%s.pid",
+		strings.Join(addrs, " -L "), stunPort, node, node)
 }
 
 // command prepares a program: it runs in the stage's directory, shares the key,
@@ -187,34 +203,41 @@ func (st *stage) start(ctx context.Context, node, name string, argv ...string) (
 
 // dial runs dial and reads its report.
 func (st *stage) dial(ctx context.Context, d Dial, program string) (run Run, err error) {
+	run.Exit, run.Text, err = st.dialInto(ctx, d, program, &run.Report)
+	return run, err
+}
+
+// dialInto runs dial, decodes its JSON report into one and returns its exit
+// status and the same report as text.
+func (st *stage) dialInto(ctx context.Context, d Dial, program string, into any) (status int, said string, err error) {
 	ctx, stop := context.WithTimeout(ctx, dialWithin)
 	defer stop()
 	text := filepath.Join(st.dir, "report.txt")
 	argv := dialArgv(program, d.Args, text)
 	cmd, err := st.command(ctx, d.Node, strings.Join(append([]string{"dial"}, argv[1:]...), " "), argv...)
 	if err != nil {
-		return run, err
+		return 0, "", err
 	}
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
 	cmd.Cancel = func() error { return dump(cmd) }
 	err = cmd.Run()
 	if ctx.Err() != nil {
-		return run, fmt.Errorf("dial hangs: it was ended after %s", dialWithin)
+		return 0, "", fmt.Errorf("dial hangs: it was ended after %s", dialWithin)
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		return run, fmt.Errorf("dial: %w", err)
+		return 0, "", fmt.Errorf("dial: %w", err)
 	}
-	run.Exit = cmd.ProcessState.ExitCode()
-	if err := json.Unmarshal(stdout.Bytes(), &run.Report); err != nil {
-		return run, fmt.Errorf("dial ended with status %d and no report: %w\n%s", run.Exit, err, stdout.Bytes())
+	status = cmd.ProcessState.ExitCode()
+	if err := json.Unmarshal(stdout.Bytes(), into); err != nil {
+		return status, "", fmt.Errorf("dial ended with status %d and no report: %w\n%s", status, err, stdout.Bytes())
 	}
-	run.Text = "(no text report)\n"
+	said = "(no text report)\n"
 	if b, err := os.ReadFile(text); err == nil {
-		run.Text = string(b)
+		said = string(b)
 	}
-	return run, nil
+	return status, said, nil
 }
 
 // others runs commands side by side on one node. One shell starts them all:
