@@ -103,7 +103,7 @@ func Run(ctx context.Context, c Config) *result.AddressReport {
 		out.Port = row.Port
 		out.Inbound = r.inbound(ctx, row)
 	}
-	out.Own = own(c.Bind)
+	out.Own = ownAddrs(c.Bind)
 	out.Views = r.views
 	out.Interrupted = ctx.Err() != nil
 	out.AddressConclusion = Conclude(out.AddressEvidence)
@@ -111,8 +111,8 @@ func Run(ctx context.Context, c Config) *result.AddressReport {
 	return out
 }
 
-// own lists the addresses of this machine that a run may have asked from.
-func own(bind []netip.Addr) []string {
+// ownAddrs lists the addresses of this machine that a run may have asked from.
+func ownAddrs(bind []netip.Addr) []string {
 	addrs := bind
 	if len(addrs) == 0 {
 		addrs, _ = sock.LocalAddrs() // none is not known

@@ -301,13 +301,15 @@ func rejected(v *result.View, icmp *result.ICMP) {
 	if icmp == nil {
 		return
 	}
-	v.Outcome = result.ViewRejected
-	v.From = icmp.From.String()
+	const portUnreachable4, portUnreachable6 = 3, 4 // codes of RFC 792 and RFC 4443 section 3.1
+	isPort := !icmp.V6 && icmp.Type == 3 && icmp.Code == portUnreachable4 || icmp.V6 && icmp.Type == 1 && icmp.Code == portUnreachable6
 	switch {
+	case isPort && icmp.From == v.Target.Addr():
+		v.Outcome = result.ViewRefused
 	case icmp.Local: // this machine has no way to send it
-		v.Outcome, v.From = result.ViewUnreachable, ""
-	case icmp.Type == 3 && icmp.Code == 3 && !icmp.V6, icmp.Type == 1 && icmp.Code == 4 && icmp.V6:
-		v.Outcome = result.ViewRefused // port unreachable
+		v.Outcome = result.ViewUnreachable
+	default:
+		v.Outcome, v.From = result.ViewRejected, icmp.From.String()
 	}
 }
 

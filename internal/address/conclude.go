@@ -377,14 +377,19 @@ func (c *conclusion) publishedOf(f result.Family) []netip.Addr {
 	return out
 }
 
-// publishedNames are the published names that have an address of a family.
+// publishedNames are the published names that have an address of a family which
+// others can reach, with those addresses.
 func (c *conclusion) publishedNames(f result.Family) string {
 	var out []string
 	for _, p := range c.Published {
+		var addrs []string
 		for _, s := range p.Addresses {
 			if a, err := netip.ParseAddr(s); err == nil && result.FamilyOf(a) == f && !isInside(a) {
-				out = addOnce(out, nameAndAddr(p.Name, s))
+				addrs = append(addrs, s)
 			}
+		}
+		if len(addrs) > 0 {
+			out = append(out, nameAndAddr(p.Name, list(addrs)))
 		}
 	}
 	return list(out)

@@ -12,7 +12,7 @@ import (
 // address that was asked, {what} who answered instead, or what was said.
 var faults = map[result.ViewOutcome]struct{ code, text, advice string }{
 	result.ViewUnresolved:  {"server-unresolved", "{who} was not found: {what}.", "Check the name."},
-	result.ViewUnreachable: {"server-unreachable", "This machine has no way to {who} at {at}: no route, or its own firewall forbids it.", ""},
+	result.ViewUnreachable: {"server-unreachable", "This machine has no way to {who} at {at}: no route, no such machine in its own network, or its own firewall forbids it.", ""},
 	result.ViewRefused:     {"server-refused", "{who} refused at {at}: nothing listens there.", "Check name and port."},
 	result.ViewRejected:    {"server-rejected", "{what} turns away what is sent to {who} at {at}: a firewall forbids it, or the machine is not there.", "Check the name, or ask another server."},
 	result.ViewSilent:      {"server-silent", "{who} never answered at {at}: it is not there, or a firewall drops it.", "Check name and port, or ask another server."},
@@ -31,14 +31,8 @@ var faults = map[result.ViewOutcome]struct{ code, text, advice string }{
 	result.ViewFailed:      {"server-failed", "{who} could not be asked at {at}: {what}.", ""},
 }
 
-// dubious are the ways to fail that are worth saying even of an observer that
-// answered otherwise.
-var dubious = []result.ViewOutcome{
-	result.ViewTransaction, result.ViewElsewhere, result.ViewAltered, result.ViewImplausible, result.ViewUnkeyed,
-}
-
 // observers says who gave no usable answer, and why: each observer and cause
-// once.
+// once. A listener is asked at several ports: one cause is enough there.
 func (c *conclusion) observers() {
 	type key struct {
 		observer string
@@ -50,22 +44,54 @@ func (c *conclusion) observers() {
 	}
 	said := map[key]bool{}
 	for _, v := range c.Views {
-		f, ok := faults[v.Outcome]
 		k := key{v.Observer, v.Outcome}
-		if !ok || said[k] || helped[v.Observer] && (v.Test == result.TestAlternate || !slices.Contains(dubious, v.Outcome)) {
+		switch {
+		case v.Outcome == result.ViewAnswered, said[k],
+			helped[v.Observer] && (v.Test == result.TestAlternate || !isTelling(v)),
+			v.Keyed && v.Target != c.mostTelling(v.Observer):
 			continue
 		}
 		said[k] = true
-		what := v.Error
-		switch {
-		case v.Outcome == result.ViewImplausible:
-			what = v.SeenAs.String()
-		case v.Outcome == result.ViewUnresolved:
-			_, what, _ = strings.Cut(what, ": ") // it begins with the name
-		case v.From != "":
-			what = v.From
-		}
-		words := strings.NewReplacer("{who}", v.Observer, "{at}", fmt.Sprintf("%s/%s", v.Target, v.Transport), "{what}", what)
-		c.find(f.code, words.Replace(f.text), f.advice)
+		c.fault(v)
 	}
+}
+
+// fault says why a view is of no use.
+func (c *conclusion) fault(v result.View) {
+	f := faults[v.Outcome]
+	what := v.Error
+	switch {
+	case v.Outcome == result.ViewImplausible:
+		what = v.SeenAs.String()
+	case v.Outcome == result.ViewUnresolved:
+		_, what, _ = strings.Cut(what, ": ") // it begins with the name
+	case v.From != "":
+		what = v.From
+	}
+	words := strings.NewReplacer("{who}", v.Observer, "{at}", fmt.Sprintf("%s/%s", v.Target, v.Transport), "{what}", what)
+	c.find(f.code, words.Replace(f.text), f.advice)
+}
+
+// isTelling reports whether a view says something that is worth knowing even of
+// an observer that answered otherwise: somebody meddles.
+func isTelling(v result.View) bool {
+	return slices.Contains([]result.ViewOutcome{
+		result.ViewTransaction, result.ViewElsewhere, result.ViewAltered, result.ViewImplausible, result.ViewUnkeyed,
+	}, v.Outcome)
+}
+
+// mostTelling is where a listener failed that says most: where something
+// answered, else at the port that was asked first.
+func (c *conclusion) mostTelling(observer string) result.Endpoint {
+	var first result.Endpoint
+	for _, v := range c.Views {
+		switch {
+		case v.Observer != observer || !v.Keyed:
+		case isTelling(v), v.Outcome == result.ViewWrongKey, v.Outcome == result.ViewForbidden:
+			return v.Target
+		case !first.IsValid():
+			first = v.Target
+		}
+	}
+	return first
 }

@@ -36,6 +36,7 @@ var floors = []struct {
 	{"internal/listener", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
 	{"internal/verdict", floor{[]string{"plan", "result"}, "verdicts are pure functions of evidence: what cannot reach the network cannot depend on it"}},
 	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer", "listener", "verdict"}, "a run prints nothing and knows no flags"}},
+	{"internal/address", floor{[]string{"plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
 	{"internal/report", floor{[]string{"plan", "result"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/cli", floor{[]string{"plan", "result", "echo"}, "both programs share it, so it holds flags and exit codes and no work"}},
 	{"internal/lab", floor{[]string{"plan", "result"}, "the lab runs the built programs from outside and reads their reports, as a user does"}},
@@ -43,7 +44,7 @@ var floors = []struct {
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"plan", "result", "sock", "echo", "listener", "report", "cli"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"plan", "result", "echo", "survey", "verdict", "report", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/dial", floor{[]string{"plan", "result", "echo", "survey", "address", "verdict", "report", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {

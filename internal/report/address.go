@@ -86,7 +86,7 @@ func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
 	t.views()
 	t.mappings()
 	fields := [][2]string{
-		{"From", endName(result.End{Host: t.Host, Addresses: t.Own})},
+		{"From", strings.TrimPrefix(endName(result.End{Host: t.Host, Addresses: t.Own}), "at ")},
 		{"Started", startLine(t.Started, t.ElapsedMS)},
 		{"By", t.Tool},
 	}
