@@ -140,13 +140,13 @@ func (c *conclusion) publish(o outside) {
 			fmt.Sprintf("Give partners %s as your Odyssey address; they see you as %s, so their firewall must allow %s.", names, them, allow),
 			differsAdvice(in, names))
 	case len(published) > 0 && reached:
-		c.find("published-confirmed", fmt.Sprintf("Give partners %s as your Odyssey address. They see you as %s too, and port %d there reaches this machine.", names, published[0], c.Port), "")
+		c.find("published-confirmed", fmt.Sprintf("Give partners %s as your Odyssey address. They see you as %s too, and port %d there reaches this machine (tested from %s).", names, published[0], c.Port, in.Observer), "")
 	case len(published) > 0:
-		c.find("published-seen", fmt.Sprintf("Partners see you as %s, the address that you publish.%s", published[0], c.untested(in, "it")), untestedAdvice(in))
+		c.find("published-seen", fmt.Sprintf("Partners see you as %s, the address that you publish.%s", published[0], c.untested(in, "it")), untestedAdvice(o, in))
 	case reached && len(o.outer) == 1:
-		c.find("publish", fmt.Sprintf("Give partners %s as your Odyssey address: port %d there reaches this machine, and they see you as %s too.", o.outer[0], c.Port, o.outer[0]), "")
+		c.find("publish", fmt.Sprintf("Give partners %s as your Odyssey address: port %d there reaches this machine (tested from %s), and they see you as %s too.", o.outer[0], c.Port, in.Observer, o.outer[0]), "")
 	default:
-		c.find("seen", fmt.Sprintf("Partners see you as %s, so their firewall must allow %s.%s", them, allow, c.untested(in, allow)), untestedAdvice(in))
+		c.find("seen", fmt.Sprintf("Partners see you as %s, so their firewall must allow %s.%s", them, allow, c.untested(in, allow)), untestedAdvice(o, in))
 	}
 }
 
@@ -170,11 +170,17 @@ func (c *conclusion) untested(in *result.Inbound, what string) string {
 	return fmt.Sprintf(" Whether port %d there leads to this machine was not tested%s.", c.Port, why)
 }
 
-func untestedAdvice(in *result.Inbound) string {
+// untestedAdvice is whom to ask for what nobody has told yet.
+func untestedAdvice(o outside, in *result.Inbound) string {
+	var out []string
 	if in == nil {
-		return "A partner's listener can test it: dial address --key WORDS HOST."
+		out = append(out, "A partner's listener can test it: dial address --key WORDS HOST.")
 	}
-	return ""
+	isElsewhere := func(v result.View) bool { return v.Keyed || v.Target.Addr() != o.views[0].Target.Addr() }
+	if !slices.ContainsFunc(o.views, isElsewhere) {
+		out = append(out, "Only one place was asked: a second --stun shows whether others see the same.")
+	}
+	return strings.Join(out, " ")
 }
 
 // seenWords are the addresses that partners see, and how to speak of them in
@@ -297,7 +303,11 @@ func (c *conclusion) inbound(o outside) {
 	}
 	translated := !slices.Contains(c.Own, in.Target.Addr().String())
 	forward := fmt.Sprintf("Ask whoever runs the NAT to forward port %d/tcp of %s to this machine (%s).", c.Port, in.Target.Addr(), o.source)
-	allow := fmt.Sprintf("Please allow TCP from %s to %s port %d.", in.Source.Addr(), in.Target.Addr(), c.Port)
+	from := in.Source.Addr().String()
+	if isInside(in.Source.Addr()) { // its own NAT stands between, which gives it another one
+		from = in.Observer + " (the address from which its connections come)"
+	}
+	allow := fmt.Sprintf("Please allow TCP from %s to %s port %d.", from, in.Target.Addr(), c.Port)
 	if p := c.publishedOf(o.family); len(p) > 0 && !slices.Contains(p, in.Target.Addr()) {
 		forward = fmt.Sprintf("That does not matter as long as %s leads here, which is the address that you publish.", c.publishedNames(o.family))
 	}

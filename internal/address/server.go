@@ -42,7 +42,7 @@ func ParseServer(s string) (Server, error) {
 	case "stun":
 		uri = "stun:" + rest
 	case "stuns", "turn", "turns":
-		return out, fmt.Errorf("STUN URI %q: %s: is not asked, only stun:", s, scheme)
+		return out, fmt.Errorf("STUN URI %q: only stun: servers are asked, not %s", s, scheme)
 	default:
 		uri = "stun:" + uri
 	}

@@ -189,7 +189,7 @@ func TestLostDatagramsAreSentAgain(t *testing.T) {
 	if m.Err != nil || m.Attempts != 3 || m.RTT != 0 {
 		t.Fatalf("%+v", m)
 	}
-	if id := <-seen; id != <-seen || id != <-seen {
+	if first, second, third := <-seen, <-seen, <-seen; first != second || second != third {
 		t.Error("each time another transaction id")
 	}
 }

@@ -165,7 +165,7 @@ var portWords = map[result.PortMapping]string{
 	result.PortsMixed:   "changes the source port sometimes, so that partners' rules must not name one; ",
 }
 
-// mappings writes how the NAT maps.
+// mappings writes how the NAT maps, each way of it once.
 func (t *addressReport) mappings() {
 	var fields [][2]string
 	for _, m := range t.Mappings {
@@ -173,10 +173,13 @@ func (t *addressReport) mappings() {
 		if m.Behaviour == result.MappingNone {
 			ports = ""
 		}
-		fields = append(fields, [2]string{
-			fmt.Sprintf("%s over %s", strings.ToUpper(string(m.Transport)), familyName(m.Family)),
-			ports + behaviourWords[m.Behaviour] + methodWords[m.Method],
-		})
+		over := strings.ToUpper(string(m.Transport)) + " over " + familyName(m.Family)
+		words := ports + behaviourWords[m.Behaviour] + methodWords[m.Method]
+		if i := slices.IndexFunc(fields, func(f [2]string) bool { return f[1] == words }); i >= 0 {
+			fields[i][0] += ", " + over
+			continue
+		}
+		fields = append(fields, [2]string{over, words})
 	}
 	if len(fields) > 0 {
 		t.fields(2, fields)
