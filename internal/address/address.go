@@ -52,7 +52,7 @@ type run struct {
 
 	mu       sync.Mutex
 	views    []result.View
-	contacts map[result.Family]*contact
+	contacts map[result.Family]contact
 	resolved map[string][]netip.Addr
 	ports    map[netip.Addr]uint16       // local address → the TCP port to ask from
 	sockets  map[netip.Addr]*net.UDPConn // local address → the UDP socket to ask from
@@ -85,7 +85,7 @@ func (q question) view() result.View {
 func Run(ctx context.Context, c Config) *result.AddressReport {
 	started := time.Now()
 	r := &run{
-		Config: c, id: echo.NewID(), contacts: map[result.Family]*contact{}, resolved: map[string][]netip.Addr{},
+		Config: c, id: echo.NewID(), contacts: map[result.Family]contact{}, resolved: map[string][]netip.Addr{},
 		ports: map[netip.Addr]uint16{}, sockets: map[netip.Addr]*net.UDPConn{},
 	}
 	defer r.close()

@@ -108,7 +108,7 @@ func (r *run) askStream(ctx context.Context, q question, source netip.AddrPort, 
 	}
 	proved(v, c.Proof)
 	if q.test != result.TestAgain {
-		r.offer(q, c)
+		r.offer(contact{q, d.Source.Addr(), c.Version})
 	}
 }
 

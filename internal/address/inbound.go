@@ -16,18 +16,17 @@ import (
 
 // A contact is a listener that can be asked to dial back.
 type contact struct {
-	conn   *echo.Conn
-	target netip.AddrPort
-	source netip.Addr // from which it is asked
+	question
+	source  netip.Addr // from which it was asked
+	version int        // of the wire format that it speaks
 }
 
-// offer hands over a proved connection; the first of each family is kept.
-func (r *run) offer(q question, c *echo.Conn) {
+// offer hands over a way to a listener; the first of each family is kept.
+func (r *run) offer(c contact) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.contacts[q.family()]; !ok {
-		source, _ := r.sourceFor(q.target) // it was dialed from there
-		r.contacts[q.family()] = &contact{c, q.target, source}
+	if _, ok := r.contacts[c.family()]; !ok {
+		r.contacts[c.family()] = c
 	}
 }
 
@@ -46,7 +45,7 @@ func (r *run) inbound(ctx context.Context, row plan.Row) []result.Inbound {
 			defer door.close()
 		}
 		in := result.Inbound{Observer: r.Host, Family: f}
-		if c.conn.Version != echo.Version {
+		if c.version != echo.Version {
 			in.Outcome, in.Error = result.InboundUntried, "the listener speaks another version of the wire format"
 		} else if expected, why := door.expects(ctx, r, c.source); why != "" {
 			in.Outcome, in.Error = result.InboundUntried, why
@@ -59,12 +58,17 @@ func (r *run) inbound(ctx context.Context, row plan.Row) []result.Inbound {
 }
 
 // dialBack asks for one attempt and records how it ended.
-func (r *run) dialBack(ctx context.Context, row plan.Row, c *contact, d *door, expected string, in *result.Inbound) {
+func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *door, expected string, in *result.Inbound) {
 	probe := echo.NewID()
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 4*r.Timeout+15*time.Second) // of its steps, as its own limit
 	defer cancel()
-	halves, err := c.conn.DialBack(ctx, echo.DialBack{
+	conn, err := r.connect(ctx, c)
+	if err != nil {
+		in.Outcome, in.Error = result.InboundUntried, "the listener could not be asked: "+err.Error()
+		return
+	}
+	halves, err := conn.DialBack(ctx, echo.DialBack{
 		TimeoutMS: r.Timeout.Milliseconds(), Bytes: backBytes,
 		Paths: []echo.BackPath{{Flow: row.ID, Probe: probe, Transport: row.Transport, Port: row.Port}},
 	})
@@ -98,6 +102,19 @@ func (r *run) dialBack(ctx context.Context, row plan.Row, c *contact, d *door, e
 	default: // the listener's machine could not dial
 		in.Outcome = result.InboundUntried
 	}
+}
+
+// connect opens a conversation with a listener: those that asked for the address
+// may have been idle for too long.
+func (r *run) connect(ctx context.Context, c contact) (*echo.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(c.source, 0), c.target)
+	if d.Err != nil {
+		return nil, d.Err
+	}
+	r.keep(d.Conn)
+	return echo.Prove(ctx, d.Conn, r.ask(c.question))
 }
 
 // backBytes is the payload of a dial-back: whether large packets pass is for
@@ -165,14 +182,7 @@ func (d *door) expects(ctx context.Context, r *run, source netip.Addr) (instance
 // siblingAt returns the listener with our key at an address of this machine, ""
 // if there is none.
 func (r *run) siblingAt(ctx context.Context, at netip.AddrPort) string {
-	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
-	defer cancel()
-	s := sock.Dial(ctx, "tcp", netip.AddrPort{}, at)
-	if s.Err != nil {
-		return ""
-	}
-	defer s.Conn.Close()
-	c, err := echo.Prove(ctx, s.Conn, echo.Ask{Key: r.Key, Run: r.id, Probe: echo.NewID(), Flow: "sibling"})
+	c, err := r.connect(ctx, contact{question: question{flow: "sibling", target: at}})
 	if err != nil {
 		return ""
 	}

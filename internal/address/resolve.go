@@ -18,30 +18,31 @@ func (r *run) resolveAll(ctx context.Context) []result.Published {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	var all sync.WaitGroup
-	hosts := map[string][]string{} // to the observers that have it
-	for _, s := range r.Servers {
-		hosts[s.Host] = append(hosts[s.Host], s.Name)
-	}
-	if r.Host != "" {
-		hosts[r.Host] = append(hosts[r.Host], r.Host)
-	}
-	for host, observers := range hosts {
+	failed := map[string]error{}
+	find := func(host string) {
+		if _, ok := r.resolved[host]; ok {
+			return
+		}
+		r.resolved[host] = nil // being looked up
 		all.Go(func() {
 			found, err := sock.Lookup(ctx, host)
-			found = r.usable(found)
-			if err == nil && len(found) == 0 {
-				err = fmt.Errorf("%s has no address of the same family as --bind", host)
+			usable := r.usable(found)
+			if err == nil && len(usable) == 0 {
+				err = fmt.Errorf("%s: it has no address of the same family as --bind", host)
 			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.resolved[host] = found
-			for _, o := range observers {
-				if err != nil && !errors.Is(err, context.Canceled) {
-					r.views = append(r.views, result.View{Observer: o, Keyed: o == r.Host, Test: result.TestFirst, Outcome: result.ViewUnresolved, Error: err.Error()})
-				}
-			}
+			r.resolved[host], failed[host] = usable, err
 		})
 	}
+	r.mu.Lock()
+	for _, s := range r.Servers {
+		find(s.Host)
+	}
+	if r.Host != "" {
+		find(r.Host)
+	}
+	r.mu.Unlock()
 	published := make([]result.Published, len(r.Published))
 	for i, name := range r.Published {
 		all.Go(func() {
@@ -56,6 +57,15 @@ func (r *run) resolveAll(ctx context.Context) []result.Published {
 		})
 	}
 	all.Wait()
+	unresolved := func(observer, host string, keyed bool) {
+		if err := failed[host]; err != nil && !errors.Is(err, context.Canceled) {
+			r.views = append(r.views, result.View{Observer: observer, Keyed: keyed, Test: result.TestFirst, Outcome: result.ViewUnresolved, Error: err.Error()})
+		}
+	}
+	for _, s := range r.Servers {
+		unresolved(s.Name, s.Host, false)
+	}
+	unresolved(r.Host, r.Host, true)
 	return published
 }
 
