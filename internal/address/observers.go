@@ -19,7 +19,7 @@ var faults = map[result.ViewOutcome]struct{ code, text, advice string }{
 	result.ViewMute:        {"server-silent", "{who} accepted the connection at {at} and never answered: it is no STUN server, or a device on the way accepted in its place.", "Check name and port, or ask another server."},
 	result.ViewClosed:      {"not-stun", "{who} accepted the connection at {at} and ended it without an answer: it is no STUN server, or does not serve this address.", "Check name and port."},
 	result.ViewNotSTUN:     {"not-stun", "{who} at {at} is no STUN server: it answered {what}.", "Check name and port."},
-	result.ViewTransaction: {"foreign-transaction", "What came in the name of {who} at {at} answers another question than ours, and was not believed.", "Somebody may forge answers; ask a listener with the key."},
+	result.ViewTransaction: {"foreign-transaction", "What came in the name of {who} at {at} answers another question than ours, and was not believed.", "Somebody forges answers, or a device on the way rewrites them; ask a listener with the key."},
 	result.ViewElsewhere:   {"answered-elsewhere", "{who} was asked at {at} and {what} answered, which was not believed.", "Its network is set up wrongly, or a device on the way answers in its place; ask another server."},
 	result.ViewAltered:     {"answer-altered", "The answer of {who} at {at} was changed on the way: its FINGERPRINT is wrong.", "A device on the way rewrites addresses; ask a listener with the key."},
 	result.ViewUnmapped:    {"not-stun", "{who} at {at} answers without saying as what it sees you: it is no server of RFC 8489.", "Ask another server."},
