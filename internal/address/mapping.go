@@ -56,7 +56,7 @@ func ofOnePort(views []result.View) []result.View {
 	groups := map[result.Endpoint][]result.View{}
 	var largest []result.View
 	for _, v := range views {
-		if v.Test == result.TestAgain || slices.ContainsFunc(groups[v.Source], func(w result.View) bool { return w.Target == v.Target }) {
+		if slices.ContainsFunc(groups[v.Source], func(w result.View) bool { return w.Target == v.Target }) {
 			continue
 		}
 		groups[v.Source] = append(groups[v.Source], v)
