@@ -48,7 +48,14 @@ func addresses(c *ucli.Context) error {
 // configureAddress makes a run of the command line.
 func configureAddress(c *ucli.Context) (address.Config, error) {
 	var cfg address.Config
-	common, err := cli.ReadCommon(c)
+	var t target
+	var err error
+	if c.Args().Present() {
+		if t, err = readTarget(c, modeHost); err != nil {
+			return cfg, err
+		}
+	}
+	common, err := t.common(c)
 	if err != nil {
 		return cfg, err
 	}
@@ -76,17 +83,11 @@ func configureAddress(c *ucli.Context) (address.Config, error) {
 		}
 		cfg.Published = append(cfg.Published, p)
 	}
-	switch args, err := cli.Positional(c, 1, "HOST"); {
-	case err != nil:
-		return cfg, err
-	case len(args) == 0 && len(cfg.Servers) == 0:
+	if t.host == "" && len(cfg.Servers) == 0 {
 		return cfg, cli.Usagef("Name a STUN server, --stun stun:stun.example.org, or a machine that runs listen, --key WORDS HOST.", "nobody to ask")
-	case len(args) == 0:
-		return cfg, nil
 	}
-	if cfg.Host, err = readHost(c, "HOST"); err != nil {
-		return cfg, err
+	if cfg.Host = t.host; t.host != "" {
+		cfg.Key, err = readKey(common)
 	}
-	cfg.Key, err = readKey(common)
 	return cfg, err
 }

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,19 +12,21 @@ import (
 
 // An AddressRun is what came of playing a scenario of dial address.
 type AddressRun struct {
-	Report result.AddressReport
-	Exit   int
-	Text   string // the same report, for people
-	Log    string // what every program said
+	Run
+	Report result.AddressReport // in place of Run's
 }
 
 // PlayAddress is Play for a scenario in which dial finds out its address.
-func PlayAddress(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string) (run AddressRun, err error) {
-	run.Log, err = perform(ctx, l, bin, s, dir, func(st *stage) (err error) {
-		run.Exit, run.Text, err = st.dialInto(ctx, s.Dial, bin.Dial, &run.Report)
-		return err
-	})
-	return run, err
+func PlayAddress(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string) (AddressRun, error) {
+	run, err := Play(ctx, l, bin, s, dir)
+	if err != nil {
+		return AddressRun{Run: run}, err
+	}
+	out := AddressRun{Run: run}
+	if err := json.Unmarshal(run.JSON, &out.Report); err != nil {
+		return out, fmt.Errorf("dial's address report: %w", err)
+	}
+	return out, nil
 }
 
 // JudgeAddress compares what dial address found with what s says, and returns

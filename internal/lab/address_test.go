@@ -48,7 +48,7 @@ func TestEveryAddressScenarioFileIsValid(t *testing.T) {
 }
 
 func TestJudgeAddress(t *testing.T) {
-	run := AddressRun{Text: "Partners see you as\n  192.0.2.7.", Report: result.AddressReport{Schema: result.AddressSchema}}
+	run := AddressRun{Run: Run{Text: "Partners see you as\n  192.0.2.7."}, Report: result.AddressReport{Schema: result.AddressSchema}}
 	run.Report.Findings = []result.Finding{{Code: "seen"}, {Code: "nat"}}
 	s := Scenario{Findings: []string{"nat", "seen"}, Says: []string{"see you as 192.0.2.7"}}
 	if wrong := JudgeAddress(s, run); wrong != nil {

@@ -3,6 +3,9 @@ package survey
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
 
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -12,9 +15,7 @@ import (
 // Like other programs it leaves out a family of which this machine has no
 // address, if the other family is there (AI_ADDRCONFIG, RFC 3493 section 6.1).
 func (s *survey) resolve(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
-	defer cancel()
-	found, err := sock.Lookup(ctx, s.Host)
+	found, err := s.lookupAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -44,4 +45,29 @@ func (s *survey) resolve(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// lookupAll returns the addresses of Host and Also in their order, and makes the
+// first of them that has any the Host. The error is Host's own, if none has.
+func (s *survey) lookupAll(ctx context.Context) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	hosts := append([]string{s.Host}, s.Also...)
+	addrs, errs := make([][]netip.Addr, len(hosts)), make([]error, len(hosts))
+	var all sync.WaitGroup
+	for n, host := range hosts {
+		all.Go(func() { addrs[n], errs[n] = sock.Lookup(ctx, host) })
+	}
+	all.Wait()
+	first := slices.Index(errs, nil)
+	if first < 0 {
+		return nil, errs[0]
+	}
+	s.Host = hosts[first]
+	for n, err := range errs {
+		if err != nil && s.OnUnresolved != nil {
+			s.OnUnresolved(hosts[n], err)
+		}
+	}
+	return slices.Concat(addrs...), nil
 }
