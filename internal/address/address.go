@@ -101,7 +101,7 @@ func Run(ctx context.Context, c Config) *result.AddressReport {
 	}
 	if row, ok := odysseyRow(c.Plan); ok {
 		out.Port = row.Port
-		out.Inbound = r.inbound(ctx, row)
+		out.Inbound = r.inbound(ctx, row, out.Published)
 	}
 	out.Own = ownAddrs(c.Bind)
 	out.Views = r.views

@@ -127,7 +127,7 @@ func (c *conclusion) outside(o outside) {
 
 // publish says which address partners are to have, as far as that is known.
 func (c *conclusion) publish(o outside) {
-	published := c.publishedOf(o.family)
+	published := publishedOf(c.Published, o.family)
 	names := c.publishedNames(o.family)
 	in := c.inboundOf(o.family)
 	reached := in != nil && in.Outcome == result.InboundReached
@@ -138,7 +138,7 @@ func (c *conclusion) publish(o outside) {
 	case len(published) > 0 && !sameAddrs(published, o.outer):
 		c.find("published-differs",
 			fmt.Sprintf("Give partners %s as your Odyssey address; they see you as %s, so their firewall must allow %s.", names, them, allow),
-			differsAdvice(in, names))
+			c.differsAdvice(published, names))
 	case len(published) > 0 && reached:
 		c.find("published-confirmed", fmt.Sprintf("Give partners %s as your Odyssey address. They see you as %s too, and port %d there reaches this machine (tested from %s).", names, published[0], c.Port, in.Observer), "")
 	case len(published) > 0:
@@ -151,11 +151,17 @@ func (c *conclusion) publish(o outside) {
 }
 
 // differsAdvice is what to do where the published address is not the seen one.
-func differsAdvice(in *result.Inbound, names string) string {
-	if in != nil && in.Outcome == result.InboundReached {
-		return fmt.Sprintf("Tell every partner both. Have one run dial odyssey against %s: whether that one leads here was not tested.", names)
+func (c *conclusion) differsAdvice(published []netip.Addr, names string) string {
+	const both = "Tell every partner both: the address to send to, and the one to allow."
+	for _, in := range c.Inbound {
+		if in.Outcome != result.InboundUntried && slices.Contains(published, in.Target.Addr()) {
+			if in.Outcome != result.InboundReached {
+				return both
+			}
+			return fmt.Sprintf("%s Port %d of %s reaches this machine (tested from %s).", both, c.Port, in.Target.Addr(), in.Observer)
+		}
 	}
-	return fmt.Sprintf("Tell every partner both: the address to send to, and the one to allow. Have one of them run dial odyssey against %s while listen runs here: from here that direction cannot be tested.", names)
+	return fmt.Sprintf("%s Whether %s leads here was not tested: a listener tests it whose site file names it as the partner's (roles: peer:), or a partner by dial odyssey while listen runs here.", both, names)
 }
 
 // untested says that nobody tried the way in, where nobody did.
@@ -295,12 +301,17 @@ func (c *conclusion) byDestination(o outside) {
 	c.find("address-by-destination", text+".", "Ask your network team which address goes where, or for one fixed address for this machine. A partner's listen proves which one that partner sees.")
 }
 
-// inbound says whether the address leads back here.
+// inbound says whether the addresses lead back here.
 func (c *conclusion) inbound(o outside) {
-	in := c.inboundOf(o.family)
-	if in == nil || !in.Target.IsValid() {
-		return
+	for _, in := range c.Inbound {
+		if in.Family == o.family && in.Target.IsValid() {
+			c.inboundAt(o, in)
+		}
 	}
+}
+
+// inboundAt says whether one address leads back here.
+func (c *conclusion) inboundAt(o outside, in result.Inbound) {
 	translated := !slices.Contains(c.Own, in.Target.Addr().String())
 	forward := fmt.Sprintf("Ask whoever runs the NAT to forward port %d/tcp of %s to this machine (%s).", c.Port, in.Target.Addr(), o.source)
 	from := in.Source.Addr().String()
@@ -308,12 +319,12 @@ func (c *conclusion) inbound(o outside) {
 		from = in.Observer + " (the address from which its connections come)"
 	}
 	allow := fmt.Sprintf("Please allow TCP from %s to %s port %d.", from, in.Target.Addr(), c.Port)
-	if p := c.publishedOf(o.family); len(p) > 0 && !slices.Contains(p, in.Target.Addr()) {
+	if p := publishedOf(c.Published, o.family); len(p) > 0 && !slices.Contains(p, in.Target.Addr()) {
 		forward = fmt.Sprintf("That does not matter as long as %s leads here, which is the address that you publish.", c.publishedNames(o.family))
 	}
 	switch in.Outcome {
 	case result.InboundReached:
-		if len(c.publishedOf(o.family)) > 0 && !slices.Contains(c.publishedOf(o.family), in.Target.Addr()) || len(o.seen) > 1 {
+		if len(publishedOf(c.Published, o.family)) > 0 && !slices.Contains(publishedOf(c.Published, o.family), in.Target.Addr()) || len(o.seen) > 1 {
 			c.find("inbound-same", fmt.Sprintf("Port %d of %s, from which you were seen to come, reaches this machine too.", c.Port, in.Target.Addr()), "")
 		}
 	case result.InboundOtherListener:
@@ -375,9 +386,9 @@ func nameAndAddr(name, addr string) string {
 }
 
 // publishedOf are the published addresses of a family that others can reach.
-func (c *conclusion) publishedOf(f result.Family) []netip.Addr {
+func publishedOf(published []result.Published, f result.Family) []netip.Addr {
 	var out []netip.Addr
-	for _, p := range c.Published {
+	for _, p := range published {
 		for _, s := range p.Addresses {
 			if a, err := netip.ParseAddr(s); err == nil && result.FamilyOf(a) == f && !isInside(a) {
 				out = addOnce(out, a)
@@ -405,6 +416,8 @@ func (c *conclusion) publishedNames(f result.Family) string {
 	return list(out)
 }
 
+// inboundOf is the attempt at the address as which the observer sees this
+// machine; nil: there was none.
 func (c *conclusion) inboundOf(f result.Family) *result.Inbound {
 	for i := range c.Inbound {
 		if c.Inbound[i].Family == f {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,9 +31,13 @@ func (r *run) offer(c contact) {
 	}
 }
 
-// inbound has the listener dial this machine's Odyssey port at the address as
-// which it sees it, over each family, and tells whether that led here.
-func (r *run) inbound(ctx context.Context, row plan.Row) []result.Inbound {
+// maxPublished bounds the published addresses of a family that are dialed.
+const maxPublished = 4
+
+// inbound has the listener dial this machine's Odyssey port over each family: at
+// the address as which it sees it, and at the published ones, which it does if
+// its own site file names them. It tells whether those led here.
+func (r *run) inbound(ctx context.Context, row plan.Row, published []result.Published) []result.Inbound {
 	var out []result.Inbound
 	var door *door
 	for _, f := range []result.Family{result.IP4, result.IP6} {
@@ -44,64 +49,78 @@ func (r *run) inbound(ctx context.Context, row plan.Row) []result.Inbound {
 			door = r.openDoor(ctx, row)
 			defer door.close()
 		}
-		in := result.Inbound{Observer: r.Host, Family: f}
-		if c.version != echo.Version {
-			in.Outcome, in.Error = result.InboundUntried, "the listener speaks another version of the wire format"
-		} else if expected, why := door.expects(ctx, r, c.source); why != "" {
-			in.Outcome, in.Error = result.InboundUntried, why
-		} else {
-			r.dialBack(ctx, row, c, door, expected, &in)
+		untried := func(why string) {
+			out = append(out, result.Inbound{Observer: r.Host, Family: f, Outcome: result.InboundUntried, Error: why})
 		}
-		out = append(out, in)
+		if c.version != echo.Version {
+			untried("the listener speaks another version of the wire format")
+			continue
+		}
+		expected, why := door.expects(ctx, r, c.source)
+		if why != "" {
+			untried(why)
+			continue
+		}
+		found, err := r.dialBack(ctx, row, c, door, expected, publishedOf(published, f))
+		if err != nil {
+			untried(err.Error())
+		}
+		out = append(out, found...)
 	}
 	return out
 }
 
-// dialBack asks for one attempt and records how it ended.
-func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *door, expected string, in *result.Inbound) {
-	probe := echo.NewID()
-	began := time.Now()
+// dialBack asks for an attempt at each address and records how they ended.
+func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *door, expected string, published []netip.Addr) ([]result.Inbound, error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*r.Timeout+15*time.Second) // of its steps, as its own limit
 	defer cancel()
 	conn, err := r.connect(ctx, c)
 	if err != nil {
-		in.Outcome, in.Error = result.InboundUntried, "the listener could not be asked: "+err.Error()
-		return
+		return nil, fmt.Errorf("the listener could not be asked: %w", err)
 	}
-	halves, err := conn.DialBack(ctx, echo.DialBack{
-		TimeoutMS: r.Timeout.Milliseconds(), Bytes: backBytes,
-		Paths: []echo.BackPath{{Flow: row.ID, Probe: probe, Transport: row.Transport, Port: row.Port}},
-	})
+	published = slices.DeleteFunc(published, func(a netip.Addr) bool { return a == conn.SeenAs.Addr() })
+	order := echo.DialBack{TimeoutMS: r.Timeout.Milliseconds(), Bytes: backBytes}
+	for _, a := range append([]netip.Addr{{}}, published[:min(len(published), maxPublished)]...) {
+		order.Paths = append(order.Paths, echo.BackPath{Flow: row.ID, Probe: echo.NewID(), Transport: row.Transport, Port: row.Port, Address: a})
+	}
+	began := time.Now()
+	halves, err := conn.DialBack(ctx, order)
 	if err != nil {
-		in.Outcome, in.Error = result.InboundUntried, err.Error()
-		return
+		return nil, err
 	}
-	h := halves[0]
-	in.Source, in.Target, in.Software, in.Error = h.Source, h.Target, h.Software, h.Error
-	query := echo.WitnessQuery{
-		Probe: probe, Transport: row.Transport, Port: row.Port, Source: h.Source,
-		SourceChanged: h.Source.Addr() != c.target.Addr(), BeganMS: time.Since(began).Milliseconds(),
+	var out []result.Inbound
+	for i, h := range halves {
+		query := echo.WitnessQuery{
+			Probe: order.Paths[i].Probe, Transport: row.Transport, Port: row.Port, Source: h.Source,
+			SourceChanged: h.Source.Addr() != c.target.Addr(), BeganMS: time.Since(began).Milliseconds(),
+		}
+		in := result.Inbound{Observer: r.Host, Family: c.family(), Source: h.Source, Target: h.Target, Software: h.Software, Error: h.Error}
+		switch {
+		case h.NotTried != "":
+			in.Outcome, in.Error = result.InboundUntried, h.NotTried
+			if i > 0 {
+				in.Target = result.EndpointFrom(netip.AddrPortFrom(order.Paths[i].Address, uint16(row.Port)))
+			}
+		case h.Answer == result.AnswerKeyed && h.Instance == expected:
+			in.Outcome = result.InboundReached
+		case h.Answer == result.AnswerKeyed:
+			in.Outcome = result.InboundOtherListener
+		case d.saw(query, c.target.Addr(), r.id):
+			in.Outcome = result.InboundArrived
+		case h.Connect == result.ConnectRST:
+			in.Outcome = result.InboundRefused
+		case h.Connect == result.ConnectICMP:
+			in.Outcome = result.InboundRejected
+		case h.Connect == result.ConnectTimeout:
+			in.Outcome = result.InboundSilent
+		case h.Connect == result.ConnectOpen:
+			in.Outcome = result.InboundAnswered
+		default: // the listener's machine could not dial
+			in.Outcome = result.InboundUntried
+		}
+		out = append(out, in)
 	}
-	switch {
-	case h.NotTried != "":
-		in.Outcome, in.Error = result.InboundUntried, h.NotTried
-	case h.Answer == result.AnswerKeyed && h.Instance == expected:
-		in.Outcome = result.InboundReached
-	case h.Answer == result.AnswerKeyed:
-		in.Outcome = result.InboundOtherListener
-	case d.saw(query, c.target.Addr(), r.id):
-		in.Outcome = result.InboundArrived
-	case h.Connect == result.ConnectRST:
-		in.Outcome = result.InboundRefused
-	case h.Connect == result.ConnectICMP:
-		in.Outcome = result.InboundRejected
-	case h.Connect == result.ConnectTimeout:
-		in.Outcome = result.InboundSilent
-	case h.Connect == result.ConnectOpen:
-		in.Outcome = result.InboundAnswered
-	default: // the listener's machine could not dial
-		in.Outcome = result.InboundUntried
-	}
+	return out, nil
 }
 
 // connect opens a conversation with a listener: those that asked for the address

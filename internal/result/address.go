@@ -141,8 +141,8 @@ const (
 	PortsMixed   PortMapping = "mixed" // kept sometimes
 )
 
-// An Inbound is an observer's attempt to reach this machine at the address as
-// which it sees it.
+// An Inbound is an observer's attempt to reach this machine, at the address as
+// which it sees it or at a published one.
 type Inbound struct {
 	Observer string         `json:"observer"`
 	Family   Family         `json:"family"`
