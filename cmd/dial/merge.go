@@ -58,7 +58,7 @@ func mergeReports(c *ucli.Context) error {
 // matrix of one row.
 func writeJoined(c *ucli.Context, out outputs, r *result.Report, findings []result.Finding) error {
 	r.Findings = slices.Concat(findings, r.Findings)
-	err := out.writeAs(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
+	err := out.write(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
 		if f == report.CSV {
 			return report.WriteMatrix(w, f, merge.Tabulate(cli.Software, []merge.Input{{Report: r}}), o)
 		}
@@ -68,7 +68,7 @@ func writeJoined(c *ucli.Context, out outputs, r *result.Report, findings []resu
 }
 
 func writeMatrix(c *ucli.Context, out outputs, m *result.Matrix) error {
-	err := out.writeAs(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
+	err := out.write(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
 		return report.WriteMatrix(w, f, m, o)
 	})
 	return endWith(merge.ExitCode(m), err)
