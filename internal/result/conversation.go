@@ -11,9 +11,22 @@ type Conversation struct {
 	Software string   `json:"software,omitempty"` // what the far end says it is
 	Facts    []Fact   `json:"facts,omitempty"`    // what else it says of itself
 	Changed  []string `json:"changed,omitempty"`  // what is not as the far end sent it or as it ought to be, a sentence each
-	Error    string   `json:"error,omitempty"`    // the error's words
+	// Adapted is what a firewall's FTP helper rewrote as it has to, a sentence
+	// each: the addresses of data connections.
+	Adapted  []string `json:"adapted,omitempty"`
+	Error    string   `json:"error,omitempty"` // the error's words
 	ElapMS   float64  `json:"elapsed_ms"`
 	Attempts int      `json:"attempts,omitempty"` // how often it was tried; absent: once
+}
+
+// Fact returns what the far end says of itself under a name, "" if nothing.
+func (c *Conversation) Fact(name string) string {
+	for _, f := range c.Facts {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
 }
 
 // A Fact is something that a service says of itself, such as its TLS version.

@@ -312,8 +312,11 @@ func (e explainer) intercepted() *result.Finding {
 		return e.impostor()
 	}
 	what := "Other bytes came back (" + e.replyWords() + ")"
-	if e.i.Answer == result.AnswerEchoed {
+	switch e.i.Answer {
+	case result.AnswerEchoed:
 		what = "Our own bytes came back"
+	case result.AnswerReset, result.AnswerClosed, result.AnswerSilent:
+		what = fmt.Sprintf("The keyed proof got %s and %s got another answer than the listener's", answerWords(e.i.Answer), protocolName(e.i.Conversation.Speaks))
 	}
 	does := "answers in its place"
 	if e.a.Saw == result.SawAccepted {

@@ -116,16 +116,21 @@ func isConfirmed(c Case) bool {
 		c.Acceptor != nil && c.Acceptor.Conversed && c.Instance != "" && c.Acceptor.Instance == c.Instance
 }
 
-// isHelped reports whether all that changed is what a firewall's FTP helper has
-// to change for the data connections to open, and they did.
-func isHelped(t *result.Conversation) bool {
-	return t.Speaks == string(plan.FTP) && t.Outcome == result.ConversationCompleted && t.Keyed
+// isStrangers reports whether somebody on the way answered in our listener's
+// place, or changed what it said: a listener that answers at all answers a
+// token, and over TCP every conversation carries one (FTP's on the data
+// connection, which may not come about).
+func isStrangers(c Case) bool {
+	t := c.Initiator.Conversation
+	return len(t.Changed) > 0 || t.Outcome == result.ConversationForeign ||
+		t.Outcome == result.ConversationCompleted && !t.Keyed && c.Transport == plan.TCP && t.Speaks != string(plan.FTP)
 }
 
 // withConversation takes into account what became of the service's own
 // conversation. A firewall that looks into the payload passes what it knows: a
 // proof that is cut off says nothing of the service if that came through, and
-// a proof that passes is no use if the service does not.
+// a proof that passes is no use if the service does not. A proxy that cuts off
+// what it does not know answers what it does.
 func withConversation(c Case, v result.Verdict) result.Verdict {
 	t := c.Initiator.Conversation
 	if t == nil || t.Outcome == result.ConversationNotHeld || c.isReal() {
@@ -134,7 +139,7 @@ func withConversation(c Case, v result.Verdict) result.Verdict {
 	switch v {
 	case result.Open:
 		switch {
-		case len(t.Changed) > 0 && !isHelped(t), t.Outcome == result.ConversationForeign:
+		case isStrangers(c):
 			return result.Intercepted
 		case t.Outcome == result.ConversationReset, t.Outcome == result.ConversationClosed:
 			return result.Reset
@@ -142,8 +147,12 @@ func withConversation(c Case, v result.Verdict) result.Verdict {
 			return result.Stalled
 		}
 	case result.Reset, result.Stalled, result.Answered, result.Intercepted:
-		if c.Initiator.Answer != result.AnswerKeyed && isConfirmed(c) {
+		switch {
+		case c.Initiator.Answer == result.AnswerKeyed: // the payload did not come through
+		case isConfirmed(c):
 			return result.Open
+		case (v == result.Reset || v == result.Stalled) && isStrangers(c) && c.Acceptor != nil && c.Acceptor.Port == result.PortBound:
+			return result.Intercepted
 		}
 	}
 	return v

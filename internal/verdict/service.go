@@ -49,8 +49,11 @@ func serviceNote(p result.Path) string {
 	switch {
 	case p.Verdict == result.Open && p.Proof == result.ProofService:
 		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, confirmed by the listener: a firewall that looks into the payload passes what it knows", answerWords(i.Answer), name)
-	case p.Verdict == result.Open && len(t.Changed) > 0:
-		return fmt.Sprintf("%s came through, changed on the way: %s", name, strings.Join(t.Changed, "; "))
+	case p.Verdict == result.Open && t.Speaks == string(plan.FTP) && t.Outcome == result.ConversationCompleted && !t.Keyed:
+		return fmt.Sprintf("the control connection came through and no data connection did (passive mode: %s; active mode: %s): a firewall lets them through only if it reads FTP, or has a rule for their ports",
+			orElse(t.Fact("passive"), "not tried"), orElse(t.Fact("active"), "not tried"))
+	case p.Verdict == result.Open && len(t.Adapted) > 0:
+		return fmt.Sprintf("%s came through with the addresses of its data connections rewritten: %s", name, strings.Join(t.Adapted, "; "))
 	case i.Answer == result.AnswerKeyed && isWhole(i) && p.Verdict != result.Open && p.Proof == result.ProofKeyed && t.Outcome != result.ConversationCompleted:
 		return fmt.Sprintf("the keyed proof passed, and %s %s", name, endedWords(t))
 	}
