@@ -13,11 +13,18 @@ type Conversation struct {
 	Changed  []string `json:"changed,omitempty"`  // what is not as the far end sent it or as it ought to be, a sentence each
 	// Adapted is what a firewall's FTP helper rewrote as it has to, a sentence
 	// each: the addresses of data connections.
-	Adapted  []string `json:"adapted,omitempty"`
-	Error    string   `json:"error,omitempty"` // the error's words
-	ElapMS   float64  `json:"elapsed_ms"`
-	Attempts int      `json:"attempts,omitempty"` // how often it was tried; absent: once
+	Adapted []string `json:"adapted,omitempty"`
+	// Impostor says what shows that not the software which has the port on the far
+	// machine answered; "": nothing does.
+	Impostor string  `json:"impostor,omitempty"`
+	Error    string  `json:"error,omitempty"` // the error's words
+	ElapMS   float64 `json:"elapsed_ms"`
+	Attempts int     `json:"attempts,omitempty"` // how often it was tried; absent: once
 }
+
+// FactCertificate is the name under which a conversation under TLS gives the
+// SHA-256 of the far end's certificate (DER), in hex.
+const FactCertificate = "certificate"
 
 // Fact returns what the far end says of itself under a name, "" if nothing.
 func (c *Conversation) Fact(name string) string {

@@ -80,7 +80,11 @@ type BusyPort struct {
 	Address   string         `json:"address"` // the local address it wanted
 	InUse     bool           `json:"in_use"`  // other software has it; false: it could not be bound for another cause
 	Holder    *Holder        `json:"holder"`  // null: not known
-	Error     string         `json:"error"`
+	// Software and Certificate (SHA-256 of its DER form, hex) are what the port
+	// shows on that machine itself, in its service's own conversation; "": nothing.
+	Software    string `json:"software,omitempty"`
+	Certificate string `json:"certificate,omitempty"`
+	Error       string `json:"error"`
 }
 
 // A Holder is the software that has a port.

@@ -334,7 +334,7 @@ seccomp_sandbox=NO
 
 func TestFTPAsksVsftpdInEveryMode(t *testing.T) {
 	got := ftpTestAsk(t, ftpStartVsftpd(t, ""), 1, false)
-	if got.Outcome != result.ConversationCompleted || got.Keyed || got.Changed != nil || !strings.HasPrefix(got.Software, "(vsFTPd ") {
+	if got.Outcome != result.ConversationCompleted || got.Keyed || got.Changed != nil || !strings.HasPrefix(got.Software, "vsFTPd ") {
 		t.Errorf("got %+v", got)
 	}
 	wantFacts(t, got, map[string]string{

@@ -154,6 +154,7 @@ func tlsFacts(cs tls.ConnectionState) []result.Fact {
 		{Name: "subject", Value: certificateName(leaf.Subject)},
 		{Name: "issuer", Value: certificateName(leaf.Issuer)},
 		{Name: "not after", Value: leaf.NotAfter.UTC().Format(time.RFC3339)},
+		{Name: result.FactCertificate, Value: fingerprintOf(leaf.Raw)},
 	}
 }
 

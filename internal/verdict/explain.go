@@ -303,6 +303,10 @@ func (e explainer) mtuHole() *result.Finding {
 }
 
 func (e explainer) occupied() *result.Finding {
+	if t := e.i.Conversation; t != nil && t.Outcome == result.ConversationCompleted {
+		return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; dial spoke %s with it (%s)", e.port(), e.at(), holderWords(e.a.Holder), protocolName(t.Speaks), orElse(t.Software, "it does not say what it is")),
+			fmt.Sprintf("Nothing to ask for: the path works for that service. To have it proved by key as well, stop %s, start listen again, and repeat.", holderName(e.a.Holder)))
+	}
 	return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; something answered %s", e.port(), e.at(), holderWords(e.a.Holder), e.replyWords()),
 		e.freePort())
 }
@@ -310,6 +314,10 @@ func (e explainer) occupied() *result.Finding {
 func (e explainer) intercepted() *result.Finding {
 	if e.a == nil {
 		return e.impostor()
+	}
+	if e.isHeld() {
+		return e.say("intercepted", fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
+			e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", ""))
 	}
 	what := "Other bytes came back (" + e.replyWords() + ")"
 	switch e.i.Answer {

@@ -61,9 +61,16 @@ func proof(c Case) result.Proof {
 	if c.Initiator == nil {
 		return result.ProofNone
 	}
-	if t := c.Initiator.Conversation; t != nil && c.Initiator.Answer != result.AnswerKeyed && t.Outcome == result.ConversationCompleted &&
-		(isConfirmed(c) || c.isReal() && !isImpostor(c)) {
-		return result.ProofService
+	if t := c.Initiator.Conversation; t != nil && t.Outcome == result.ConversationCompleted {
+		switch c.Initiator.Answer {
+		case result.AnswerReset, result.AnswerClosed, result.AnswerSilent:
+			if isConfirmed(c) {
+				return result.ProofService
+			}
+		}
+		if c.Initiator.Answer != result.AnswerKeyed && c.isReal() && !isImpostor(c) && t.Impostor == "" {
+			return result.ProofService
+		}
 	}
 	switch c.Initiator.Answer {
 	case result.AnswerKeyed, result.AnswerVersion:
@@ -133,7 +140,13 @@ func isStrangers(c Case) bool {
 // what it does not know answers what it does.
 func withConversation(c Case, v result.Verdict) result.Verdict {
 	t := c.Initiator.Conversation
-	if t == nil || t.Outcome == result.ConversationNotHeld || c.isReal() {
+	if t == nil || t.Outcome == result.ConversationNotHeld {
+		return v
+	}
+	if c.isHeld() {
+		return ofHeld(t, v)
+	}
+	if c.isReal() {
 		return v
 	}
 	switch v {
@@ -146,13 +159,36 @@ func withConversation(c Case, v result.Verdict) result.Verdict {
 		case t.Outcome == result.ConversationSilent:
 			return result.Stalled
 		}
-	case result.Reset, result.Stalled, result.Answered, result.Intercepted:
+	case result.Reset, result.Stalled:
+		// Not where other bytes came back: a device that answers in the listener's
+		// place once may do so again, from a cache for one.
 		switch {
 		case c.Initiator.Answer == result.AnswerKeyed: // the payload did not come through
 		case isConfirmed(c):
 			return result.Open
-		case (v == result.Reset || v == result.Stalled) && isStrangers(c) && c.Acceptor != nil && c.Acceptor.Port == result.PortBound:
+		case isStrangers(c) && c.Acceptor != nil && c.Acceptor.Port == result.PortBound:
 			return result.Intercepted
+		}
+	}
+	return v
+}
+
+// isHeld reports whether other software holds the port where listen runs.
+func (c Case) isHeld() bool {
+	return !c.External && !c.Installed && c.Acceptor != nil && c.Acceptor.Port == result.PortBusy
+}
+
+// ofHeld takes into account what became of a conversation with the software
+// that holds the port. It may hang up on a proof that it does not understand,
+// or wait for the rest of it.
+func ofHeld(t *result.Conversation, v result.Verdict) result.Verdict {
+	switch v {
+	case result.Reset, result.Stalled, result.Occupied:
+		switch {
+		case t.Impostor != "":
+			return result.Intercepted
+		case t.Outcome == result.ConversationCompleted:
+			return result.Occupied
 		}
 	}
 	return v

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -48,7 +49,9 @@ func serviceNote(p result.Path) string {
 	name := protocolName(t.Speaks)
 	switch {
 	case p.Verdict == result.Open && p.Proof == result.ProofService:
-		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, confirmed by the listener: a firewall that looks into the payload passes what it knows", answerWords(i.Answer), name)
+		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, confirmed by the listener%s: a firewall that looks into the payload, or a proxy, passes what it knows", answerWords(i.Answer), name, fromElsewhere(p))
+	case p.Verdict == result.Intercepted && t.Outcome == result.ConversationCompleted && t.Keyed && len(t.Changed) == 0:
+		return fmt.Sprintf("the keyed proof was answered by something else, and %s itself came through unchanged: a proxy that relays what it knows may answer that from a cache as well", name)
 	case p.Verdict == result.Open && t.Speaks == string(plan.FTP) && t.Outcome == result.ConversationCompleted && !t.Keyed:
 		return fmt.Sprintf("the control connection came through and no data connection did (passive mode: %s; active mode: %s): a firewall lets them through only if it reads FTP, or has a rule for their ports",
 			orElse(t.Fact("passive"), "not tried"), orElse(t.Fact("active"), "not tried"))
@@ -58,6 +61,16 @@ func serviceNote(p result.Path) string {
 		return fmt.Sprintf("the keyed proof passed, and %s %s", name, endedWords(t))
 	}
 	return ""
+}
+
+// fromElsewhere says where the listener saw a path's conversation come from, ""
+// if that is where it left from, or not known.
+func fromElsewhere(p result.Path) string {
+	seen, err := netip.ParseAddrPort(p.Initiator.Conversation.Fact("seen as"))
+	if err != nil || !p.Source.IsValid() || seen.Addr() == p.Source.Addr() {
+		return ""
+	}
+	return fmt.Sprintf(", which saw it come from %s", seen.Addr())
 }
 
 // answerWords says what came back instead of a proof, for the middle of a

@@ -55,7 +55,9 @@ func TestProofAndConversationAreToldApart(t *testing.T) {
 		{"the proof is reset, the service passes", connected(result.AnswerReset), spoken(plan.TDS), conversedWith(), result.Open, result.ProofService},
 		{"the proof is closed, the service passes", connected(result.AnswerClosed), spoken(plan.TDS), conversedWith(), result.Open, result.ProofService},
 		{"the proof is held back, the service passes", connected(result.AnswerSilent), spoken(plan.TDS), conversedWith(), result.Open, result.ProofService},
-		{"the proof is answered by a block page, the service passes", connected(result.AnswerForeign), spoken(plan.HTTP), conversedWith(), result.Open, result.ProofService},
+		{"a proxy answers the proof and relays the service", connected(result.AnswerForeign), spoken(plan.HTTP), conversedWith(), result.Intercepted, result.ProofPlain},
+		{"a device sends the proof back and relays the service", connected(result.AnswerEchoed), spoken(plan.HTTP), conversedWith(), result.Intercepted, result.ProofPlain},
+		{"another key answers the proof", connected(result.AnswerWrongKey), spoken(plan.HTTP), conversedWith(), result.Answered, result.ProofPlain},
 		{"both are reset", connected(result.AnswerReset), ended(result.ConversationReset), conversedWith(), result.Reset, result.ProofNone},
 		{"TLS is ended on the way by what resets the proof", connected(result.AnswerReset), changed(plan.HTTPS, true), conversedWith(), result.Intercepted, result.ProofNone},
 		{"TLS is ended on the way by what holds back the proof", connected(result.AnswerSilent), changed(plan.HTTPS, true), conversedWith(), result.Intercepted, result.ProofNone},
@@ -110,6 +112,18 @@ func TestOpenByServiceNeedsAllOfItsEvidence(t *testing.T) {
 		spoil(&c)
 		if r := Judge(c); r.Verdict == result.Open {
 			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+func TestOpenByServiceSaysWhereItCameFrom(t *testing.T) {
+	for seen, want := range map[string]string{"10.9.0.1:4000": ", which saw it come from 10.9.0.1:", "10.1.0.2:4000": "confirmed by the listener:", "": "confirmed by the listener:"} {
+		i := connected(result.AnswerReset)
+		i.Conversation = spoken(plan.HTTP)
+		i.Conversation.Facts = []result.Fact{{Name: "seen as", Value: seen}}
+		p := result.Path{Transport: plan.TCP, Initiator: &i, Acceptor: conversedWith(), Source: source, Verdict: result.Open, Proof: result.ProofService, OK: true}
+		if notes := Notes(p, false, source.Addr()); !slices.ContainsFunc(notes, func(n result.Note) bool { return strings.Contains(n.Text, want) }) {
+			t.Errorf("seen as %q: %+v", seen, notes)
 		}
 	}
 }
