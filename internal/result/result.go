@@ -129,6 +129,7 @@ type Path struct {
 	Counted    bool           `json:"counted"`  // whether the exit code depends on it
 	Opposite   bool           `json:"opposite"` // the row runs the other way; only --both-ways tried this one
 	Expect     plan.Expect    `json:"expect"`
+	Real       bool           `json:"-"` // real software is meant to answer, no listener: the report's mode says so
 	Verdict    Verdict        `json:"verdict"`
 	OK         bool           `json:"ok"`
 	Proof      Proof          `json:"proof"`

@@ -185,6 +185,10 @@ func (e explainer) refused() *result.Finding {
 		return e.say("refused-busy", fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
 			"Stop that software for the test, start listen again, and repeat.")
 	}
+	if e.p.Real {
+		return e.say("refused", fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name", e.port(), e.host()),
+			fmt.Sprintf("Make sure that the service runs on %s and listens on %s. If it does: %s", e.host(), e.port(), e.request("allow", "")))
+	}
 	whose := "There was no contact to tell which."
 	if e.a != nil {
 		whose = "The listener cannot tell which."
@@ -220,7 +224,10 @@ func (e explainer) filtered() *result.Finding {
 
 func (e explainer) silent() *result.Finding {
 	text := "No answer came, and there was no contact to ask whether anything arrived"
-	if e.a != nil {
+	switch {
+	case e.p.Real:
+		text = fmt.Sprintf("No answer came from %s, and nobody there can be asked whether anything arrived", e.host())
+	case e.a != nil:
 		text = "No answer came, and whether anything arrived is unknown"
 		if e.a.Reason != "" {
 			text += ": " + e.a.Reason
@@ -377,6 +384,10 @@ func (e explainer) reset() *result.Finding {
 	if e.i.Answer == result.AnswerClosed {
 		how = "closed (FIN)"
 	}
+	if e.p.Real {
+		return e.say("reset", fmt.Sprintf("The connection to %s opened and was %s before the service had its say", e.host(), how),
+			e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule, a proxy, or the far end itself, which may not want this address"))
+	}
 	code, who := e.accepter()
 	if e.isHeld() {
 		return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
@@ -389,6 +400,10 @@ func (e explainer) stalled() *result.Finding {
 	if e.i.Answer == result.AnswerKeyed {
 		return e.payload("stalled-payload",
 			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
+	}
+	if e.p.Real {
+		return e.say("stalled", fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
+			e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy, traffic inspection, or a service that is stuck"))
 	}
 	code, who := e.accepter()
 	if e.isHeld() {
