@@ -32,7 +32,7 @@ func (e explainer) serviceStopped() *result.Finding {
 func (e explainer) impostor() *result.Finding {
 	t := e.i.Conversation
 	return e.say("tls-intercepted", with(fmt.Sprintf("What answered for %s is not that host, or does not prove that it is", e.host()), changedWords(t)),
-		e.request("exempt from TLS inspection", "A device on the way (TLS inspection, proxy, captive portal) presents a certificate of its own; if the certificate is the institution's own on purpose, each machine has to trust its issuer"))
+		e.request("find what answers on, and exempt from TLS inspection,", "Either a device on the way (TLS inspection, proxy, captive portal) presents a certificate of its own, or the name leads to another host, or that host's own certificate is at fault; if the certificate is the institution's on purpose, each machine has to trust its issuer"))
 }
 
 // host names the far end of a path that has one of its own.
