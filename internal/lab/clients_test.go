@@ -27,6 +27,8 @@ type client struct {
 var clients = []client{
 	{name: "http: curl", pkg: "curl", command: `curl -sS --noproxy '*' http://$A/`,
 		prints: []string{"You reached Dialtone's test listener", "Reached:  10.2.0.10:80", "You are:  10.1.0.10:", "dial --key WORDS 10.2.0.10"}, lacks: []string{"lab-rat"}},
+	{name: "http: chromium", pkg: "chromium", command: `HOME=$PWD chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage --no-proxy-server --dump-dom http://$A/`,
+		prints: []string{"<h1>You reached Dialtone's test listener</h1>", "<code>10.2.0.10</code> on port <code>80</code>", "dial --key WORDS 10.2.0.10"}, lacks: []string{"lab-rat"}},
 	{name: "http on 4500, PatronAPI: curl", pkg: "curl", command: `curl -sS --noproxy '*' http://$A:4500/PATRONAPI/21234567890123/dump`,
 		prints: []string{"PATRN NAME[pn]=Dialtone, Test<BR>", "P BARCODE[pb]=00000000000000<BR>"}, lacks: []string{"21234567890123"}},
 	{name: "https: curl -k", pkg: "curl", command: `curl -sSk --noproxy '*' https://$A/`,

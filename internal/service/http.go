@@ -572,7 +572,10 @@ const (
 //go:embed page.html
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"command": isCommand}).Parse(pageText))
+
+// isCommand reports whether a line is to be typed: it is indented.
+func isCommand(line string) bool { return strings.HasPrefix(line, " ") }
 
 // html renders the page; proof is nil but for a request that brought a token.
 func (p *webPages) html(status int, proof *webReceipt) []byte {
