@@ -146,7 +146,7 @@ func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation
 		}
 		return out, nil
 	}
-	intact := isHex(seal, sealOf(q.Answer, "http body", page))
+	intact := isHex(answer, want) && isHex(seal, sealOf(q.Answer, "http body", page))
 	if !intact {
 		out.Changed = append(out.Changed, fmt.Sprintf("the response's body is not as the listener sent it (%d bytes came)", len(body)))
 	}
