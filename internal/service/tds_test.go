@@ -217,7 +217,7 @@ func TestTDSIsKeyedByOurListener(t *testing.T) {
 		for name, want := range map[string]string{
 			"server version": "15.0.2000", "encryption": "of the login alone", "instance": "matches", "MARS": "off",
 			"TLS version": "TLS 1.2", "subject": "CN=Dialtone test listener", "issuer": "CN=Dialtone test listener",
-			"fingerprint": hex.EncodeToString(print),
+			"certificate": hex.EncodeToString(print),
 		} {
 			if got := sqlFact(c, name); got != want {
 				t.Errorf("fact %q: got %q, want %q", name, got, want)
@@ -437,7 +437,7 @@ func TestTDSThatRequiresEncryptionGetsIt(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 	})
 	c := sqlAsk(t, to, "tds", Question{Host: "127.0.0.1"})
-	if c.Outcome != result.ConversationCompleted || sqlFact(c, "encryption") != "required" || sqlFact(c, "TLS version") != "TLS 1.2" || sqlFact(c, "fingerprint") == "" {
+	if c.Outcome != result.ConversationCompleted || sqlFact(c, "encryption") != "required" || sqlFact(c, "TLS version") != "TLS 1.2" || sqlFact(c, result.FactCertificate) == "" {
 		t.Fatalf("%+v", c)
 	}
 }
