@@ -198,6 +198,9 @@ func shownBy(p *result.Path) string {
 	if issuer := c.Fact("issuer"); issuer != "" {
 		day, _, _ := strings.Cut(c.Fact("not after"), "T")
 		words = append(words, fmt.Sprintf("certificate of %s from %s, valid until %s", c.Fact("subject"), issuer, day))
+		if why, ok := strings.CutPrefix(c.Fact(result.FactTrusted), "no: "); ok && p.Verdict != result.Intercepted { // else the finding says so
+			words = append(words, "this machine does not trust it ("+why+")")
+		}
 	}
 	return strings.Join(words, "; ")
 }

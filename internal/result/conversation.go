@@ -26,6 +26,10 @@ type Conversation struct {
 // SHA-256 of the far end's certificate (DER), in hex.
 const FactCertificate = "certificate"
 
+// FactTrusted is the name under which it says whether this system trusts that
+// certificate for the host: "yes", or "no: " and why.
+const FactTrusted = "trusted here"
+
 // Fact returns what the far end says of itself under a name, "" if nothing.
 func (c *Conversation) Fact(name string) string {
 	for _, f := range c.Facts {
