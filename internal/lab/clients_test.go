@@ -16,7 +16,6 @@ type client struct {
 	name    string
 	pkg     string // Debian's, that has the program
 	command string // for a shell; $A is the server
-	stdin   string
 	exit    int // -1: any
 	prints  []string
 	lacks   []string

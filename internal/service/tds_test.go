@@ -828,3 +828,22 @@ func FuzzTDSMessage(f *testing.F) {
 		}
 	})
 }
+
+// A readConn is a connection of which only reading works.
+type readConn struct {
+	net.Conn
+	r io.Reader
+}
+
+func (c readConn) Read(b []byte) (int, error) { return c.r.Read(b) }
+
+func FuzzTDSHandshake(f *testing.F) {
+	f.Add(appendTDS(nil, tdsPrelogin, []byte{0x16, 3, 1, 0, 1, 0}))
+	f.Add(append(appendTDS(nil, tdsReply, []byte{0x16}), appendTDS(nil, tdsReply, nil)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		records, err := io.ReadAll(&tdsHandshake{Conn: readConn{r: bytes.NewReader(b)}})
+		if len(records) > len(b) || err == nil && len(records) == len(b) && len(b) > 0 {
+			t.Errorf("%d bytes of TLS out of %d, %v", len(records), len(b), err)
+		}
+	})
+}
