@@ -16,7 +16,7 @@ type client struct {
 	name    string
 	pkg     string // Debian's, that has the program
 	command string // for a shell; $A is the server
-	exit    int // -1: any
+	exit    int    // -1: any
 	prints  []string
 	lacks   []string
 }

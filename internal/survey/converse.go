@@ -20,24 +20,60 @@ const atOnceConversing = 16
 
 // converseAll holds each row's own conversation on every path that opened a
 // connection, whatever its proof came to: a firewall that looks into the
-// payload may pass the one and not the other. Where the conversation is all the
-// proof there is, it is held once more with another token: a cache gives the
-// second what the first was answered.
+// payload may pass the one and not the other. What ended as noise may end it is
+// held once more; and where the conversation is all the proof there is, until
+// it went well twice: a cache gives the second what the first was answered. Each
+// has a token of its own.
 func (s *survey) converseAll(ctx context.Context) {
-	var all, again []*job
+	type tally struct{ good, ended int }
+	held := map[*job]*tally{}
+	var todo []*job
 	for _, j := range s.jobs {
 		if s.mayConverse(j) {
-			all = append(all, j)
+			held[j] = &tally{}
+			todo = append(todo, j)
 		}
 	}
-	s.converseEach(ctx, all)
-	for _, j := range all {
-		if restsOnConversation(j.initiator) {
-			j.talk = echo.NewID()
-			again = append(again, j)
+	for len(todo) > 0 {
+		s.converseEach(ctx, todo)
+		var again []*job
+		pause := false
+		for _, j := range todo {
+			c, t := j.initiator.Conversation, held[j]
+			if c == nil {
+				continue
+			}
+			isEnded := isEndedEarly(c)
+			if isEnded {
+				t.ended++
+			} else {
+				t.good++
+			}
+			if n := t.good + t.ended; n > 1 {
+				c.Attempts = n
+			}
+			if isEnded && t.ended == 1 || restsOnConversation(j.initiator) && t.good == 1 {
+				j.talk = echo.NewID()
+				again = append(again, j)
+				pause = pause || isEnded
+			}
+		}
+		if todo = again; pause && !wait(ctx, settleDown) {
+			return
 		}
 	}
-	s.converseEach(ctx, again)
+}
+
+// settleDown is how long a conversation that was cut off is left alone.
+const settleDown = 200 * time.Millisecond
+
+// isEndedEarly reports whether a conversation ended as noise may end it.
+func isEndedEarly(c *result.Conversation) bool {
+	switch c.Outcome {
+	case result.ConversationReset, result.ConversationClosed, result.ConversationNotHeld:
+		return true
+	}
+	return false
 }
 
 // restsOnConversation reports whether a path's conversation went well where its
