@@ -188,6 +188,9 @@ func shownBy(p *result.Path) string {
 		return ""
 	}
 	c := p.Initiator.Conversation
+	if c.IsSilence() {
+		return "it says nothing, as Odyssey does until it is spoken to: that something accepts is all that shows"
+	}
 	words := []string{}
 	if c.Software != "" {
 		words = append(words, "it says it is "+c.Software)

@@ -1,5 +1,7 @@
 package result
 
+import "dialtone/internal/plan"
+
 // A Conversation is what came of a service's own conversation on a path, as
 // the asking end saw it.
 type Conversation struct {
@@ -20,6 +22,12 @@ type Conversation struct {
 	Error    string  `json:"error,omitempty"` // the error's words
 	ElapMS   float64 `json:"elapsed_ms"`
 	Attempts int     `json:"attempts,omitempty"` // how often it was tried; absent: once
+}
+
+// IsSilence reports whether all that the far end showed is that it says nothing,
+// as a real Odyssey server does: whatever accepts a connection can do that.
+func (c *Conversation) IsSilence() bool {
+	return c.Speaks == string(plan.Odyssey) && c.Outcome == ConversationCompleted && !c.Keyed && len(c.Changed) == 0
 }
 
 // FactCertificate is the name under which a conversation under TLS gives the

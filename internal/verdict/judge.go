@@ -68,7 +68,7 @@ func proof(c Case) result.Proof {
 				return result.ProofService
 			}
 		}
-		if c.Initiator.Answer != result.AnswerKeyed && c.isReal() && !isImpostor(c) && t.Impostor == "" {
+		if c.Initiator.Answer != result.AnswerKeyed && c.isReal() && !isImpostor(c) && t.Impostor == "" && !(c.isHeld() && t.IsSilence()) {
 			return result.ProofService
 		}
 	}
@@ -187,7 +187,7 @@ func ofHeld(t *result.Conversation, v result.Verdict) result.Verdict {
 		switch {
 		case t.Impostor != "":
 			return result.Intercepted
-		case t.Outcome == result.ConversationCompleted:
+		case t.Outcome == result.ConversationCompleted && !t.IsSilence():
 			return result.Occupied
 		}
 	}

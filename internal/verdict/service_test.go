@@ -116,6 +116,28 @@ func TestOpenByServiceNeedsAllOfItsEvidence(t *testing.T) {
 	}
 }
 
+// What holds a port has to say something: a firewall can accept and keep silent.
+func TestHeldPortIsNotOKForItsSilence(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		answer result.AnswerOutcome
+		talk   *result.Conversation
+		want   Ruling
+	}{
+		{"it spoke, and hung up on the proof", result.AnswerClosed, &result.Conversation{Speaks: string(plan.LDAP), Outcome: result.ConversationCompleted, Software: "OpenLDAP"}, Ruling{result.Occupied, result.ProofService, true}},
+		{"it spoke, and waits for the proof's rest", result.AnswerSilent, &result.Conversation{Speaks: string(plan.LDAP), Outcome: result.ConversationCompleted}, Ruling{result.Occupied, result.ProofService, true}},
+		{"it is silent, as Odyssey is", result.AnswerSilent, &result.Conversation{Speaks: string(plan.Odyssey), Outcome: result.ConversationCompleted}, Ruling{result.Stalled, result.ProofNone, false}},
+		{"it is not what holds the port", result.AnswerForeign, &result.Conversation{Speaks: string(plan.HTTP), Outcome: result.ConversationCompleted, Impostor: "another certificate"}, Ruling{result.Intercepted, result.ProofPlain, false}},
+		{"it speaks another language", result.AnswerForeign, &result.Conversation{Speaks: string(plan.HTTP), Outcome: result.ConversationForeign}, Ruling{result.Occupied, result.ProofPlain, false}},
+	} {
+		i := connected(c.answer)
+		i.Conversation = c.talk
+		if got := Judge(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBusy, result.SawUnknown), Instance: here}); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
 func TestOpenByServiceSaysWhereItCameFrom(t *testing.T) {
 	for seen, want := range map[string]string{"10.9.0.1:4000": ", which saw it come from 10.9.0.1:", "10.1.0.2:4000": "confirmed by the listener:", "": "confirmed by the listener:"} {
 		i := connected(result.AnswerReset)
