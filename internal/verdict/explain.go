@@ -392,7 +392,7 @@ func (e explainer) reset() *result.Finding {
 	if e.isHeld() {
 		return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
 	}
-	return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who),
+	return e.say("reset-"+code, with(fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), changedWords(e.i.Conversation)),
 		e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule or a proxy"))
 }
 
@@ -413,7 +413,7 @@ func (e explainer) stalled() *result.Finding {
 		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
 			e.request("find what holds back the answers to", fmt.Sprintf("The handshake passes, and what %s then sends from its %s to %s does not: an application-aware firewall, traffic inspection, or a way back that differs", e.at(), e.port(), e.source())))
 	}
-	return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
+	return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, changedWords(e.i.Conversation)),
 		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
 }
 

@@ -118,8 +118,7 @@ func (c Case) isReal() bool {
 // keyed proof: it carried the token there and the answer to it back, unchanged,
 // and the listener that ought to have seen it on this port did.
 func isConfirmed(c Case) bool {
-	t := c.Initiator.Conversation
-	return t != nil && t.Outcome == result.ConversationCompleted && t.Keyed && len(t.Changed) == 0 &&
+	return isKeyedWhole(c.Initiator.Conversation) &&
 		c.Acceptor != nil && c.Acceptor.Conversed && c.Instance != "" && c.Acceptor.Instance == c.Instance
 }
 

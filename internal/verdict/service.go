@@ -50,7 +50,9 @@ func serviceNote(p result.Path) string {
 	switch {
 	case p.Verdict == result.Open && p.Proof == result.ProofService:
 		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, confirmed by the listener%s: a firewall that looks into the payload, or a proxy, passes what it knows", answerWords(i.Answer), name, fromElsewhere(p))
-	case p.Verdict == result.Intercepted && t.Outcome == result.ConversationCompleted && t.Keyed && len(t.Changed) == 0:
+	case (p.Verdict == result.Reset || p.Verdict == result.Stalled) && i.Answer != result.AnswerKeyed && isKeyedWhole(t):
+		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, answered by a holder of the key; that it arrived on this port there could not be confirmed, so the path is not called open", answerWords(i.Answer), name)
+	case p.Verdict == result.Intercepted && isKeyedWhole(t):
 		return fmt.Sprintf("the keyed proof was answered by something else, and %s itself came through unchanged: a proxy that relays what it knows may answer that from a cache as well", name)
 	case p.Verdict == result.Open && t.Speaks == string(plan.FTP) && t.Outcome == result.ConversationCompleted && !t.Keyed:
 		return fmt.Sprintf("the control connection came through and no data connection did (passive mode: %s; active mode: %s): a firewall lets them through only if it reads FTP, or has a rule for their ports",
@@ -61,6 +63,12 @@ func serviceNote(p result.Path) string {
 		return fmt.Sprintf("the keyed proof passed, and %s %s", name, endedWords(t))
 	}
 	return ""
+}
+
+// isKeyedWhole reports whether a conversation was held to the end with a holder
+// of the key, and nothing changed.
+func isKeyedWhole(t *result.Conversation) bool {
+	return t != nil && t.Outcome == result.ConversationCompleted && t.Keyed && len(t.Changed) == 0
 }
 
 // fromElsewhere says where the listener saw a path's conversation come from, ""
