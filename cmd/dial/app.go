@@ -14,18 +14,21 @@ func app() *ucli.App {
 		Usage: "test every path that ILLiad needs, each way, against a running listen",
 		UsageText: "dial [flags] HOST          as a staff PC (or --role) against the machine that runs listen\n" +
 			"dial odyssey [flags] PEER  server to server between two institutions, both directions\n" +
+			"dial odyssey @FILE|LINE    the same by the invitation that the partner's listen --invite made, as a file, an\n" +
+			"                           e-mail, or its line; it has the key, plan and ports\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen",
-		Description: "Flags stand before HOST. Results go to standard output, progress to standard\n" +
-			"error.\n\n" +
+		Description: "Flags may stand before or after HOST, and an invitation in place of it. Results go\n" +
+			"to standard output, progress to standard error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
 			"that cannot be read or written, 3 no attempt could be made.",
 		Flags:  append(cli.CommonFlags(), dialFlags()...),
 		Action: func(c *ucli.Context) error { return run(c, modeHost) },
 		Commands: []*ucli.Command{{
 			Name: "odyssey", Usage: "test Odyssey and ISO ILL between this server and a partner's, both directions",
-			ArgsUsage: "PEER",
-			Flags:     append(cli.CommonFlags(), dialFlags()...),
-			Action:    func(c *ucli.Context) error { return run(c, modeOdyssey) },
+			ArgsUsage: "PEER|@FILE|LINE",
+			Flags: append(append(cli.CommonFlags(), dialFlags()...),
+				&ucli.DurationFlag{Name: "wait", Usage: "the partner runs the same command: dial each other for up to this `DURATION`, such as 15m, until one gets through; both get the same report"}),
+			Action: func(c *ucli.Context) error { return run(c, modeOdyssey) },
 		}, {
 			Name: "egress", Usage: "test what this machine has to reach elsewhere (OCLC, Atlas; LDAP, ILS, OPAC, mail of the site file), in each service's own language",
 			ArgsUsage: " ",

@@ -36,9 +36,11 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return err
 	}
-	stop := showProgress(c.App.ErrWriter, &cfg)
-	r, err := survey.Run(c.Context, cfg)
-	stop()
+	wait, err := readWait(c)
+	if err != nil {
+		return err
+	}
+	r, err := test(c, cfg, wait)
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
@@ -51,23 +53,29 @@ func run(c *ucli.Context, m mode) error {
 	return nil
 }
 
+// test makes the run.
+func test(c *ucli.Context, cfg survey.Config, wait time.Duration) (*result.Report, error) {
+	if wait > 0 {
+		return meet(c.Context, c.App.ErrWriter, cfg, wait)
+	}
+	stop := showProgress(c.App.ErrWriter, &cfg)
+	defer stop()
+	return survey.Run(c.Context, cfg)
+}
+
 // configure makes a survey of the command line.
 func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	var cfg survey.Config
-	common, err := cli.ReadCommon(c)
+	target, err := readTarget(c, m)
 	if err != nil {
 		return cfg, err
 	}
-	what := "HOST"
-	if m == modeOdyssey {
-		what = "PEER"
-	}
-	host, err := readHost(c, what)
+	common, err := target.common(c)
 	if err != nil {
 		return cfg, err
 	}
 	if common.KeyText == "" {
-		return cfg, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file).", "no key")
+		return cfg, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file), or the invitation in place of the host.", "no key")
 	}
 	key, err := common.Key()
 	if err != nil {
@@ -76,18 +84,19 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	if cfg, err = steps(c, common); err != nil {
 		return cfg, err
 	}
-	cfg.Key, cfg.Host = key, host
+	cfg.Key = key
+	target.aim(c, &cfg)
 	if cfg.Hold < 0 || cfg.Hold > echo.MaxHold || cfg.Hold > 0 && cfg.Hold < time.Second {
 		return cfg, cli.Usagef("Give a time between 1s and 24h, such as 30m.", "--hold %v", cfg.Hold)
 	}
-	if err := chooseRoles(c, m, common, &cfg); err != nil {
+	if err := chooseRoles(c, m, common, target, &cfg); err != nil {
 		return cfg, err
 	}
 	return cfg, nil
 }
 
 // chooseRoles says who plays what.
-func chooseRoles(c *ucli.Context, m mode, common cli.Common, cfg *survey.Config) error {
+func chooseRoles(c *ucli.Context, m mode, common cli.Common, t target, cfg *survey.Config) error {
 	roles := cli.Strings(c, "role")
 	var err error
 	switch {
@@ -96,6 +105,9 @@ func chooseRoles(c *ucli.Context, m mode, common cli.Common, cfg *survey.Config)
 			return cli.Usagef("dial odyssey is always server to server; leave --role out, or use dial without odyssey.", "--role %s", strings.Join(roles, ","))
 		}
 		cfg.Local, cfg.Remote = []plan.Role{plan.RoleServer}, []plan.Role{plan.RolePeer}
+		if err := t.limit(cfg); err != nil {
+			return err
+		}
 		if len(cfg.Only) == 0 {
 			cfg.Only = slices.Clone(odysseyRows)
 		}
@@ -122,8 +134,12 @@ func chooseRoles(c *ucli.Context, m mode, common cli.Common, cfg *survey.Config)
 }
 
 // readHost checks the one argument.
-func readHost(c *ucli.Context, what string) (string, error) {
-	args, err := cli.Positional(c, 1, what)
+func readHost(c *ucli.Context, m mode) (string, error) {
+	what := "HOST"
+	if m == modeOdyssey {
+		what = "PEER"
+	}
+	args, err := cli.Positional(c, 1)
 	if err != nil {
 		return "", err
 	}

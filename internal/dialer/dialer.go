@@ -37,6 +37,8 @@ type Options struct {
 	Timeout time.Duration // of each step: connecting and proving together, then the payload in each direction
 	Bytes   int64         // payload in each direction (TCP)
 	Trace   bool          // find out where a TCP path stops that does not open
+	// ProofOnly leaves it at the proof: the far end is only looked for.
+	ProofOnly bool
 }
 
 // settle is how long to wait before an ICMP error is given a second chance.
@@ -122,7 +124,7 @@ func (a *attempt) once(ctx, step context.Context) {
 		return
 	}
 	a.proved(c.Proof)
-	if s.Answer != result.AnswerKeyed {
+	if s.Answer != result.AnswerKeyed || a.ProofOnly {
 		return
 	}
 	a.payload(ctx, conn, c)

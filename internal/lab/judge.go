@@ -38,8 +38,9 @@ func (j Judgement) FalseOpens() int {
 }
 
 // Judge compares what dial reported, and its exit status, with the scenario.
-func Judge(s Scenario, r result.Report, exit int) Judgement {
-	var j Judgement
+func Judge(s Scenario, run Run) Judgement {
+	r, exit := run.Report, run.Exit
+	j := Judgement{Wrong: slices.Clone(run.Wrong)}
 	wrong := func(format string, args ...any) { j.Wrong = append(j.Wrong, fmt.Sprintf(format, args...)) }
 
 	if exit != s.Exit {

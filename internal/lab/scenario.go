@@ -24,6 +24,7 @@ type Scenario struct {
 	Listen  Listen            `yaml:"listen"`
 	Also    []Listen          `yaml:"also"` // further listeners, on other nodes, started after it
 	Dial    Dial              `yaml:"dial"`
+	Partner *Partner          `yaml:"partner"` // a second dial, at the other institution
 	Exit    int               `yaml:"exit"`
 	Contact string            `yaml:"contact"` // "some" (default) or "none"
 	Expect  []Expect          `yaml:"expect"`
@@ -126,6 +127,9 @@ func Parse(file string, src []byte) (Scenario, error) {
 	if s.Contact == "" {
 		s.Contact = "some"
 	}
+	if s.Partner != nil && s.Alone == "" {
+		s.Alone = "a second dial at the other end takes part in it"
+	}
 	if s.Default == "" {
 		s.Default = result.Open
 	}
@@ -162,6 +166,14 @@ func (s Scenario) fault() (where, what string) {
 	}
 	if !slices.Contains(Nodes, s.Dial.Node) {
 		return "$.dial.node", unknown("node", s.Dial.Node, Nodes)
+	}
+	if s.Partner != nil {
+		if !slices.Contains(Nodes, s.Partner.Node) {
+			return "$.partner.node", unknown("node", s.Partner.Node, Nodes)
+		}
+		if what := s.Partner.fault(); what != "" {
+			return "$.partner", what
+		}
 	}
 	if len(s.Dial.Args) == 0 {
 		return "$", "dial.args is missing: at least the host to dial, such as [server.lab]"

@@ -112,7 +112,7 @@ func TestJudge(t *testing.T) {
 			s, r := filtered, report(right, back)
 			s.Expect = append([]Expect(nil), s.Expect...)
 			tt.change(&s, &r)
-			j := Judge(s, r, tt.exit)
+			j := Judge(s, Run{Report: r, Exit: tt.exit})
 			got := strings.Join(j.Wrong, "\n")
 			if (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("said %q, want %q", got, tt.want)

@@ -38,6 +38,7 @@ func normal(r *result.Report) *result.Report {
 		contact := *r.Contact
 		contact.Roles = filled(contact.Roles)
 		contact.Busy = filled(contact.Busy)
+		contact.Partners = filled(contact.Partners)
 		c.Contact = &contact
 	}
 	c.Paths = filled(slices.Clone(r.Paths))
@@ -48,8 +49,15 @@ func normal(r *result.Report) *result.Report {
 		if p.Initiator != nil {
 			half := *p.Initiator
 			half.At = millis(half.At)
+			half.Failed = slices.Clone(half.Failed)
+			for k := range half.Failed {
+				half.Failed[k].At = millis(half.Failed[k].At)
+			}
 			p.Initiator = &half
 		}
+	}
+	if r.Listened != nil {
+		c.Listened = normalListened(*r.Listened)
 	}
 	c.OutOfScope = filled(r.OutOfScope)
 	c.Findings = filled(r.Findings)
@@ -57,6 +65,17 @@ func normal(r *result.Report) *result.Report {
 		c.Summary.Verdicts = map[result.Verdict]int{}
 	}
 	return &c
+}
+
+func normalListened(l result.Listened) *result.Listened {
+	l.Since, l.Until = millis(l.Since), millis(l.Until)
+	l.Ports = filled(l.Ports)
+	l.Arrivals = filled(slices.Clone(l.Arrivals))
+	for i := range l.Arrivals {
+		a := &l.Arrivals[i]
+		a.First, a.Last = millis(a.First), millis(a.Last)
+	}
+	return &l
 }
 
 func millis(t time.Time) time.Time { return t.UTC().Round(time.Millisecond) }
@@ -71,7 +90,7 @@ func filled[E any](s []E) []E {
 
 // stamp matches a line of indented JSON that holds a time. No string can
 // imitate it: a line break inside a string is written as an escape.
-var stamp = regexp.MustCompile(`(?m)^( *"(?:started|at)": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z(",?)$`)
+var stamp = regexp.MustCompile(`(?m)^( *"(?:started|at|since|until|first|last)": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z(",?)$`)
 
 // stampMillis writes the times in indented JSON with exactly three decimals,
 // so that they also sort as text. encoding/json leaves out trailing zeros. The

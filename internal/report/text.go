@@ -192,6 +192,12 @@ func contactLine(c *result.Contact) string {
 			s += " over " + f
 		}
 	}
+	if c.Direction == plan.Reverse {
+		if c.SeenAs.IsValid() {
+			s += ", which the far end opened from " + c.SeenAs.Addr().String()
+		}
+		return s + " and over which it handed this report to this end"
+	}
 	if c.SeenAs.IsValid() {
 		s += ", which sees this machine as " + c.SeenAs.Addr().String()
 	}

@@ -15,7 +15,7 @@ type Initiator struct {
 	Source       Endpoint       `json:"source"`
 	Target       Endpoint       `json:"target"`
 	Attempts     int            `json:"attempts"`
-	Failed       []Failed       `json:"failed,omitempty"` // earlier attempts that failed, of a path that proved itself later
+	Failed       []Failed       `json:"failed,omitempty"` // earlier attempts that failed: of a path that proved itself later, or while both ends waited for each other
 	Connect      ConnectOutcome `json:"connect"`
 	ConnectMS    float64        `json:"connect_ms,omitempty"`
 	Error        string         `json:"error,omitempty"` // the operating system's words
@@ -43,6 +43,7 @@ type Initiator struct {
 // A Failed is an earlier attempt, and how it ended.
 type Failed struct {
 	At      time.Time      `json:"at"`
+	Source  Endpoint       `json:"source"`
 	Connect ConnectOutcome `json:"connect"`
 	Answer  AnswerOutcome  `json:"answer,omitempty"`
 }

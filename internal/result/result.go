@@ -10,6 +10,7 @@
 package result
 
 import (
+	"net/netip"
 	"time"
 
 	"dialtone/internal/plan"
@@ -37,6 +38,9 @@ type Report struct {
 	OutOfScope  []OutOfScope `json:"out_of_scope"`
 	// Findings are about the run as a whole, such as a wrong key.
 	Findings []Finding `json:"findings"`
+	// Listened is what this end's own listener watched; null: it accepted
+	// nothing.
+	Listened *Listened `json:"listened"`
 	Summary  Summary   `json:"summary"`
 }
 
@@ -59,18 +63,24 @@ type End struct {
 // A Contact is the path that carried the control conversation, and what the
 // far end said of itself there.
 type Contact struct {
-	Flow     string       `json:"flow"`
-	Port     int          `json:"port"`
-	Family   Family       `json:"family"`
-	Target   Endpoint     `json:"target"`
-	SeenAs   Endpoint     `json:"seen_as"`
-	Instance string       `json:"instance"` // random id of that listener process
-	Software string       `json:"software"`
-	Plan     string       `json:"plan"`
-	Roles    []string     `json:"roles"`
-	ClockMS  *int64       `json:"clock_ms"` // its clock minus ours, in milliseconds; null if unknown
-	Busy     []BusyPort   `json:"busy"`     // ports it could not bind
-	Witness  WitnessState `json:"witness"`
+	Flow string `json:"flow"`
+	// Direction is forward if this end opened it. Reverse: the far end did, and
+	// handed its report over; then it told nothing of itself.
+	Direction plan.Direction `json:"direction"`
+	Port      int            `json:"port"`
+	Family    Family         `json:"family"`
+	Target    Endpoint       `json:"target"`
+	SeenAs    Endpoint       `json:"seen_as"`  // of the end that opened it, as the other saw it
+	Instance  string         `json:"instance"` // random id of that listener process
+	Software  string         `json:"software"`
+	Plan      string         `json:"plan"`
+	Roles     []string       `json:"roles"`
+	ClockMS   *int64         `json:"clock_ms"` // its clock minus ours, in milliseconds; null if unknown
+	Busy      []BusyPort     `json:"busy"`     // ports it could not bind
+	Witness   WitnessState   `json:"witness"`
+	// Partners are the addresses that it dials for this end by its own
+	// configuration.
+	Partners []netip.Addr `json:"partners"`
 }
 
 // A BusyPort is a port that a listener wanted and could not bind.

@@ -276,6 +276,14 @@ func (cs *contacts) helloOf(f result.Family) (echo.Hello, bool) {
 	return c.hello, true
 }
 
+// seenAs is the address as which the far end sees this end's contact of a
+// family; invalid if there is none.
+func (cs *contacts) seenAs(f result.Family) netip.Addr {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.families[f].seenAs.Addr()
+}
+
 // targetOf returns a path of the family to the expected listener.
 func (cs *contacts) targetOf(f result.Family, expected string) (netip.AddrPort, bool) {
 	cs.mu.Lock()
@@ -369,7 +377,7 @@ func (s *survey) open(ctx context.Context, f result.Family, target netip.AddrPor
 	if d.Err != nil {
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
-	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.run, Probe: echo.NewID(), Flow: "control"})
+	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control"})
 	if err != nil {
 		d.Conn.Close()
 		return nil, fmt.Errorf("control conversation: %w", err)

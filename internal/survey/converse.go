@@ -143,7 +143,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 			Flow: j.flow, Transport: j.transport,
 			Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
 			Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-		}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout}, t)
+		}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, t)
 	}
 	c := talk()
 	if held != nil && impostor(*held, c) != "" {
@@ -190,11 +190,15 @@ const conversingTime = 2 * time.Minute
 func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job) {
 	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
 		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.accept.l.Fingerprint()}
+		strict := true
 		for _, j := range chunk {
-			order.Paths = append(order.Paths, echo.BackPath{Flow: j.flow, Probe: j.talk, Transport: j.transport, Port: j.port})
+			var path echo.BackPath
+			path, strict = s.backPath(j)
+			path.Probe = j.talk
+			order.Paths = append(order.Paths, path)
 		}
 		var held []result.Conversation
-		err := s.talk(ctx, f, true, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.talk(ctx, f, strict, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
 			held, err = c.ConverseBack(ctx, order)
 			return err
 		})
@@ -221,7 +225,7 @@ func (s *survey) confirm(ctx context.Context) {
 				continue
 			}
 			if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; !taken {
-				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.run)[0], j)
+				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.id)[0], j)
 			}
 		}
 		for chunk := range slices.Chunk(forward, echo.MaxWitness) {

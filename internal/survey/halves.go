@@ -21,6 +21,9 @@ func (s *survey) gatherHalves(ctx context.Context) {
 			j.initiator = &result.Initiator{NotTried: "interrupted"}
 		}
 		if j.initiator.NotTried != "" {
+			if j.direction == plan.Reverse && s.accept != nil && s.accept.l != nil {
+				s.watchedOnly(j)
+			}
 			continue
 		}
 		switch j.direction {
@@ -207,15 +210,30 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 	default:
 		j.instance = s.accept.l.Instance.String()
 		q := s.reverseQuery(j)
-		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.run)[0]
+		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]
 	}
 }
 
+// watchedOnly says what reached this end's port of a reverse job that nobody
+// could be asked to attempt: the far end may have dialed it by itself.
+func (s *survey) watchedOnly(j *job) {
+	if h, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken {
+		j.acceptor = &result.Acceptor{Port: result.PortBusy, Holder: h.err.Holder, Saw: result.SawUnknown, Reason: "other software holds the port here"}
+		return
+	}
+	q := echo.WitnessQuery{Transport: j.transport, Port: j.port, SourceChanged: true, BeganMS: time.Since(s.accept.since).Milliseconds()}
+	j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]
+}
+
 // reverseQuery asks about a reverse job. The far end's clock timed the attempt;
-// ours only knows that it was since this end accepts.
+// ours only knows that it was since this end accepts, and since the run began.
 func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
 	q := query(j, s.sourceChanged(plan.Reverse, j.family))
-	q.BeganMS, q.EndedMS = time.Since(s.accept.since).Milliseconds(), 0
+	since := s.accept.since
+	if s.started.After(since) {
+		since = s.started
+	}
+	q.BeganMS, q.EndedMS = time.Since(since).Milliseconds(), 0
 	return q
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"sync"
 
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -15,9 +17,7 @@ import (
 // Like other programs it leaves out a family of which this machine has no
 // address, if the other family is there (AI_ADDRCONFIG, RFC 3493 section 6.1).
 func (s *survey) resolve(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
-	defer cancel()
-	found, err := lookup(ctx, s.Host)
+	found, err := s.lookupAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -48,6 +48,31 @@ func (s *survey) resolve(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// lookupAll returns the addresses of Host and Also in their order, and makes the
+// first of them that has any the Host. The error is Host's own, if none has.
+func (s *survey) lookupAll(ctx context.Context) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	hosts := append([]string{s.Host}, s.Also...)
+	addrs, errs := make([][]netip.Addr, len(hosts)), make([]error, len(hosts))
+	var all sync.WaitGroup
+	for n, host := range hosts {
+		all.Go(func() { addrs[n], errs[n] = lookup(ctx, host) })
+	}
+	all.Wait()
+	first := slices.Index(errs, nil)
+	if first < 0 {
+		return nil, errs[0]
+	}
+	s.Host = hosts[first]
+	for n, err := range errs {
+		if err != nil && s.OnUnresolved != nil {
+			s.OnUnresolved(hosts[n], err)
+		}
+	}
+	return slices.Concat(addrs...), nil
 }
 
 func lookup(ctx context.Context, host string) ([]netip.Addr, error) {

@@ -125,7 +125,7 @@ func (s *survey) retry(ctx context.Context, j *job) {
 	if again.NotTried != "" || again.Attempts == 0 {
 		return
 	}
-	failed := append(slices.Clone(first.Failed), result.Failed{At: first.At, Connect: first.Connect, Answer: first.Answer})
+	failed := append(slices.Clone(first.Failed), result.Failed{At: first.At, Source: first.Source, Connect: first.Connect, Answer: first.Answer})
 	whole := first
 	if again.Answer == result.AnswerKeyed && doubtful(&job{jobKey: j.jobKey, initiator: &again}) == doubtNone {
 		whole = again

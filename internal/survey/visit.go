@@ -40,7 +40,14 @@ const atOnceVisiting = 64
 
 // Visit makes one such run.
 func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
-	v := &visit{VisitConfig: c, run: echo.NewID(), started: time.Now()}
+	started := time.Now()
+	if len(c.Also) > 0 {
+		s := &survey{Config: c.Config}
+		if _, err := s.lookupAll(ctx); err == nil {
+			c.Host = s.Host // the report and the conversations name the one that has an address
+		}
+	}
+	v := &visit{VisitConfig: c, run: echo.NewID(), started: started}
 	remote := c.Remote
 	switch {
 	case c.Egress:

@@ -107,7 +107,7 @@ func (e explainer) say(code, text, advice string) *result.Finding {
 func (e explainer) request(verb, now string) string {
 	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
 	if to := e.p.OthersOrigin; to != "" && strings.HasPrefix(verb, "allow") {
-		parts = append(parts, fmt.Sprintf("Behind the NAT at %s it must be forwarded to %s, as other ports are.", e.at(), to))
+		parts = append(parts, fmt.Sprintf("Behind the NAT at %s it must be forwarded to %s.", e.at(), to))
 	}
 	if now != "" {
 		parts = append(parts, sentence(now))
@@ -126,7 +126,40 @@ func (e explainer) untested() *result.Finding {
 	case e.i != nil && e.i.Error != "":
 		why = "this machine could not make the attempt: " + e.i.Error
 	}
+	if watched := e.watched(); watched != "" {
+		return e.say("untested", with("Not tested: "+why, watched), "Only the other end knows whether it dialed: "+joinHalves)
+	}
 	return e.say("untested", "Not tested: "+why, "Nothing is known about this path. Remove the cause and run the test again.")
+}
+
+// joinHalves is what to do with two halves.
+const joinHalves = "have both ends write their reports (--out half.json), bring the two files together, and run dial merge on them."
+
+// watched says what the accepting end saw of a path that nobody could be asked
+// to attempt, "" if it did not watch.
+func (e explainer) watched() string {
+	if e.a == nil {
+		return ""
+	}
+	switch {
+	case e.a.Port == result.PortBusy:
+		return fmt.Sprintf("Here %s is held by %s", e.port(), holderWords(e.a.Holder))
+	case e.a.Saw == result.SawNothing:
+		return fmt.Sprintf("This end held %s and watched it all the time, and nothing arrived", e.port())
+	case e.a.Saw == result.SawHalfOpen:
+		return fmt.Sprintf("A connection%s arrived here on %s and never completed (%s): either the answer is lost on the way back, or somebody else knocked", fromWords(e.a.Source), e.port(), orElse(e.a.Detail, "half-open"))
+	case e.a.Saw == result.SawAccepted:
+		return fmt.Sprintf("A connection%s opened here on %s, and proved nothing", fromWords(e.a.Source), e.port())
+	}
+	return fmt.Sprintf("What this end saw on %s does not tell (%s)", e.port(), orElse(e.a.Reason, "unknown"))
+}
+
+// fromWords names where a connection came from, for the middle of a sentence.
+func fromWords(source result.Endpoint) string {
+	if !source.IsValid() {
+		return ""
+	}
+	return " from " + source.String()
 }
 
 func (e explainer) unreachable() *result.Finding {
@@ -172,6 +205,8 @@ func (e explainer) rejected() *result.Finding {
 
 func (e explainer) refused() *result.Finding {
 	switch {
+	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw == result.SawNothing && e.p.OthersOrigin != "":
+		return e.natNoForward()
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted && e.p.Stop != nil && e.p.Stop.ByHost:
 		return e.say("refused-by-host", fmt.Sprintf("RST came back although the listener holds %s and %s. %s", e.port(), e.sawWords(), e.where()),
 			e.request("allow", fmt.Sprintf("It is answered with RST now, by the firewall of %s itself or a device right before it", e.at())))
@@ -207,6 +242,13 @@ func (e explainer) replyLost() *result.Finding {
 	}
 	return e.say("reply-lost", what,
 		e.request("allow the replies to", fmt.Sprintf("Packets from %s source %s to %s are lost on the way back; if they take another route than the way there, lead both through the same stateful firewall", e.at(), e.port(), e.source())))
+}
+
+// natNoForward explains a RST of a NAT that has nowhere to send a connection.
+func (e explainer) natNoForward() *result.Finding {
+	to := e.p.OthersOrigin
+	return e.say("nat-no-forward", fmt.Sprintf("RST came back from %s, the address of a NAT in front of %s, and nothing of it reached %s: the NAT answers itself instead of forwarding %s", e.at(), to, to, e.port()),
+		e.request(fmt.Sprintf("forward to %s what comes to %s:", to, e.at()), "The NAT at "+e.at()+" has no rule for it, or not for this source"))
 }
 
 func (e explainer) filtered() *result.Finding {
