@@ -223,6 +223,7 @@ func (st *stage) dial(ctx context.Context, d Dial, program, name string) (run Ru
 	}
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
+	cmd.Env = append(cmd.Env, d.Env...)
 	cmd.Cancel = func() error { return dump(cmd) }
 	err = cmd.Run()
 	if ctx.Err() != nil {

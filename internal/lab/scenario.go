@@ -59,6 +59,7 @@ type Listen struct {
 type Dial struct {
 	Node string   `yaml:"node"`
 	Args []string `yaml:"args"`
+	Env  []string `yaml:"env"` // NAME=VALUE, beside what it has anyway
 }
 
 // An Expect is about the paths that match its first four fields, each of which
@@ -71,12 +72,16 @@ type Expect struct {
 
 	Verdict result.Verdict    `yaml:"verdict"`
 	OK      *bool             `yaml:"ok"`
+	Proof   result.Proof      `yaml:"proof"`   // what it rests on
 	Finding string            `yaml:"finding"` // its code
 	Notes   []result.NoteCode `yaml:"notes"`   // must be there, beside any others
 	Says    []string          `yaml:"says"`    // must be in the finding, the notes or the evidence
 }
 
 const noListener = "none"
+
+// proofs are what an Expect may demand.
+var proofs = []result.Proof{result.ProofKeyed, result.ProofService, result.ProofPlain, result.ProofNone}
 
 // Bare reports whether no listener runs in s.
 func (s Scenario) Bare() bool { return len(s.listeners()) == 0 }
@@ -207,6 +212,8 @@ func (s Scenario) fault() (where, what string) {
 			return at, unknown("direction", e.Direction, []plan.Direction{plan.Forward, plan.Reverse})
 		case e.Family != "" && e.Family != result.IP4 && e.Family != result.IP6:
 			return at, unknown("family", e.Family, []result.Family{result.IP4, result.IP6})
+		case e.Proof != "" && !slices.Contains(proofs, e.Proof):
+			return at, unknown("proof", e.Proof, proofs)
 		}
 	}
 	return "", ""

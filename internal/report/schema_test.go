@@ -301,7 +301,7 @@ func describes(t *testing.T, schema map[string]any, typ reflect.Type) {
 	required, _ := json.Marshal(schema["required"])
 	n := 0
 	for _, field := range reflect.VisibleFields(typ) {
-		if field.Anonymous {
+		if field.Anonymous || field.Tag.Get("json") == "-" {
 			continue
 		}
 		n++

@@ -95,12 +95,28 @@ func (s *survey) fromHello(j *job) *result.Acceptor {
 	if slices.Contains(h.Bound[family], j.port) {
 		a.Port = result.PortBound
 	}
-	for _, b := range h.Busy {
-		if b.InUse && b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
-			a.Port, a.Holder = result.PortBusy, b.Holder
-		}
+	if b := s.heldThere(j); b != nil {
+		a.Port, a.Holder = result.PortBusy, b.Holder
 	}
 	return a
+}
+
+// heldThere is what Hello says of other software that holds a forward job's
+// port; nil: none does, or there was no contact.
+func (s *survey) heldThere(j *job) *result.BusyPort {
+	h, ok := s.contacts.helloOf(j.family)
+	if !ok {
+		if h, ok = s.contacts.hello(); !ok {
+			return nil
+		}
+	}
+	var held *result.BusyPort
+	for i, b := range h.Busy {
+		if b.InUse && b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
+			held = &h.Busy[i]
+		}
+	}
+	return held
 }
 
 func sameFamily(addr string, f result.Family) bool {

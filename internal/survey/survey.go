@@ -321,7 +321,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 	i := s.attempt(ctx, j, j.trace)
 	s.finish(j, i)
 	if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
-		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, i.Instance, i.Origin.Addr() == i.Target.Addr()})
+		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, i.Instance, i.Origin.Addr() == i.Target.Addr(), i.Source.Addr(), i.SeenAs.Addr()})
 	}
 }
 

@@ -223,6 +223,10 @@ func (e explainer) refused() *result.Finding {
 		return e.say("refused-busy", fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
 			"Stop that software for the test, start listen again, and repeat.")
 	}
+	if e.p.Real {
+		return e.say("refused", fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name", e.port(), e.host()),
+			fmt.Sprintf("Make sure that the service runs on %s and listens on %s. If it does: %s", e.host(), e.port(), e.request("allow", "")))
+	}
 	whose := "There was no contact to tell which."
 	if e.a != nil {
 		whose = "The listener cannot tell which."
@@ -265,7 +269,10 @@ func (e explainer) filtered() *result.Finding {
 
 func (e explainer) silent() *result.Finding {
 	text := "No answer came, and there was no contact to ask whether anything arrived"
-	if e.a != nil {
+	switch {
+	case e.p.Real:
+		text = fmt.Sprintf("No answer came from %s, and nobody there can be asked whether anything arrived", e.host())
+	case e.a != nil:
 		text = "No answer came, and whether anything arrived is unknown"
 		if e.a.Reason != "" {
 			text += ": " + e.a.Reason
@@ -348,6 +355,10 @@ func (e explainer) mtuHole() *result.Finding {
 }
 
 func (e explainer) occupied() *result.Finding {
+	if t := e.i.Conversation; t != nil && t.Outcome == result.ConversationCompleted {
+		return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; dial spoke %s with it (%s)", e.port(), e.at(), holderWords(e.a.Holder), protocolName(t.Speaks), orElse(t.Software, "it does not say what it is")),
+			fmt.Sprintf("Nothing to ask for: the path works for that service. To have it proved by key as well, stop %s, start listen again, and repeat.", holderName(e.a.Holder)))
+	}
 	return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; something answered %s", e.port(), e.at(), holderWords(e.a.Holder), e.replyWords()),
 		e.freePort())
 }
@@ -356,9 +367,16 @@ func (e explainer) intercepted() *result.Finding {
 	if e.a == nil {
 		return e.impostor()
 	}
+	if e.isHeld() {
+		return e.say("intercepted", fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
+			e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", ""))
+	}
 	what := "Other bytes came back (" + e.replyWords() + ")"
-	if e.i.Answer == result.AnswerEchoed {
+	switch e.i.Answer {
+	case result.AnswerEchoed:
 		what = "Our own bytes came back"
+	case result.AnswerReset, result.AnswerClosed, result.AnswerSilent:
+		what = fmt.Sprintf("The keyed proof got %s and %s got another answer than the listener's", answerWords(e.i.Answer), protocolName(e.i.Conversation.Speaks))
 	}
 	does := "answers in its place"
 	if e.a.Saw == result.SawAccepted {
@@ -411,11 +429,15 @@ func (e explainer) reset() *result.Finding {
 	if e.i.Answer == result.AnswerClosed {
 		how = "closed (FIN)"
 	}
+	if e.p.Real {
+		return e.say("reset", fmt.Sprintf("The connection to %s opened and was %s before the service had its say", e.host(), how),
+			e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule, a proxy, or the far end itself, which may not want this address"))
+	}
 	code, who := e.accepter()
 	if e.isHeld() {
 		return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
 	}
-	return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who),
+	return e.say("reset-"+code, with(fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), changedWords(e.i.Conversation)),
 		e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule or a proxy"))
 }
 
@@ -423,6 +445,10 @@ func (e explainer) stalled() *result.Finding {
 	if e.i.Answer == result.AnswerKeyed {
 		return e.payload("stalled-payload",
 			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
+	}
+	if e.p.Real {
+		return e.say("stalled", fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
+			e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy, traffic inspection, or a service that is stuck"))
 	}
 	code, who := e.accepter()
 	if e.isHeld() {
@@ -432,7 +458,7 @@ func (e explainer) stalled() *result.Finding {
 		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
 			e.request("find what holds back the answers to", fmt.Sprintf("The handshake passes, and what %s then sends from its %s to %s does not: an application-aware firewall, traffic inspection, or a way back that differs", e.at(), e.port(), e.source())))
 	}
-	return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
+	return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, changedWords(e.i.Conversation)),
 		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
 }
 
