@@ -53,6 +53,10 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 	start := time.Now()
 	stepCtx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
+	if o.Trace && p.Transport == plan.TCP {
+		a.late = traceLate(ctx, p, o.Timeout)
+		defer a.late.stop()
+	}
 	a.once(ctx, stepCtx)
 	if first := a.seen; first.ICMP != nil && pause(stepCtx, settle) {
 		a.once(ctx, stepCtx)
@@ -68,8 +72,8 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 		a.seen.NotTried = "interrupted"
 	}
 	a.seen.ElapsedMS = result.Milliseconds(time.Since(start))
-	if o.Trace && p.Transport == plan.TCP && stopped(a.seen.Connect) && ctx.Err() == nil {
-		a.seen.Trace = Trace(ctx, p.Source.Addr(), p.Target)
+	if stopped(a.seen.Connect) && ctx.Err() == nil {
+		a.seen.Trace = a.late.result()
 	}
 	return a.seen
 }
@@ -94,6 +98,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 type attempt struct {
 	Path
 	Options
+	late *lateTrace // nil: it is not traced
 	seen result.Initiator
 }
 
@@ -160,6 +165,7 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 		s.Error = d.Err.Error()
 		return nil
 	}
+	a.late.stop()
 	return d.Conn
 }
 

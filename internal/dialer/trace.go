@@ -3,8 +3,9 @@ package dialer
 import (
 	"context"
 	"net/netip"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -23,7 +24,7 @@ const (
 	hopTimeout = 1500 * time.Millisecond
 	// maxTraces bounds the traces under way in this process. One that finds no
 	// place is left out: where a thousand paths stop, a few tell it.
-	maxTraces = 32
+	maxTraces = 64
 )
 
 var traces = make(chan struct{}, maxTraces)
@@ -41,7 +42,11 @@ func Trace(ctx context.Context, source netip.Addr, target netip.AddrPort) *resul
 	}
 	var hops []result.Hop
 	for len(hops) < maxHops && ctx.Err() == nil {
-		hops = append(hops, someHops(ctx, source, target, len(hops)+1)...)
+		more, err := someHops(ctx, source, target, len(hops)+1)
+		if err != nil {
+			return &result.Trace{Unknown: "this machine could not make the attempts: " + err.Error(), Hops: []result.Hop{}}
+		}
+		hops = append(hops, more...)
 		if ends(hops) {
 			break
 		}
@@ -49,20 +54,63 @@ func Trace(ctx context.Context, source netip.Addr, target netip.AddrPort) *resul
 	return trimmed(hops)
 }
 
-// someHops tries hopsAtOnce TTLs from first on.
-func someHops(ctx context.Context, source netip.Addr, target netip.AddrPort, first int) []result.Hop {
+// A lateTrace is a trace of a path that begins while an attempt still waits for
+// an answer that has become unlikely, so that both end together. A nil one
+// traces nothing.
+type lateTrace struct {
+	begin  *time.Timer
+	trace  func() *result.Trace
+	found  chan *result.Trace
+	cancel context.CancelFunc
+}
+
+// traceLate arranges the trace of a path whose attempt takes timeout at most.
+func traceLate(ctx context.Context, p Path, timeout time.Duration) *lateTrace {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &lateTrace{
+		trace:  func() *result.Trace { return Trace(ctx, p.Source.Addr(), p.Target) },
+		found:  make(chan *result.Trace, 1),
+		cancel: cancel,
+	}
+	l.begin = time.AfterFunc(max(timeout/2, timeout-hopTimeout), func() { l.found <- l.trace() })
+	return l
+}
+
+// result returns the trace, and makes it now if it was not begun.
+func (l *lateTrace) result() *result.Trace {
+	if l == nil {
+		return nil
+	}
+	if l.begin.Stop() {
+		return l.trace()
+	}
+	return <-l.found
+}
+
+// stop is called when the path need not be traced, or is.
+func (l *lateTrace) stop() {
+	if l != nil {
+		l.begin.Stop()
+		l.cancel()
+	}
+}
+
+// someHops tries hopsAtOnce TTLs from first on. Its error is this machine's.
+func someHops(ctx context.Context, source netip.Addr, target netip.AddrPort, first int) ([]result.Hop, error) {
 	ctx, cancel := context.WithTimeout(ctx, hopTimeout)
 	defer cancel()
 	hops := make([]result.Hop, hopsAtOnce)
-	var all sync.WaitGroup
+	var all errgroup.Group
 	for i := range hops {
-		all.Go(func() { hops[i] = oneHop(ctx, source, target, first+i) })
+		all.Go(func() (err error) {
+			hops[i], err = oneHop(ctx, source, target, first+i)
+			return err
+		})
 	}
-	all.Wait()
-	return hops
+	return hops, all.Wait()
 }
 
-func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl int) result.Hop {
+func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl int) (result.Hop, error) {
 	h := result.Hop{TTL: ttl, What: result.HopSilent}
 	d := sock.DialTTL(ctx, netip.AddrPortFrom(source, 0), target, ttl)
 	switch c := sock.Classify(d.Err); {
@@ -74,8 +122,10 @@ func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl i
 		h.What = result.HopOpen
 	case c == result.ConnectRST:
 		h.What = result.HopRST
+	case c != result.ConnectTimeout:
+		return h, d.Err // nothing was sent: that is no silence
 	}
-	return h
+	return h, nil
 }
 
 // isExceeded: ICMP time exceeded (RFC 792), ICMPv6 time exceeded (RFC 4443
