@@ -45,17 +45,13 @@ const settle = 200 * time.Millisecond
 // Attempt attempts a path once, or twice if an ICMP error ended the first: such
 // an error fails a connection at once even if its cause has passed.
 func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
-	a := &attempt{Path: p, Options: o}
-	a.seen = result.Initiator{
-		Probe: p.Probe.String(), At: time.Now().UTC(), Target: result.EndpointFrom(p.Target),
-		WantedSource: int(p.Source.Port()),
-	}
+	a := newAttempt(p, o)
 	start := time.Now()
 	stepCtx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	if o.Trace && p.Transport == plan.TCP {
 		a.late = traceLate(ctx, p, o.Timeout)
-		defer a.late.stop()
+		defer a.late.end()
 	}
 	a.once(ctx, stepCtx)
 	if first := a.seen; first.ICMP != nil && pause(stepCtx, settle) {
@@ -102,6 +98,13 @@ type attempt struct {
 	seen result.Initiator
 }
 
+func newAttempt(p Path, o Options) *attempt {
+	return &attempt{Path: p, Options: o, seen: result.Initiator{
+		Probe: p.Probe.String(), At: time.Now().UTC(), Target: result.EndpointFrom(p.Target),
+		WantedSource: int(p.Source.Port()),
+	}}
+}
+
 func (a *attempt) ask() echo.Ask {
 	return echo.Ask{Key: a.Key, Run: a.Run, Probe: a.Probe, Flow: a.Flow}
 }
@@ -121,19 +124,28 @@ func (a *attempt) once(ctx, step context.Context) {
 		a.provePacket(ctx, step, conn)
 		return
 	}
-	c, err := echo.Prove(step, conn, a.ask())
-	if err != nil {
-		a.noProof(conn, err)
-		return
-	}
-	a.proved(c.Proof)
-	if s.Answer != result.AnswerKeyed {
+	c := a.prove(step, conn)
+	if c == nil {
 		return
 	}
 	a.payload(ctx, conn, c)
 	if isWhole(a.seen.Sent) && isWhole(a.seen.Received) {
-		a.relay(ctx, conn, c)
+		a.again(ctx, conn, c)
 	}
+}
+
+// prove has the far end prove itself; nil: it did not.
+func (a *attempt) prove(ctx context.Context, conn net.Conn) *echo.Conn {
+	c, err := echo.Prove(ctx, conn, a.ask())
+	if err != nil {
+		a.noProof(conn, err)
+		return nil
+	}
+	a.proved(c.Proof)
+	if a.seen.Answer != result.AnswerKeyed {
+		return nil
+	}
+	return c
 }
 
 // connect opens the connection from the wanted source port, or from any if
@@ -165,7 +177,7 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 		s.Error = d.Err.Error()
 		return nil
 	}
-	a.late.stop()
+	a.late.hold()
 	return d.Conn
 }
 

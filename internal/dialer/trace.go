@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -59,21 +60,19 @@ func Trace(ctx context.Context, source netip.Addr, target netip.AddrPort) *resul
 // traces nothing.
 type lateTrace struct {
 	begin  *time.Timer
-	trace  func() *result.Trace
-	found  chan *result.Trace
+	trace  func() *result.Trace // made once
 	cancel context.CancelFunc
 }
 
 // traceLate arranges the trace of a path whose attempt takes timeout at most.
 func traceLate(ctx context.Context, p Path, timeout time.Duration) *lateTrace {
 	ctx, cancel := context.WithCancel(ctx)
-	l := &lateTrace{
-		trace:  func() *result.Trace { return Trace(ctx, p.Source.Addr(), p.Target) },
-		found:  make(chan *result.Trace, 1),
+	trace := sync.OnceValue(func() *result.Trace { return Trace(ctx, p.Source.Addr(), p.Target) })
+	return &lateTrace{
+		begin:  time.AfterFunc(max(timeout/2, timeout-hopTimeout), func() { trace() }),
+		trace:  trace,
 		cancel: cancel,
 	}
-	l.begin = time.AfterFunc(max(timeout/2, timeout-hopTimeout), func() { l.found <- l.trace() })
-	return l
 }
 
 // result returns the trace, and makes it now if it was not begun.
@@ -81,14 +80,19 @@ func (l *lateTrace) result() *result.Trace {
 	if l == nil {
 		return nil
 	}
-	if l.begin.Stop() {
-		return l.trace()
-	}
-	return <-l.found
+	l.begin.Stop()
+	return l.trace()
 }
 
-// stop is called when the path need not be traced, or is.
-func (l *lateTrace) stop() {
+// hold keeps the trace from beginning by itself: a connection opened.
+func (l *lateTrace) hold() {
+	if l != nil {
+		l.begin.Stop()
+	}
+}
+
+// end ends the trace, if it is under way still.
+func (l *lateTrace) end() {
 	if l != nil {
 		l.begin.Stop()
 		l.cancel()

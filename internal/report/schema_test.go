@@ -278,6 +278,7 @@ func TestSchemaDescribesEveryField(t *testing.T) {
 		{defs["acceptor"].(map[string]any), result.Acceptor{}},
 		{defs["icmp"].(map[string]any), result.ICMP{}},
 		{defs["transfer"].(map[string]any), result.Transfer{}},
+		{defs["repeated"].(map[string]any), result.Repeated{}},
 	} {
 		typ := reflect.TypeOf(c.value)
 		props := c.schema["properties"].(map[string]any)

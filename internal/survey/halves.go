@@ -17,8 +17,12 @@ import (
 // gatherHalves completes every job by the accepting end's half: the far end's
 // for forward jobs, our own for reverse ones. It runs after all attempts.
 func (s *survey) gatherHalves(ctx context.Context) {
+	s.gatherHalvesOf(ctx, slices.Collect(maps.Values(s.jobs)))
+}
+
+func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 	var forward []*job
-	for _, j := range s.jobs {
+	for _, j := range jobs {
 		if j.initiator == nil {
 			j.initiator = &result.Initiator{NotTried: "interrupted"}
 		}
