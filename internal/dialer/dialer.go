@@ -68,7 +68,7 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 		a.seen.NotTried = "interrupted"
 	}
 	a.seen.ElapsedMS = result.Milliseconds(time.Since(start))
-	if stopped(a.seen.Connect) && ctx.Err() == nil {
+	if (stopped(a.seen.Connect) || isUnproved(a.seen.Answer)) && ctx.Err() == nil {
 		a.seen.Trace = a.late.result()
 	}
 	return a.seen
@@ -77,6 +77,12 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 // stopped reports whether a connection ended so that its path may show where.
 func stopped(c result.ConnectOutcome) bool {
 	return c == result.ConnectTimeout || c == result.ConnectRST || c == result.ConnectICMP
+}
+
+// isUnproved reports whether a connection opened and led to no proof, so that
+// its path may show where it was opened.
+func isUnproved(a result.AnswerOutcome) bool {
+	return a == result.AnswerSilent || a == result.AnswerForeign || a == result.AnswerEchoed
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

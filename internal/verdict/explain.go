@@ -129,7 +129,9 @@ func (e explainer) request(verb, now string) string {
 	if now != "" {
 		parts = append(parts, sentence(now))
 	}
-	if e.p.Why != "" {
+	if e.p.Why != "" && e.p.Expect == plan.ExpectClosed {
+		parts = append(parts, "Why: "+sentence(e.p.Why))
+	} else if e.p.Why != "" {
 		parts = append(parts, "Why it is needed: "+sentence(e.p.Why))
 	}
 	return strings.Join(parts, " ")
@@ -341,8 +343,13 @@ func (e explainer) intercepted() *result.Finding {
 	if e.a.Saw == result.SawAccepted {
 		does = "changes what is said"
 	}
-	return e.say("intercepted", with(fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does), changedWords(e.i.Conversation)),
-		e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", ""))
+	now := ""
+	if e.p.Stop != nil && e.p.Stop.OpenHop > 0 {
+		now = "It is answered" + e.byWhom()
+	}
+	text := with(fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does), e.where())
+	return e.say("intercepted", with(text, changedWords(e.i.Conversation)),
+		e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", now))
 }
 
 func (e explainer) answered() *result.Finding {
@@ -412,6 +419,10 @@ func (e explainer) stalled() *result.Finding {
 	if e.answerLost() {
 		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
 			e.request("find what holds back the answers to", fmt.Sprintf("The handshake passes, and what %s then sends from its %s to %s does not: an application-aware firewall, traffic inspection, or a way back that differs", e.at(), e.port(), e.source())))
+	}
+	if e.p.Stop != nil && e.p.Stop.OpenHop > 0 && code == "someone-else" {
+		return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, e.where()),
+			e.request("exempt from proxying and SYN protection, or repair there,", fmt.Sprintf("It is accepted%s, in place of %s, and nothing is passed on", e.byWhom(), e.at())))
 	}
 	return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
 		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
