@@ -14,7 +14,7 @@ const (
 	// openTimeout bounds the opening of the second connection, beside the first:
 	// where a device limits how many there may be, waiting longer would keep
 	// other paths out.
-	openTimeout    = time.Second
+	openTimeout    = 2 * time.Second
 	openRoundTrips = 8
 	// furtherTries is how many more are tried, one after the other, if that one
 	// failed, and furtherFailures how many of them have to fail before the first

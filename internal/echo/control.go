@@ -66,6 +66,9 @@ type BackPath struct {
 	Port       int            `json:"port"`
 	SourcePort int            `json:"source_port"` // 0 = any
 	Trace      bool           `json:"trace"`       // find out where it stops, if it does not open
+	// RateKbits is how fast a payload moved on it before, in kilobits per second,
+	// for ConverseBack; 0: not known.
+	RateKbits float64 `json:"rate_kbits,omitempty"`
 }
 
 // DialBack asks the answering end to attempt paths towards the address that

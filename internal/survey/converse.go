@@ -72,7 +72,7 @@ func (s *survey) isProvedByTCP(d plan.Direction, f result.Family) bool {
 }
 
 func (s *survey) converse(ctx context.Context, j *job) {
-	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk}
+	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j.initiator)}
 	switch a := s.fromHello(j); {
 	case a != nil && a.Port == result.PortBusy:
 		t.Token = echo.ID{} // real software gets no token made with the key
@@ -92,6 +92,10 @@ func (s *survey) converse(ctx context.Context, j *job) {
 	j.initiator.Conversation = &c
 }
 
+// rateOf is how fast a payload moved in the slower direction, in kilobits per
+// second; 0: not known.
+func rateOf(i *result.Initiator) float64 { return min(i.Sent.Rate(), i.Received.Rate()) }
+
 // fingerprint reads a certificate's from Hello; nil: not known.
 func fingerprint(text string) []byte {
 	b, err := hex.DecodeString(text)
@@ -110,7 +114,7 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
 		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.accept.l.Fingerprint()}
 		for _, j := range chunk {
-			order.Paths = append(order.Paths, echo.BackPath{Flow: j.flow, Probe: j.talk, Transport: j.transport, Port: j.port})
+			order.Paths = append(order.Paths, echo.BackPath{Flow: j.flow, Probe: j.talk, Transport: j.transport, Port: j.port, RateKbits: rateOf(j.initiator)})
 		}
 		var held []result.Conversation
 		err := s.talk(ctx, f, true, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {

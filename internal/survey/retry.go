@@ -102,6 +102,12 @@ func doubtful(j *job) doubt {
 	return doubtNone
 }
 
+// lives reports whether the far end's listener is there still: its end is no
+// fault of any path.
+func (s *survey) lives(ctx context.Context, f result.Family) bool {
+	return s.talk(ctx, f, false, s.Timeout, func(context.Context, *echo.Conn) error { return nil }) == nil
+}
+
 // isSound reports whether a TCP attempt was proved and shows nothing that noise
 // could have caused.
 func isSound(i result.Initiator) bool {
@@ -175,7 +181,7 @@ func (s *survey) recheck(ctx context.Context) {
 		}
 		j.probe = echo.NewID()
 		again := s.attemptEither(within, j)
-		if again.Attempts == 0 || again.NotTried != "" || isWhole(&again) {
+		if again.Attempts == 0 || again.NotTried != "" || isWhole(&again) || !s.lives(within, j.family) {
 			j.saw(*i)
 			continue
 		}
