@@ -288,6 +288,7 @@ func TestSchemaDescribesEveryField(t *testing.T) {
 		{defs["arrival"].(map[string]any), result.Arrival{}},
 		{defs["join"].(map[string]any), result.Join{}},
 		{defs["joined"].(map[string]any), result.Joined{}},
+		{defs["repeated"].(map[string]any), result.Repeated{}},
 	} {
 		describes(t, c.schema, reflect.TypeOf(c.value))
 	}
