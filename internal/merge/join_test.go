@@ -524,7 +524,7 @@ func TestNothingIsOpenWithoutAKeyedProof(t *testing.T) {
 		return false
 	}
 	opened := 0
-	for range 20_000 {
+	for range 5_000 {
 		a, b := halves()
 		fill(a)
 		fill(b)
