@@ -133,9 +133,9 @@ const synMS = 1000
 // againWords says how many of a payload's segments were sent again.
 func againWords(tcp *result.TCP, t *result.Transfer) string {
 	if tcp.MSS <= 0 || t == nil || t.Want <= 0 {
-		return fmt.Sprintf("%d segments had to be sent again", tcp.Retransmits)
+		return fmt.Sprintf("segments had to be sent again %d times", tcp.Retransmits)
 	}
-	return fmt.Sprintf("%d segments had to be sent again for a payload of %d", tcp.Retransmits, (t.Want+int64(tcp.MSS)-1)/int64(tcp.MSS))
+	return fmt.Sprintf("%d of about %d segments had to be sent again", tcp.Retransmits, (t.Want+int64(tcp.MSS)-1)/int64(tcp.MSS))
 }
 
 // slow says that the payload crossed at a speed that staff would notice, ""
