@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -36,13 +37,15 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return err
 	}
-	stop := showProgress(c.App.ErrWriter, &cfg)
-	r, err := survey.Run(c.Context, cfg)
-	stop()
+	wait, err := readWait(c)
+	if err != nil {
+		return err
+	}
+	r, err := test(c, cfg, wait)
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
-	if err := out.write(c.App.Writer, r); err != nil {
+	if err := out.write(c.App.Writer, paths(r)); err != nil {
 		return err
 	}
 	if code := verdict.ExitCode(r); code != cli.ExitOK {
@@ -51,43 +54,55 @@ func run(c *ucli.Context, m mode) error {
 	return nil
 }
 
+// test makes the run.
+func test(c *ucli.Context, cfg survey.Config, wait time.Duration) (*result.Report, error) {
+	if wait > 0 {
+		return meet(c.Context, c.App.ErrWriter, cfg, wait)
+	}
+	stop := showProgress(c.App.ErrWriter, &cfg)
+	defer stop()
+	return survey.Run(c.Context, cfg)
+}
+
 // configure makes a survey of the command line.
 func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	var cfg survey.Config
-	common, err := cli.ReadCommon(c)
+	target, err := readTarget(c, m)
 	if err != nil {
 		return cfg, err
 	}
-	what := "HOST"
-	if m == modeOdyssey {
-		what = "PEER"
-	}
-	host, err := readHost(c, what)
+	common, err := target.common(c)
 	if err != nil {
 		return cfg, err
 	}
-	if common.KeyText == "" {
-		return cfg, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file).", "no key")
-	}
-	key, err := common.Key()
+	key, err := readKey(common)
 	if err != nil {
 		return cfg, err
 	}
 	if cfg, err = steps(c, common); err != nil {
 		return cfg, err
 	}
-	cfg.Key, cfg.Host = key, host
+	cfg.Key = key
+	target.aim(c, &cfg)
 	if cfg.Hold < 0 || cfg.Hold > echo.MaxHold || cfg.Hold > 0 && cfg.Hold < time.Second {
 		return cfg, cli.Usagef("Give a time between 1s and 24h, such as 30m.", "--hold %v", cfg.Hold)
 	}
-	if err := chooseRoles(c, m, common, &cfg); err != nil {
+	if err := chooseRoles(c, m, common, target, &cfg); err != nil {
 		return cfg, err
 	}
 	return cfg, nil
 }
 
+// readKey stretches the key, which must be given.
+func readKey(common cli.Common) (echo.Key, error) {
+	if common.KeyText == "" {
+		return echo.Key{}, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file), or the invitation in place of the host.", "no key")
+	}
+	return common.Key()
+}
+
 // chooseRoles says who plays what.
-func chooseRoles(c *ucli.Context, m mode, common cli.Common, cfg *survey.Config) error {
+func chooseRoles(c *ucli.Context, m mode, common cli.Common, t target, cfg *survey.Config) error {
 	roles := cli.Strings(c, "role")
 	var err error
 	switch {
@@ -96,6 +111,9 @@ func chooseRoles(c *ucli.Context, m mode, common cli.Common, cfg *survey.Config)
 			return cli.Usagef("dial odyssey is always server to server; leave --role out, or use dial without odyssey.", "--role %s", strings.Join(roles, ","))
 		}
 		cfg.Local, cfg.Remote = []plan.Role{plan.RoleServer}, []plan.Role{plan.RolePeer}
+		if err := t.limit(cfg); err != nil {
+			return err
+		}
 		if len(cfg.Only) == 0 {
 			cfg.Only = slices.Clone(odysseyRows)
 		}
@@ -122,15 +140,23 @@ func chooseRoles(c *ucli.Context, m mode, common cli.Common, cfg *survey.Config)
 }
 
 // readHost checks the one argument.
-func readHost(c *ucli.Context, what string) (string, error) {
-	args, err := cli.Positional(c, 1, what)
+func readHost(c *ucli.Context, m mode) (string, error) {
+	what := "HOST"
+	if m == modeOdyssey {
+		what = "PEER"
+	}
+	args, err := cli.Positional(c, 1)
 	if err != nil {
 		return "", err
 	}
 	if len(args) == 0 || strings.TrimSpace(args[0]) == "" {
 		return "", cli.Usagef(fmt.Sprintf("Name the machine that runs listen: %s --key WORDS %s", strings.TrimSpace(c.App.Name+" "+strings.TrimPrefix(c.Command.Name, c.App.Name)), what), "no %s", what)
 	}
-	host := strings.TrimSpace(args[0])
+	return hostName(strings.TrimSpace(args[0]))
+}
+
+// hostName checks a name or address that stands alone.
+func hostName(host string) (string, error) {
 	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return a.String(), nil
 	}
@@ -151,13 +177,19 @@ type outputs struct {
 }
 
 func readOutputs(c *ucli.Context) (outputs, error) {
+	return readOutputsAs(c, report.ParseFormat, report.FormatForFile)
+}
+
+// readOutputsAs reads where something goes that has other formats than a
+// report.
+func readOutputsAs(c *ucli.Context, parse, forFile func(string) (report.Format, error)) (outputs, error) {
 	o := outputs{files: map[string]report.Format{}}
 	var err error
-	if o.format, err = report.ParseFormat(cli.String(c, "format")); err != nil {
+	if o.format, err = parse(cli.String(c, "format")); err != nil {
 		return o, cli.Usage(err, "")
 	}
 	for _, name := range cli.Strings(c, "out") {
-		f, err := report.FormatForFile(name)
+		f, err := forFile(name)
 		if err != nil {
 			return o, cli.Usage(err, "")
 		}
@@ -171,15 +203,25 @@ func readOutputs(c *ucli.Context) (outputs, error) {
 	return o, nil
 }
 
+// formats lists the forms that are asked for.
+func (o outputs) formats() []report.Format {
+	return append(slices.Collect(maps.Values(o.files)), o.format)
+}
+
+// paths renders a report on paths.
+func paths(r *result.Report) func(io.Writer, report.Format, report.Options) error {
+	return func(w io.Writer, f report.Format, o report.Options) error { return report.Write(w, f, r, o) }
+}
+
 // write writes the report to standard output first, so that a file that cannot
 // be written loses nothing.
-func (o outputs) write(w io.Writer, r *result.Report) error {
-	if err := report.Write(w, o.format, r, screen(w)); err != nil {
+func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o report.Options) error) error {
+	if err := render(w, o.format, screen(w)); err != nil {
 		return cli.Usage(fmt.Errorf("standard output: %w", err), "")
 	}
 	for _, name := range o.order {
 		var b bytes.Buffer
-		err := report.Write(&b, o.files[name], r, report.Options{Width: fileWidth})
+		err := render(&b, o.files[name], report.Options{Width: fileWidth})
 		if err == nil {
 			err = cli.WriteFile(name, b.Bytes())
 		}

@@ -21,7 +21,7 @@ var egressRoles = []plan.Role{plan.RoleClient, plan.RoleServer, plan.RoleWeb}
 
 // egress runs dial egress.
 func egress(c *ucli.Context) error {
-	if _, err := cli.Positional(c, 0, ""); err != nil {
+	if _, err := cli.Positional(c, 0); err != nil {
 		return err
 	}
 	hosts, err := readHosts(cli.Strings(c, "host"))
@@ -56,7 +56,11 @@ func egress(c *ucli.Context) error {
 
 // installed runs dial --installed HOST.
 func installed(c *ucli.Context, m mode) error {
-	common, err := cli.ReadCommon(c)
+	target, err := readTarget(c, m)
+	if err != nil {
+		return err
+	}
+	common, err := target.common(c)
 	if err != nil {
 		return err
 	}
@@ -64,14 +68,8 @@ func installed(c *ucli.Context, m mode) error {
 	if cfg.Config, err = steps(c, common); err != nil {
 		return err
 	}
-	what := "HOST"
-	if m == modeOdyssey {
-		what = "PEER"
-	}
-	if cfg.Host, err = readHost(c, what); err != nil {
-		return err
-	}
-	if err := chooseRoles(c, m, common, &cfg.Config); err != nil {
+	target.aim(c, &cfg.Config)
+	if err := chooseRoles(c, m, common, target, &cfg.Config); err != nil {
 		return err
 	}
 	return visit(c, cfg)
@@ -86,7 +84,7 @@ func visit(c *ucli.Context, cfg survey.VisitConfig) error {
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
-	if err := out.write(c.App.Writer, r); err != nil {
+	if err := out.write(c.App.Writer, paths(r)); err != nil {
 		return err
 	}
 	if code := verdict.ExitCode(r); code != cli.ExitOK {

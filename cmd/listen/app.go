@@ -15,6 +15,7 @@ func app() *ucli.App {
 		Name:  "listen",
 		Usage: "stand in for an ILLiad server: bind its ports and prove every path to them",
 		UsageText: "listen [flags]        bind the ports and answer until stopped\n" +
+			"listen --invite FILE  the same, with an invitation for a partner institution\n" +
 			"listen --check        say what could be bound, and end\n" +
 			"listen plan [--json]  print the plan: who dials what, why, and who says so",
 		Description: "listen prints the dial command to run on the other machines. It stops by itself\n" +
@@ -38,13 +39,16 @@ func listenFlags() []ucli.Flag {
 		&ucli.DurationFlag{Name: "for", Value: 8 * time.Hour, Usage: "stop after this `DURATION`"},
 		&ucli.StringFlag{Name: "ledger", Usage: "append every contact to `FILE` as JSON lines, flushed before it is answered"},
 		&ucli.StringFlag{Name: "ready-file", Usage: "write `FILE` once everything is bound"},
+		&ucli.StringFlag{Name: "invite", Usage: "write to `FILE` and print the one line that a partner gives to dial odyssey; it holds the key"},
+		&ucli.StringSliceFlag{Name: "public", Usage: "a `NAME` or address that partners dial, the preferred first (repeatable; default: this machine's addresses)"},
+		&ucli.StringFlag{Name: "name", Usage: "this institution's name, `TEXT` for the invitation"},
 		&ucli.BoolFlag{Name: "check", Usage: "say what could be bound, and end"},
 		&ucli.BoolFlag{Name: "json", Usage: "print contacts as JSON lines on standard output; words for people go to standard error"},
 	}
 }
 
 func printPlan(c *ucli.Context) error {
-	if _, err := cli.Positional(c, 0, ""); err != nil {
+	if _, err := cli.Positional(c, 0); err != nil {
 		return err
 	}
 	common, err := cli.ReadCommon(c)

@@ -27,10 +27,12 @@ type serving struct {
 	// What was given, for the command that dial is to be run with.
 	planArg, siteArg string
 	portArgs         []string
+	inviteFile, name string   // "": no invitation; no name in it
+	public           []string // what partners dial; none: this machine's addresses
 }
 
 func serve(c *ucli.Context) error {
-	if _, err := cli.Positional(c, 0, ""); err != nil {
+	if _, err := cli.Positional(c, 0); err != nil {
 		return err
 	}
 	common, err := cli.ReadCommon(c)
@@ -40,6 +42,7 @@ func serve(c *ucli.Context) error {
 	s := &serving{
 		Common: common, words: c.App.Writer, errs: c.App.ErrWriter,
 		planArg: cli.String(c, "plan"), siteArg: cli.String(c, "site"), portArgs: cli.Strings(c, "port"),
+		inviteFile: c.String("invite"), name: c.String("name"), public: c.StringSlice("public"),
 	}
 	if cli.Bool(c, "json") {
 		s.words = c.App.ErrWriter
@@ -69,7 +72,8 @@ func serve(c *ucli.Context) error {
 	}
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
-		Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, OnContact: journal.Write,
+		Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: journal.Write,
+		Lines: s.lines(),
 	})
 	failed := l.Bind(c.Context)
 	if c.Bool("check") {
@@ -89,6 +93,10 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	if limit <= 0 {
 		return cli.Usagef("Give a time such as 8h or 30m.", "--for %v", limit)
 	}
+	invitation, err := s.invitation(time.Now(), limit)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(c.Context, limit)
 	defer cancel()
 	if file := c.String("ready-file"); file != "" {
@@ -98,9 +106,9 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 		}
 	}
 	var readyErr error
-	err := l.Serve(ctx, func(taken []*listener.BindError) {
+	err = l.Serve(ctx, func(taken []*listener.BindError) {
 		s.sayFailed(taken)
-		s.sayReady(l, time.Now().Add(limit))
+		s.sayReady(l, time.Now().Add(limit), invitation)
 		if file := c.String("ready-file"); file != "" {
 			if readyErr = writeReady(file, l); readyErr != nil {
 				cancel()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dialtone/internal/cli"
+	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -90,25 +91,45 @@ func permissionHint() string {
 		"  To try without: --port-shift 10000, here and for dial.\n"
 }
 
-// sayReady says what is bound and what to run elsewhere.
-func (s *serving) sayReady(l *listener.Listener, until time.Time) {
+// sayReady says what is bound and what to run elsewhere, with the invitation if
+// there is one.
+func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation string) {
 	w := s.words
 	fmt.Fprintf(w, "Listening for plan %s on %s\n", s.Plan.Name, portList(l.Bound()))
 	fmt.Fprintf(w, "until %s. Stop it with Ctrl-C.\n\n", until.Format("2006-01-02 15:04 MST"))
 	addrs := s.addresses()
 	fmt.Fprintf(w, "On a staff PC run:\n  dial%s %s\n", s.flags(), addrs[0])
 	if _, ok := s.Plan.Roles[plan.RolePeer]; ok {
-		fmt.Fprintf(w, "At a partner institution, on its server, run:\n  dial odyssey%s %s\n", s.flags(), addrs[0])
+		fmt.Fprintf(w, "At a partner institution, on its server, run:\n  dial odyssey%s %s\n", s.flags(), slices.Concat(s.public, addrs)[0])
 	}
-	if len(addrs) > 1 {
+	if len(addrs) > 1 && len(s.public) == 0 {
 		fmt.Fprintf(w, "Other addresses of this machine: %s. Behind a NAT, give the address that others use.\n", strings.Join(addrs[1:], ", "))
+	}
+	if invitation != "" {
+		fmt.Fprintf(w, "\nOr send the partner this line, the way you would send a password: it holds the key, and\n"+
+			"expires when this stops. It is in %s, too.\n\n%s\n\n"+
+			"They paste it behind dial odyssey, or save the e-mail and run: dial odyssey \"@FILE\"\n", s.inviteFile, invitation)
 	}
 	fmt.Fprintln(w)
 }
 
+// lines tell a person who reaches a port by browser, mail or FTP program how to
+// go on. Strangers read them: no key, and no path of this machine.
+func (s *serving) lines() []string {
+	shift := ""
+	if s.Shift != 0 {
+		shift = " --port-shift " + strconv.Itoa(s.Shift)
+	}
+	return []string{
+		"Whoever started listen on this machine has the program dial, and a key of six words.",
+		"With both, on the machine whose paths are to be tested, run:",
+		"  dial --key WORDS" + shift + " " + s.addresses()[0],
+	}
+}
+
 // flags are those that dial needs to mean the same ports.
 func (s *serving) flags() string {
-	out := " --key " + shellQuote(strings.Join(strings.Fields(s.KeyText), "-"))
+	out := " --key " + shellQuote(echo.CanonicalKey(s.KeyText))
 	if s.planArg != "illiad" {
 		out += " --plan " + shellQuote(s.planArg)
 	}

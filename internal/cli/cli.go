@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -73,7 +72,10 @@ func Run(app *cli.App, args []string, stdout, stderr io.Writer) int {
 		c.OnUsageError = onUsage
 		c.HideHelpCommand = true
 	}
-	err := app.RunContext(ctx, args)
+	args, err := flagsFirst(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, args)
+	}
 	if err == nil {
 		return ExitOK
 	}
@@ -87,17 +89,13 @@ func Run(app *cli.App, args []string, stdout, stderr io.Writer) int {
 	return f.Code
 }
 
-// Positional returns the arguments that are no flags, n of them at most, and
-// rejects a flag among them: this command line takes flags first, and a flag
-// that silently counts as a host name would be a trap.
-func Positional(c *cli.Context, n int, what string) ([]string, error) {
+// Positional returns the arguments that are no flags, n of them at most. What
+// looks like a flag and stands behind "--" is refused: none of them begins so.
+func Positional(c *cli.Context, n int) ([]string, error) {
 	args := c.Args().Slice()
-	for i, a := range args {
-		if strings.HasPrefix(a, "-") && a != "-" {
-			if i == 0 { // after "--"
-				return nil, Usagef(fmt.Sprintf("Put flags first, without --: %s %s … %s", c.App.Name, a, what), "%q is no argument", a)
-			}
-			return nil, Usagef(fmt.Sprintf("Put flags first: %s %s … %s", c.App.Name, a, what), "%s stands after %q, where no flag is read", a, args[i-1])
+	for _, a := range args {
+		if isFlag(a) {
+			return nil, Usagef("A flag may stand anywhere, but not behind --.", "%q is no argument", a)
 		}
 	}
 	if len(args) > n {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -211,29 +212,96 @@ func TestHelpIsNoError(t *testing.T) {
 	}
 }
 
-func TestFlagsAfterAnArgumentAreRejected(t *testing.T) {
-	for _, c := range []struct {
-		args []string
-		n    int
-		want string // "" if they are fine
-	}{
-		{[]string{}, 1, ""},
-		{[]string{"host"}, 1, ""},
-		{[]string{"-"}, 1, ""},
-		{[]string{"host", "--role", "all"}, 1, `--role stands after "host"`},
-		{[]string{"host", "-h"}, 1, `-h stands after "host"`},
-		{[]string{"--", "--role"}, 1, `"--role" is no argument`},
-		{[]string{"host", "other"}, 1, `unexpected argument "other"`},
-		{[]string{"host"}, 0, `unexpected argument "host"`},
+// given is what a program of many kinds of flags was told.
+type given struct {
+	command     string
+	key, only   string
+	shift       int
+	both        bool
+	positionals []string
+}
+
+// tell runs such a program.
+func tell(args ...string) (got given, said string, code int) {
+	do := func(c *cli.Context) error {
+		rest, err := Positional(c, 2)
+		got = given{c.Command.Name, String(c, "key"), strings.Join(Strings(c, "only"), ","), Int(c, "port-shift"), Bool(c, "both-ways"), rest}
+		return err
+	}
+	flags := func() []cli.Flag {
+		return append(CommonFlags(), &cli.BoolFlag{Name: "both-ways", Aliases: []string{"b"}}, &cli.StringSliceFlag{Name: "only"})
+	}
+	app := &cli.App{
+		Name: "prog", Flags: flags(), Action: do,
+		Commands: []*cli.Command{{Name: "sub", Flags: append(flags(), &cli.StringFlag{Name: "host"}), Action: do}},
+	}
+	var stdout, stderr bytes.Buffer
+	code = Run(app, append([]string{"prog"}, args...), &stdout, &stderr)
+	return got, stdout.String() + stderr.String(), code
+}
+
+func TestFlagsMayStandAnywhere(t *testing.T) {
+	t.Setenv("DIALTONE_KEY", "")
+	for line, want := range map[string]given{
+		"HOST":                                  {command: "prog", positionals: []string{"HOST"}},
+		"-":                                     {command: "prog", positionals: []string{"-"}},
+		"HOST --key k":                          {command: "prog", key: "k", positionals: []string{"HOST"}},
+		"HOST --key=k -port-shift 5":            {command: "prog", key: "k", shift: 5, positionals: []string{"HOST"}},
+		"--only a,b HOST --both-ways":           {command: "prog", only: "a,b", both: true, positionals: []string{"HOST"}},
+		"HOST -b OTHER --only a --only b":       {command: "prog", only: "a,b", both: true, positionals: []string{"HOST", "OTHER"}},
+		"HOST --both-ways=false OTHER":          {command: "prog", positionals: []string{"HOST", "OTHER"}},
+		"HOST --port-shift -5":                  {command: "prog", shift: -5, positionals: []string{"HOST"}},
+		"HOST --key -begins-with-a-hyphen":      {command: "prog", key: "-begins-with-a-hyphen", positionals: []string{"HOST"}},
+		"HOST --key - --port-shift 1":           {command: "prog", key: "-", shift: 1, positionals: []string{"HOST"}},
+		"HOST --key=--only":                     {command: "prog", key: "--only", positionals: []string{"HOST"}},
+		"HOST --key sub":                        {command: "prog", key: "sub", positionals: []string{"HOST"}},
+		"HOST sub":                              {command: "prog", positionals: []string{"HOST", "sub"}},
+		"HOST --key k -- OTHER":                 {command: "prog", key: "k", positionals: []string{"HOST", "OTHER"}},
+		"sub HOST --key k":                      {command: "sub", key: "k", positionals: []string{"HOST"}},
+		"--port-shift 7 sub HOST --key k":       {command: "sub", key: "k", shift: 7, positionals: []string{"HOST"}},
+		"--both-ways sub HOST --host h OTHER":   {command: "sub", both: true, positionals: []string{"HOST", "OTHER"}},
+		"--key sub sub PEER --port-shift 7 -b":  {command: "sub", key: "sub", shift: 7, both: true, positionals: []string{"PEER"}},
+		"sub --only a HOST -- OTHER":            {command: "sub", only: "a", positionals: []string{"HOST", "OTHER"}},
+		"sub sub":                               {command: "sub", positionals: []string{"sub"}},
+		"sub PEER --key k --only=a --only b -b": {command: "sub", key: "k", only: "a,b", both: true, positionals: []string{"PEER"}},
 	} {
-		var err error
-		var stdout, stderr bytes.Buffer
-		Run(program(func(ctx *cli.Context) error {
-			_, err = Positional(ctx, c.n, "HOST")
-			return err
-		}), append([]string{"prog"}, c.args...), &stdout, &stderr)
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%q: got %v, want %q", c.args, err, c.want)
+		got, said, code := tell(strings.Fields(line)...)
+		if code != ExitOK || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s\n  got  %+v, exit %d, said %q\n  want %+v", line, got, code, said, want)
+		}
+	}
+}
+
+func TestMisplacedFlagsAreToldWithTheNextStep(t *testing.T) {
+	for line, want := range map[string]string{
+		"HOST --key":              "prog: --key has no value\n  See prog --help.\n",
+		"--key":                   "prog: --key has no value\n",
+		"sub HOST --host":         "prog: --host has no value\n",
+		"HOST --key --port-shift": "prog: --key has no value: --port-shift follows it\n  If --port-shift is meant as the value, write --key=--port-shift.\n",
+		"--key --only=a HOST":     "--key has no value: --only=a follows it",
+		"HOST --key -- OTHER":     "--key has no value: -- follows it",
+		"HOST --frob x":           "prog: flag provided but not defined: -frob\n  See prog --help.\n",
+		"sub PEER --frob":         "prog: flag provided but not defined: -frob\n  See prog --help.\n",
+		"HOST --host h":           "flag provided but not defined: -host", // the subcommand's, which was not named
+		"HOST --port-shift x":     `invalid value "x" for flag -port-shift`,
+		"-- --both-ways":          "prog: \"--both-ways\" is no argument\n  A flag may stand anywhere, but not behind --.\n",
+		"HOST -- --key k":         `"--key" is no argument`,
+		"A B C":                   `unexpected argument "C"`,
+	} {
+		_, said, code := tell(strings.Fields(line)...)
+		if code != ExitUsage || !strings.Contains(said, want) {
+			t.Errorf("%s\n  exit %d, said %q\n  want %q", line, code, said, want)
+		}
+	}
+}
+
+func TestHelpAndVersionMayStandAnywhere(t *testing.T) {
+	for line, want := range map[string]string{
+		"HOST --help": "USAGE", "HOST -h": "USAGE", "sub HOST --help": "prog sub", "HOST --version": Version, "HOST -v": Version,
+	} {
+		_, said, code := tell(strings.Fields(line)...)
+		if code != ExitOK || !strings.Contains(said, want) {
+			t.Errorf("%s: exit %d, said %q", line, code, said)
 		}
 	}
 }

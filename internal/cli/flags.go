@@ -42,29 +42,37 @@ type Common struct {
 
 // ReadCommon reads the common flags and the files that they name.
 func ReadCommon(c *cli.Context) (Common, error) {
-	var out Common
 	base, err := plan.Load(String(c, "plan"))
 	if err != nil {
-		return out, Usage(err, "")
+		return Common{}, Usage(err, "")
 	}
+	ports, err := parsePorts(Strings(c, "port"))
+	if err != nil {
+		return Common{}, err
+	}
+	out, err := readLocal(c, base, plan.Change{Ports: ports, Shift: Int(c, "port-shift")})
+	if err != nil {
+		return out, err
+	}
+	if out.KeyText, err = readKey(c); err == nil && out.KeyText == "" {
+		out.KeyText = os.Getenv("DIALTONE_KEY")
+	}
+	return out, err
+}
+
+// readLocal reads the flags that say something of this end alone, and applies
+// change, which both ends must agree on.
+func readLocal(c *cli.Context, base *plan.Plan, change plan.Change) (out Common, err error) {
 	if file := String(c, "site"); file != "" {
 		if out.Site, err = plan.LoadSite(file, base); err != nil {
 			return out, Usage(err, "")
 		}
 	}
-	ports, err := parsePorts(Strings(c, "port"))
-	if err != nil {
-		return out, err
-	}
-	out.Shift = Int(c, "port-shift")
-	out.Plan, out.Excluded, err = base.Apply(plan.Change{Site: out.Site, Ports: ports, Shift: out.Shift})
-	if err != nil {
+	change.Site, out.Shift = out.Site, change.Shift
+	if out.Plan, out.Excluded, err = base.Apply(change); err != nil {
 		return out, Usage(err, "")
 	}
-	if out.Bind, err = parseAddrs(Strings(c, "bind")); err != nil {
-		return out, err
-	}
-	out.KeyText, err = readKey(c)
+	out.Bind, err = parseAddrs(Strings(c, "bind"))
 	return out, err
 }
 
@@ -107,16 +115,14 @@ func checkOwn(a netip.Addr) error {
 	return c.Close()
 }
 
-// readKey finds the key's text: --key, --key-file, then DIALTONE_KEY.
+// readKey finds the key's text in --key or --key-file; "" if neither is given.
 func readKey(c *cli.Context) (string, error) {
 	text, file := String(c, "key"), String(c, "key-file")
 	switch {
 	case text != "" && file != "":
 		return "", Usage(errors.New("--key and --key-file are both given"), "Give one of them.")
-	case text != "":
-		return text, nil
 	case file == "":
-		return os.Getenv("DIALTONE_KEY"), nil
+		return text, nil
 	}
 	f, err := os.Open(file)
 	if err != nil {

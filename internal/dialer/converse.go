@@ -40,17 +40,9 @@ const (
 	odysseyTime = time.Minute
 )
 
-// Converse holds a service's own conversation on a connection of its own, and
-// once more if noise may have ended the first.
+// Converse holds a service's own conversation on a connection of its own.
 func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
 	c := converse(ctx, p, o, t)
-	if c.Outcome == result.ConversationReset || c.Outcome == result.ConversationClosed || c.Outcome == result.ConversationNotHeld {
-		if !pauseFor(ctx, settle) {
-			return c
-		}
-		c = converse(ctx, p, o, t)
-		c.Attempts = 2
-	}
 	if p.Transport == plan.UDP && c.Outcome == result.ConversationSilent && t.Token != (echo.ID{}) && !stillProves(ctx, p, o) {
 		c.Outcome, c.Error = result.ConversationNotHeld, "the listener does not answer the proof any more either"
 	}

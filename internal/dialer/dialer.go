@@ -37,6 +37,8 @@ type Options struct {
 	Timeout time.Duration // of each step: connecting and proving together, then the payload in each direction
 	Bytes   int64         // payload in each direction (TCP)
 	Trace   bool          // find out where a TCP path stops that does not open
+	// ProofOnly leaves it at the proof: the far end is only looked for.
+	ProofOnly bool
 }
 
 // settle is how long to wait before an ICMP error is given a second chance.
@@ -131,7 +133,7 @@ func (a *attempt) once(ctx, step context.Context) {
 		return
 	}
 	c := a.prove(step, conn)
-	if c == nil {
+	if c == nil || a.ProofOnly {
 		return
 	}
 	a.payload(ctx, conn, c)

@@ -20,6 +20,7 @@ type Peer struct {
 	Transport     plan.Transport
 	Run, Probe    ID
 	Flow          string
+	Key           Key // that it proved to hold
 }
 
 // Kind is what a contact with an answering end amounted to.
@@ -38,6 +39,7 @@ const (
 	KindBadOrder  Kind = "bad-order"  // a control message out of turn or replayed
 	KindDialBack  Kind = "dial-back"  // asked us to dial back
 	KindSubmitted Kind = "submission" // told us how its run ended
+	KindDelivered Kind = "delivery"   // handed a whole report over
 )
 
 // A Host does what an Answerer is asked for. All its methods may be called
@@ -57,11 +59,22 @@ type Host interface {
 	// HeldBack says what became of them; false: it does not know of any.
 	HeldBack(Peer, HeldBack) (HeldSoFar, bool)
 	Submit(Peer, Submission)
+	// Meet says which of two ends that dial each other makes the run.
+	Meet(Peer, Meet) Met
+	// Deliver takes a report. The error is for the asking end; taken, unless nil,
+	// is called once that end has been told that it was taken.
+	Deliver(Peer, Delivery) (r Receipt, taken func(), err error)
+	// Collect gives the newest report that was delivered to a program of this
+	// machine; an error to any other.
+	Collect(Peer) (Collected, error)
 }
 
 // An Answerer answers on bound ports in the name of one listener process.
 type Answerer struct {
-	Key      Key
+	Key Key
+	// Others are further keys that it accepts: of other partners, who must not
+	// know each other's.
+	Others   []Key
 	Instance ID
 	Software string
 	// Version is what it says of the wire format; 0 means Version.
@@ -184,7 +197,7 @@ func (c *answering) binding(m *stun.Message) bool {
 		return false
 	case KindForbidden:
 		c.Host.Contact(c.peer, kind)
-		if resp, err = c.forbidden(m); err == nil {
+		if resp, err = c.forbidden(m, c.peer.Key); err == nil {
 			_, _ = c.conn.Write(resp.Raw)
 		}
 		return false
@@ -216,20 +229,33 @@ func (a *Answerer) judge(m *stun.Message, peer Peer) (Kind, Peer) {
 	if !m.Contains(stun.AttrMessageIntegrity) {
 		return KindPlain, peer
 	}
-	if a.Key.check(m) != nil {
+	key, ok := a.keyOf(m)
+	if !ok {
 		return KindWrongKey, peer
 	}
 	if a.Allowed != nil && !a.Allowed(peer.Remote.Addr()) {
+		peer.Key = key
 		return KindForbidden, peer
 	}
 	if a.seen.repeated(m.TransactionID) {
 		return KindReplayed, peer
 	}
+	peer.Key = key
 	peer.Run, _ = getID(m, attrRun)
 	peer.Probe, _ = getID(m, attrProbe)
 	flow, _ := m.Get(attrFlow)
 	peer.Flow = cleanLine(string(flow), maxFlow)
 	return KindProved, peer
+}
+
+// keyOf returns the key under which a message is sealed; false: none of ours.
+func (a *Answerer) keyOf(m *stun.Message) (Key, bool) {
+	for _, k := range append([]Key{a.Key}, a.Others...) {
+		if k.check(m) == nil {
+			return k, true
+		}
+	}
+	return Key{}, false
 }
 
 // plainAnswer answers anybody's Binding request: RFC 8489 section 6.3.1 and
@@ -278,12 +304,12 @@ func errorAnswer(m *stun.Message, code stun.ErrorCode, reason string) (*stun.Mes
 }
 
 // forbidden tells a holder of the key that its address is not allowed.
-func (a *Answerer) forbidden(m *stun.Message) (*stun.Message, error) {
+func (a *Answerer) forbidden(m *stun.Message, k Key) (*stun.Message, error) {
 	resp, err := stun.Build(m, stun.BindingError, stun.CodeForbidden)
 	if err != nil {
 		return nil, fmt.Errorf("build error answer: %w", err)
 	}
-	return resp, a.Key.seal(resp)
+	return resp, k.seal(resp)
 }
 
 // proof answers a keyed Binding, padded to size.
@@ -303,8 +329,8 @@ func (a *Answerer) proof(m *stun.Message, p Peer, nonce []byte, size int) (*stun
 	resp.Add(attrInstance, a.Instance[:])
 	resp.Add(stun.AttrNonce, nonce)
 	resp.Add(stun.AttrSoftware, []byte(a.Software))
-	a.Key.pad(resp, size, p.Probe, fromAnswerer)
-	return resp, a.Key.seal(resp)
+	p.Key.pad(resp, size, p.Probe, fromAnswerer)
+	return resp, p.Key.seal(resp)
 }
 
 // AnswerPacket returns the answer to one datagram, nil for none, and what the
@@ -327,7 +353,7 @@ func (a *Answerer) AnswerPacket(remote, local netip.AddrPort, b []byte) ([]byte,
 		}
 		resp, err = a.proof(m, peer, []byte(NewID().String()), size)
 	case KindForbidden:
-		resp, err = a.forbidden(m)
+		resp, err = a.forbidden(m, peer.Key)
 	default:
 		return nil, kind
 	}

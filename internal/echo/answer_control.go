@@ -21,7 +21,7 @@ func (c *answering) control(m *stun.Message) bool {
 	nonce, _ := m.Get(stun.AttrNonce)
 	counter, _ := getU32(m, attrCounter)
 	body, berr := m.Get(attrBody)
-	if c.nonce == nil || c.Key.check(m) != nil || !bytes.Equal(nonce, c.nonce) || counter != c.counter+1 || berr != nil {
+	if c.nonce == nil || c.peer.Key.check(m) != nil || !bytes.Equal(nonce, c.nonce) || counter != c.counter+1 || berr != nil {
 		// Out of turn, altered or replayed: no answer that a stranger could use.
 		if c.kind == KindSilent {
 			c.kind = KindBadOrder
@@ -86,6 +86,32 @@ func (c *answering) control(m *stun.Message) bool {
 			return c.refuse(m, "no connections of that probe are kept idle")
 		}
 		return c.reply(m, held)
+	case methodMeet:
+		var o Meet
+		if err := json.Unmarshal(body, &o); err != nil || o.QuietMS < 0 || o.QuietMS > MaxHold.Milliseconds() {
+			return c.refuse(m, "a Meet request that this version does not understand")
+		}
+		return c.reply(m, c.Host.Meet(c.peer, o))
+	case methodDeliver:
+		var d Delivery
+		if err := json.Unmarshal(body, &d); err != nil {
+			return c.refuse(m, "a Deliver request that this version does not understand")
+		}
+		receipt, taken, err := c.Host.Deliver(c.peer, d)
+		if err != nil {
+			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
+		}
+		more := c.reply(m, receipt)
+		if taken != nil {
+			taken() // the program may end now, and this connection with it
+		}
+		return more
+	case methodCollect:
+		got, err := c.Host.Collect(c.peer)
+		if err != nil {
+			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
+		}
+		return c.reply(m, got)
 	case methodBacklog:
 		return c.backlog(m)
 	case methodBacklogged:
@@ -129,7 +155,7 @@ func (c *answering) transfer(m *stun.Message, o transferOrder) bool {
 	switch o.From {
 	case "asker":
 		_ = c.conn.SetDeadline(time.Now().Add(limit))
-		t := receivePayload(c.conn, c.Key.keystream(c.peer.Probe, fromAsker), o.Bytes)
+		t := receivePayload(c.conn, c.peer.Key.keystream(c.peer.Probe, fromAsker), o.Bytes)
 		c.patience()
 		return c.reply(m, t) && t.Detail == "" // after an error the stream is out of step
 	case "answerer":
@@ -137,7 +163,7 @@ func (c *answering) transfer(m *stun.Message, o transferOrder) bool {
 			return false
 		}
 		_ = c.conn.SetDeadline(time.Now().Add(limit))
-		err := sendPayload(c.conn, c.Key.keystream(c.peer.Probe, fromAnswerer), o.Bytes)
+		err := sendPayload(c.conn, c.peer.Key.keystream(c.peer.Probe, fromAnswerer), o.Bytes)
 		if isTimeout(err) {
 			// Closing now would look like a device that closes: let the asking
 			// end see for itself that nothing more comes.
@@ -174,7 +200,7 @@ func (c *answering) write(m *stun.Message, class stun.MessageClass, t stun.AttrT
 	resp.Add(stun.AttrNonce, c.nonce)
 	resp.Add(attrCounter, u32(c.counter))
 	resp.Add(t, v)
-	if c.Key.seal(resp) != nil {
+	if c.peer.Key.seal(resp) != nil {
 		return false
 	}
 	c.patience()

@@ -3,6 +3,7 @@ package echo
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"dialtone/internal/plan"
@@ -29,6 +30,9 @@ type Hello struct {
 	Witness result.WitnessState `json:"witness"`
 	// Certificate is the SHA-256 of its TLS certificate (DER), in hex.
 	Certificate string `json:"certificate"`
+	// Partners are the addresses by which its own configuration knows its
+	// partner: it dials back to them when asked.
+	Partners []netip.Addr `json:"partners"`
 }
 
 // A WitnessQuery asks what the answering end saw of one attempt. Times are
@@ -66,13 +70,17 @@ type BackPath struct {
 	Port       int            `json:"port"`
 	SourcePort int            `json:"source_port"` // 0 = any
 	Trace      bool           `json:"trace"`       // find out where it stops, if it does not open
+	// Address is to be dialed instead of the one that the request came from. It
+	// has to be one that this run proved itself from, or that the answering end's
+	// own configuration names. Invalid (""): the request's.
+	Address netip.Addr `json:"address"`
 	// RateKbits is how fast a payload moved on it before, in kilobits per second,
 	// for ConverseBack; 0: not known.
 	RateKbits float64 `json:"rate_kbits,omitempty"`
 }
 
 // DialBack asks the answering end to attempt paths towards the address that
-// the request came from. There is no way to name another.
+// the request came from, or another one that is this run's own.
 type DialBack struct {
 	TimeoutMS int64      `json:"timeout_ms"` // per attempt
 	Bytes     int64      `json:"bytes"`      // payload each way

@@ -35,6 +35,9 @@ const (
 	methodHoldBack     stun.Method = 0xDA8
 	methodHeldBack     stun.Method = 0xDA9
 	methodConverseBack stun.Method = 0xDAA
+	methodMeet         stun.Method = 0xDAB
+	methodDeliver      stun.Method = 0xDAC
+	methodCollect      stun.Method = 0xDAD
 	methodBacklogged   stun.Method = 0xDA7
 )
 

@@ -1,6 +1,8 @@
 package echo
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,11 +37,15 @@ func NewKeyText() (string, error) {
 	return strings.Join(w, "-"), nil
 }
 
+// CanonicalKey returns the one spelling of a key's text that counts: white space
+// at the ends is dropped, inside it becomes a hyphen.
+func CanonicalKey(text string) string { return strings.Join(strings.Fields(text), "-") }
+
 // ParseKey stretches a key's text with argon2id (salt "dialtone/1", one pass,
-// 19 MiB, one lane), which takes about 11 ms: call it once per process. White
-// space at the ends is ignored, inside it equals a hyphen, and case counts.
+// 19 MiB, one lane), which takes about 11 ms: call it once per process. All
+// spellings with one CanonicalKey are the same key; case counts.
 func ParseKey(text string) (Key, error) {
-	text = strings.Join(strings.Fields(text), "-")
+	text = CanonicalKey(text)
 	switch n := utf8.RuneCountInString(text); {
 	case !utf8.ValidString(text) || len(text) > maxKeyLength:
 		return Key{}, errors.New("key: not a line of text; give the words that listen printed")
@@ -51,4 +57,14 @@ func ParseKey(text string) (Key, error) {
 	var k Key
 	copy(k.b[:], argon2.IDKey([]byte(text), []byte("dialtone/1"), 1, 19<<10, 1, uint32(len(k.b))))
 	return k, nil
+}
+
+// Derive returns 32 bytes that follow from the key and a purpose, and tell
+// nothing of it: HMAC-SHA256(key, "dialtone/1 " ‖ purpose). Purposes other than
+// those of the wire (docs/wire.md) keep a use of the key beside it apart from
+// it.
+func (k Key) Derive(purpose string) []byte {
+	h := hmac.New(sha256.New, k.b[:])
+	h.Write([]byte("dialtone/1 " + purpose))
+	return h.Sum(nil)
 }

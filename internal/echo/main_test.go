@@ -118,6 +118,17 @@ func (h *fakeHost) Submit(_ Peer, s Submission) {
 	h.submitted = append(h.submitted, s)
 }
 
+func (h *fakeHost) Meet(Peer, Meet) Met { return Met{Turn: TurnFollow} }
+
+func (h *fakeHost) Deliver(_ Peer, d Delivery) (Receipt, func(), error) {
+	_, err := d.Open()
+	return Receipt{More: true}, nil, err
+}
+
+func (h *fakeHost) Collect(Peer) (Collected, error) {
+	return Collected{Delivery: &Delivery{Report: []byte("kept")}, AgeMS: 7}, nil
+}
+
 func (h *fakeHost) kinds() []Kind {
 	h.mu.Lock()
 	defer h.mu.Unlock()

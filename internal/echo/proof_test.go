@@ -48,7 +48,7 @@ func TestProofShowsBothEndsAddresses(t *testing.T) {
 			if e := receive(t, over); e.kind != KindProved || e.first != nil {
 				t.Errorf("ended as %+v", e)
 			}
-			want := Peer{Remote: sock.AddrPortOf(conn.LocalAddr()), Local: at, Transport: plan.TCP, Run: ask.Run, Probe: ask.Probe, Flow: "sql"}
+			want := Peer{Remote: sock.AddrPortOf(conn.LocalAddr()), Local: at, Transport: plan.TCP, Run: ask.Run, Probe: ask.Probe, Flow: "sql", Key: ask.Key}
 			if len(h.told) != 1 || h.told[0] != (told{want, KindProved}) {
 				t.Errorf("host was told %+v", h.told)
 			}
@@ -492,6 +492,9 @@ func TestContextEndsEachCallAtOnce(t *testing.T) {
 		"DialBack": func(ctx context.Context, c *Conn) error { _, err := c.DialBack(ctx, DialBack{}); return err },
 		"HoldBack": func(ctx context.Context, c *Conn) error { return c.HoldBack(ctx, HoldBack{}) },
 		"HeldBack": func(ctx context.Context, c *Conn) error { _, err := c.HeldBack(ctx, NewID()); return err },
+		"Meet":     func(ctx context.Context, c *Conn) error { _, err := c.Meet(ctx, Meet{}); return err },
+		"Deliver":  func(ctx context.Context, c *Conn) error { _, err := c.Deliver(ctx, Delivery{}); return err },
+		"Collect":  func(ctx context.Context, c *Conn) error { _, err := c.Collect(ctx); return err },
 		"Backlog":  func(ctx context.Context, c *Conn) error { _, err := c.Backlog(ctx, c); return err },
 		"Submit":   func(ctx context.Context, c *Conn) error { return c.Submit(ctx, Submission{}) },
 		"Send":     func(ctx context.Context, c *Conn) error { return errors.New(string(c.Send(ctx, 1<<20).Outcome)) },

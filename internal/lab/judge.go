@@ -38,8 +38,9 @@ func (j Judgement) FalseOpens() int {
 }
 
 // Judge compares what dial reported, and its exit status, with the scenario.
-func Judge(s Scenario, r result.Report, exit int) Judgement {
-	var j Judgement
+func Judge(s Scenario, run Run) Judgement {
+	r, exit := run.Report, run.Exit
+	j := Judgement{Wrong: slices.Clone(run.Wrong)}
 	wrong := func(format string, args ...any) { j.Wrong = append(j.Wrong, fmt.Sprintf(format, args...)) }
 
 	if exit != s.Exit {
@@ -86,6 +87,9 @@ func Judge(s Scenario, r result.Report, exit int) Judgement {
 		}
 		if e.OK != nil && p.OK != *e.OK {
 			wrong("%s: ok is %t, want %t", name, p.OK, *e.OK)
+		}
+		if e.Proof != "" && p.Proof != e.Proof {
+			wrong("%s: proof %s, want %s", name, p.Proof, e.Proof)
 		}
 		if e.Finding != "" && (p.Finding == nil || p.Finding.Code != e.Finding) {
 			wrong("%s: finding %s, want %s", name, findingCode(p), e.Finding)

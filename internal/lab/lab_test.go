@@ -130,7 +130,7 @@ func TestScenarios(t *testing.T) {
 				total.add(Judgement{Wrong: []string{"no report"}})
 				t.Fatal(err)
 			}
-			j := Judge(s, run.Report, run.Exit)
+			j := Judge(s, run)
 			total.add(j)
 			if len(j.Wrong) > 0 {
 				t.Errorf("%s\n\n  %s\n\nThe report:\n%s\nWhat the programs said:\n%s",

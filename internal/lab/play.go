@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 // A Run is what came of playing a scenario.
 type Run struct {
 	Report result.Report
+	JSON   []byte   // the same, as it was written
+	Wrong  []string // what a scenario with a partner shows beside the report
 	Exit   int
 	Text   string // the same report, for people
 	Log    string // what every program said, for a person who looks into a failure
@@ -36,14 +39,18 @@ const (
 )
 
 // subcommands of dial that stand before its flags.
-var subcommands = []string{"odyssey", "egress", "address"}
+var subcommands = []string{"odyssey", "egress", "address", "merge"}
 
 // Play plants what s says, starts listen, runs dial and returns its report. dir
 // is an empty directory for its files. Programs that it started have ended when
 // it returns; the caller takes the lab down, which ends their children too.
 func Play(ctx context.Context, l *Lab, bin Binaries, s Scenario, dir string) (run Run, err error) {
 	run.Log, err = perform(ctx, l, bin, s, dir, func(st *stage) (err error) {
-		run, err = st.dial(ctx, s.Dial, bin.Dial)
+		if s.Partner != nil {
+			run, err = st.pair(ctx, s, bin.Dial)
+			return err
+		}
+		run, err = st.dial(ctx, s.Dial, bin.Dial, "report")
 		return err
 	})
 	return run, err
@@ -104,6 +111,7 @@ type stage struct {
 	bin     string // where listen and dial are, for scenarios that run another of them
 	started []*exec.Cmd
 	listens []*exec.Cmd // those that must live until the end
+	mu      sync.Mutex  // guards logs: two dials run at once
 	logs    []programLog
 }
 
@@ -142,16 +150,32 @@ func (st *stage) plant(ctx context.Context, p Plant) error {
 			return fmt.Errorf("on %s: %s: %w\n%s", p.Node, p.Run, err, out)
 		}
 		return nil
+	case p.STUN != nil:
+		return st.plantProgram(ctx, p.Node, stunServer(p.Node, p.STUN), stunPort)
 	default:
-		cmd, err := st.start(ctx, p.Node, p.Before, "sh", "-c", p.Before)
-		if err != nil {
-			return err
-		}
-		if err := until(ctx, cmd, func() bool { return listens(cmd.Process.Pid, p.Port) }); err != nil {
-			return fmt.Errorf("on %s: %s: does not listen on %d: %w", p.Node, p.Before, p.Port, err)
-		}
-		return nil
+		return st.plantProgram(ctx, p.Node, p.Before, p.Port)
 	}
+}
+
+// plantProgram starts a shell command and waits until it listens on a TCP port.
+func (st *stage) plantProgram(ctx context.Context, node, command string, port int) error {
+	cmd, err := st.start(ctx, node, command, "sh", "-c", command)
+	if err != nil {
+		return err
+	}
+	if err := until(ctx, cmd, func() bool { return listens(cmd.Process.Pid, port) }); err != nil {
+		return fmt.Errorf("on %s: %s: does not listen on %d: %w", node, command, port, err)
+	}
+	return nil
+}
+
+// stunPort is STUN's own (RFC 8489 section 18.6).
+const stunPort = 3478
+
+// stunServer is the command that runs coturn on a node's addresses.
+func stunServer(node string, addrs []string) string {
+	return fmt.Sprintf("exec turnserver -n -L %s -p %d --no-tls --no-dtls --no-cli --allow-loopback-peers --log-file stdout --userdb $PWD/turn-%s --pidfile $PWD/turn-%s.pid",
+		strings.Join(addrs, " -L "), stunPort, node, node)
 }
 
 // command prepares a program: it runs in the stage's directory, shares the key,
@@ -161,7 +185,9 @@ func (st *stage) command(ctx context.Context, node, name string, argv ...string)
 	if err != nil {
 		return nil, err
 	}
+	st.mu.Lock()
 	st.logs = append(st.logs, programLog{node + "# " + name, file})
+	st.mu.Unlock()
 	cmd := st.lab.Command(ctx, node, argv...)
 	cmd.Dir = st.dir
 	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+key, "NO_COLOR=1", "PATH="+st.bin+":"+path())
@@ -185,11 +211,11 @@ func (st *stage) start(ctx context.Context, node, name string, argv ...string) (
 	return cmd, nil
 }
 
-// dial runs dial and reads its report.
-func (st *stage) dial(ctx context.Context, d Dial, program string) (run Run, err error) {
-	ctx, stop := context.WithTimeout(ctx, dialWithin)
+// dial runs dial and reads its report. name is its own among those of the stage.
+func (st *stage) dial(ctx context.Context, d Dial, program, name string) (run Run, err error) {
+	ctx, stop := context.WithTimeout(ctx, within(d.Args))
 	defer stop()
-	text := filepath.Join(st.dir, "report.txt")
+	text := filepath.Join(st.dir, name+".txt")
 	argv := dialArgv(program, d.Args, text)
 	cmd, err := st.command(ctx, d.Node, strings.Join(append([]string{"dial"}, argv[1:]...), " "), argv...)
 	if err != nil {
@@ -197,16 +223,17 @@ func (st *stage) dial(ctx context.Context, d Dial, program string) (run Run, err
 	}
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
+	cmd.Env = append(cmd.Env, d.Env...)
 	cmd.Cancel = func() error { return dump(cmd) }
 	err = cmd.Run()
 	if ctx.Err() != nil {
-		return run, fmt.Errorf("dial hangs: it was ended after %s", dialWithin)
+		return run, fmt.Errorf("dial hangs: it was ended after %s", within(d.Args))
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return run, fmt.Errorf("dial: %w", err)
 	}
-	run.Exit = cmd.ProcessState.ExitCode()
+	run.Exit, run.JSON = cmd.ProcessState.ExitCode(), stdout.Bytes()
 	if err := json.Unmarshal(stdout.Bytes(), &run.Report); err != nil {
 		return run, fmt.Errorf("dial ended with status %d and no report: %w\n%s", run.Exit, err, stdout.Bytes())
 	}

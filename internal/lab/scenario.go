@@ -24,23 +24,28 @@ type Scenario struct {
 	Listen  Listen            `yaml:"listen"`
 	Also    []Listen          `yaml:"also"` // further listeners, on other nodes, started after it
 	Dial    Dial              `yaml:"dial"`
+	Partner *Partner          `yaml:"partner"` // a second dial, at the other institution
 	Exit    int               `yaml:"exit"`
 	Contact string            `yaml:"contact"` // "some" (default) or "none"
 	Expect  []Expect          `yaml:"expect"`
 	Default result.Verdict    `yaml:"default"` // of every path that no Expect is about
 	// Findings are codes of what must be found about the run as a whole.
 	Findings []string `yaml:"findings"`
+	Says     []string `yaml:"says"`  // must be in the text report, of dial address
 	Alone    string   `yaml:"alone"` // why the truth table asks no other tool; "": it does
 }
 
 // A Plant is one thing done to a node before listen starts. Exactly one of
-// NFT, Run and Before is set.
+// NFT, Run, Before and STUN is set.
 type Plant struct {
 	Node   string `yaml:"node"`
 	NFT    string `yaml:"nft"`    // rules
 	Run    string `yaml:"run"`    // shell, must succeed
 	Before string `yaml:"before"` // shell, left running
 	Port   int    `yaml:"port"`   // with Before: wait until it listens on this TCP port
+	// STUN are one or two addresses of the node at which a STUN server answers,
+	// by TCP and UDP; two make it one of RFC 5780.
+	STUN []string `yaml:"stun"`
 }
 
 // Listen says where listen runs. Node "none": nowhere.
@@ -54,6 +59,7 @@ type Listen struct {
 type Dial struct {
 	Node string   `yaml:"node"`
 	Args []string `yaml:"args"`
+	Env  []string `yaml:"env"` // NAME=VALUE, beside what it has anyway
 }
 
 // An Expect is about the paths that match its first four fields, each of which
@@ -66,12 +72,16 @@ type Expect struct {
 
 	Verdict result.Verdict    `yaml:"verdict"`
 	OK      *bool             `yaml:"ok"`
+	Proof   result.Proof      `yaml:"proof"`   // what it rests on
 	Finding string            `yaml:"finding"` // its code
 	Notes   []result.NoteCode `yaml:"notes"`   // must be there, beside any others
 	Says    []string          `yaml:"says"`    // must be in the finding, the notes or the evidence
 }
 
 const noListener = "none"
+
+// proofs are what an Expect may demand.
+var proofs = []result.Proof{result.ProofKeyed, result.ProofService, result.ProofPlain, result.ProofNone}
 
 // Bare reports whether no listener runs in s.
 func (s Scenario) Bare() bool { return len(s.listeners()) == 0 }
@@ -121,6 +131,9 @@ func Parse(file string, src []byte) (Scenario, error) {
 	if s.Contact == "" {
 		s.Contact = "some"
 	}
+	if s.Partner != nil && s.Alone == "" {
+		s.Alone = "a second dial at the other end takes part in it"
+	}
 	if s.Default == "" {
 		s.Default = result.Open
 	}
@@ -158,13 +171,21 @@ func (s Scenario) fault() (where, what string) {
 	if !slices.Contains(Nodes, s.Dial.Node) {
 		return "$.dial.node", unknown("node", s.Dial.Node, Nodes)
 	}
+	if s.Partner != nil {
+		if !slices.Contains(Nodes, s.Partner.Node) {
+			return "$.partner.node", unknown("node", s.Partner.Node, Nodes)
+		}
+		if what := s.Partner.fault(); what != "" {
+			return "$.partner", what
+		}
+	}
 	if len(s.Dial.Args) == 0 {
 		return "$", "dial.args is missing: at least the host to dial, such as [server.lab]"
 	}
 	for i, p := range s.Plant {
 		at := fmt.Sprintf("$.plant[%d]", i)
 		set := 0
-		for _, v := range []string{p.NFT, p.Run, p.Before} {
+		for _, v := range []string{p.NFT, p.Run, p.Before, strings.Join(p.STUN, "")} {
 			if v != "" {
 				set++
 			}
@@ -173,7 +194,7 @@ func (s Scenario) fault() (where, what string) {
 		case !slices.Contains(Nodes, p.Node):
 			return at, unknown("node", p.Node, Nodes)
 		case set != 1:
-			return at, "a plant is one of nft, run and before"
+			return at, "a plant is one of nft, run, before and stun"
 		case p.Port != 0 && p.Before == "":
 			return at, "port goes with before: it says when that program is ready"
 		case p.Before != "" && p.Port == 0:
@@ -191,6 +212,8 @@ func (s Scenario) fault() (where, what string) {
 			return at, unknown("direction", e.Direction, []plan.Direction{plan.Forward, plan.Reverse})
 		case e.Family != "" && e.Family != result.IP4 && e.Family != result.IP6:
 			return at, unknown("family", e.Family, []result.Family{result.IP4, result.IP6})
+		case e.Proof != "" && !slices.Contains(proofs, e.Proof):
+			return at, unknown("proof", e.Proof, proofs)
 		}
 	}
 	return "", ""

@@ -44,7 +44,7 @@ func TestABadScenarioIsRefusedWithFileLineAndValue(t *testing.T) {
 		{"no node for another listener", good + "also:\n  - {args: [--json]}\n", "bad.yaml:4: node is missing"},
 		{"two listeners on one node", good + "also:\n  - {node: server}\n", "bad.yaml:4: a listener runs on server already"},
 		{"plant node", good + "plant:\n  - {node: fwx, run: 'true'}\n", `bad.yaml:4: no node "fwx": one of client, `},
-		{"two plants in one", good + "plant:\n  - {node: fws, run: a, nft: b}\n", "bad.yaml:4: a plant is one of nft, run and before"},
+		{"two plants in one", good + "plant:\n  - {node: fws, run: a, nft: b}\n", "bad.yaml:4: a plant is one of nft, run, before and stun"},
 		{"empty plant", good + "plant:\n  - {node: fws}\n", "bad.yaml:4: a plant is one of"},
 		{"port without program", good + "plant:\n  - {node: fws, run: a, port: 80}\n", "bad.yaml:4: port goes with before"},
 		{"program without port", good + "plant:\n  - {node: fws, before: a}\n", "bad.yaml:4: before wants a port"},
@@ -112,7 +112,7 @@ func TestJudge(t *testing.T) {
 			s, r := filtered, report(right, back)
 			s.Expect = append([]Expect(nil), s.Expect...)
 			tt.change(&s, &r)
-			j := Judge(s, r, tt.exit)
+			j := Judge(s, Run{Report: r, Exit: tt.exit})
 			got := strings.Join(j.Wrong, "\n")
 			if (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("said %q, want %q", got, tt.want)

@@ -37,7 +37,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Software: l.Software, Instance: l.Instance, Plan: l.Plan.Name, Shift: l.Shift,
 		Bound: map[string][]int{}, High: map[string]int{},
 		Clock: time.Now().UnixMilli(), Witness: l.watch.State(),
-		Certificate: l.Fingerprint(),
+		Certificate: l.Fingerprint(), Partners: l.Partners,
 	}
 	for _, r := range l.Roles {
 		h.Roles = append(h.Roles, string(r))
@@ -74,8 +74,9 @@ const (
 	maxBackTimeout = time.Minute
 )
 
-// DialBack implements echo.Host. The only address it dials is the one that this
-// request came from; the only ports are the plan's, and for rows whose port is
+// DialBack implements echo.Host. The only addresses it dials are those from
+// which this very run proved itself, and those that this end itself knows its
+// partner by; the only ports are the plan's, and for rows whose port is
 // arbitrary (FTP active data) those from 1024 on.
 func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) echo.DialedBack {
 	out := echo.DialedBack{Halves: make([]result.Initiator, len(d.Paths))}
@@ -89,7 +90,7 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 		return out
 	}
 	opts := dialer.Options{
-		Key: l.Key, Run: p.Run, Bytes: d.Bytes,
+		Key: p.Key, Run: p.Run, Bytes: d.Bytes,
 		Timeout: min(time.Duration(d.TimeoutMS)*time.Millisecond, maxBackTimeout),
 	}
 	g := errgroup.Group{}
@@ -132,7 +133,7 @@ func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.Convers
 	if len(fingerprint) != sha256.Size {
 		fingerprint = nil // not known
 	}
-	opts := dialer.Options{Key: l.Key, Run: p.Run, Timeout: min(time.Duration(b.TimeoutMS)*time.Millisecond, maxBackTimeout)}
+	opts := dialer.Options{Key: p.Key, Run: p.Run, Timeout: min(time.Duration(b.TimeoutMS)*time.Millisecond, maxBackTimeout)}
 	g := errgroup.Group{}
 	g.SetLimit(backsAtOnce)
 	for i, back := range b.Paths {
@@ -168,16 +169,28 @@ func (l *Listener) backPath(p echo.Peer, b echo.BackPath) (dialer.Path, error) {
 		return dialer.Path{}, fmt.Errorf("%.10q port %d for %.64q is not in the listener's plan (%s); start listen with the same --plan, --site, --port and --port-shift as dial",
 			string(b.Transport), b.Port, b.Flow, l.Plan.Name)
 	}
+	to := p.Remote.Addr()
+	if b.Address.IsValid() {
+		to = b.Address.Unmap()
+	}
+	if !l.mayDialTo(p, to) {
+		return dialer.Path{}, fmt.Errorf("%s is no address from which this run proved itself, nor one that the listener knows its partner by (a site file names it)", to)
+	}
 	source := netip.AddrPortFrom(netip.Addr{}, uint16(b.SourcePort))
 	for _, a := range l.Addrs {
-		if a.Is4() == p.Remote.Addr().Is4() {
+		if a.Is4() == to.Is4() {
 			source = netip.AddrPortFrom(a, uint16(b.SourcePort))
 		}
 	}
 	return dialer.Path{
 		Flow: b.Flow, Transport: b.Transport, Probe: b.Probe, Source: source,
-		Target: netip.AddrPortFrom(p.Remote.Addr(), uint16(b.Port)),
+		Target: netip.AddrPortFrom(to, uint16(b.Port)),
 	}, nil
+}
+
+// mayDialTo reports whether a run may have an address dialed.
+func (l *Listener) mayDialTo(p echo.Peer, to netip.Addr) bool {
+	return to == p.Remote.Addr() || slices.Contains(l.Partners, to) || l.ledger.provedFrom(p.Run, to)
 }
 
 func (l *Listener) mayDial(b echo.BackPath) bool {

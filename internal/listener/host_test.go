@@ -20,8 +20,13 @@ import (
 // far is an answering end with the key, as dial has for its reverse rows.
 func far(t *testing.T, at netip.AddrPort) (netip.AddrPort, *atomic.Int32) {
 	t.Helper()
+	return farWith(t, at, rightKey)
+}
+
+func farWith(t *testing.T, at netip.AddrPort, k echo.Key) (netip.AddrPort, *atomic.Int32) {
+	t.Helper()
 	var came atomic.Int32
-	a := &echo.Answerer{Key: rightKey, Instance: echo.NewID(), Host: New(Config{Key: rightKey})}
+	a := &echo.Answerer{Key: k, Instance: echo.NewID(), Host: New(Config{Key: k})}
 	return accept(t, at, func(ctx context.Context, c net.Conn) {
 		came.Add(1)
 		a.Answer(ctx, c)

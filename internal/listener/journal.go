@@ -165,7 +165,7 @@ func (j *Journal) toLedger(line []byte) {
 // mayShow says whether to write a contact down, and how many like it were not.
 func (j *Journal) mayShow(c Contact) (hidden int, ok bool) {
 	switch c.Kind {
-	case echo.KindProved, echo.KindSubmitted, echo.KindDialBack:
+	case echo.KindProved, echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack:
 		return 0, true
 	}
 	if j.quiet == nil || len(j.quiet) > maxAddrs {
@@ -202,7 +202,8 @@ func (k *knocks) knock(at time.Time, most int) (hidden int, ok bool) {
 }
 
 func (j *Journal) count(c Contact) {
-	if c.Kind == echo.KindSubmitted || c.Kind == echo.KindDialBack {
+	switch c.Kind {
+	case echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack:
 		return
 	}
 	if j.reached == nil {

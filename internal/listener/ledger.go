@@ -145,6 +145,16 @@ func (l *ledger) byProbe(probe echo.ID, t plan.Transport) (entry, bool) {
 	return entry{}, false
 }
 
+// provedFrom reports whether a run proved itself over TCP from addr. A datagram
+// does not count: anybody can send one in another's name.
+func (l *ledger) provedFrom(run echo.ID, addr netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.entries, func(e *entry) bool {
+		return e.Transport == plan.TCP && e.Run == run && e.Remote.Addr() == addr && run != (echo.ID{})
+	})
+}
+
 // runsFrom reports whether a run other than these proved itself from addr in
 // the window.
 func (l *ledger) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) bool {

@@ -26,7 +26,9 @@ import (
 
 // A Config says what to bind and how to answer.
 type Config struct {
-	Key      echo.Key
+	Key echo.Key
+	// Others are further keys that it accepts, of other partners.
+	Others   []echo.Key
 	Software string // name and version, told only to holders of the key
 	// Plan is the plan as applied to this site. Its rows bound which ports may
 	// be dialed back to.
@@ -36,12 +38,20 @@ type Config struct {
 	Shift int
 	// Addrs are the local addresses to bind; none means all, of both families.
 	Addrs []netip.Addr
+	// Partners are addresses that this end itself knows its partner by: it may
+	// be asked to dial back to them, beside those that a run proved itself from.
+	Partners []netip.Addr
 	// Allowed are the source addresses that may use the key; none means all.
 	Allowed []netip.Prefix
 	// Lines tell a person who reaches it by browser how to go on.
 	Lines []string
 	// OnContact is told of every contact before it is answered; nil: nobody is.
 	OnContact func(Contact)
+	// OnMeet says which of two ends makes the run; nil: the asking end.
+	OnMeet func(echo.Peer, echo.Meet) echo.Turn
+	// OnDelivery takes reports, and says what to do once the far end knows; nil:
+	// they are kept until a program of this machine fetches them.
+	OnDelivery func(r *result.Report, last bool) (echo.Receipt, func())
 }
 
 // A Listener answers on bound ports. Make one with New, then Bind, then Serve.
@@ -55,6 +65,7 @@ type Listener struct {
 	limits   *limits
 	backs    chan struct{} // one token for each dial-back conversation under way
 	holds    holds
+	mailbox  mailbox
 
 	certificate tls.Certificate // fresh for this process
 	fingerprint []byte          // of it, SHA-256
@@ -88,7 +99,7 @@ func New(c Config) *Listener {
 		ledger: newLedger(), limits: newLimits(), backs: make(chan struct{}, maxDialBacks),
 	}
 	l.watch = sock.NewWatch(l.ownsPort)
-	l.answerer = &echo.Answerer{Key: c.Key, Instance: l.Instance, Software: c.Software, Host: l}
+	l.answerer = &echo.Answerer{Key: c.Key, Others: c.Others, Instance: l.Instance, Software: c.Software, Host: l}
 	if len(c.Allowed) > 0 {
 		l.answerer.Allowed = l.allowed
 	}
@@ -216,6 +227,7 @@ func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) er
 	g.Go(func() error {
 		<-watching
 		taken := l.proveSelf(ctx)
+		l.lookAtHeld(ctx)
 		if ctx.Err() == nil && ready != nil {
 			ready(taken)
 		}

@@ -77,17 +77,27 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks str
 	a := l.services
 	kind := echo.KindForeign
 	a.Answer = func(token []byte) ([]byte, bool) {
-		probe, ok := l.Key.TokenProbe(token)
+		key, probe, ok := l.tokenOf(token)
 		if !ok {
 			return nil, false
 		}
 		kind = echo.KindService
 		l.ledger.conversed(e, probe)
 		l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: speaks}})
-		return l.Key.TokenAnswer(probe), true
+		return key.TokenAnswer(probe), true
 	}
 	_ = a.Serve(ctx, conn, speaks) // how it ended is in the kind
 	return kind
+}
+
+// tokenOf returns the key that made a token, and its probe; false: none of ours.
+func (l *Listener) tokenOf(token []byte) (echo.Key, echo.ID, bool) {
+	for _, k := range append([]echo.Key{l.Key}, l.Others...) {
+		if probe, ok := k.TokenProbe(token); ok {
+			return k, probe, true
+		}
+	}
+	return echo.Key{}, echo.ID{}, false
 }
 
 // mayTalk reports whether an address gets more than what --allow leaves it.

@@ -295,7 +295,7 @@ func (d *document) port(s scalar, what, use string) int {
 }
 
 func (d *document) host(s scalar, what string) string {
-	if s.given() && !isHost(s.text) {
+	if s.given() && !IsHost(s.text) {
 		d.problemf(s.line, "%s %s: use one host name or IP address, without port or path", what, quote(s.text))
 		return ""
 	}
@@ -314,8 +314,8 @@ func word[T ~string](d *document, s scalar, what string, known []T, otherwise T)
 	return T(s.text)
 }
 
-// isHost reports whether s is an IP address or looks like a host name.
-func isHost(s string) bool {
+// IsHost reports whether s is an IP address or looks like a host name.
+func IsHost(s string) bool {
 	if _, err := netip.ParseAddr(s); err == nil {
 		return true
 	}

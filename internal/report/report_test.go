@@ -37,9 +37,9 @@ func base() *result.Report {
 		From: result.End{Role: "client", Host: "ws-114.example.edu", Addresses: []string{"192.0.2.5"}},
 		To:   result.End{Role: "server,web,database", Host: "library.example.edu", Addresses: []string{"198.51.100.9"}},
 		Contact: &result.Contact{
-			Flow: "odyssey-client", Port: 7968, Family: result.IP4, Target: ap("198.51.100.9:7968"), SeenAs: ap("192.0.2.5:51613"),
+			Flow: "odyssey-client", Direction: plan.Forward, Port: 7968, Family: result.IP4, Target: ap("198.51.100.9:7968"), SeenAs: ap("192.0.2.5:51613"),
 			Instance: "c0ffee", Software: "listen 0.1.0", Plan: "illiad", Roles: []string{"server", "web", "database"},
-			ClockMS: ptr(int64(12)), Witness: result.WitnessTable,
+			ClockMS: ptr(int64(12)), Witness: result.WitnessTable, Partners: []netip.Addr{},
 		},
 		Summary: result.Summary{Verdicts: map[result.Verdict]int{}},
 	}

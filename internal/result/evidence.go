@@ -15,7 +15,7 @@ type Initiator struct {
 	Source       Endpoint       `json:"source"`
 	Target       Endpoint       `json:"target"`
 	Attempts     int            `json:"attempts"`
-	Failed       []Failed       `json:"failed,omitempty"` // earlier attempts that failed, of a path that proved itself later
+	Failed       []Failed       `json:"failed,omitempty"` // earlier attempts that failed: of a path that proved itself later, or while both ends waited for each other
 	Connect      ConnectOutcome `json:"connect"`
 	ConnectMS    float64        `json:"connect_ms,omitempty"`
 	Error        string         `json:"error,omitempty"` // the operating system's words
@@ -44,6 +44,7 @@ type Initiator struct {
 // A Failed is an earlier attempt, and how it ended.
 type Failed struct {
 	At      time.Time      `json:"at"`
+	Source  Endpoint       `json:"source"`
 	Connect ConnectOutcome `json:"connect"`
 	Answer  AnswerOutcome  `json:"answer,omitempty"`
 }
@@ -229,6 +230,7 @@ type Acceptor struct {
 	BytesIn   int64     `json:"bytes_in"`         // bytes that arrived and were no proof
 	Lasts     bool      `json:"lasts"`            // the connection is still open here
 	Detail    string    `json:"detail,omitempty"` // such as "ended by RST"
+	Joined    *Joined   `json:"joined,omitempty"` // nil: it was told while the run lasted
 }
 
 // PortState is whether the accepting end had the port open.
@@ -256,6 +258,7 @@ type Match string
 
 const (
 	MatchProbe   Match = "probe"   // the probe's own id arrived
+	MatchRun     Match = "run"     // the run's own id arrived, on that port
 	MatchAddress Match = "address" // source address and port, as seen
 	MatchTime    Match = "time"    // only the source address, and the time
 )

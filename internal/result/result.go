@@ -10,6 +10,7 @@
 package result
 
 import (
+	"net/netip"
 	"time"
 
 	"dialtone/internal/plan"
@@ -37,7 +38,11 @@ type Report struct {
 	OutOfScope  []OutOfScope `json:"out_of_scope"`
 	// Findings are about the run as a whole, such as a wrong key.
 	Findings []Finding `json:"findings"`
+	// Listened is what this end's own listener watched; null: it accepted
+	// nothing.
+	Listened *Listened `json:"listened"`
 	Summary  Summary   `json:"summary"`
+	Joined   *Join     `json:"joined,omitempty"` // nil: this is one run's own report
 }
 
 // A Mode is what a run asks.
@@ -59,18 +64,24 @@ type End struct {
 // A Contact is the path that carried the control conversation, and what the
 // far end said of itself there.
 type Contact struct {
-	Flow     string       `json:"flow"`
-	Port     int          `json:"port"`
-	Family   Family       `json:"family"`
-	Target   Endpoint     `json:"target"`
-	SeenAs   Endpoint     `json:"seen_as"`
-	Instance string       `json:"instance"` // random id of that listener process
-	Software string       `json:"software"`
-	Plan     string       `json:"plan"`
-	Roles    []string     `json:"roles"`
-	ClockMS  *int64       `json:"clock_ms"` // its clock minus ours, in milliseconds; null if unknown
-	Busy     []BusyPort   `json:"busy"`     // ports it could not bind
-	Witness  WitnessState `json:"witness"`
+	Flow string `json:"flow"`
+	// Direction is forward if this end opened it. Reverse: the far end did, and
+	// handed its report over; then it told nothing of itself.
+	Direction plan.Direction `json:"direction"`
+	Port      int            `json:"port"`
+	Family    Family         `json:"family"`
+	Target    Endpoint       `json:"target"`
+	SeenAs    Endpoint       `json:"seen_as"`  // of the end that opened it, as the other saw it
+	Instance  string         `json:"instance"` // random id of that listener process
+	Software  string         `json:"software"`
+	Plan      string         `json:"plan"`
+	Roles     []string       `json:"roles"`
+	ClockMS   *int64         `json:"clock_ms"` // its clock minus ours, in milliseconds; null if unknown
+	Busy      []BusyPort     `json:"busy"`     // ports it could not bind
+	Witness   WitnessState   `json:"witness"`
+	// Partners are the addresses that it dials for this end by its own
+	// configuration.
+	Partners []netip.Addr `json:"partners"`
 }
 
 // A BusyPort is a port that a listener wanted and could not bind.
@@ -80,7 +91,11 @@ type BusyPort struct {
 	Address   string         `json:"address"` // the local address it wanted
 	InUse     bool           `json:"in_use"`  // other software has it; false: it could not be bound for another cause
 	Holder    *Holder        `json:"holder"`  // null: not known
-	Error     string         `json:"error"`
+	// Software and Certificate (SHA-256 of its DER form, hex) are what the port
+	// shows on that machine itself, in its service's own conversation; "": nothing.
+	Software    string `json:"software,omitempty"`
+	Certificate string `json:"certificate,omitempty"`
+	Error       string `json:"error"`
 }
 
 // A Holder is the software that has a port.
@@ -125,6 +140,7 @@ type Path struct {
 	Counted    bool           `json:"counted"`  // whether the exit code depends on it
 	Opposite   bool           `json:"opposite"` // the row runs the other way; only --both-ways tried this one
 	Expect     plan.Expect    `json:"expect"`
+	Real       bool           `json:"-"` // real software is meant to answer, no listener: the report's mode says so
 	Verdict    Verdict        `json:"verdict"`
 	OK         bool           `json:"ok"`
 	Proof      Proof          `json:"proof"`

@@ -18,11 +18,13 @@ import (
 // acceptor is this end's side of the reverse rows: a listener of our own, or
 // where a port is taken whoever holds it.
 type acceptor struct {
-	l      *listener.Listener
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-	held   map[heldKey]held
-	since  time.Time // when it began to answer and to watch
+	l       *listener.Listener
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+	held    map[heldKey]held
+	since   time.Time // when it began to answer and to watch
+	timeout time.Duration
+	run     echo.ID // names this end to its siblings
 }
 
 type heldKey struct {
@@ -40,23 +42,41 @@ type held struct {
 	err      *listener.BindError
 }
 
-// startAccepting binds the ports of the reverse rows and answers on them. A
-// port that is taken is no error: what holds it will show.
+// startAccepting binds the ports of the reverse rows and answers on them,
+// unless an acceptor was given to this run.
 func (s *survey) startAccepting(ctx context.Context) {
-	bindings := s.reverseBindings()
-	if len(bindings) == 0 {
+	if s.accept != nil {
 		return
 	}
-	a := &s.accept
-	a.held = map[heldKey]held{}
-	a.l = listener.New(listener.Config{
-		Key: s.Key, Software: s.Software, Plan: s.Plan, Roles: s.Local, Ports: bindings, Shift: s.Shift, Addrs: s.Bind,
-	})
+	if len(s.reverseBindings()) == 0 {
+		s.accept = &acceptor{}
+		return
+	}
+	s.accept = s.newAcceptor(listener.Config{})
+	s.accept.start(ctx, s.dialedFrom())
+}
+
+// newAcceptor prepares this end's side of the reverse rows that are known by
+// now. more holds what goes beyond answering this run.
+func (s *survey) newAcceptor(more listener.Config) *acceptor {
+	return s.acceptorFor(s.reverseBindings(), more)
+}
+
+func (s *survey) acceptorFor(ports []plan.Binding, more listener.Config) *acceptor {
+	more.Key, more.Software, more.Plan, more.Roles = s.Key, s.Software, s.Plan, s.Local
+	more.Ports, more.Shift, more.Addrs = ports, s.Shift, s.Bind
+	return &acceptor{l: listener.New(more), held: map[heldKey]held{}, timeout: s.Timeout, run: s.id}
+}
+
+// start binds the ports and answers on them. A port that is taken is no error:
+// what holds it will show. sources are the addresses that this machine dials
+// the far end from.
+func (a *acceptor) start(ctx context.Context, sources []netip.Addr) {
 	for _, err := range a.l.Bind(ctx) {
 		addr, _ := netip.ParseAddr(err.Address)
 		h := held{err: err}
 		if err.InUse && err.Transport == plan.TCP {
-			h.sibling, h.instance = s.findSibling(ctx, addr, err.Port)
+			h.sibling, h.instance = a.findSibling(ctx, addr, err.Port, sources)
 		}
 		a.held[heldKey{err.Transport, err.Port, result.FamilyOf(addr)}] = h
 	}
@@ -71,11 +91,11 @@ func (s *survey) startAccepting(ctx context.Context) {
 	a.since = time.Now()
 }
 
-// stopAccepting closes the ports again.
-func (s *survey) stopAccepting() {
-	if s.accept.cancel != nil {
-		s.accept.cancel()
-		s.accept.done.Wait()
+// stop closes the ports again.
+func (a *acceptor) stop() {
+	if a != nil && a.cancel != nil {
+		a.cancel()
+		a.done.Wait()
 	}
 }
 
@@ -95,12 +115,12 @@ func (s *survey) reverseBindings() []plan.Binding {
 }
 
 // findSibling looks for a listener with our key on a port that is taken.
-func (s *survey) findSibling(ctx context.Context, addr netip.Addr, port int) (*netip.AddrPort, string) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+func (a *acceptor) findSibling(ctx context.Context, addr netip.Addr, port int, sources []netip.Addr) (*netip.AddrPort, string) {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	for _, a := range s.siblingAddrs(addr) {
-		at := netip.AddrPortFrom(a, uint16(port))
-		if instance, ok := s.isSibling(ctx, at); ok {
+	for _, addr := range siblingAddrs(addr, sources) {
+		at := netip.AddrPortFrom(addr, uint16(port))
+		if instance, ok := a.isSibling(ctx, at); ok {
 			return &at, instance
 		}
 	}
@@ -109,8 +129,9 @@ func (s *survey) findSibling(ctx context.Context, addr netip.Addr, port int) (*n
 
 // siblingAddrs lists the addresses at which a listener can be that keeps us
 // from binding addr: addr itself, or if that is all addresses those that this
-// run dials from, since the far end dials back to them, and the loopback one.
-func (s *survey) siblingAddrs(addr netip.Addr) []netip.Addr {
+// machine dials the far end from, since the far end dials back to them, and the
+// loopback one.
+func siblingAddrs(addr netip.Addr, sources []netip.Addr) []netip.Addr {
 	if !addr.IsUnspecified() {
 		return []netip.Addr{addr}
 	}
@@ -119,24 +140,35 @@ func (s *survey) siblingAddrs(addr netip.Addr) []netip.Addr {
 		loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	var out []netip.Addr
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, j := range s.jobs {
-		if i := j.initiator; j.direction == plan.Forward && j.family == result.FamilyOf(addr) && i != nil && i.Source.IsValid() {
-			out = append(out, i.Source.Addr())
+	for _, a := range sources {
+		if a != loopback && a.Is4() == addr.Is4() {
+			out = append(out, a)
 		}
 	}
 	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(append(slices.DeleteFunc(out, func(a netip.Addr) bool { return a == loopback }), loopback))
+	return append(slices.Compact(out), loopback)
 }
 
-func (s *survey) isSibling(ctx context.Context, at netip.AddrPort) (instance string, ok bool) {
+// dialedFrom are the addresses that forward attempts left from.
+func (s *survey) dialedFrom() []netip.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []netip.Addr
+	for _, j := range s.jobs {
+		if i := j.initiator; j.direction == plan.Forward && i != nil && i.Source.IsValid() {
+			out = append(out, i.Source.Addr())
+		}
+	}
+	return out
+}
+
+func (a *acceptor) isSibling(ctx context.Context, at netip.AddrPort) (instance string, ok bool) {
 	d := sock.Dial(ctx, "tcp", netip.AddrPort{}, at)
 	if d.Err != nil {
 		return "", false
 	}
 	defer d.Conn.Close()
-	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.run, Probe: echo.NewID(), Flow: "sibling"})
+	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: a.l.Key, Run: a.run, Probe: echo.NewID(), Flow: "sibling"})
 	if err != nil {
 		return "", false
 	}

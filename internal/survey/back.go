@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -28,7 +29,7 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 			ask = append(ask, j)
 		}
 	}
-	if _, ok := s.contacts.helloOf(f); !ok {
+	if _, ok := s.contacts.helloOf(f); !ok && !s.backAddress(f).IsValid() {
 		for _, j := range ask {
 			s.finish(j, result.Initiator{NotTried: "there was no contact over " + familyWords(f) + " to ask the far end to dial back"})
 		}
@@ -43,6 +44,42 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 		})
 	}
 	_ = g.Wait() // what failed is in the jobs
+}
+
+// backAddress is where the far end has to dial to be where its own
+// configuration dials this end, where that is another address than the one that
+// it sees this end come from: a pool of addresses, or one of a family that no
+// path of ours works over. Invalid: where we come from.
+func (s *survey) backAddress(f result.Family) netip.Addr {
+	h, ok := s.contacts.helloOf(f)
+	seen := netip.Addr{}
+	if ok {
+		seen = s.contacts.seenAs(f)
+	} else if h, ok = s.contacts.hello(); !ok {
+		return netip.Addr{}
+	}
+	var of []netip.Addr
+	for _, a := range h.Partners {
+		if a == seen {
+			return netip.Addr{}
+		}
+		if result.FamilyOf(a) == f {
+			of = append(of, a)
+		}
+	}
+	if len(of) != 1 {
+		return netip.Addr{} // none, or several partners: it cannot be told which is this one
+	}
+	return of[0]
+}
+
+// backPath is a reverse job as the far end is asked for it, and reports whether
+// the request has to come over the job's own family.
+func (s *survey) backPath(j *job) (path echo.BackPath, strict bool) {
+	to := s.backAddress(j.family)
+	return echo.BackPath{
+		Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort, Address: to,
+	}, !to.IsValid()
 }
 
 func familyWords(f result.Family) string {
@@ -81,12 +118,16 @@ func (s *survey) attemptBack(ctx context.Context, j *job) result.Initiator {
 // which listener it was.
 func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (halves []result.Initiator, by string, err error) {
 	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes}
+	strict := true
 	for _, j := range jobs {
-		d.Paths = append(d.Paths, echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort, Trace: j.trace})
+		var path echo.BackPath
+		path, strict = s.backPath(j)
+		path.Trace = j.trace
+		d.Paths = append(d.Paths, path)
 	}
 	// An attempt has up to four steps: connecting, two payloads, and a second
 	// connection for the second of them; and a trace, or the search for a size.
-	err = s.talk(ctx, f, true, 4*s.Timeout+15*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
+	err = s.talk(ctx, f, strict, 4*s.Timeout+15*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
 		by = c.Instance.String()
 		halves, err = c.DialBack(ctx, d)
 		return err
@@ -95,12 +136,19 @@ func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (ha
 }
 
 // dialBackAgain repeats what another listener than the expected one dialed
-// back: it told of its own paths, not of those that were asked for.
+// back: it told of its own paths, not of those that were asked for. Also what
+// was dialed back to a proxy, now that other paths show this machine's own
+// address.
 func (s *survey) dialBackAgain(ctx context.Context) {
 	for _, f := range s.families() {
 		var again []*job
+		ways := s.contacts.ways(f, s.expected)
 		for _, j := range s.jobs {
-			if j.direction == plan.Reverse && j.family == f && j.by != "" && j.by != s.expected {
+			if j.direction != plan.Reverse || j.family != f || j.by == "" {
+				continue
+			}
+			toProxy := len(ways) > 0 && ways[0].isOwn() && j.initiator.Target.Addr() != ways[0].source
+			if j.by != s.expected || toProxy {
 				j.probe, j.by = echo.NewID(), ""
 				again = append(again, j)
 			}

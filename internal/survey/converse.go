@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -19,14 +20,75 @@ const atOnceConversing = 16
 
 // converseAll holds each row's own conversation on every path that opened a
 // connection, whatever its proof came to: a firewall that looks into the
-// payload may pass the one and not the other.
+// payload may pass the one and not the other. What ended as noise may end it is
+// held once more; and where the conversation is all the proof there is, until
+// it went well twice: a cache gives the second what the first was answered. Each
+// has a token of its own.
 func (s *survey) converseAll(ctx context.Context) {
+	type tally struct{ good, ended int }
+	held := map[*job]*tally{}
+	var todo []*job
+	for _, j := range s.jobs {
+		if s.mayConverse(j) {
+			held[j] = &tally{}
+			todo = append(todo, j)
+		}
+	}
+	for len(todo) > 0 {
+		s.converseEach(ctx, todo)
+		var again []*job
+		pause := false
+		for _, j := range todo {
+			c, t := j.initiator.Conversation, held[j]
+			if c == nil {
+				continue
+			}
+			isEnded := isEndedEarly(c)
+			if isEnded {
+				t.ended++
+			} else {
+				t.good++
+			}
+			if n := t.good + t.ended; n > 1 {
+				c.Attempts = n
+			}
+			if isEnded && t.ended == 1 || restsOnConversation(j.initiator) && t.good == 1 {
+				j.talk = echo.NewID()
+				again = append(again, j)
+				pause = pause || isEnded
+			}
+		}
+		if todo = again; pause && !wait(ctx, settleDown) {
+			return
+		}
+	}
+}
+
+// settleDown is how long a conversation that was cut off is left alone.
+const settleDown = 200 * time.Millisecond
+
+// isEndedEarly reports whether a conversation ended as noise may end it.
+func isEndedEarly(c *result.Conversation) bool {
+	switch c.Outcome {
+	case result.ConversationReset, result.ConversationClosed, result.ConversationNotHeld:
+		return true
+	}
+	return false
+}
+
+// restsOnConversation reports whether a path's conversation went well where its
+// proof did not.
+func restsOnConversation(i *result.Initiator) bool {
+	c := i.Conversation
+	return c != nil && c.Outcome == result.ConversationCompleted && c.Keyed && len(c.Changed) == 0 && i.Answer != result.AnswerKeyed
+}
+
+func (s *survey) converseEach(ctx context.Context, jobs []*job) {
 	var wave sync.WaitGroup
 	slots := make(chan struct{}, atOnceConversing)
 	back := map[result.Family][]*job{}
-	for _, j := range s.jobs {
+	for _, j := range jobs {
 		switch {
-		case !s.mayConverse(j):
 		case j.direction == plan.Reverse:
 			back[j.family] = append(back[j.family], j)
 		default:
@@ -73,23 +135,45 @@ func (s *survey) isProvedByTCP(d plan.Direction, f result.Family) bool {
 
 func (s *survey) converse(ctx context.Context, j *job) {
 	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j.initiator)}
-	switch a := s.fromHello(j); {
-	case a != nil && a.Port == result.PortBusy:
+	held := s.heldThere(j)
+	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
-	default:
-		if h, ok := s.contacts.helloOf(j.family); ok {
-			t.Fingerprint = fingerprint(h.Certificate)
-		}
+	} else if h, ok := s.contacts.helloOf(j.family); ok {
+		t.Fingerprint = fingerprint(h.Certificate)
 	}
-	c := dialer.Converse(ctx, dialer.Path{
-		Flow: j.flow, Transport: j.transport,
-		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
-		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout}, t)
+	talk := func() result.Conversation {
+		return dialer.Converse(ctx, dialer.Path{
+			Flow: j.flow, Transport: j.transport,
+			Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
+			Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
+		}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, t)
+	}
+	c := talk()
+	if held != nil && impostor(*held, c) != "" {
+		t.Host = s.addrs[j.family].String() // a server may have a certificate for each name, and the listener asked for none
+		c = talk()
+		c.Impostor = impostor(*held, c)
+	}
 	if ctx.Err() != nil {
 		return // interrupted: it tells nothing
 	}
 	j.initiator.Conversation = &c
+}
+
+// impostor says what shows that a conversation was not held with the software
+// that the far end's listener finds on a port itself; "": nothing does.
+func impostor(held result.BusyPort, c result.Conversation) string {
+	switch print := c.Fact(result.FactCertificate); {
+	case c.Outcome != result.ConversationCompleted:
+		return ""
+	case held.Certificate != "" && print != "" && print != held.Certificate:
+		return fmt.Sprintf("TLS was ended on the way: the certificate is not the one that the port has on that machine itself, but %s, issued by %s", c.Fact("subject"), c.Fact("issuer"))
+	case held.Certificate != "" && print != "":
+		return ""
+	case held.Software != "" && c.Software != held.Software:
+		return fmt.Sprintf("it calls itself %q, and on that machine itself the port says %q", c.Software, held.Software)
+	}
+	return ""
 }
 
 // rateOf is how fast a payload moved in the slower direction, in kilobits per
@@ -113,11 +197,15 @@ const conversingTime = 2 * time.Minute
 func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job) {
 	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
 		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.accept.l.Fingerprint()}
+		strict := true
 		for _, j := range chunk {
-			order.Paths = append(order.Paths, echo.BackPath{Flow: j.flow, Probe: j.talk, Transport: j.transport, Port: j.port, RateKbits: rateOf(j.initiator)})
+			var path echo.BackPath
+			path, strict = s.backPath(j)
+			path.Probe, path.RateKbits = j.talk, rateOf(j.initiator)
+			order.Paths = append(order.Paths, path)
 		}
 		var held []result.Conversation
-		err := s.talk(ctx, f, true, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.talk(ctx, f, strict, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
 			held, err = c.ConverseBack(ctx, order)
 			return err
 		})
@@ -144,7 +232,7 @@ func (s *survey) confirm(ctx context.Context) {
 				continue
 			}
 			if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; !taken {
-				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.run)[0], j)
+				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.id)[0], j)
 			}
 		}
 		for chunk := range slices.Chunk(forward, echo.MaxWitness) {

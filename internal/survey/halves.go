@@ -27,6 +27,9 @@ func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 			j.initiator = &result.Initiator{NotTried: "interrupted"}
 		}
 		if j.initiator.NotTried != "" {
+			if j.direction == plan.Reverse && s.accept != nil && s.accept.l != nil {
+				s.watchedOnly(j)
+			}
 			continue
 		}
 		switch j.direction {
@@ -108,12 +111,28 @@ func (s *survey) fromHello(j *job) *result.Acceptor {
 	if slices.Contains(h.Bound[family], j.port) {
 		a.Port = result.PortBound
 	}
-	for _, b := range h.Busy {
-		if b.InUse && b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
-			a.Port, a.Holder = result.PortBusy, b.Holder
-		}
+	if b := s.heldThere(j); b != nil {
+		a.Port, a.Holder = result.PortBusy, b.Holder
 	}
 	return a
+}
+
+// heldThere is what Hello says of other software that holds a forward job's
+// port; nil: none does, or there was no contact.
+func (s *survey) heldThere(j *job) *result.BusyPort {
+	h, ok := s.contacts.helloOf(j.family)
+	if !ok {
+		if h, ok = s.contacts.hello(); !ok {
+			return nil
+		}
+	}
+	var held *result.BusyPort
+	for i, b := range h.Busy {
+		if b.InUse && b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
+			held = &h.Busy[i]
+		}
+	}
+	return held
 }
 
 func sameFamily(addr string, f result.Family) bool {
@@ -209,15 +228,30 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 	default:
 		j.instance = s.accept.l.Instance.String()
 		q := s.reverseQuery(j)
-		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.run)[0]
+		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]
 	}
 }
 
+// watchedOnly says what reached this end's port of a reverse job that nobody
+// could be asked to attempt: the far end may have dialed it by itself.
+func (s *survey) watchedOnly(j *job) {
+	if h, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken {
+		j.acceptor = &result.Acceptor{Port: result.PortBusy, Holder: h.err.Holder, Saw: result.SawUnknown, Reason: "other software holds the port here"}
+		return
+	}
+	q := echo.WitnessQuery{Transport: j.transport, Port: j.port, SourceChanged: true, BeganMS: time.Since(s.accept.since).Milliseconds()}
+	j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]
+}
+
 // reverseQuery asks about a reverse job. The far end's clock timed the attempt;
-// ours only knows that it was since this end accepts.
+// ours only knows that it was since this end accepts, and since the run began.
 func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
 	q := query(j, s.sourceChanged(plan.Reverse, j.family))
-	q.BeganMS, q.EndedMS = time.Since(s.accept.since).Milliseconds(), 0
+	since := s.accept.since
+	if s.started.After(since) {
+		since = s.started
+	}
+	q.BeganMS, q.EndedMS = time.Since(since).Milliseconds(), 0
 	return q
 }
 

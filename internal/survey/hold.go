@@ -47,7 +47,7 @@ func (s *survey) hold(ctx context.Context, j *job, gaps []time.Duration) {
 	held := dialer.Hold(ctx, dialer.Path{
 		Flow: j.flow, Transport: j.transport, Target: j.initiator.Target.AddrPort,
 		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout}, gaps)
+	}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, gaps)
 	s.askWhetherOpen(ctx, j, held)
 	for _, h := range held {
 		j.initiator.Idle = append(j.initiator.Idle, h.Idle)
@@ -87,11 +87,9 @@ func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 
 // holdBack has the far end keep connections idle on a reverse job.
 func (s *survey) holdBack(ctx context.Context, j *job) {
-	order := echo.HoldBack{
-		TimeoutMS: s.Timeout.Milliseconds(), LongestMS: s.Hold.Milliseconds(),
-		Path: echo.BackPath{Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort},
-	}
-	err := s.talk(ctx, j.family, true, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+	path, strict := s.backPath(j)
+	order := echo.HoldBack{TimeoutMS: s.Timeout.Milliseconds(), LongestMS: s.Hold.Milliseconds(), Path: path}
+	err := s.talk(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		return c.HoldBack(ctx, order)
 	})
 	if err != nil {
@@ -113,7 +111,7 @@ func (s *survey) holdBack(ctx context.Context, j *job) {
 		case <-ask.C:
 		}
 		var so echo.HeldSoFar
-		err := s.talk(ctx, j.family, true, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.talk(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
 			so, err = c.HeldBack(ctx, j.probe)
 			return err
 		})
@@ -140,7 +138,7 @@ func (s *survey) withOwnEnd(j *job, h echo.Held) result.Idle {
 		return h.Idle
 	}
 	q := echo.WitnessQuery{Probe: h.Probe, Transport: plan.TCP, Port: j.port, Source: h.Source, SourceChanged: true}
-	if a := s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.run)[0]; a.Match == result.MatchProbe {
+	if a := s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]; a.Match == result.MatchProbe {
 		h.FarOpen = &a.Lasts
 	}
 	return h.Idle

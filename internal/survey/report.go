@@ -18,7 +18,7 @@ import (
 // address to dial.
 func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr error) *result.Report {
 	r := &result.Report{
-		Schema: result.Schema, Tool: s.Software, Run: s.run.String(), Started: s.started.UTC(),
+		Schema: result.Schema, Tool: s.Software, Run: s.id.String(), Started: s.started.UTC(),
 		Interrupted: ctx.Err() != nil,
 		Plan:        s.Plan.Name, Mode: result.ModePaths,
 		From:    result.End{Role: s.roleWords(s.Local), Host: s.Hostname, Addresses: s.ownAddresses()},
@@ -36,6 +36,9 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{
 			Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why,
 		})
+	}
+	if s.accept != nil && s.accept.l != nil {
+		r.Listened = s.accept.l.Listened(s.accept.since)
 	}
 	verdict.Conclude(r, s.facts(resolveErr))
 	r.ElapsedMS = time.Since(s.started).Milliseconds()
@@ -79,10 +82,11 @@ func (s *survey) contactOf() *result.Contact {
 	}
 	ms := c.clock.Milliseconds()
 	out := &result.Contact{
-		Flow: c.flow, Port: c.port, Family: c.family,
+		Flow: c.flow, Direction: plan.Forward, Port: c.port, Family: c.family,
 		Target: result.EndpointFrom(c.target), SeenAs: result.EndpointFrom(c.seenAs),
 		Instance: c.hello.Instance.String(), Software: c.hello.Software, Plan: c.hello.Plan,
-		Roles: c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
+		Partners: c.hello.Partners,
+		Roles:    c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
 	}
 	if out.Roles == nil {
 		out.Roles = []string{}
@@ -164,6 +168,9 @@ func (s *survey) othersOrigin(of *job) string {
 	if of.initiator != nil && of.initiator.Origin.IsValid() {
 		return ""
 	}
+	if of.direction == plan.Reverse {
+		return s.behindNAT(of)
+	}
 	origin := ""
 	for _, j := range s.jobs {
 		i := j.initiator
@@ -179,9 +186,28 @@ func (s *survey) othersOrigin(of *job) string {
 	return origin
 }
 
+// behindNAT is this machine's own address, if a reverse job's target is another
+// one: that of a NAT in front of it.
+func (s *survey) behindNAT(of *job) string {
+	if of.initiator == nil || !of.initiator.Target.IsValid() {
+		return ""
+	}
+	own := ""
+	for _, a := range s.dialedFrom() {
+		if result.FamilyOf(a) != of.family {
+			continue
+		}
+		if a == of.initiator.Target.Addr() {
+			return ""
+		}
+		own = a.String()
+	}
+	return own
+}
+
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
-	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll}
+	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}

@@ -2,10 +2,10 @@ package survey
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
+	"slices"
+	"sync"
 
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -15,14 +15,11 @@ import (
 // Like other programs it leaves out a family of which this machine has no
 // address, if the other family is there (AI_ADDRCONFIG, RFC 3493 section 6.1).
 func (s *survey) resolve(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
-	defer cancel()
-	found, err := lookup(ctx, s.Host)
+	found, err := s.lookupAll(ctx)
 	if err != nil {
 		return err
 	}
 	for _, a := range found {
-		a = a.Unmap()
 		s.all = append(s.all, a)
 		f := result.FamilyOf(a)
 		if _, ok := s.addrs[f]; !ok {
@@ -42,7 +39,7 @@ func (s *survey) resolve(ctx context.Context) error {
 		return nil
 	}
 	for f, a := range s.addrs {
-		if len(s.addrs) > 1 && !a.IsLoopback() && !hasFamily(f) {
+		if len(s.addrs) > 1 && !a.IsLoopback() && !sock.HasFamily(f) {
 			delete(s.addrs, f)
 			s.leftOut = a
 		}
@@ -50,34 +47,27 @@ func (s *survey) resolve(ctx context.Context) error {
 	return nil
 }
 
-func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a}, nil
+// lookupAll returns the addresses of Host and Also in their order, and makes the
+// first of them that has any the Host. The error is Host's own, if none has.
+func (s *survey) lookupAll(ctx context.Context) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	hosts := append([]string{s.Host}, s.Also...)
+	addrs, errs := make([][]netip.Addr, len(hosts)), make([]error, len(hosts))
+	var all sync.WaitGroup
+	for n, host := range hosts {
+		all.Go(func() { addrs[n], errs[n] = sock.Lookup(ctx, host) })
 	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	var dns *net.DNSError
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return nil, fmt.Errorf("%s: %w", host, context.Canceled)
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return nil, fmt.Errorf("%s: no such name", host)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", host, err)
-	case len(found) == 0:
-		return nil, fmt.Errorf("%s: the name has no address", host)
+	all.Wait()
+	first := slices.Index(errs, nil)
+	if first < 0 {
+		return nil, errs[0]
 	}
-	return found, nil
-}
-
-func hasFamily(f result.Family) bool {
-	own, err := sock.LocalAddrs()
-	if err != nil {
-		return true // not known: try
-	}
-	for _, a := range own {
-		if !a.IsLoopback() && result.FamilyOf(a) == f {
-			return true
+	s.Host = hosts[first]
+	for n, err := range errs {
+		if err != nil && s.OnUnresolved != nil {
+			s.OnUnresolved(hosts[n], err)
 		}
 	}
-	return false
+	return slices.Concat(addrs...), nil
 }

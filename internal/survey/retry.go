@@ -145,7 +145,7 @@ func (s *survey) retry(ctx context.Context, j *job) {
 		s.mu.Unlock()
 		return
 	}
-	failed := append(slices.Clone(first.Failed), result.Failed{At: first.At, Connect: first.Connect, Answer: first.Answer})
+	failed := append(slices.Clone(first.Failed), result.Failed{At: first.At, Source: first.Source, Connect: first.Connect, Answer: first.Answer})
 	whole := first
 	if isSound(again) {
 		whole = again

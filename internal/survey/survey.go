@@ -28,7 +28,13 @@ type Config struct {
 	Plan     *plan.Plan
 	Excluded []plan.Excluded // rows that the site leaves out, to be listed
 	Host     string          // name or address of the far end
-	Local    []plan.Role     // roles of this machine
+	// Also are further names and addresses of it, in order of preference: of
+	// each family the first address counts that Host and they give.
+	Also []string
+	// OnUnresolved is told of each of them that gives no address while another
+	// does; nil: nobody is.
+	OnUnresolved func(host string, err error)
+	Local        []plan.Role // roles of this machine
 	// Remote are the far end's roles; none means those that it says it plays,
 	// else DefaultRemote.
 	Remote   []plan.Role
@@ -45,6 +51,8 @@ type Config struct {
 	// Hold is how long connections are kept idle, to find out which gap they
 	// survive; 0 keeps none.
 	Hold time.Duration
+	// waited is how long both ends dialed each other before this run.
+	waited time.Duration
 	// OnHold is told every second how long that still takes; nil: nobody is.
 	OnHold func(left time.Duration)
 	// OnProgress is told how many of all known attempts are over; nil: nobody is.
@@ -61,12 +69,12 @@ const maxAtOnce = 2048
 // A survey is the state of one run.
 type survey struct {
 	Config
-	run     echo.ID
+	id      echo.ID // of this run
 	started time.Time
 	addrs   map[result.Family]netip.Addr // of the far end, one of each family
 	all     []netip.Addr                 // all that its name resolves to
 	leftOut netip.Addr                   // one of a family that this machine does not have
-	accept  acceptor                     // for the reverse rows
+	accept  *acceptor                    // for the reverse rows; nil before it is started
 	slots   chan struct{}
 
 	mu          sync.Mutex
@@ -86,16 +94,25 @@ type survey struct {
 // plan cannot have; whatever the network does is in the report. When ctx ends
 // the report holds what is known by then.
 func Run(ctx context.Context, c Config) (*result.Report, error) {
+	s := newSurvey(c)
+	defer func() { s.accept.stop() }()
+	return s.run(ctx)
+}
+
+func newSurvey(c Config) *survey {
 	if c.Bytes == 0 {
 		c.Bytes = echo.PayloadSize
 	}
-	s := &survey{
-		Config: c, run: echo.NewID(), started: time.Now(),
+	return &survey{
+		Config: c, id: echo.NewID(), started: time.Now(),
 		addrs: map[result.Family]netip.Addr{}, jobs: map[jobKey]*job{},
 		slots: make(chan struct{}, maxAtOnce), contacts: newContacts(),
 	}
+}
+
+func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	resolveErr := s.resolve(ctx)
-	remote := c.Remote
+	remote := s.Remote
 	if len(remote) == 0 {
 		remote = DefaultRemote
 	}
@@ -105,7 +122,6 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 	if resolveErr != nil {
 		return s.report(ctx, remote, resolveErr), nil
 	}
-	defer s.stopAccepting()
 	remote = s.attemptAll(ctx, remote)
 	if !s.contacts.direct() && ctx.Err() == nil {
 		s.seek(ctx, remote) // whoever answered may not be whom we dialed
@@ -310,7 +326,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 		origin, instance = r.Origin, r.Instance // another connection of it was proved
 	}
 	if instance != "" && i.Answer != result.AnswerVersion && int(origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
-		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, instance, origin.Addr() == i.Target.Addr()})
+		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, instance, origin.Addr() == i.Target.Addr(), i.Source.Addr(), i.SeenAs.Addr()})
 	}
 }
 
@@ -320,7 +336,7 @@ func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiat
 		Flow: j.flow, Transport: j.transport, Probe: j.probe,
 		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
 		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
-	}, dialer.Options{Key: s.Key, Run: s.run, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace})
+	}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace})
 	if ctx.Err() != nil && isUnfinished(i) {
 		i.NotTried = "interrupted"
 	}

@@ -63,11 +63,16 @@ func cannotBind(t *testing.T, at string, err error) {
 // listen runs a listener for a plan on an address until the test ends.
 func listen(t *testing.T, p *plan.Plan, at netip.Addr, roles ...plan.Role) *listener.Listener {
 	t.Helper()
-	l := listener.New(listener.Config{
+	return listenWith(t, listener.Config{
 		Key: testKey(), Software: "test", Plan: p, Roles: roles, Ports: p.Ports(roles), Addrs: []netip.Addr{at},
 	})
+}
+
+func listenWith(t *testing.T, c listener.Config) *listener.Listener {
+	t.Helper()
+	l := listener.New(c)
 	if failed := l.Bind(t.Context()); len(failed) > 0 {
-		cannotBind(t, at.String(), failed[0])
+		cannotBind(t, c.Addrs[0].String(), failed[0])
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan struct{})
@@ -363,7 +368,7 @@ func TestOwnListenerIsLookedForWhereTheFarEndDialsBack(t *testing.T) {
 		"10.9.9.9": "10.9.9.9",
 	} {
 		var got []string
-		for _, a := range s.siblingAddrs(netip.MustParseAddr(addr)) {
+		for _, a := range siblingAddrs(netip.MustParseAddr(addr), s.dialedFrom()) {
 			got = append(got, a.String())
 		}
 		if strings.Join(got, " ") != want {

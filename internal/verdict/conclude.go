@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -12,10 +13,11 @@ import (
 
 // Facts are what Conclude needs beside the report.
 type Facts struct {
-	ResolveError string // why the far end's name gave no address; "" if it did
-	Shift        int    // this end's port shift
-	FarShift     int    // the far end's, if there was contact
-	ContactLost  string // why the far end, after it had answered, could not be asked any more
+	ResolveError string        // why the far end's name gave no address; "" if it did
+	Shift        int           // this end's port shift
+	FarShift     int           // the far end's, if there was contact
+	Waited       time.Duration // for how long both ends dialed each other; 0: this one did once
+	ContactLost  string        // why the far end, after it had answered, could not be asked any more
 	// AnswersAll are the far end's addresses to which connections open on ports
 	// where nothing listens.
 	AnswersAll []netip.Addr
@@ -24,11 +26,22 @@ type Facts struct {
 // Conclude completes a report whose paths are judged: its findings about the
 // run as a whole, and its summary.
 func Conclude(r *result.Report, f Facts) {
+	Summarize(r)
+	r.Findings = append(r.Findings, findings(r, f)...)
+}
+
+// Summarize counts the verdicts of a report.
+func Summarize(r *result.Report) {
 	r.Summary = summary(r.Paths)
 	if ExitCode(r) == 3 {
 		r.Summary.OK = false // nothing was tried, so nothing is known to be ok
 	}
-	r.Findings = append(r.Findings, findings(r, f)...)
+}
+
+// Add adds judged paths to a report that is concluded.
+func Add(r *result.Report, paths ...result.Path) {
+	r.Paths = append(r.Paths, paths...)
+	r.Summary = summary(r.Paths)
 }
 
 func summary(paths []result.Path) result.Summary {
@@ -91,6 +104,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Advice: fmt.Sprintf("Ask the firewall team which device answers for %s (SYN proxy, security gateway, captive portal), and have it pass connections on.", a)})
 	}
 	out = append(out, blackHoles(r)...)
+	out = append(out, otherAddresses(r)...)
 	if c := r.Contact; c != nil {
 		if c.Plan != r.Plan {
 			out = append(out, result.Finding{Code: "other-plan",
@@ -141,6 +155,48 @@ func blackHoles(r *result.Report) []result.Finding {
 	return nil
 }
 
+// otherAddresses tells of an end whose connections come from another address
+// than the one at which the other end dials it: one is to be published, and the
+// other to be let in.
+func otherAddresses(r *result.Report) []result.Finding {
+	if !strings.Contains(r.From.Role+r.To.Role, "peer") {
+		return nil // nobody publishes an address
+	}
+	var out []result.Finding
+	say := func(host string, seen netip.Addr, dialed []netip.Addr) {
+		of := slices.DeleteFunc(slices.Clone(dialed), func(a netip.Addr) bool { return result.FamilyOf(a) != result.FamilyOf(seen) })
+		if !seen.IsValid() || len(of) == 0 || slices.Contains(of, seen) {
+			return
+		}
+		var words []string
+		for _, a := range of {
+			words = append(words, a.String())
+		}
+		at := strings.Join(words, " or ")
+		f := result.Finding{Code: "other-address",
+			Text:   fmt.Sprintf("Connections from %s arrive as %s, and it is dialed at %s.", host, seen, at),
+			Advice: fmt.Sprintf("Partners keep %s as the address to send to, and their firewalls have to let in %s.", at, seen)}
+		if !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	if c := r.Contact; c != nil {
+		say(r.From.Host, c.SeenAs.Addr(), c.Partners)
+	}
+	var to []netip.Addr
+	for _, s := range r.To.Addresses {
+		if a, err := netip.ParseAddr(s); err == nil {
+			to = append(to, a)
+		}
+	}
+	for _, p := range r.Paths {
+		if p.Direction == plan.Reverse && p.Proof == result.ProofKeyed {
+			say(r.To.Host, p.SeenAs.Addr(), to)
+		}
+	}
+	return out
+}
+
 // ProxyFound says that the environment names a proxy. Whoever is named in its
 // address may have a password there: that is left out.
 func ProxyFound(variable, value string) result.Finding {
@@ -153,9 +209,18 @@ func ProxyFound(variable, value string) result.Finding {
 }
 
 func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
+	if f.Waited > 0 {
+		return result.Finding{Code: "no-contact", Text: fmt.Sprintf("This end dialed %s for %v, and neither got through to the other.", r.To.Host, f.Waited),
+			Advice: "If the partner ran the same command at that time with the same key, both directions are blocked: " + joinHalves}
+	}
 	what := fmt.Sprintf("Nothing at %s proved the key, so nobody could be asked what arrived there.", r.To.Host)
 	if allRefused {
 		what = fmt.Sprintf("Every port of %s is refused: the machine seems to be up, and listen does not seem to run there.", r.To.Host)
+	}
+	if slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Initiator != nil && isKeyedWhole(p.Initiator.Conversation) }) {
+		return result.Finding{Code: "no-contact",
+			Text:   fmt.Sprintf("listen runs at %s and answered in its services' own languages, and every keyed proof was cut off, so it could not be asked what arrived there: a firewall passes only what it recognises.", r.To.Host),
+			Advice: "For the time of the test, have that firewall pass one TCP port of the plan uninspected (no application identification) between the two machines, and run the test again: then what the services' own conversations show can be confirmed."}
 	}
 	shift := "If listen runs with --port-shift N, give dial the same"
 	if f.Shift != 0 {

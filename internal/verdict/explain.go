@@ -21,6 +21,9 @@ func Explain(p result.Path) *result.Finding {
 	case p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict) && !isException(p.Initiator):
 		f.Text += fmt.Sprintf(" It was tried %d times.", p.Initiator.Attempts)
 	}
+	if f != nil {
+		f.Text = with(f.Text, joinedWords(p.Acceptor))
+	}
 	if f != nil && p.Opposite {
 		f.Advice = "Nothing to ask for: the software does not need this direction, and only --both-ways tried it."
 	}
@@ -124,7 +127,7 @@ func (e explainer) request(verb, now string) string {
 	}
 	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
 	if to := e.p.OthersOrigin; to != "" && strings.HasPrefix(verb, "allow") {
-		parts = append(parts, fmt.Sprintf("Behind the NAT at %s it must be forwarded to %s, as other ports are.", e.at(), to))
+		parts = append(parts, fmt.Sprintf("Behind the NAT at %s it must be forwarded to %s.", e.at(), to))
 	}
 	if now != "" {
 		parts = append(parts, sentence(now))
@@ -145,7 +148,40 @@ func (e explainer) untested() *result.Finding {
 	case e.i != nil && e.i.Error != "":
 		why = "this machine could not make the attempt: " + e.i.Error
 	}
+	if watched := e.watched(); watched != "" {
+		return e.say("untested", with("Not tested: "+why, watched), "Only the other end knows whether it dialed: "+joinHalves)
+	}
 	return e.say("untested", "Not tested: "+why, "Nothing is known about this path. Remove the cause and run the test again.")
+}
+
+// joinHalves is what to do with two halves.
+const joinHalves = "have both ends write their reports (--out half.json), bring the two files together, and run dial merge on them."
+
+// watched says what the accepting end saw of a path that nobody could be asked
+// to attempt, "" if it did not watch.
+func (e explainer) watched() string {
+	if e.a == nil {
+		return ""
+	}
+	switch {
+	case e.a.Port == result.PortBusy:
+		return fmt.Sprintf("Here %s is held by %s", e.port(), holderWords(e.a.Holder))
+	case e.a.Saw == result.SawNothing:
+		return fmt.Sprintf("This end held %s and watched it all the time, and nothing arrived", e.port())
+	case e.a.Saw == result.SawHalfOpen:
+		return fmt.Sprintf("A connection%s arrived here on %s and never completed (%s): either the answer is lost on the way back, or somebody else knocked", fromWords(e.a.Source), e.port(), orElse(e.a.Detail, "half-open"))
+	case e.a.Saw == result.SawAccepted:
+		return fmt.Sprintf("A connection%s opened here on %s, and proved nothing", fromWords(e.a.Source), e.port())
+	}
+	return fmt.Sprintf("What this end saw on %s does not tell (%s)", e.port(), orElse(e.a.Reason, "unknown"))
+}
+
+// fromWords names where a connection came from, for the middle of a sentence.
+func fromWords(source result.Endpoint) string {
+	if !source.IsValid() {
+		return ""
+	}
+	return " from " + source.String()
 }
 
 func (e explainer) unreachable() *result.Finding {
@@ -191,6 +227,8 @@ func (e explainer) rejected() *result.Finding {
 
 func (e explainer) refused() *result.Finding {
 	switch {
+	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw == result.SawNothing && e.p.OthersOrigin != "":
+		return e.natNoForward()
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted && e.p.Stop != nil && e.p.Stop.ByHost:
 		return e.say("refused-by-host", fmt.Sprintf("RST came back although the listener holds %s and %s. %s", e.port(), e.sawWords(), e.where()),
 			e.request("allow", fmt.Sprintf("It is answered with RST now, by the firewall of %s itself or a device right before it", e.at())))
@@ -203,6 +241,10 @@ func (e explainer) refused() *result.Finding {
 	case e.a != nil && e.a.Port == result.PortBusy:
 		return e.say("refused-busy", fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
 			"Stop that software for the test, start listen again, and repeat.")
+	}
+	if e.p.Real {
+		return e.say("refused", fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name", e.port(), e.host()),
+			fmt.Sprintf("Make sure that the service runs on %s and listens on %s. If it does: %s", e.host(), e.port(), e.request("allow", "")))
 	}
 	whose := "There was no contact to tell which."
 	if e.a != nil {
@@ -224,6 +266,13 @@ func (e explainer) replyLost() *result.Finding {
 		e.request("allow the replies to", fmt.Sprintf("Packets from %s source %s to %s are lost on the way back; if they take another route than the way there, lead both through the same stateful firewall", e.at(), e.port(), e.source())))
 }
 
+// natNoForward explains a RST of a NAT that has nowhere to send a connection.
+func (e explainer) natNoForward() *result.Finding {
+	to := e.p.OthersOrigin
+	return e.say("nat-no-forward", fmt.Sprintf("RST came back from %s, the address of a NAT in front of %s, and nothing of it reached %s: the NAT answers itself instead of forwarding %s", e.at(), to, to, e.port()),
+		e.request(fmt.Sprintf("forward to %s what comes to %s:", to, e.at()), "The NAT at "+e.at()+" has no rule for it, or not for this source"))
+}
+
 func (e explainer) filtered() *result.Finding {
 	if e.a != nil && e.a.Detail != "" {
 		return e.say("filtered-by-host", fmt.Sprintf("The SYN arrived at the network interface of %s, and its TCP stack never got it: that machine's own firewall dropped it.", e.at()),
@@ -239,7 +288,10 @@ func (e explainer) filtered() *result.Finding {
 
 func (e explainer) silent() *result.Finding {
 	text := "No answer came, and there was no contact to ask whether anything arrived"
-	if e.a != nil {
+	switch {
+	case e.p.Real:
+		text = fmt.Sprintf("No answer came from %s, and nobody there can be asked whether anything arrived", e.host())
+	case e.a != nil:
 		text = "No answer came, and whether anything arrived is unknown"
 		if e.a.Reason != "" {
 			text += ": " + e.a.Reason
@@ -327,6 +379,10 @@ func (e explainer) mtuHole() *result.Finding {
 }
 
 func (e explainer) occupied() *result.Finding {
+	if t := e.i.Conversation; t != nil && t.Outcome == result.ConversationCompleted {
+		return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; dial spoke %s with it (%s)", e.port(), e.at(), holderWords(e.a.Holder), protocolName(t.Speaks), orElse(t.Software, "it does not say what it is")),
+			fmt.Sprintf("Nothing to ask for: the path works for that service. To have it proved by key as well, stop %s, start listen again, and repeat.", holderName(e.a.Holder)))
+	}
 	return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; something answered %s", e.port(), e.at(), holderWords(e.a.Holder), e.replyWords()),
 		e.freePort())
 }
@@ -335,9 +391,16 @@ func (e explainer) intercepted() *result.Finding {
 	if e.a == nil {
 		return e.impostor()
 	}
+	if e.isHeld() {
+		return e.say("intercepted", fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
+			e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", ""))
+	}
 	what := "Other bytes came back (" + e.replyWords() + ")"
-	if e.i.Answer == result.AnswerEchoed {
+	switch e.i.Answer {
+	case result.AnswerEchoed:
 		what = "Our own bytes came back"
+	case result.AnswerReset, result.AnswerClosed, result.AnswerSilent:
+		what = fmt.Sprintf("The keyed proof got %s and %s got another answer than the listener's", answerWords(e.i.Answer), protocolName(e.i.Conversation.Speaks))
 	}
 	does := "answers in its place"
 	if e.a.Saw == result.SawAccepted {
@@ -395,11 +458,15 @@ func (e explainer) reset() *result.Finding {
 	if e.i.Answer == result.AnswerClosed {
 		how = "closed (FIN)"
 	}
+	if e.p.Real {
+		return e.say("reset", fmt.Sprintf("The connection to %s opened and was %s before the service had its say", e.host(), how),
+			e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule, a proxy, or the far end itself, which may not want this address"))
+	}
 	code, who := e.accepter()
 	if e.isHeld() {
 		return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
 	}
-	return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who),
+	return e.say("reset-"+code, with(fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), changedWords(e.i.Conversation)),
 		e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule or a proxy"))
 }
 
@@ -411,6 +478,10 @@ func (e explainer) stalled() *result.Finding {
 		}
 		return e.payload("stalled-payload",
 			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
+	}
+	if e.p.Real {
+		return e.say("stalled", fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
+			e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy, traffic inspection, or a service that is stuck"))
 	}
 	code, who := e.accepter()
 	if e.isHeld() {
@@ -424,7 +495,7 @@ func (e explainer) stalled() *result.Finding {
 		return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, e.where()),
 			e.request("exempt from proxying and SYN protection, or repair there,", fmt.Sprintf("It is accepted%s, in place of %s, and nothing is passed on", e.byWhom(), e.at())))
 	}
-	return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
+	return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, changedWords(e.i.Conversation)),
 		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
 }
 

@@ -301,7 +301,7 @@ func (p *player) play(ctx context.Context, s lab.Scenario, dials, others chan st
 		if err != nil {
 			return err
 		}
-		j := lab.Judge(s, run.Report, run.Exit)
+		j := lab.Judge(s, run)
 		out.wrong = j.Wrong
 		out.dial, out.paths = dialTestimony(s, run.Report, j)
 		targets, truths, err = targetsOf(s, run.Report, j)

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"dialtone/internal/cli"
+	"dialtone/internal/invite"
+	"dialtone/internal/plan"
+	"dialtone/internal/survey"
+)
+
+// A target is whom to dial: a host, or a host's invitation.
+type target struct {
+	host       string
+	also       []string           // its other names and addresses
+	invitation *invite.Invitation // nil: a host was named
+}
+
+// readTarget reads the arguments: a host, @FILE, or an invitation's line, which
+// the shell may have broken into several arguments.
+func readTarget(c *ucli.Context, m mode) (target, error) {
+	args := c.Args().Slice()
+	text := strings.Join(args, " ")
+	switch {
+	case len(args) > 0 && strings.HasPrefix(args[0], "@"):
+		if _, err := cli.Positional(c, 1); err != nil {
+			return target{}, err
+		}
+		file := args[0][1:]
+		text, err := readLetter(file)
+		if err != nil {
+			return target{}, cli.Usage(fmt.Errorf("@%s: %w", file, err), "Give the file that holds the invitation, or the e-mail that it came in, as @FILE.")
+		}
+		t, err := invited(c, text)
+		if err != nil {
+			return t, cli.Usage(fmt.Errorf("@%s: %w", file, err), "")
+		}
+		return t, nil
+	case invite.Mentions(text):
+		t, err := invited(c, text)
+		if err != nil {
+			return t, cli.Usage(err, "")
+		}
+		return t, nil
+	}
+	host, err := readHost(c, m)
+	return target{host: host}, err
+}
+
+// readLetter reads a file that holds an invitation.
+func readLetter(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, invite.MaxInput+1)) // one more: Parse says that it is too long
+	return string(b), err
+}
+
+// invited takes whom to dial from an invitation.
+func invited(c *ucli.Context, text string) (target, error) {
+	now := time.Now()
+	i, err := invite.Parse(text, now)
+	if err != nil {
+		return target{}, err
+	}
+	if doubt := i.ClockDoubt(now); doubt != "" {
+		fmt.Fprintf(c.App.ErrWriter, "%s: %s\n", c.App.Name, doubt)
+	}
+	return target{host: i.Hosts[0], also: i.Hosts[1:], invitation: &i}, nil
+}
+
+// common reads the common flags beside the target.
+func (t target) common(c *ucli.Context) (cli.Common, error) {
+	if t.invitation != nil {
+		return cli.ReadInvited(c, *t.invitation)
+	}
+	return cli.ReadCommon(c)
+}
+
+// aim makes the target that of a survey, and says which of its names have no
+// address.
+func (t target) aim(c *ucli.Context, cfg *survey.Config) {
+	cfg.Host, cfg.Also = t.host, t.also
+	var told sync.Map // --installed resolves for each row
+	cfg.OnUnresolved = func(host string, err error) {
+		if _, before := told.LoadOrStore(host, true); before {
+			return
+		}
+		fmt.Fprintf(c.App.ErrWriter, "%s: the invitation names %s, which cannot be dialed (%v); its other names and addresses are used. Tell the partner, whose other partners may dial that name.\n", c.App.Name, host, err)
+	}
+}
+
+// limit takes the invitation's rows for dial odyssey, unless --only chooses from
+// them.
+func (t target) limit(cfg *survey.Config) error {
+	i := t.invitation
+	if i == nil || len(i.Rows) == 0 {
+		return nil
+	}
+	if len(cfg.Only) == 0 {
+		cfg.Only = slices.Clone(i.Rows)
+		return nil
+	}
+	flows, _, err := cfg.Plan.Select(plan.Query{Local: cfg.Local, Remote: cfg.Remote, Only: cfg.Only})
+	if err != nil {
+		return cli.Usage(err, "listen plan shows the ids.")
+	}
+	for _, f := range flows {
+		if !slices.Contains(i.Rows, f.Row.ID) {
+			return cli.Usagef("Choose from those, or leave --only out.", "--only %s: row %s is not in the invitation from %v, which is for %s", strings.Join(cfg.Only, ","), f.Row.ID, *i, strings.Join(i.Rows, ", "))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package echo
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"dialtone/internal/result"
+)
+
+// A Meet is what one of two ends that dial each other says once it gets
+// through: only one of them needs to make the run.
+type Meet struct {
+	QuietMS int64 `json:"quiet_ms"` // for how long its run may leave the other end alone
+}
+
+// A Turn answers a Meet.
+type Turn string
+
+const (
+	TurnLead   Turn = "lead"   // make the run, and deliver its report
+	TurnFollow Turn = "follow" // the answering end makes it: wait for its report
+)
+
+// Met is a Turn as it is sent.
+type Met struct {
+	Turn Turn `json:"turn"`
+}
+
+// Leads reports whether of two runs whose ends ask each other at the same time
+// the first makes the run. Both ends come to the same answer.
+func Leads(a, b ID) bool { return bytes.Compare(a[:], b[:]) < 0 }
+
+// A Delivery hands over a whole report.
+type Delivery struct {
+	Report []byte `json:"report"` // JSON, compressed with gzip (RFC 1952)
+	Last   bool   `json:"last"`   // it holds what the other end asked for besides
+}
+
+// A Receipt answers a Delivery.
+type Receipt struct {
+	// More: the answering end has further paths to test, such as over another
+	// address family. The asking end stays, and gets a report of all of them.
+	More bool `json:"more"`
+}
+
+// maxReport bounds a delivered report's JSON, in bytes: compressed text may
+// claim to be anything.
+const maxReport = 4 << 20
+
+// NewDelivery packs a report.
+func NewDelivery(r *result.Report) (Delivery, error) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if err := errors.Join(json.NewEncoder(z).Encode(r), z.Close()); err != nil {
+		return Delivery{}, fmt.Errorf("pack a report: %w", err)
+	}
+	return Delivery{Report: b.Bytes()}, nil
+}
+
+// Open unpacks the report. Its text is the far end's: bound and escape it
+// before it is shown.
+func (d Delivery) Open() (*result.Report, error) {
+	z, err := gzip.NewReader(bytes.NewReader(d.Report))
+	if err != nil {
+		return nil, fmt.Errorf("unpack a report: %w", err)
+	}
+	b, err := io.ReadAll(io.LimitReader(z, maxReport+1))
+	if err != nil {
+		return nil, fmt.Errorf("unpack a report: %w", err)
+	}
+	if len(b) > maxReport {
+		return nil, fmt.Errorf("unpack a report: it is larger than %d bytes", maxReport)
+	}
+	r := &result.Report{}
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("unpack a report: %w", err)
+	}
+	if r.Schema != result.Schema {
+		return nil, fmt.Errorf("unpack a report: its schema is %q, not %q", cleanLine(r.Schema, 40), result.Schema)
+	}
+	return r, nil
+}
+
+// Collected is the newest report that was delivered and waits to be fetched.
+type Collected struct {
+	Delivery *Delivery `json:"delivery"` // null: there is none
+	AgeMS    int64     `json:"age_ms"`   // since it was delivered
+}
+
+// Meet asks the far end which of the two is to make the run.
+func (c *Conn) Meet(ctx context.Context, m Meet) (Turn, error) {
+	met, err := converse[Met](ctx, c, methodMeet, m)
+	if err != nil {
+		return "", fmt.Errorf("meet: %w", err)
+	}
+	return met.Turn, nil
+}
+
+// Deliver hands a report over.
+func (c *Conn) Deliver(ctx context.Context, d Delivery) (Receipt, error) {
+	got, err := converse[Receipt](ctx, c, methodDeliver, d)
+	if err != nil {
+		return got, fmt.Errorf("deliver: %w", err)
+	}
+	return got, nil
+}
+
+// Collect fetches the newest report that was delivered to a listener of this
+// machine.
+func (c *Conn) Collect(ctx context.Context) (Collected, error) {
+	got, err := converse[Collected](ctx, c, methodCollect, struct{}{})
+	if err != nil {
+		return got, fmt.Errorf("collect: %w", err)
+	}
+	return got, nil
+}

@@ -1,0 +1,140 @@
+package listener
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// maxArrivals bounds what is told of what reached the ports.
+const maxArrivals = 256
+
+// Listened tells what reached the ports since a time, for a far end that cannot
+// be asked to tell which of it was its own.
+func (l *Listener) Listened(since time.Time) *result.Listened {
+	l.watch.Look()
+	until := time.Now()
+	out := &result.Listened{
+		Instance: l.Instance.String(), Since: since.UTC(), Until: until.UTC(), Witness: l.watch.State(),
+		Blind: l.watch.Blind(since, until), Ports: l.listenedPorts(), Arrivals: []result.Arrival{},
+	}
+	if l.ledger.start().After(since) {
+		out.Blind = "its memory was full in that time"
+	}
+	arrivals := map[ends]*result.Arrival{}
+	for i, p := range out.Ports {
+		if slices.ContainsFunc(out.Ports[:i], func(o result.ListenedPort) bool { return o.Port == p.Port && o.Transport == p.Transport }) {
+			continue // of the other family: what came is looked up for both
+		}
+		for _, e := range l.ledger.between(p.Transport, p.Port, since, until) {
+			if e.Run != l.Instance {
+				addArrival(arrivals, ends{e.Transport, e.Remote, e.Local}, ofEntry(e))
+			}
+		}
+		if p.Transport != plan.TCP {
+			continue
+		}
+		for _, h := range l.watch.Between(p.Port, since, until) {
+			if l.binds(h.Local) && !l.ledger.has(h.Source, h.Local) {
+				addArrival(arrivals, ends{plan.TCP, h.Source, h.Local}, ofHalfOpen(h))
+			}
+		}
+	}
+	for _, a := range arrivals {
+		out.Arrivals = append(out.Arrivals, *a)
+	}
+	slices.SortFunc(out.Arrivals, func(a, b result.Arrival) int { return a.First.Compare(b.First) })
+	if len(out.Arrivals) > maxArrivals {
+		out.Truncated = true
+		out.Arrivals = out.Arrivals[len(out.Arrivals)-maxArrivals:]
+	}
+	return out
+}
+
+// binds reports whether a local address and port are bound by it.
+func (l *Listener) binds(local netip.AddrPort) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.bound, func(b *boundPort) bool {
+		at := b.addr.Addr()
+		return b.addr.Port() == local.Port() && (at == local.Addr() || at.IsUnspecified() && at.Is4() == local.Addr().Is4())
+	})
+}
+
+func addArrival(to map[ends]*result.Arrival, k ends, a result.Arrival) {
+	if known := to[k]; known != nil {
+		known.Count++
+		known.First, known.Last = earlier(known.First, a.First), later(known.Last, a.Last)
+		return
+	}
+	a.Port, a.Transport = int(k.local.Port()), k.transport
+	a.Source, a.Local = result.EndpointFrom(k.remote), result.EndpointFrom(k.local)
+	a.Count = 1
+	to[k] = &a
+}
+
+func ofEntry(e entry) result.Arrival {
+	a := result.Arrival{First: e.At.UTC(), Last: e.At.UTC(), Saw: result.SawAccepted, Kind: string(e.Kind)}
+	if a.Proved = e.Run != (entry{}).Run; a.Proved {
+		a.Run = e.Run.String()
+	}
+	return a
+}
+
+func ofHalfOpen(h sock.HalfOpen) result.Arrival {
+	a := result.Arrival{First: h.First.UTC(), Last: h.Last.UTC(), Saw: result.SawHalfOpen}
+	switch {
+	case !h.Answered:
+		a.Saw, a.Detail = result.SawNothing, "its SYN was seen at the network interface, and this machine's TCP stack did not answer it"
+	case h.Reset:
+		a.Detail = "its SYN-ACK was answered with RST"
+	}
+	return a
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// listenedPorts lists the ports that this listener wanted, and what became of
+// each.
+func (l *Listener) listenedPorts() []result.ListenedPort {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := []result.ListenedPort{}
+	for _, b := range l.busy {
+		addr, err := netip.ParseAddr(b.Address)
+		if err != nil {
+			continue
+		}
+		p := result.ListenedPort{Port: b.Port, Transport: b.Transport, Family: result.FamilyOf(addr), State: result.PortUnbound}
+		if b.InUse {
+			p.State, p.Holder = result.PortBusy, b.Holder
+		}
+		out = append(out, p)
+	}
+	for _, b := range l.bound {
+		p := result.ListenedPort{Port: int(b.addr.Port()), Transport: b.Transport, Family: result.FamilyOf(b.addr.Addr()), State: result.PortBound}
+		taken := slices.ContainsFunc(out, func(o result.ListenedPort) bool {
+			return o.Port == p.Port && o.Transport == p.Transport && o.Family == p.Family
+		})
+		if !taken { // somebody else answers it in spite of the binding
+			out = append(out, p)
+		}
+	}
+	return out
+}

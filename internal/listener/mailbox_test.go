@@ -1,0 +1,82 @@
+package listener
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/result"
+)
+
+func delivery(t *testing.T, run string) echo.Delivery {
+	t.Helper()
+	return mustPack(t, &result.Report{Schema: result.Schema, Run: run})
+}
+
+func TestDeliveredReportIsKeptOnceForTheListenersOwnMachine(t *testing.T) {
+	l := start(t, Config{})
+	far, _ := prove(t, elsewhere, l.at, newAsk())
+	for _, run := range []string{"older", "newer"} {
+		if _, err := far.Deliver(within(t, guardTime), delivery(t, run)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var refused *echo.RefusedError
+	if _, err := far.Collect(within(t, guardTime)); !errors.As(err, &refused) {
+		t.Errorf("another machine fetched it: %v", err)
+	}
+	own, _ := prove(t, loop, l.at, newAsk())
+	got, err := own.Collect(within(t, guardTime))
+	if err != nil || got.Delivery == nil || got.AgeMS < 0 || got.AgeMS > time.Hour.Milliseconds() {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if r, err := got.Delivery.Open(); err != nil || r.Run != "newer" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if got, err := own.Collect(within(t, guardTime)); err != nil || got.Delivery != nil {
+		t.Errorf("it was there twice: %+v, %v", got, err)
+	}
+}
+
+func TestDeliveredReportGoesToWhoWaitsForIt(t *testing.T) {
+	came := make(chan *result.Report, 1)
+	l := start(t, Config{OnDelivery: func(r *result.Report, _ bool) (echo.Receipt, func()) { return echo.Receipt{}, func() { came <- r } }})
+	far, _ := prove(t, elsewhere, l.at, newAsk())
+	if _, err := far.Deliver(within(t, guardTime), delivery(t, "awaited")); err != nil {
+		t.Fatal(err)
+	}
+	if r := receive(t, came); r.Run != "awaited" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestDeliveryThatIsNoReportIsRefused(t *testing.T) {
+	l := start(t, Config{})
+	far, _ := prove(t, elsewhere, l.at, newAsk())
+	for name, d := range map[string]echo.Delivery{
+		"nothing":       {},
+		"no gzip":       {Report: []byte("{}")},
+		"another thing": mustPack(t, &result.Report{Schema: "other/1"}),
+		"a bomb":        mustPack(t, &result.Report{Schema: result.Schema, Tool: strings.Repeat("x", 5<<20)}),
+	} {
+		var refused *echo.RefusedError
+		if _, err := far.Deliver(within(t, guardTime), d); !errors.As(err, &refused) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	own, _ := prove(t, loop, l.at, newAsk())
+	if got, err := own.Collect(within(t, guardTime)); err != nil || got.Delivery != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func mustPack(t *testing.T, r *result.Report) echo.Delivery {
+	t.Helper()
+	d, err := echo.NewDelivery(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}

@@ -1,0 +1,46 @@
+package result
+
+import (
+	"time"
+
+	"dialtone/internal/plan"
+)
+
+// Listened is what the accepting end of a run watched by itself, so that the
+// other end's report can be joined with it later (dial merge). Times are this
+// machine's own.
+type Listened struct {
+	Instance  string         `json:"instance"` // listener process, as in the other end's evidence
+	Since     time.Time      `json:"since"`    // it answered and watched from here, UTC
+	Until     time.Time      `json:"until"`
+	Witness   WitnessState   `json:"witness"`
+	Blind     string         `json:"blind"` // why it may have missed something in that time; "" if it cannot have
+	Ports     []ListenedPort `json:"ports"`
+	Arrivals  []Arrival      `json:"arrivals"`  // what reached those ports, oldest first
+	Truncated bool           `json:"truncated"` // more arrived than is listed
+}
+
+// A ListenedPort is a port that the accepting end wanted.
+type ListenedPort struct {
+	Port      int            `json:"port"`
+	Transport plan.Transport `json:"transport"`
+	Family    Family         `json:"family"`
+	State     PortState      `json:"state"`
+	Holder    *Holder        `json:"holder"` // when State is busy; null: not known
+}
+
+// An Arrival is what came from one address and port to one of the ports.
+type Arrival struct {
+	Port      int            `json:"port"`
+	Transport plan.Transport `json:"transport"`
+	Source    Endpoint       `json:"source"` // as seen here
+	Local     Endpoint       `json:"local"`
+	First     time.Time      `json:"first"` // UTC
+	Last      time.Time      `json:"last"`
+	Saw       Sighting       `json:"saw"`    // accepted, or half-open; nothing: its SYN was seen at the interface only
+	Kind      string         `json:"kind"`   // what the contact amounted to, as in the ledger; "" if not known
+	Proved    bool           `json:"proved"` // it proved the key
+	Run       string         `json:"run"`    // that it said it belongs to, "" if it proved nothing
+	Detail    string         `json:"detail"`
+	Count     int            `json:"count"` // how often
+}

@@ -1,0 +1,343 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/listener"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+	"dialtone/internal/verdict"
+)
+
+// A MeetConfig is a run for which both ends dial each other until one gets
+// through.
+type MeetConfig struct {
+	Config
+	// Wait is how long to go on dialing. What has begun by then is finished.
+	Wait time.Duration
+	// OnWait is told of every try; nil: nobody is.
+	OnWait func(Waiting)
+	// OnTaken is told of each port that somebody else has here: a listener with
+	// the same key, or other software; nil: nobody is.
+	OnTaken func(p result.BusyPort, sibling bool)
+}
+
+// Waiting is how far the waiting has come.
+type Waiting struct {
+	Left      time.Duration
+	Tries     int
+	Last      string // how the latest try ended, for people
+	Following bool   // the far end got through, and tests now
+}
+
+const (
+	// knockEvery is how often the far end is dialed at first; the pause grows up
+	// to knockAtMost.
+	knockEvery, knockAtMost = 2 * time.Second, 15 * time.Second
+	// collectEvery is how often another listener of this machine is asked for a
+	// report that was delivered to it.
+	collectEvery = 2 * time.Second
+)
+
+// Meet has both ends dial each other until one of them gets through, or time is
+// up. The end that does makes the run and hands its report to the other, so
+// that both have the same one. If none does, the report is this end's half: what
+// it tried, and what it saw arrive.
+func Meet(ctx context.Context, c MeetConfig) (*result.Report, error) {
+	m := &meeting{MeetConfig: c, base: newSurvey(c.Config), delivered: make(chan handed, 1), knocks: map[jobKey][]result.Failed{}}
+	if err := m.base.resolve(ctx); err != nil {
+		return Run(ctx, c.Config) // it says so
+	}
+	if err := m.base.choose(c.Remote); err != nil {
+		return nil, err
+	}
+	m.accept = m.base.newAcceptor(listener.Config{
+		Partners: m.base.all, OnMeet: m.turn, OnDelivery: m.take, OnContact: m.heard,
+	})
+	m.accept.start(ctx, m.sources())
+	defer m.accept.stop()
+	if c.OnTaken != nil {
+		for _, h := range m.accept.held {
+			c.OnTaken(h.err.BusyPort, h.sibling != nil)
+		}
+	}
+	return m.run(ctx)
+}
+
+// A meeting is the state of such a run.
+type meeting struct {
+	MeetConfig
+	base      *survey // this end; each test is a survey with the same id
+	accept    *acceptor
+	delivered chan handed
+
+	mu     sync.Mutex
+	part   part
+	leader echo.ID // whom this end follows; zero: not known by its id
+	quiet  time.Duration
+	last   time.Time // when the leader was heard last
+	tries  int
+	knocks map[jobKey][]result.Failed
+}
+
+// sources are the addresses that this machine would dial the far end from.
+func (m *meeting) sources() []netip.Addr {
+	out := slices.Clone(m.Bind)
+	for f, a := range m.base.addrs {
+		if m.base.bindFor(f).IsValid() {
+			continue
+		}
+		if own, err := sock.SourceFor(netip.AddrPortFrom(a, 9)); err == nil {
+			out = append(out, own)
+		}
+	}
+	return out
+}
+
+// handed is a report that the far end handed over, from its own side.
+type handed struct {
+	report *result.Report
+	more   bool // it was told to stay for what this end tests besides
+}
+
+func (m *meeting) run(ctx context.Context) (*result.Report, error) {
+	until := time.Now().Add(m.Wait)
+	pause := knockEvery
+	var best *result.Report // joined, and not known to the far end
+	for {
+		if !m.isFollowing() {
+			reached, words := m.knock(ctx)
+			m.tell(until, words)
+			if reached.IsValid() && m.mayLead(ctx, reached) {
+				r, told, err := m.lead(ctx, nil)
+				if err != nil || told {
+					return r, err
+				}
+				if r.Contact != nil {
+					best = r
+				}
+			}
+		} else {
+			m.tell(until, "")
+		}
+		if ctx.Err() != nil || time.Now().After(until) && !m.isFollowing() {
+			break
+		}
+		if h := m.await(ctx, min(pause, max(time.Until(until), collectEvery))); h.report != nil {
+			return m.complete(ctx, h)
+		}
+		pause = min(2*pause, knockAtMost)
+	}
+	if best != nil {
+		best.Listened = m.accept.l.Listened(m.accept.since) // it listened on after that run
+		return best, nil
+	}
+	r, _, err := m.lead(ctx, nil) // once more, and where it stops
+	for err == nil && r.Contact == nil && m.isFollowing() && ctx.Err() == nil {
+		// It got through at the last moment.
+		if h := m.await(ctx, collectEvery); h.report != nil {
+			return m.complete(ctx, h)
+		}
+	}
+	return r, err
+}
+
+// complete makes the far end's report this end's. What that end did not test,
+// because it dials this one by fewer address families, this end does.
+func (m *meeting) complete(ctx context.Context, h handed) (*result.Report, error) {
+	r := m.mirrored(h.report)
+	if !h.more {
+		return r, nil
+	}
+	whole, told, err := m.lead(ctx, r)
+	if err != nil || !told || whole.Contact == nil {
+		return r, nil // at least what both know
+	}
+	return whole, nil
+}
+
+// lacks reports whether a report of this end's has not all the paths that this
+// end wants to know of.
+func (m *meeting) lacks(r *result.Report) bool {
+	return slices.ContainsFunc(m.base.legs, func(l *leg) bool {
+		return !slices.ContainsFunc(r.Paths, func(p result.Path) bool { return l.is(p) })
+	})
+}
+
+// is reports whether a path is this leg.
+func (l *leg) is(p result.Path) bool {
+	return p.Direction == l.Direction && p.Transport == l.Row.Transport && p.PlanPort == l.Row.PlanPort &&
+		p.SourcePort == l.Row.SourcePort && p.Family == l.family
+}
+
+// gotThrough reports whether a forward path of a report proved itself.
+func gotThrough(r *result.Report) bool {
+	return slices.ContainsFunc(r.Paths, func(p result.Path) bool {
+		return p.Direction == plan.Forward && p.Transport == plan.TCP && p.Proof == result.ProofKeyed
+	})
+}
+
+// await waits for a report that the far end delivers.
+func (m *meeting) await(ctx context.Context, d time.Duration) handed {
+	if r := m.collected(ctx); r != nil {
+		return handed{report: r}
+	}
+	pause := time.NewTimer(d)
+	defer pause.Stop()
+	again := time.NewTicker(collectEvery)
+	defer again.Stop()
+	for {
+		select {
+		case h := <-m.delivered:
+			return h
+		case <-ctx.Done():
+			return handed{}
+		case <-pause.C:
+			return handed{}
+		case <-again.C:
+			if r := m.collected(ctx); r != nil {
+				return handed{report: r}
+			}
+		}
+	}
+}
+
+// collected fetches a report that was delivered to another listener of this
+// machine, which holds a port that this end wanted; nil: there is none. One
+// that came before this end began to wait counts if it is as fresh as one that
+// it would have waited for.
+func (m *meeting) collected(ctx context.Context) *result.Report {
+	asked := map[string]bool{}
+	for _, h := range m.accept.held {
+		if h.sibling == nil || asked[h.instance] {
+			continue
+		}
+		asked[h.instance] = true
+		var got echo.Collected
+		_ = m.base.talkTo(ctx, *h.sibling, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+			got, err = c.Collect(ctx)
+			return err
+		})
+		if got.Delivery == nil || time.Duration(got.AgeMS)*time.Millisecond > m.Wait {
+			continue
+		}
+		if r, err := got.Delivery.Open(); err == nil && m.isOurs(r) {
+			return r
+		}
+	}
+	return nil
+}
+
+// isOurs reports whether a delivered report is of a test such as this one.
+func (m *meeting) isOurs(r *result.Report) bool {
+	return r.Plan == m.Plan.Name && r.From.Role == joinRoles(m.Local) && r.To.Role == joinRoles(m.Remote)
+}
+
+func (m *meeting) tell(until time.Time, words string) {
+	if m.OnWait == nil {
+		return
+	}
+	m.mu.Lock()
+	w := Waiting{Left: max(0, time.Until(until)), Tries: m.tries, Last: words, Following: m.part == following}
+	m.mu.Unlock()
+	m.OnWait(w)
+}
+
+// take takes the far end's report. That end stays if this one can and wants to
+// test more.
+func (m *meeting) take(r *result.Report, last bool) (echo.Receipt, func()) {
+	if !m.isOurs(r) {
+		return echo.Receipt{}, nil
+	}
+	own := m.mirrored(r)
+	more := !last && m.lacks(own) && gotThrough(own)
+	return echo.Receipt{More: more}, func() {
+		select {
+		case m.delivered <- handed{r, more}:
+		default: // one is enough
+		}
+	}
+}
+
+// lead makes the run, and hands its report over, with what is known of other
+// paths already; told says that the far end has it, and wants no more. If it
+// does, this end follows.
+func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Report, told bool, err error) {
+	s := newSurvey(m.Config)
+	s.id, s.accept, s.waited = m.base.id, m.accept, m.Wait
+	if r, err = s.run(ctx); err != nil {
+		return nil, false, err
+	}
+	m.addKnocks(r)
+	if known != nil {
+		verdict.Add(r, otherPaths(known, r)...)
+	}
+	var receipt echo.Receipt
+	if r.Contact != nil {
+		receipt, err = s.deliver(ctx, r, known != nil)
+		told = err == nil && !receipt.More
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case receipt.More:
+		m.follow(echo.ID{}, 0)
+	case m.part == leading:
+		m.part = knocking
+	}
+	return r, told, nil
+}
+
+// otherPaths are those of a report that another lacks.
+func otherPaths(from, than *result.Report) []result.Path {
+	return slices.DeleteFunc(slices.Clone(from.Paths), func(p result.Path) bool {
+		return slices.ContainsFunc(than.Paths, func(q result.Path) bool {
+			return p.Direction == q.Direction && p.Transport == q.Transport && p.PlanPort == q.PlanPort && p.SourcePort == q.SourcePort && p.Family == q.Family
+		})
+	})
+}
+
+// mirrored is the far end's report as this end's. What it says of itself is
+// this end's own knowledge.
+func (m *meeting) mirrored(r *result.Report) *result.Report {
+	out := verdict.Mirror(r, m.Plan.Rows)
+	out.From.Host, out.To.Host = m.Hostname, m.Host
+	out.From.Addresses, out.To.Addresses = addrWords(m.sources()), addrWords(m.base.all)
+	out.Listened = m.accept.l.Listened(m.accept.since)
+	return out
+}
+
+func addrWords(addrs []netip.Addr) []string {
+	out := []string{}
+	for _, a := range addrs {
+		out = append(out, a.String())
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// deliver hands the report to the far end.
+func (s *survey) deliver(ctx context.Context, r *result.Report, last bool) (receipt echo.Receipt, err error) {
+	packed := *r
+	packed.Listened = nil // the far end's own says what it saw
+	d, err := echo.NewDelivery(&packed)
+	if err != nil {
+		return receipt, err
+	}
+	d.Last = last
+	err = s.talk(ctx, r.Contact.Family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		receipt, err = c.Deliver(ctx, d)
+		return err
+	})
+	if err != nil {
+		return receipt, fmt.Errorf("hand the report over: %w", err)
+	}
+	return receipt, nil
+}

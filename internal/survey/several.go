@@ -1,0 +1,79 @@
+package survey
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/listener"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// RunAll makes a run for each config, atOnce of them side by side, and tells
+// done of each report as it comes, one at a time. All share one listener for
+// their reverse rows, which knows the key of each: the ports can be bound only
+// once. An error is about the config with that index, whose run was not made.
+// When ctx ends, what has not begun is left out.
+func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, r *result.Report, err error)) {
+	shared := sharedAcceptor(ctx, configs)
+	defer shared.stop()
+	var all sync.WaitGroup
+	var telling sync.Mutex
+	slots := make(chan struct{}, max(1, atOnce))
+	for i, c := range configs {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		all.Go(func() {
+			defer func() { <-slots }()
+			s := newSurvey(c)
+			s.accept = shared
+			r, err := s.run(ctx)
+			telling.Lock()
+			defer telling.Unlock()
+			done(i, r, err)
+		})
+	}
+	all.Wait()
+}
+
+// sharedAcceptor accepts the reverse rows of all configs; nil if none has any.
+func sharedAcceptor(ctx context.Context, configs []Config) *acceptor {
+	var keys []echo.Key
+	rows := &plan.Plan{}
+	var first *survey
+	for _, c := range configs {
+		s := newSurvey(c)
+		remote := c.Remote
+		if len(remote) == 0 {
+			remote = DefaultRemote
+		}
+		if s.choose(remote) != nil {
+			continue // its own run says so
+		}
+		if !slices.Contains(keys, c.Key) {
+			keys = append(keys, c.Key)
+		}
+		for _, l := range s.legs {
+			known := slices.ContainsFunc(rows.Rows, func(r plan.Row) bool { return r.ID == l.Row.ID && r.Port == l.Row.Port })
+			if l.Direction == plan.Reverse && !known {
+				rows.Rows = append(rows.Rows, l.Row)
+			}
+		}
+		if first == nil {
+			first = s
+		}
+	}
+	if len(rows.Rows) == 0 {
+		return &acceptor{}
+	}
+	a := first.acceptorFor(rows.Ports(nil), listener.Config{Others: keys[1:]})
+	a.start(ctx, nil)
+	return a
+}

@@ -1,0 +1,81 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/listener"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// Each partner has a key of its own, and all dial back to the one port that
+// this end has.
+func TestManyPartnersShareOneListener(t *testing.T) {
+	p := institutions(24195)
+	var configs []Config
+	for i := range 10 {
+		at := netip.AddrFrom4([4]byte{127, 78, 1, byte(i + 1)})
+		key, err := echo.ParseKey(fmt.Sprintf("the key of partner %d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := meeter(p, near, at, 0).Config
+		c.Key = key
+		configs = append(configs, c)
+		switch i {
+		case 3: // nobody listens
+		case 7: // somebody does, with a key that was given to nobody
+			listenWith(t, listener.Config{Key: testKey(), Plan: p, Ports: p.Ports([]plan.Role{"peer"}), Addrs: []netip.Addr{at}})
+		default:
+			listenWith(t, listener.Config{Key: key, Plan: p, Roles: []plan.Role{"peer"}, Ports: p.Ports([]plan.Role{"peer"}), Addrs: []netip.Addr{at}})
+		}
+	}
+	reports := map[int]*result.Report{}
+	RunAll(t.Context(), configs, 4, func(i int, r *result.Report, err error) {
+		if err != nil {
+			t.Error(err)
+		}
+		reports[i] = r
+	})
+	if len(reports) != len(configs) {
+		t.Fatalf("%d reports", len(reports))
+	}
+	for i, r := range reports {
+		out, in := pathTo(t, r, "out", plan.Forward), pathTo(t, r, "in", plan.Reverse)
+		switch i {
+		case 3:
+			expect(t, out, result.Refused)
+			expect(t, in, result.Untested)
+		case 7:
+			expect(t, out, result.Answered)
+			expect(t, in, result.Untested)
+		default:
+			expect(t, out, result.Open)
+			expect(t, in, result.Open)
+			if in.Source.Addr() != netip.AddrFrom4([4]byte{127, 78, 1, byte(i + 1)}) {
+				t.Errorf("partner %d dialed from %s", i, in.Source)
+			}
+		}
+	}
+}
+
+func TestManyPartnersEndWhenTheyAreStopped(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := institutions(24196)
+	var configs []Config
+	for i := range 50 {
+		configs = append(configs, meeter(p, near, netip.AddrFrom4([4]byte{127, 78, 2, byte(i + 1)}), 0).Config)
+	}
+	n := 0
+	RunAll(ctx, configs, 1, func(_ int, r *result.Report, _ error) {
+		n++
+		cancel()
+	})
+	if n == 0 || n > 2 {
+		t.Errorf("%d runs were made after the first ended everything", n)
+	}
+}
