@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -40,17 +41,33 @@ func (a *attempt) again(ctx context.Context, conn net.Conn, proved *echo.Conn) {
 	case c == nil:
 		conn.Close()
 		a.oneByOne(ctx)
-	case isElsewhere(proved, c):
+	case a.isElsewhere(second):
 		a.ledElsewhere(second, 2)
 	default:
 		a.relay(ctx, conn, proved, c)
 	}
 }
 
-// isElsewhere reports whether two proofs of one path are not of the same
-// listener and port.
-func isElsewhere(a, b *echo.Conn) bool {
-	return a.Instance != b.Instance || a.Origin.Port() != b.Origin.Port()
+// againPacket proves a UDP path once more, from another socket: devices on the
+// way tell such flows apart as they do connections.
+func (a *attempt) againPacket(ctx context.Context) {
+	second := a.further()
+	opened, _ := second.open(ctx, a.Timeout)
+	if opened != nil {
+		opened.Close()
+	}
+	switch {
+	case second.seen.Answer != result.AnswerKeyed:
+		a.oneByOne(ctx)
+	case a.isElsewhere(second):
+		a.ledElsewhere(second, 2)
+	}
+}
+
+// isElsewhere reports whether a further proof is not of the same listener and
+// port.
+func (a *attempt) isElsewhere(f *attempt) bool {
+	return f.seen.Instance != a.seen.Instance || f.seen.Origin.Port() != a.seen.Origin.Port()
 }
 
 // ledElsewhere records that one of so many connections led elsewhere.
@@ -68,7 +85,7 @@ func (a *attempt) oneByOne(ctx context.Context) {
 			return
 		}
 		f := a.further()
-		conn, c := f.open(ctx, a.Timeout)
+		conn, _ := f.open(ctx, a.Timeout)
 		if conn != nil {
 			conn.Close()
 		}
@@ -76,14 +93,14 @@ func (a *attempt) oneByOne(ctx context.Context) {
 			return
 		}
 		r.Tried++
-		switch {
-		case c == nil && failed == nil:
-			failed = f
-		case c != nil && (c.Instance.String() != a.seen.Instance || c.Origin.Port() != a.seen.Origin.Port()):
+		switch proved := f.seen.Answer == result.AnswerKeyed; {
+		case proved && a.isElsewhere(f):
 			a.ledElsewhere(f, r.Tried)
 			return
-		case c != nil:
+		case proved:
 			r.Proved++
+		case failed == nil:
+			failed = f
 		}
 		if r.Tried-r.Proved == furtherFailures {
 			break
@@ -109,6 +126,7 @@ func (a *attempt) further() *attempt {
 }
 
 // open connects and proves. The caller closes the connection, if there is one.
+// Over UDP there is no conversation to go on with.
 func (a *attempt) open(ctx context.Context, timeout time.Duration) (net.Conn, *echo.Conn) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -116,6 +134,15 @@ func (a *attempt) open(ctx context.Context, timeout time.Duration) (net.Conn, *e
 	conn := a.connect(ctx)
 	if conn == nil {
 		return nil, nil
+	}
+	if a.Transport == plan.UDP {
+		p, _, _, _, err := echo.ProvePacket(ctx, conn, a.ask(), echo.SmallPacket)
+		if err != nil {
+			a.noProof(conn, err)
+		} else {
+			a.proved(p)
+		}
+		return conn, nil
 	}
 	return conn, a.prove(ctx, conn)
 }

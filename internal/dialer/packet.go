@@ -31,8 +31,12 @@ func (a *attempt) provePacket(ctx, step context.Context, conn net.Conn) {
 	a.proved(p)
 	a.seen.Sent = &result.Transfer{Outcome: result.TransferIntact, Want: sent, Intact: sent}
 	a.seen.Received = &result.Transfer{Outcome: result.TransferIntact, Want: received, Intact: received}
-	if a.seen.Answer == result.AnswerKeyed {
-		a.fullPackets(ctx)
+	if a.seen.Answer != result.AnswerKeyed {
+		return
+	}
+	a.againPacket(ctx)
+	if r := a.seen.Repeated; a.seen.Answer == result.AnswerKeyed && (r == nil || r.Proved < r.Tried) {
+		a.fullPackets(ctx) // of one listener: sizes tell nothing of several
 	}
 }
 

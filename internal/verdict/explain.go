@@ -567,6 +567,6 @@ func (e explainer) closed() *result.Finding {
 		return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and %s proved of %d connections to it", wasOrWere(e.i.Repeated.Proved), e.i.Repeated.Tried),
 			e.request("block", ""))
 	}
-	return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and it is (%s)", e.p.Verdict),
+	return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and from %s it is (%s)", e.source(), e.p.Verdict),
 		e.request("block", ""))
 }

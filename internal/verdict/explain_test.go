@@ -289,12 +289,12 @@ func TestNotes(t *testing.T) {
 		{"second attempt", base(func(p *result.Path) { p.Initiator.Attempts = 2 }), false, []result.NoteCode{result.NoteRetried}, "2", netip.Addr{}},
 		{"lost its SYN", base(func(p *result.Path) {
 			p.Initiator.TCP, p.Initiator.ConnectMS = &result.TCP{Retransmits: 1}, 1042
-		}), false, []result.NoteCode{result.NoteLossy}, "1042 ms", netip.Addr{}},
-		{"lost some segments", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 9} }), false, []result.NoteCode{result.NoteLossy}, "the end that dialed had to send 9 again", netip.Addr{}},
+		}), false, []result.NoteCode{result.NoteLossy}, "connecting took 1.0 s", netip.Addr{}},
+		{"lost some segments", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 9} }), false, []result.NoteCode{result.NoteLossy}, "packets get lost on the way: from client to database segments had to be sent again 9 times", netip.Addr{}},
 		{"lost one segment", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 1} }), false, nil, "", netip.Addr{}},
 		{"the far end lost some segments", base(func(p *result.Path) {
 			p.Initiator.TCP, p.Acceptor = &result.TCP{}, &result.Acceptor{TCP: &result.TCP{Retransmits: 8}}
-		}), false, []result.NoteCode{result.NoteLossy}, "the end that dialed had to send 0 again, the far end 8", netip.Addr{}},
+		}), false, []result.NoteCode{result.NoteLossy}, "from database to client segments had to be sent again 8 times", netip.Addr{}},
 		{"one connection", base(func(p *result.Path) { p.Initiator.Relay = &result.Relay{Acknowledged: 65001, Arrived: 65000} }), false, nil, "", netip.Addr{}},
 		{"two connections", base(func(p *result.Path) { p.Initiator.Relay = &result.Relay{Acknowledged: 200001, Arrived: 65000} }), false, []result.NoteCode{result.NoteRelayed}, "confirmed 200001 bytes when only 65000", netip.Addr{}},
 		{"slow", base(func(p *result.Path) {

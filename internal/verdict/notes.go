@@ -43,7 +43,7 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if text := serviceNote(p); text != "" {
 		add(result.NoteApplicationFirewall, "%s", text)
 	}
-	if text := lossy(i, a); (p.Verdict == result.Open || p.Verdict == result.Stalled) && text != "" {
+	if text := lossy(p); (p.Verdict == result.Open || p.Verdict == result.Stalled) && text != "" {
 		add(result.NoteLossy, "%s", text)
 	}
 	if text := slow(i); p.Verdict == result.Open && text != "" {
@@ -111,18 +111,31 @@ func failedWords(failed []result.Failed) string {
 
 // lossy says that packets are lost and in which direction, "" if they are not
 // known to be.
-func lossy(i *result.Initiator, a *result.Acceptor) string {
-	if i == nil || i.TCP == nil {
+func lossy(p result.Path) string {
+	i, a := p.Initiator, p.Acceptor
+	if i == nil || i.TCP == nil || !i.IsLossy() && (a == nil || !a.TCP.IsLossy()) {
 		return ""
 	}
-	if !i.IsLossy() && (a == nil || !a.TCP.IsLossy()) {
-		return ""
-	}
-	text := fmt.Sprintf("packets are lost on the way: the end that dialed had to send %d again", i.TCP.Retransmits)
+	text := fmt.Sprintf("packets get lost on the way: from %s to %s %s", p.From, p.To, againWords(i.TCP, i.Sent))
 	if a != nil && a.TCP != nil {
-		text += fmt.Sprintf(", the far end %d", a.TCP.Retransmits)
+		text += fmt.Sprintf(", from %s to %s %s", p.To, p.From, againWords(a.TCP, i.Received))
 	}
-	return text + fmt.Sprintf("; connecting took %.0f ms", i.ConnectMS)
+	if i.ConnectMS >= synMS {
+		text += fmt.Sprintf("; connecting took %.1f s, so the first packet was lost", i.ConnectMS/1000)
+	}
+	return text
+}
+
+// synMS is how long a handshake takes at least whose SYN or answer was lost
+// (RFC 6298 section 2).
+const synMS = 1000
+
+// againWords says how many of a payload's segments were sent again.
+func againWords(tcp *result.TCP, t *result.Transfer) string {
+	if tcp.MSS <= 0 || t == nil || t.Want <= 0 {
+		return fmt.Sprintf("segments had to be sent again %d times", tcp.Retransmits)
+	}
+	return fmt.Sprintf("%d of about %d segments had to be sent again", tcp.Retransmits, (t.Want+int64(tcp.MSS)-1)/int64(tcp.MSS))
 }
 
 // slow says that the payload crossed at a speed that staff would notice, ""
