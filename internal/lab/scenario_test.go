@@ -38,6 +38,7 @@ func TestABadScenarioIsRefusedWithFileLineAndValue(t *testing.T) {
 		{"default", good + "default: fine\n", `bad.yaml:3: no verdict "fine"`},
 		{"direction", good + "expect:\n  - {direction: back, verdict: open}\n", `bad.yaml:4: no direction "back": one of forward, reverse`},
 		{"family", good + "expect:\n  - {family: ipv4, verdict: open}\n", `bad.yaml:4: no family "ipv4": one of ip4, ip6`},
+		{"proof", good + "expect:\n  - {verdict: open, proof: sure}\n", `bad.yaml:4: no proof "sure": one of keyed, service, plain, none`},
 		{"contact", good + "contact: yes please\n", `bad.yaml:3: no contact "yes please"`},
 		{"listen node", good + "listen: {node: servre}\n", `bad.yaml:3: no node "servre"`},
 		{"node of another listener", good + "also:\n  - {node: databse}\n", `bad.yaml:4: no node "databse": one of client, `},
@@ -74,7 +75,7 @@ func TestDefaultsOfAScenario(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	path := func(flow string, d plan.Direction, v result.Verdict) result.Path {
-		return result.Path{Flow: flow, Direction: d, Family: result.IP4, PlanPort: 1433, Verdict: v, OK: v == result.Open,
+		return result.Path{Flow: flow, Direction: d, Family: result.IP4, PlanPort: 1433, Verdict: v, OK: v == result.Open, Proof: result.ProofNone,
 			Finding: &result.Finding{Code: "found", Text: "by <10.2.0.1>"}, Notes: []result.Note{{Code: result.NoteNAT}}}
 	}
 	report := func(paths ...result.Path) result.Report {
@@ -101,6 +102,7 @@ func TestJudge(t *testing.T) {
 		{"other verdict", func(_ *Scenario, r *result.Report) { r.Paths[1].Verdict = result.Silent }, 1, "sql reverse ip4 (port 1433): silent, want open", 0},
 		{"missing saying", func(_ *Scenario, r *result.Report) { r.Paths[0].Finding = &result.Finding{Code: "found"} }, 1, `does not say "<10.2.0.1>"`, 0},
 		{"other finding", func(s *Scenario, _ *result.Report) { s.Expect[0].Finding = "lost" }, 1, "finding found, want lost", 0},
+		{"other proof", func(s *Scenario, _ *result.Report) { s.Expect[0].Proof = result.ProofService }, 1, "proof none, want service", 0},
 		{"missing note", func(_ *Scenario, r *result.Report) { r.Paths[0].Notes = nil }, 1, "note nat is missing", 0},
 		{"ok", func(_ *Scenario, r *result.Report) { r.Paths[0].OK = true }, 1, "ok is true, want false", 0},
 		{"no contact", func(_ *Scenario, r *result.Report) { r.Contact = nil }, 1, "no contact, want one", 0},
@@ -127,6 +129,7 @@ func TestJudge(t *testing.T) {
 func TestFlagsGoWhereDialTakesThem(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"--role client server.lab", "dial --format json --out r.txt --role client server.lab"},
+		{"egress --only oclc", "dial egress --format json --out r.txt --only oclc"},
 		{"odyssey peer.lab", "dial odyssey --format json --out r.txt peer.lab"},
 	} {
 		if got := strings.Join(dialArgv("dial", strings.Fields(tt.args), "r.txt"), " "); got != tt.want {

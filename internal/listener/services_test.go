@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dialtone/internal/dialer"
@@ -111,4 +112,22 @@ func TestSQLBrowserAnswersOnlyWhoProvedItselfOfLate(t *testing.T) {
 	if got := ask(guardTime); !strings.Contains(got, "MSSQLSERVER") {
 		t.Errorf("after a proof: %q", got)
 	}
+}
+
+func TestAProofCountsForSQLBrowserForTenMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p provedAddrs
+		if p.has(loop) {
+			t.Error("nothing was proved")
+		}
+		p.add(loop)
+		time.Sleep(10*time.Minute - time.Second)
+		if !p.has(loop) || p.has(elsewhere) {
+			t.Error("just before the end")
+		}
+		time.Sleep(time.Second)
+		if p.has(loop) {
+			t.Error("it counts for longer")
+		}
+	})
 }

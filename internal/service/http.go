@@ -88,6 +88,9 @@ func askHTTPS(ctx context.Context, conn net.Conn, q Question) (result.Conversati
 	}
 	out, err := getPage(tc, q, tc.ConnectionState().PeerCertificates[0].Raw)
 	out.Facts = append(facts, out.Facts...)
+	if len(changed) > 0 && q.Fingerprint != nil { // that says it already, with the issuer
+		out.Changed = slices.DeleteFunc(out.Changed, func(s string) bool { return s == webOtherCertificate })
+	}
 	out.Changed = append(changed, out.Changed...)
 	return out, err
 }
@@ -278,6 +281,9 @@ func isHex(s string, want []byte) bool {
 	return err == nil && hmac.Equal(b, want)
 }
 
+// webOtherCertificate is what the receipt shows where no fingerprint is known.
+const webOtherCertificate = "the listener's certificate is another than the one that arrived: TLS was ended on the way"
+
 const receiptStart, receiptEnd = `<script type="application/json" id="receipt">`, `</script>`
 
 // receiptInPage finds the receipt in a page.
@@ -294,7 +300,7 @@ func (r webReceipt) changes(req *http.Request, resp *http.Response, certificate 
 	var out []string
 	if certificate != nil {
 		if r.Certificate != fingerprintOf(certificate) {
-			out = append(out, "the listener's certificate is another than the one that arrived: TLS was ended on the way")
+			out = append(out, webOtherCertificate)
 		}
 	}
 	if line := webRequestLine(req); r.Line != line {

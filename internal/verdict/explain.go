@@ -393,7 +393,7 @@ func (e explainer) intercepted() *result.Finding {
 	}
 	if e.isHeld() {
 		return e.say("intercepted", fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
-			e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", ""))
+			e.request("find the proxy, security gateway, NAT or redirect that answers in the listener's place, and exempt from it", ""))
 	}
 	what := "Other bytes came back (" + e.replyWords() + ")"
 	switch e.i.Answer {
