@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -44,7 +45,7 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
-	if err := out.write(c.App.Writer, r); err != nil {
+	if err := out.write(c.App.Writer, paths(r)); err != nil {
 		return err
 	}
 	if code := verdict.ExitCode(r); code != cli.ExitOK {
@@ -74,10 +75,7 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	if common.KeyText == "" {
-		return cfg, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file), or the invitation in place of the host.", "no key")
-	}
-	key, err := common.Key()
+	key, err := readKey(common)
 	if err != nil {
 		return cfg, err
 	}
@@ -93,6 +91,14 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 		return cfg, err
 	}
 	return cfg, nil
+}
+
+// readKey stretches the key, which must be given.
+func readKey(common cli.Common) (echo.Key, error) {
+	if common.KeyText == "" {
+		return echo.Key{}, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file), or the invitation in place of the host.", "no key")
+	}
+	return common.Key()
 }
 
 // chooseRoles says who plays what.
@@ -146,7 +152,11 @@ func readHost(c *ucli.Context, m mode) (string, error) {
 	if len(args) == 0 || strings.TrimSpace(args[0]) == "" {
 		return "", cli.Usagef(fmt.Sprintf("Name the machine that runs listen: %s --key WORDS %s", strings.TrimSpace(c.App.Name+" "+strings.TrimPrefix(c.Command.Name, c.App.Name)), what), "no %s", what)
 	}
-	host := strings.TrimSpace(args[0])
+	return hostName(strings.TrimSpace(args[0]))
+}
+
+// hostName checks a name or address that stands alone.
+func hostName(host string) (string, error) {
 	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return a.String(), nil
 	}
@@ -167,13 +177,19 @@ type outputs struct {
 }
 
 func readOutputs(c *ucli.Context) (outputs, error) {
+	return readOutputsAs(c, report.ParseFormat, report.FormatForFile)
+}
+
+// readOutputsAs reads where something goes that has other formats than a
+// report.
+func readOutputsAs(c *ucli.Context, parse, forFile func(string) (report.Format, error)) (outputs, error) {
 	o := outputs{files: map[string]report.Format{}}
 	var err error
-	if o.format, err = report.ParseFormat(cli.String(c, "format")); err != nil {
+	if o.format, err = parse(cli.String(c, "format")); err != nil {
 		return o, cli.Usage(err, "")
 	}
 	for _, name := range cli.Strings(c, "out") {
-		f, err := report.FormatForFile(name)
+		f, err := forFile(name)
 		if err != nil {
 			return o, cli.Usage(err, "")
 		}
@@ -187,15 +203,25 @@ func readOutputs(c *ucli.Context) (outputs, error) {
 	return o, nil
 }
 
+// formats lists the forms that are asked for.
+func (o outputs) formats() []report.Format {
+	return append(slices.Collect(maps.Values(o.files)), o.format)
+}
+
+// paths renders a report on paths.
+func paths(r *result.Report) func(io.Writer, report.Format, report.Options) error {
+	return func(w io.Writer, f report.Format, o report.Options) error { return report.Write(w, f, r, o) }
+}
+
 // write writes the report to standard output first, so that a file that cannot
 // be written loses nothing.
-func (o outputs) write(w io.Writer, r *result.Report) error {
-	if err := report.Write(w, o.format, r, screen(w)); err != nil {
+func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o report.Options) error) error {
+	if err := render(w, o.format, screen(w)); err != nil {
 		return cli.Usage(fmt.Errorf("standard output: %w", err), "")
 	}
 	for _, name := range o.order {
 		var b bytes.Buffer
-		err := report.Write(&b, o.files[name], r, report.Options{Width: fileWidth})
+		err := render(&b, o.files[name], report.Options{Width: fileWidth})
 		if err == nil {
 			err = cli.WriteFile(name, b.Bytes())
 		}

@@ -31,7 +31,7 @@ type Lab struct {
 // Debian package of each.
 var programs = map[string]string{
 	"ncat": "ncat", "nginx": "nginx-light", "slapd": "slapd", "vsftpd": "vsftpd", "xrdp": "xrdp",
-	"mitmdump": "mitmproxy", "squid": "squid-openssl", "openssl": "openssl",
+	"mitmdump": "mitmproxy", "squid": "squid-openssl", "openssl": "openssl", "turnserver": "coturn",
 }
 
 // Missing says what this machine lacks to run scenarios; nil is nothing.

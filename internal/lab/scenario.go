@@ -31,17 +31,21 @@ type Scenario struct {
 	Default result.Verdict    `yaml:"default"` // of every path that no Expect is about
 	// Findings are codes of what must be found about the run as a whole.
 	Findings []string `yaml:"findings"`
+	Says     []string `yaml:"says"`  // must be in the text report, of dial address
 	Alone    string   `yaml:"alone"` // why the truth table asks no other tool; "": it does
 }
 
 // A Plant is one thing done to a node before listen starts. Exactly one of
-// NFT, Run and Before is set.
+// NFT, Run, Before and STUN is set.
 type Plant struct {
 	Node   string `yaml:"node"`
 	NFT    string `yaml:"nft"`    // rules
 	Run    string `yaml:"run"`    // shell, must succeed
 	Before string `yaml:"before"` // shell, left running
 	Port   int    `yaml:"port"`   // with Before: wait until it listens on this TCP port
+	// STUN are one or two addresses of the node at which a STUN server answers,
+	// by TCP and UDP; two make it one of RFC 5780.
+	STUN []string `yaml:"stun"`
 }
 
 // Listen says where listen runs. Node "none": nowhere.
@@ -181,7 +185,7 @@ func (s Scenario) fault() (where, what string) {
 	for i, p := range s.Plant {
 		at := fmt.Sprintf("$.plant[%d]", i)
 		set := 0
-		for _, v := range []string{p.NFT, p.Run, p.Before} {
+		for _, v := range []string{p.NFT, p.Run, p.Before, strings.Join(p.STUN, "")} {
 			if v != "" {
 				set++
 			}
@@ -190,7 +194,7 @@ func (s Scenario) fault() (where, what string) {
 		case !slices.Contains(Nodes, p.Node):
 			return at, unknown("node", p.Node, Nodes)
 		case set != 1:
-			return at, "a plant is one of nft, run and before"
+			return at, "a plant is one of nft, run, before and stun"
 		case p.Port != 0 && p.Before == "":
 			return at, "port goes with before: it says when that program is ready"
 		case p.Before != "" && p.Port == 0:

@@ -132,9 +132,6 @@ func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (ha
 		halves, err = c.DialBack(ctx, d)
 		return err
 	})
-	for i := range halves {
-		halves[i].Probe = jobs[i].probe.String()
-	}
 	return halves, by, err
 }
 

@@ -116,6 +116,9 @@ func (s *survey) mayConverse(j *job) bool {
 	if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken && j.direction == plan.Reverse {
 		return false // whoever holds it has a certificate that we do not know
 	}
+	if j.speaks == plan.Odyssey && i.Answer == result.AnswerKeyed && !isWhole(i) {
+		return false // a document is more of what did not come through, and takes its time to fail
+	}
 	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed && s.isProvedByTCP(j.direction, j.family)
 }
 
@@ -131,7 +134,7 @@ func (s *survey) isProvedByTCP(d plan.Direction, f result.Family) bool {
 }
 
 func (s *survey) converse(ctx context.Context, j *job) {
-	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk}
+	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j.initiator)}
 	held := s.heldThere(j)
 	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
@@ -173,6 +176,10 @@ func impostor(held result.BusyPort, c result.Conversation) string {
 	return ""
 }
 
+// rateOf is how fast a payload moved in the slower direction, in kilobits per
+// second; 0: not known.
+func rateOf(i *result.Initiator) float64 { return min(i.Sent.Rate(), i.Received.Rate()) }
+
 // fingerprint reads a certificate's from Hello; nil: not known.
 func fingerprint(text string) []byte {
 	b, err := hex.DecodeString(text)
@@ -194,7 +201,7 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 		for _, j := range chunk {
 			var path echo.BackPath
 			path, strict = s.backPath(j)
-			path.Probe = j.talk
+			path.Probe, path.RateKbits = j.talk, rateOf(j.initiator)
 			order.Paths = append(order.Paths, path)
 		}
 		var held []result.Conversation

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -13,13 +14,27 @@ import (
 // returns nil where there is nothing to say: the path is as it should be.
 func Explain(p result.Path) *result.Finding {
 	f := explain(p)
-	if f != nil && p.Initiator != nil && p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict) {
+	switch {
+	case f == nil || p.Initiator == nil:
+	case isException(p.Initiator) && p.Expect != plan.ExpectClosed:
+		f.Text = fmt.Sprintf("Not every connection fares alike: of %d to this port %s proved, and this is one of the others. %s", p.Initiator.Repeated.Tried, wasOrWere(p.Initiator.Repeated.Proved), f.Text)
+	case p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict) && !isException(p.Initiator):
 		f.Text += fmt.Sprintf(" It was tried %d times.", p.Initiator.Attempts)
+	}
+	if f != nil {
+		f.Text = with(f.Text, joinedWords(p.Acceptor))
 	}
 	if f != nil && p.Opposite {
 		f.Advice = "Nothing to ask for: the software does not need this direction, and only --both-ways tried it."
 	}
 	return f
+}
+
+func wasOrWere(n int) string {
+	if n == 1 {
+		return "1 was"
+	}
+	return fmt.Sprintf("%d were", n)
 }
 
 // isTriedAlike reports whether every attempt of a path with this verdict ended
@@ -105,6 +120,11 @@ func (e explainer) say(code, text, advice string) *result.Finding {
 // which service, what happens now, and why it is needed. now may be empty. Time
 // and ports of the attempt, for the firewall's log, are the path's own.
 func (e explainer) request(verb, now string) string {
+	if isException(e.i) && e.p.Expect != plan.ExpectClosed {
+		verb = "let every connection pass, not only some:"
+		now = "A rule that allows it is there, and something on the way shares out or counts connections: a load balancer with a member that does not work, " +
+			"a limit on how many one address may have, or intrusion prevention. Of those that fail: " + now
+	}
 	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
 	if to := e.p.OthersOrigin; to != "" && strings.HasPrefix(verb, "allow") {
 		parts = append(parts, fmt.Sprintf("Behind the NAT at %s it must be forwarded to %s.", e.at(), to))
@@ -112,7 +132,9 @@ func (e explainer) request(verb, now string) string {
 	if now != "" {
 		parts = append(parts, sentence(now))
 	}
-	if e.p.Why != "" {
+	if e.p.Why != "" && e.p.Expect == plan.ExpectClosed {
+		parts = append(parts, "Why: "+sentence(e.p.Why))
+	} else if e.p.Why != "" {
 		parts = append(parts, "Why it is needed: "+sentence(e.p.Why))
 	}
 	return strings.Join(parts, " ")
@@ -280,6 +302,11 @@ func (e explainer) silent() *result.Finding {
 }
 
 func (e explainer) redirected() *result.Finding {
+	if r := e.i.Repeated; r != nil && (r.Instance != e.i.Instance || r.Origin != e.i.Origin) {
+		return e.say("redirected-in-turn", fmt.Sprintf("Connections to %s do not all lead to the same listener: one was answered by instance %.8s at %s, another by instance %.8s at %s",
+			e.port(), e.i.Instance, e.i.Origin, r.Instance, r.Origin),
+			e.request("lead to one machine only", "A load balancer or translation shares the connections out among several"))
+	}
 	if !e.i.Origin.IsValid() {
 		return e.say("redirected-port", fmt.Sprintf("Port %d was dialed, and the answer does not say which port it comes from", e.p.Port),
 			e.request("check the port translation of", fmt.Sprintf("It must arrive at port %d", e.p.Port)))
@@ -379,8 +406,13 @@ func (e explainer) intercepted() *result.Finding {
 	if e.a.Saw == result.SawAccepted {
 		does = "changes what is said"
 	}
-	return e.say("intercepted", with(fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does), changedWords(e.i.Conversation)),
-		e.request("find the proxy, security gateway, NAT or redirect that answers in the listener's place, and exempt from it", ""))
+	now := ""
+	if e.p.Stop != nil && e.p.Stop.OpenHop > 0 {
+		now = "It is answered" + e.byWhom()
+	}
+	text := with(fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does), e.where())
+	return e.say("intercepted", with(text, changedWords(e.i.Conversation)),
+		e.request("find the proxy, security gateway, NAT or redirect that answers in the listener's place, and exempt from it", now))
 }
 
 func (e explainer) answered() *result.Finding {
@@ -440,6 +472,10 @@ func (e explainer) reset() *result.Finding {
 
 func (e explainer) stalled() *result.Finding {
 	if e.i.Answer == result.AnswerKeyed {
+		if slices.ContainsFunc(e.transfers(), func(d namedTransfer) bool { return d.t.AnySize }) {
+			return e.payload("stalled-payload",
+				"Single packets of any size cross, so their size is not the cause: a device counts what a connection carries and cuts it off, holds content back to inspect it, or slows it down")
+		}
 		return e.payload("stalled-payload",
 			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
 	}
@@ -454,6 +490,10 @@ func (e explainer) stalled() *result.Finding {
 	if e.answerLost() {
 		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
 			e.request("find what holds back the answers to", fmt.Sprintf("The handshake passes, and what %s then sends from its %s to %s does not: an application-aware firewall, traffic inspection, or a way back that differs", e.at(), e.port(), e.source())))
+	}
+	if e.p.Stop != nil && e.p.Stop.OpenHop > 0 && code == "someone-else" {
+		return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, e.where()),
+			e.request("exempt from proxying and SYN protection, or repair there,", fmt.Sprintf("It is accepted%s, in place of %s, and nothing is passed on", e.byWhom(), e.at())))
 	}
 	return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, changedWords(e.i.Conversation)),
 		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
@@ -522,6 +562,10 @@ func (e explainer) closed() *result.Finding {
 	}
 	if e.p.OK {
 		return nil
+	}
+	if isException(e.i) {
+		return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and %s proved of %d connections to it", wasOrWere(e.i.Repeated.Proved), e.i.Repeated.Tried),
+			e.request("block", ""))
 	}
 	return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and it is (%s)", e.p.Verdict),
 		e.request("block", ""))

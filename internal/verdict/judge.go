@@ -34,7 +34,7 @@ type Ruling struct {
 func Judge(c Case) Ruling {
 	r := Ruling{Verdict: verdict(c), Proof: proof(c)}
 	if c.Expect == plan.ExpectClosed {
-		r.OK = isClosed(r.Verdict)
+		r.OK = isClosed(r.Verdict) && !isException(c.Initiator)
 	} else {
 		r.OK = r.Verdict == result.Open || r.Proof == result.ProofService && hasRealSoftware(c, r.Verdict)
 	}
@@ -55,6 +55,12 @@ func isClosed(v result.Verdict) bool {
 		return true
 	}
 	return false
+}
+
+// isException reports whether other connections of the same path than the one
+// that is judged were proved.
+func isException(i *result.Initiator) bool {
+	return i != nil && i.Repeated != nil && i.Answer != result.AnswerKeyed
 }
 
 func proof(c Case) result.Proof {
@@ -139,8 +145,8 @@ func isStrangers(c Case) bool {
 // what it does not know answers what it does.
 func withConversation(c Case, v result.Verdict) result.Verdict {
 	t := c.Initiator.Conversation
-	if t == nil || t.Outcome == result.ConversationNotHeld {
-		return v
+	if t == nil || t.Outcome == result.ConversationNotHeld || c.Initiator.Repeated != nil {
+		return v // one that came through is no more than one of several that did
 	}
 	if c.isHeld() {
 		return ofHeld(t, v)
@@ -267,10 +273,16 @@ func isImpostor(c Case) bool {
 		(t.Speaks == string(plan.HTTPS) || t.Speaks == string(plan.LDAPS))
 }
 
+// leads reports whether a proof shows that the path leads to another port, or to
+// another listener than the expected one.
+func leads(origin result.Endpoint, instance string, c Case) bool {
+	return int(origin.Port()) != c.Port || c.Instance != "" && instance != c.Instance
+}
+
 // keyed judges a path whose proof stands.
 func keyed(c Case) result.Verdict {
 	i := c.Initiator
-	if int(i.Origin.Port()) != c.Port || c.Instance != "" && i.Instance != c.Instance {
+	if leads(i.Origin, i.Instance, c) || i.Repeated != nil && leads(i.Repeated.Origin, i.Repeated.Instance, c) {
 		return result.Redirected
 	}
 	var corrupted, hole, reset, unfinished bool

@@ -24,6 +24,13 @@ func isWhole(i *result.Initiator) bool {
 func (e explainer) serviceStopped() *result.Finding {
 	t := e.i.Conversation
 	text := fmt.Sprintf("The keyed proof and its payload passed, and %s itself did not: %s", protocolName(t.Speaks), endedWords(t))
+	if t.Speaks == string(plan.Odyssey) && t.Outcome != result.ConversationForeign && len(t.Changed) == 0 {
+		for _, f := range t.Facts {
+			text += fmt.Sprintf("; %s: %s", f.Name, f.Value)
+		}
+		return e.say("application-firewall", text,
+			e.request("let documents of any size pass on", "It passes as much as 256 KiB each way, and not a document as large as a scanned article: a limit on what one connection may carry, or a device that scans or holds back files (antivirus, data loss prevention, application firewall)"))
+	}
 	return e.say("application-firewall", with(text, changedWords(t)),
 		e.request("let through unchanged what is really spoken on", fmt.Sprintf("A device that looks into the payload (application firewall, TLS inspection, proxy) treats %s differently from other data on the same port", protocolName(t.Speaks))))
 }
