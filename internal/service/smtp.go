@@ -91,7 +91,7 @@ func openMailProof(answer []byte, line string) (keyed bool, r *mailReceipt) {
 	if len(f) < 2 || !isHex(f[1], sealOf(answer, "smtp answer")) {
 		return false, nil
 	}
-	if len(f) != 4 {
+	if len(f) != 4 || f[0] != mailDomain {
 		return true, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(f[3])

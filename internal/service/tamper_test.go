@@ -93,6 +93,10 @@ func promised(speaks string, out bool, said []byte) int {
 		return int(binary.BigEndian.Uint16(said[2:]))
 	case speaks == "ldap" && out:
 		return len(said) - len("\x30\x05\x02\x01\x03\x42\x00") // unbind
+	case speaks == "smtp" && out: // EHLO
+		return bytes.Index(said, []byte("\r\n"))
+	case speaks == "smtp": // the greeting and the answer to EHLO, up to STARTTLS's
+		return bytes.LastIndex(said[:bytes.Index(said, []byte{0x16, 3})], []byte("220 "))
 	case speaks == "z3950" && !out: // Close has the receipt
 		return bytes.Index(said, []byte{0xbf, zClose})
 	}
@@ -112,8 +116,8 @@ func TestAnyChangedByteIsNoticed(t *testing.T) {
 		edge     = 40
 	)
 	a, _ := berAnswerer(t)
-	a.Patience = patience
-	for _, speaks := range []string{"http", "tds", "rdp", "ldap", "z3950", "iso-ill", "odyssey"} {
+	a.Patience = guardTime
+	for _, speaks := range []string{"http", "tds", "rdp", "ldap", "z3950", "iso-ill", "odyssey", "smtp"} {
 		t.Run(speaks, func(t *testing.T) {
 			t.Parallel()
 			to := serve(t, a, speaks)

@@ -412,7 +412,7 @@ func (e explainer) intercepted() *result.Finding {
 	}
 	text := with(fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does), e.where())
 	return e.say("intercepted", with(text, changedWords(e.i.Conversation)),
-		e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", now))
+		e.request("find the proxy, security gateway, NAT or redirect that "+does+", and exempt from it", now))
 }
 
 func (e explainer) answered() *result.Finding {
