@@ -134,7 +134,7 @@ func (s *survey) isProvedByTCP(d plan.Direction, f result.Family) bool {
 }
 
 func (s *survey) converse(ctx context.Context, j *job) {
-	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j.initiator)}
+	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j)}
 	held := s.heldThere(j)
 	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
@@ -176,9 +176,20 @@ func impostor(held result.BusyPort, c result.Conversation) string {
 	return ""
 }
 
-// rateOf is how fast a payload moved in the slower direction, in kilobits per
-// second; 0: not known.
-func rateOf(i *result.Initiator) float64 { return min(i.Sent.Rate(), i.Received.Rate()) }
+// lossyShare is how much of the rate of a short payload a long one can count on
+// where packets get lost: TCP halves its window again and again (RFC 5681).
+const lossyShare = 0.25
+
+// rateOf is how fast a document can be expected to move in the slower
+// direction, in kilobits per second; 0: not known.
+func rateOf(j *job) float64 {
+	i := j.initiator
+	rate := min(i.Sent.Rate(), i.Received.Rate())
+	if i.IsLossy() || j.acceptor != nil && j.acceptor.TCP.IsLossy() {
+		rate *= lossyShare
+	}
+	return rate
+}
 
 // fingerprint reads a certificate's from Hello; nil: not known.
 func fingerprint(text string) []byte {
@@ -201,7 +212,7 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 		for _, j := range chunk {
 			var path echo.BackPath
 			path, strict = s.backPath(j)
-			path.Probe, path.RateKbits = j.talk, rateOf(j.initiator)
+			path.Probe, path.RateKbits = j.talk, rateOf(j)
 			order.Paths = append(order.Paths, path)
 		}
 		var held []result.Conversation
