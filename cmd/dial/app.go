@@ -16,7 +16,8 @@ func app() *ucli.App {
 			"dial odyssey [flags] PEER  server to server between two institutions, both directions\n" +
 			"dial odyssey @FILE|LINE    the same by the invitation that the partner's listen --invite made, as a file, an\n" +
 			"                           e-mail, or its line; it has the key, plan and ports\n" +
-			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen",
+			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
+			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side",
 		Description: "Flags may stand before or after HOST, and an invitation in place of it. Results go\n" +
 			"to standard output, progress to standard error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
@@ -35,6 +36,11 @@ func app() *ucli.App {
 			Flags: append(append(cli.CommonFlags(), dialFlags()...),
 				&ucli.StringSliceFlag{Name: "host", Usage: "visit another host for a row, service or role, `ID=HOST[:PORT]` (repeatable)"}),
 			Action: egress,
+		}, {
+			Name: "merge", Usage: "make one report of several: join those of the two ends of a pair, or lay many side by side",
+			ArgsUsage: "FILE FILE…",
+			Flags:     mergeFlags(),
+			Action:    mergeReports,
 		}},
 	}
 }
@@ -50,6 +56,13 @@ func dialFlags() []ucli.Flag {
 		&ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: "how long each step may take: connecting and proving, then the payload each way"},
 		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text or json"},
 		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: .txt, .json (repeatable)"},
+	}
+}
+
+func mergeFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text, json or csv"},
+		&ucli.StringSliceFlag{Name: "out", Usage: "also write it to `FILE`; its ending chooses the format: .txt, .json, .csv (repeatable)"},
 	}
 }
 

@@ -167,13 +167,19 @@ type outputs struct {
 }
 
 func readOutputs(c *ucli.Context) (outputs, error) {
+	return readOutputsAs(c, report.ParseFormat, report.FormatForFile)
+}
+
+// readOutputsAs reads where something goes that has other formats than a
+// report.
+func readOutputsAs(c *ucli.Context, parse, forFile func(string) (report.Format, error)) (outputs, error) {
 	o := outputs{files: map[string]report.Format{}}
 	var err error
-	if o.format, err = report.ParseFormat(cli.String(c, "format")); err != nil {
+	if o.format, err = parse(cli.String(c, "format")); err != nil {
 		return o, cli.Usage(err, "")
 	}
 	for _, name := range cli.Strings(c, "out") {
-		f, err := report.FormatForFile(name)
+		f, err := forFile(name)
 		if err != nil {
 			return o, cli.Usage(err, "")
 		}
@@ -187,15 +193,19 @@ func readOutputs(c *ucli.Context) (outputs, error) {
 	return o, nil
 }
 
-// write writes the report to standard output first, so that a file that cannot
-// be written loses nothing.
 func (o outputs) write(w io.Writer, r *result.Report) error {
-	if err := report.Write(w, o.format, r, screen(w)); err != nil {
+	return o.writeAs(w, func(w io.Writer, f report.Format, opts report.Options) error { return report.Write(w, f, r, opts) })
+}
+
+// writeAs writes what render makes to standard output first, so that a file
+// that cannot be written loses nothing.
+func (o outputs) writeAs(w io.Writer, render func(io.Writer, report.Format, report.Options) error) error {
+	if err := render(w, o.format, screen(w)); err != nil {
 		return cli.Usage(fmt.Errorf("standard output: %w", err), "")
 	}
 	for _, name := range o.order {
 		var b bytes.Buffer
-		err := report.Write(&b, o.files[name], r, report.Options{Width: fileWidth})
+		err := render(&b, o.files[name], report.Options{Width: fileWidth})
 		if err == nil {
 			err = cli.WriteFile(name, b.Bytes())
 		}

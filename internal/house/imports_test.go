@@ -35,6 +35,7 @@ var floors = []struct {
 	{"internal/dialer", floor{[]string{"plan", "result", "sock", "echo", "service"}, "an attempt is the same at both ends, so it knows neither listener nor survey"}},
 	{"internal/listener", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
 	{"internal/verdict", floor{[]string{"plan", "result"}, "verdicts are pure functions of evidence: what cannot reach the network cannot depend on it"}},
+	{"internal/merge", floor{[]string{"plan", "result", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business"}},
 	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer", "listener", "verdict"}, "a run prints nothing and knows no flags"}},
 	{"internal/report", floor{[]string{"plan", "result"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/invite", floor{[]string{"plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
@@ -44,7 +45,7 @@ var floors = []struct {
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"plan", "result", "sock", "echo", "listener", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"plan", "result", "echo", "survey", "verdict", "report", "invite", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/dial", floor{[]string{"plan", "result", "echo", "survey", "merge", "verdict", "report", "invite", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {
@@ -79,8 +80,8 @@ func TestImportsRunDownwardOnly(t *testing.T) {
 
 // pure packages must not be able to reach the network, the clock of a timer,
 // or the file system behind a caller's back.
-func TestVerdictAndReportCannotReachOut(t *testing.T) {
-	for _, dir := range []string{"internal/verdict", "internal/result", "internal/report"} {
+func TestWhatJudgesAndReportsCannotReachOut(t *testing.T) {
+	for _, dir := range []string{"internal/verdict", "internal/merge", "internal/result", "internal/report"} {
 		for _, file := range goFiles(t)[dir] {
 			for _, imported := range imports(t, file) {
 				switch imported {

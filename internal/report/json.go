@@ -16,12 +16,15 @@ import (
 
 // renderJSON writes exactly the struct, with lists that are never null and
 // with times in UTC to the millisecond.
-func renderJSON(r *result.Report, _ Options) ([]byte, error) {
+func renderJSON(r *result.Report, _ Options) ([]byte, error) { return encode(normal(r)) }
+
+// encode writes v as indented JSON that is safe to show.
+func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(normal(r)); err != nil {
+	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
 	return escapeUnprintable(stampMillis(b.Bytes())), nil
@@ -55,9 +58,21 @@ func normal(r *result.Report) *result.Report {
 			}
 			p.Initiator = &half
 		}
+		if p.Acceptor != nil && p.Acceptor.Joined != nil {
+			half, joined := *p.Acceptor, *p.Acceptor.Joined
+			joined.Attempt, joined.Arrived = millis(joined.Attempt), millis(joined.Arrived)
+			joined.Since, joined.Until = millis(joined.Since), millis(joined.Until)
+			half.Joined = &joined
+			p.Acceptor = &half
+		}
 	}
 	if r.Listened != nil {
 		c.Listened = normalListened(*r.Listened)
+	}
+	if r.Joined != nil {
+		joined := *r.Joined
+		joined.Started = millis(joined.Started)
+		c.Joined = &joined
 	}
 	c.OutOfScope = filled(r.OutOfScope)
 	c.Findings = filled(r.Findings)
@@ -88,9 +103,12 @@ func filled[E any](s []E) []E {
 	return s
 }
 
+// stampKeys are the keys whose values are times.
+const stampKeys = "started|at|since|until|first|last|attempt|arrived"
+
 // stamp matches a line of indented JSON that holds a time. No string can
 // imitate it: a line break inside a string is written as an escape.
-var stamp = regexp.MustCompile(`(?m)^( *"(?:started|at|since|until|first|last)": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z(",?)$`)
+var stamp = regexp.MustCompile(`(?m)^( *"(?:` + stampKeys + `)": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z(",?)$`)
 
 // stampMillis writes the times in indented JSON with exactly three decimals,
 // so that they also sort as text. encoding/json leaves out trailing zeros. The
@@ -107,7 +125,7 @@ func stampMillis(b []byte) []byte {
 	return zeroStamp.ReplaceAll(b, []byte("${1}null${2}"))
 }
 
-var zeroStamp = regexp.MustCompile(`(?m)^( *"(?:started|at)": )"0001-01-01T00:00:00\.000Z"(,?)$`)
+var zeroStamp = regexp.MustCompile(`(?m)^( *"(?:` + stampKeys + `)": )"0001-01-01T00:00:00\.000Z"(,?)$`)
 
 // escapeUnprintable writes as \u escapes what encoding/json leaves as it is
 // and a terminal may act on: C1 control characters, bidirectional overrides

@@ -237,7 +237,7 @@ func TestSchemaKnowsEveryConstant(t *testing.T) {
 	for def, goType := range map[string]string{
 		"verdict": "Verdict", "proof": "Proof", "direction": "Direction", "family": "Family", "need": "Need", "expect": "Expect",
 		"transport": "Transport", "witness": "WitnessState", "connect": "ConnectOutcome", "answer": "AnswerOutcome",
-		"transfer_outcome": "TransferOutcome", "port_state": "PortState", "sighting": "Sighting", "match": "Match",
+		"transfer_outcome": "TransferOutcome", "port_state": "PortState", "sighting": "Sighting", "match": "Match", "clock_source": "ClockSource",
 	} {
 		want := slices.Clone(consts[goType])
 		if def == "connect" {
@@ -278,6 +278,12 @@ func TestSchemaDescribesEveryField(t *testing.T) {
 		{defs["acceptor"].(map[string]any), result.Acceptor{}},
 		{defs["icmp"].(map[string]any), result.ICMP{}},
 		{defs["transfer"].(map[string]any), result.Transfer{}},
+		{defs["failed"].(map[string]any), result.Failed{}},
+		{defs["listened"].(map[string]any), result.Listened{}},
+		{defs["listened_port"].(map[string]any), result.ListenedPort{}},
+		{defs["arrival"].(map[string]any), result.Arrival{}},
+		{defs["join"].(map[string]any), result.Join{}},
+		{defs["joined"].(map[string]any), result.Joined{}},
 	} {
 		typ := reflect.TypeOf(c.value)
 		props := c.schema["properties"].(map[string]any)

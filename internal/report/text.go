@@ -64,14 +64,22 @@ func (t *textReport) head() {
 	case result.ModeInstalled, result.ModeEgress:
 		fields = append(fields, [2]string{"Asked", "real software, each service in its own language; no proof was sent to it"})
 	default:
-		fields = append(fields, [2]string{"Contact", contactLine(t.Contact)})
+		line := contactLine(t.Contact)
+		if t.Contact == nil && t.Joined != nil {
+			line = "none: what each end saw is from its own report"
+		}
+		fields = append(fields, [2]string{"Contact", line})
 	}
-	if c := t.Contact; c != nil {
+	if j := t.Joined; j != nil {
+		fields = append(fields, [2]string{"Joined", joinLine(j)}, [2]string{"Clock", joinClockLine(j)})
+	} else if c := t.Contact; c != nil {
 		if c.ClockMS != nil {
 			if s := clockLine(*c.ClockMS); s != "" {
 				fields = append(fields, [2]string{"Clock", s})
 			}
 		}
+	}
+	if c := t.Contact; c != nil {
 		label := "Missing"
 		for _, b := range c.Busy {
 			fields = append(fields, [2]string{label, busyLine(b)})
@@ -205,6 +213,25 @@ func contactLine(c *result.Contact) string {
 		s += "; answered by " + c.Software
 	}
 	return s
+}
+
+// joinLine names the other report.
+func joinLine(j *result.Join) string {
+	return fmt.Sprintf("with the report of %s (run %s by %s, started %s)",
+		cmp.Or(j.Host, "the other end"), cmp.Or(j.Run, "unknown"), cmp.Or(j.Tool, "an unknown program"), startLine(j.Started, j.ElapsedMS))
+}
+
+// joinClockLine says what is known of two clocks whose reports were joined, and
+// from where.
+func joinClockLine(j *result.Join) string {
+	if j.ClockMS == nil {
+		return "how far the other end's is from this machine's is not known; below, each end's times are by its own"
+	}
+	s := cmp.Or(clockLine(*j.ClockMS), "both agree to 2 s")
+	if j.Clock == result.ClockArrival {
+		return s + " (from an attempt that is in both reports)"
+	}
+	return s + " (compared while the test ran)"
 }
 
 // clockLine says how far the far end's clock is off; "" if not worth saying.

@@ -216,6 +216,7 @@ type Acceptor struct {
 	BytesIn   int64     `json:"bytes_in"`         // bytes that arrived and were no proof
 	Lasts     bool      `json:"lasts"`            // the connection is still open here
 	Detail    string    `json:"detail,omitempty"` // such as "ended by RST"
+	Joined    *Joined   `json:"joined,omitempty"` // nil: it was told while the run lasted
 }
 
 // PortState is whether the accepting end had the port open.
@@ -243,6 +244,7 @@ type Match string
 
 const (
 	MatchProbe   Match = "probe"   // the probe's own id arrived
+	MatchRun     Match = "run"     // the run's own id arrived, on that port
 	MatchAddress Match = "address" // source address and port, as seen
 	MatchTime    Match = "time"    // only the source address, and the time
 )

@@ -42,6 +42,7 @@ type Report struct {
 	// nothing.
 	Listened *Listened `json:"listened"`
 	Summary  Summary   `json:"summary"`
+	Joined   *Join     `json:"joined,omitempty"` // nil: this is one run's own report
 }
 
 // A Mode is what a run asks.

@@ -26,11 +26,16 @@ type Facts struct {
 // Conclude completes a report whose paths are judged: its findings about the
 // run as a whole, and its summary.
 func Conclude(r *result.Report, f Facts) {
+	Summarize(r)
+	r.Findings = append(r.Findings, findings(r, f)...)
+}
+
+// Summarize counts the verdicts of a report.
+func Summarize(r *result.Report) {
 	r.Summary = summary(r.Paths)
 	if ExitCode(r) == 3 {
 		r.Summary.OK = false // nothing was tried, so nothing is known to be ok
 	}
-	r.Findings = append(r.Findings, findings(r, f)...)
 }
 
 func summary(paths []result.Path) result.Summary {

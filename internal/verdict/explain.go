@@ -16,6 +16,9 @@ func Explain(p result.Path) *result.Finding {
 	if f != nil && p.Initiator != nil && p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict) {
 		f.Text += fmt.Sprintf(" It was tried %d times.", p.Initiator.Attempts)
 	}
+	if f != nil {
+		f.Text = with(f.Text, joinedWords(p.Acceptor))
+	}
 	if f != nil && p.Opposite {
 		f.Advice = "Nothing to ask for: the software does not need this direction, and only --both-ways tried it."
 	}

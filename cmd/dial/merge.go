@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"dialtone/internal/cli"
+	"dialtone/internal/merge"
+	"dialtone/internal/report"
+	"dialtone/internal/result"
+	"dialtone/internal/verdict"
+)
+
+// maxFiles bounds the reports that are merged at once.
+const maxFiles = 4096
+
+// mergeReports runs dial merge.
+func mergeReports(c *ucli.Context) error {
+	names, err := cli.Positional(c, maxFiles)
+	if err != nil {
+		return err
+	}
+	if len(names) < 2 {
+		return cli.Usagef("Name the files that dial --out FILE.json wrote: dial merge ours.json theirs.json", "dial merge needs at least two reports")
+	}
+	out, err := readOutputsAs(c, report.ParseMatrixFormat, report.MatrixFormatForFile)
+	if err != nil {
+		return err
+	}
+	in, err := readReports(names)
+	if err != nil {
+		return err
+	}
+	in, findings := merge.Unique(in)
+	if len(in) == 2 {
+		if p, ok := merge.Pair(in[0].Report, in[1].Report, true); ok {
+			return writeJoined(c, out, merge.Join(in[0].Report, in[1].Report, p), findings)
+		}
+	}
+	for i := range in {
+		in[i].Name = "" // the machine's name says more than the file's
+	}
+	m := merge.Tabulate(cli.Software, in)
+	m.Findings = slices.Concat(findings, m.Findings)
+	return writeMatrix(c, out, m)
+}
+
+// writeJoined writes one report; in a format that only a matrix has, as a
+// matrix of one row.
+func writeJoined(c *ucli.Context, out outputs, r *result.Report, findings []result.Finding) error {
+	r.Tool = cli.Software
+	r.Findings = slices.Concat(findings, r.Findings)
+	err := out.writeAs(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
+		if f == report.CSV {
+			return report.WriteMatrix(w, f, merge.Tabulate(cli.Software, []merge.Input{{Report: r}}), o)
+		}
+		return report.Write(w, f, r, o)
+	})
+	return endWith(verdict.ExitCode(r), err)
+}
+
+func writeMatrix(c *ucli.Context, out outputs, m *result.Matrix) error {
+	err := out.writeAs(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
+		return report.WriteMatrix(w, f, m, o)
+	})
+	return endWith(merge.ExitCode(m), err)
+}
+
+// endWith ends the program with a code, unless something went wrong before.
+func endWith(code int, err error) error {
+	if err == nil && code != cli.ExitOK {
+		return &cli.Failure{Code: code}
+	}
+	return err
+}
+
+func readReports(names []string) ([]merge.Input, error) {
+	var out []merge.Input
+	for _, name := range names {
+		r, err := readReport(name)
+		if err != nil {
+			return nil, cli.Usage(fmt.Errorf("%s: %w", name, err), "")
+		}
+		out = append(out, merge.Input{Name: name, Report: r})
+	}
+	return out, nil
+}
+
+// readReport reads one file, and no more of it than a report may have.
+func readReport(name string) (*result.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, merge.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	return merge.Parse(b)
+}

@@ -1,0 +1,254 @@
+package merge
+
+import (
+	"cmp"
+	"slices"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/verdict"
+)
+
+// Tabulate lays reports side by side, a row for each in the order given. tool
+// is the name and version of the program that does. An input without a name has
+// that of the machine that dialed.
+func Tabulate(tool string, in []Input) *result.Matrix {
+	t := tabulator{
+		m: &result.Matrix{
+			Schema: result.MatrixSchema, Tool: tool,
+			Reports: []result.ReportSummary{}, Columns: []result.MatrixColumn{}, Rows: []result.MatrixRow{},
+			Requests: []result.Request{}, Findings: []result.Finding{},
+			Summary: result.Summary{OK: true, Verdicts: map[result.Verdict]int{}},
+		},
+	}
+	var reports []*result.Report
+	for _, i := range in {
+		reports = append(reports, soundly(i.Report))
+	}
+	t.columns(reports)
+	for n, r := range reports {
+		t.row(n, orElse(in[n].Name, who(r)), r)
+	}
+	t.number()
+	t.m.Summary.OK = t.m.Summary.OK && len(reports) > 0
+	return t.m
+}
+
+// ExitCode is the exit code that the contract gives a matrix: 0 every counted
+// path of every report is ok, 1 at least one is not, 3 no report made any
+// attempt.
+func ExitCode(m *result.Matrix) int {
+	attempted := slices.ContainsFunc(m.Rows, func(r result.MatrixRow) bool {
+		return slices.ContainsFunc(r.Cells, func(c *result.MatrixCell) bool {
+			return c != nil && c.Verdict != result.Untested && c.Verdict != result.Unresolved
+		})
+	})
+	switch {
+	case !attempted:
+		return 3
+	case m.Summary.OK:
+		return 0
+	}
+	return 1
+}
+
+// tabulator is a matrix in the making.
+type tabulator struct {
+	m      *result.Matrix
+	index  map[result.MatrixColumn]int
+	wanted requests
+}
+
+// columnOf is the column of a path; the service's name is that of the first
+// report that has it.
+func columnOf(p *result.Path) result.MatrixColumn {
+	c := result.MatrixColumn{Flow: p.Flow, Port: p.Port, Transport: p.Transport, Direction: p.Direction, Family: p.Family}
+	if p.PlanPort == 0 {
+		c.Port = 0 // a high port that is another one in each run
+	}
+	return c
+}
+
+// columns finds every column, forward ones first and each direction in the
+// order in which the reports have them.
+func (t *tabulator) columns(reports []*result.Report) {
+	seen := map[result.MatrixColumn]bool{}
+	for _, r := range reports {
+		for i := range r.Paths {
+			p := &r.Paths[i]
+			if c := columnOf(p); !seen[c] {
+				seen[c] = true
+				c.Service = p.Service
+				t.m.Columns = append(t.m.Columns, c)
+			}
+		}
+	}
+	slices.SortStableFunc(t.m.Columns, func(a, b result.MatrixColumn) int { return cmp.Compare(a.Direction, b.Direction) })
+	t.index = map[result.MatrixColumn]int{}
+	for n, c := range t.m.Columns {
+		c.Service = ""
+		t.index[c] = n
+	}
+}
+
+func (t *tabulator) row(n int, name string, r *result.Report) {
+	row := result.MatrixRow{
+		Name: name, Role: r.From.Role, Addresses: sources(r), To: r.To.Host,
+		OK: r.Summary.OK, Cells: make([]*result.MatrixCell, len(t.m.Columns)),
+	}
+	paths := make([]*result.Path, len(t.m.Columns))
+	for i := range r.Paths {
+		p := &r.Paths[i]
+		at := t.index[columnOf(p)]
+		// A row that goes to several hosts of its own is as good as the worst.
+		if paths[at] == nil || isWorse(p, paths[at]) {
+			paths[at] = p
+			row.Cells[at] = &result.MatrixCell{Verdict: p.Verdict, OK: p.OK, Counted: p.Counted, Proof: p.Proof}
+			if p.Finding != nil {
+				row.Cells[at].Code = p.Finding.Code
+			}
+		}
+	}
+	for i := range r.Paths {
+		if p := &r.Paths[i]; !p.OK && p.Finding != nil && p.Finding.Advice != "" && p.Verdict != result.Untested {
+			request := t.wanted.add(r, p, n)
+			if at := t.index[columnOf(p)]; paths[at] == p {
+				t.wanted.cells = append(t.wanted.cells, cellRequest{row.Cells[at], request})
+			}
+		}
+	}
+	t.m.Rows = append(t.m.Rows, row)
+	t.m.Reports = append(t.m.Reports, result.ReportSummary{
+		Run: r.Run, Tool: r.Tool, Started: r.Started, ElapsedMS: r.ElapsedMS, Interrupted: r.Interrupted,
+		Plan: r.Plan, Mode: r.Mode, From: r.From, To: r.To, Contact: r.Contact != nil, Summary: r.Summary,
+	})
+	if r.Interrupted {
+		t.m.Findings = append(t.m.Findings, interrupted(r))
+	}
+	for _, f := range r.Findings {
+		f.Text = name + ": " + f.Text
+		t.m.Findings = append(t.m.Findings, f)
+	}
+	s := &t.m.Summary
+	s.OK = s.OK && r.Summary.OK
+	s.Counted += r.Summary.Counted
+	s.Failed += r.Summary.Failed
+	for v, count := range r.Summary.Verdicts {
+		s.Verdicts[v] += count
+	}
+}
+
+// sources are the addresses that a report speaks for.
+func sources(r *result.Report) []string {
+	out := []string{}
+	for i := range r.Paths {
+		if p := &r.Paths[i]; p.Direction == plan.Forward && p.Source.IsValid() {
+			out = append(out, p.Source.Addr().String())
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, r.From.Addresses...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// number puts the requests in order, those that something depends on first, and
+// tells each cell which is its own.
+func (t *tabulator) number() {
+	all := t.wanted.list
+	slices.SortStableFunc(all, func(a, b *result.Request) int {
+		switch {
+		case a.Counted == b.Counted:
+			return 0
+		case a.Counted:
+			return -1
+		}
+		return 1
+	})
+	for n, r := range all {
+		r.Number = n + 1
+		sortSubnets(r)
+		t.m.Requests = append(t.m.Requests, *r)
+	}
+	for _, c := range t.wanted.cells {
+		c.cell.Request = c.request.Number
+	}
+}
+
+// requests are what to ask for, each once.
+type requests struct {
+	list  []*result.Request
+	index map[requestKey]*result.Request
+	cells []cellRequest
+}
+
+type cellRequest struct {
+	cell    *result.MatrixCell
+	request *result.Request
+}
+
+// requestKey is what makes the requests of two machines one.
+type requestKey struct {
+	advice    string
+	port      int
+	transport plan.Transport
+	direction plan.Direction
+}
+
+// maxLog bounds the attempts that a request lists; one per machine is enough to
+// find its rule in a log.
+const maxLog = 64
+
+// add adds a path of row n to its request.
+func (q *requests) add(r *result.Report, p *result.Path, n int) *result.Request {
+	k := requestKey{commonAdvice(r, p), p.Port, p.Transport, p.Direction}
+	if q.index == nil {
+		q.index = map[requestKey]*result.Request{}
+	}
+	out := q.index[k]
+	if out == nil {
+		out = &result.Request{
+			Code: p.Finding.Code, Advice: k.advice, Port: p.Port, Transport: p.Transport, Direction: p.Direction,
+			Flows: []string{}, Rows: []int{}, Subnets: []result.Subnet{}, Log: []result.LogEntry{},
+		}
+		q.index[k] = out
+		q.list = append(q.list, out)
+	}
+	out.Counted = out.Counted || p.Counted
+	out.Flows = addOnce(out.Flows, p.Flow)
+	out.Rows = addOnce(out.Rows, n)
+	mine, seenAs := p.Source, p.SeenAs
+	if p.Direction == plan.Reverse {
+		mine, seenAs = p.Target, result.Endpoint{}
+	}
+	switch {
+	case seenAs.IsValid():
+		out.Subnets = inSubnet(out.Subnets, seenAs.Addr())
+	case mine.IsValid():
+		out.Subnets = inSubnet(out.Subnets, mine.Addr())
+	}
+	if p.Source.IsValid() && p.Target.IsValid() && len(out.Log) < maxLog {
+		out.Log = append(out.Log, result.LogEntry{At: p.At, Source: p.Source, SeenAs: p.SeenAs, Target: p.Target})
+	}
+	return out
+}
+
+// commonAdvice is a path's advice without the address of the machine that ran
+// dial, so that what several machines need is one request. Where that cannot be
+// said, the report's own words stand.
+func commonAdvice(r *result.Report, p *result.Path) string {
+	if !isExplained(r, p) {
+		return p.Finding.Advice
+	}
+	common := *p
+	if p.Direction == plan.Forward {
+		common.Source, common.SeenAs, common.OthersSeenAs = result.Endpoint{}, result.Endpoint{}, ""
+	} else {
+		common.Target = result.Endpoint{}
+	}
+	if f := verdict.Explain(common); f != nil && f.Code == p.Finding.Code {
+		return f.Advice
+	}
+	return p.Finding.Advice
+}

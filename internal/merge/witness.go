@@ -1,0 +1,326 @@
+package merge
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// An attempt is one try of an initiator.
+type attempt struct {
+	at, end time.Time // by its clock
+	source  result.Endpoint
+	connect result.ConnectOutcome
+	answer  result.AnswerOutcome
+}
+
+// maxElapsed bounds what a report says of how long something took.
+const maxElapsed = 48 * time.Hour
+
+func elapsed(ms float64) time.Duration {
+	return time.Duration(min(max(ms, 0), float64(maxElapsed.Milliseconds())) * float64(time.Millisecond))
+}
+
+// attempts lists every attempt that a half tells of, the one that it is about
+// first. Of an earlier one nobody wrote down how long it took: no longer than
+// that one, and it was over when the next began.
+func attempts(i *result.Initiator) []attempt {
+	long := max(elapsed(i.ElapsedMS), slack)
+	out := []attempt{{i.At, i.At.Add(elapsed(i.ElapsedMS)), i.Source, i.Connect, i.Answer}}
+	for n, f := range i.Failed {
+		end := f.At.Add(long)
+		next := i.At
+		if n+1 < len(i.Failed) {
+			next = i.Failed[n+1].At
+		}
+		if next.After(f.At) && next.Before(end) {
+			end = next
+		}
+		out = append(out, attempt{f.At, end, f.Source, f.Connect, f.Answer})
+	}
+	return out
+}
+
+// alike are the attempts that ended as the first did: what the accepting end
+// saw of another would explain something else.
+func alike(all []attempt) []attempt {
+	return slices.DeleteFunc(slices.Clone(all), func(t attempt) bool {
+		return t.connect != all[0].connect || t.answer != all[0].answer
+	})
+}
+
+// A witness looks for one end's attempts in what the other end's own listener
+// saw.
+type witness struct {
+	far    *result.Report // that listened; its Listened is not nil
+	run    string         // of the end that dialed
+	seenAs []netip.Addr   // as which that end is seen
+	clocks clocks         // far's minus that end's
+}
+
+// isSource reports whether an arrival at far's listener comes from where an
+// attempt left: the very address and port, or the same port at an address that
+// far knows the other end by, as a NAT that keeps ports makes it.
+func isSource(t attempt, v *result.Arrival, far *result.Report) bool {
+	if !t.source.IsValid() || t.source.Port() == 0 || t.source.Port() != v.Source.Port() {
+		return false
+	}
+	return t.source == v.Source || slices.Contains(addrs(far.To.Addresses), v.Source.Addr())
+}
+
+// half is the accepting end's half of a path that the other end dialed. The
+// initiator's half must be there and tried.
+func (w witness) half(p *result.Path) *result.Acceptor {
+	l := w.far.Listened
+	a := result.Acceptor{Instance: l.Instance, Port: result.PortUnknown, Saw: result.SawUnknown}
+	all := attempts(p.Initiator)
+	tried := alike(all)
+	came := w.arrivals(p)
+
+	if a, ok := w.recognised(a, p, tried, came); ok {
+		return &a
+	}
+	if why := doubtful(p.Target.Addr(), w.far); !p.Target.IsValid() || why != "" {
+		a.Reason = orElse(why, "the address that was dialed is not in the report")
+		return &a
+	}
+	best, margin := w.inside(tried)
+	if margin <= 0 {
+		a.Reason = w.outside(tried[0])
+		return &a
+	}
+	a.Port, a.Holder = w.portState(p)
+	a.Joined = w.joined(best)
+	if !w.clocks.known() {
+		a.Joined.WithinMS = margin.Milliseconds()
+	}
+	if a.Port == result.PortBusy {
+		a.Reason = "other software held the port"
+		return &a
+	}
+	if v := w.perhaps(tried, all, came); v != nil {
+		a.Reason = fmt.Sprintf("%s came from %s at %s by the other end's clock, which may be this attempt with its address changed on the way",
+			sightingWords(*v), v.Source, v.First.UTC().Format(time.TimeOnly))
+		return &a
+	}
+	if a.Reason = w.blind(p, a.Port); a.Reason == "" {
+		a.Saw = result.SawNothing
+	}
+	return &a
+}
+
+// arrivals are those at a path's port that no other run's proof claims.
+func (w witness) arrivals(p *result.Path) []result.Arrival {
+	return slices.DeleteFunc(slices.Clone(w.far.Listened.Arrivals), func(v result.Arrival) bool {
+		return v.Transport != p.Transport || v.Port != p.Port || !v.Source.IsValid() || result.FamilyOf(v.Source.Addr()) != p.Family ||
+			v.Proved && v.Run != "" && v.Run != w.run
+	})
+}
+
+// recognised completes the half by an arrival that is known to be one of these
+// attempts.
+func (w witness) recognised(a result.Acceptor, p *result.Path, tried []attempt, came []result.Arrival) (result.Acceptor, bool) {
+	var best *result.Arrival
+	var of attempt
+	var how result.Match
+	take := func(v *result.Arrival, t attempt, m result.Match) {
+		if best == nil || reach(v.Saw) > reach(best.Saw) {
+			best, of, how = v, t, m
+		}
+	}
+	for i := range came {
+		v := &came[i]
+		for _, t := range tried {
+			switch {
+			case isSource(t, v, w.far) && w.mayBe(t, v):
+				take(v, t, result.MatchAddress)
+			case w.clocks.known() && w.overlaps(t, v) && w.isFrom(t, p, v) && !w.isCrowded(t, v.Source.Addr()):
+				take(v, t, result.MatchTime)
+			}
+		}
+		if v.Proved && v.Run != "" && v.Run == w.run && tried[0].connect == result.ConnectOpen && best == nil {
+			take(v, tried[0], result.MatchRun)
+		}
+	}
+	if best == nil {
+		return a, false
+	}
+	a.Port, a.Saw, a.Match = result.PortBound, best.Saw, how
+	a.Source, a.Local, a.Proved, a.Detail = best.Source, best.Local, best.Proved, best.Detail
+	switch {
+	case a.Saw == result.SawNothing && a.Detail == "":
+		a.Detail = "the SYN arrived at that machine's network interface, and its TCP stack did not answer it"
+	case a.Saw == result.SawAccepted && a.Detail == "" && best.Kind != "":
+		a.Detail = "the listener recorded it as " + best.Kind
+	}
+	a.Joined = w.joined(of)
+	a.Joined.Arrived = best.First
+	return a, true
+}
+
+// isFrom reports whether an arrival comes from where the attempt would, as far
+// as addresses show without the port: the address as which that end is known to
+// be seen, or its own where the attempt's port is not known.
+func (w witness) isFrom(t attempt, p *result.Path, v *result.Arrival) bool {
+	if t.source.IsValid() && v.Source.Addr() == t.source.Addr() {
+		return t.source.Port() == 0 || p.Initiator.Attempts > 1+len(p.Initiator.Failed)
+	}
+	return slices.Contains(w.seenAs, v.Source.Addr())
+}
+
+// isCrowded reports whether another run proved itself from an address at the
+// time of an attempt: then what else came from there may be that run's.
+func (w witness) isCrowded(t attempt, from netip.Addr) bool {
+	return slices.ContainsFunc(w.far.Listened.Arrivals, func(v result.Arrival) bool {
+		return v.Proved && v.Run != w.run && v.Source.IsValid() && v.Source.Addr() == from && w.overlaps(t, &v)
+	})
+}
+
+// reach orders sightings by how far the attempt got.
+func reach(s result.Sighting) int {
+	return slices.Index([]result.Sighting{result.SawUnknown, result.SawNothing, result.SawHalfOpen, result.SawAccepted}, s)
+}
+
+// mayBe reports whether the clocks allow that an arrival with an attempt's
+// addresses is that attempt and not another use of the port.
+func (w witness) mayBe(t attempt, v *result.Arrival) bool {
+	return !w.clocks.known() || w.overlaps(t, v)
+}
+
+// overlaps reports whether an arrival lasted at the time of an attempt. The
+// clocks must be known.
+func (w witness) overlaps(t attempt, v *result.Arrival) bool {
+	from, to := t.at.Add(w.clocks.offset-w.clocks.within-slack), t.end.Add(w.clocks.offset+w.clocks.within+slack)
+	return !v.First.After(to) && !v.Last.Before(from)
+}
+
+// perhaps returns an arrival that may be one of these attempts under another
+// address, nil if none may. all are that end's attempts on the path.
+func (w witness) perhaps(tried, all []attempt, came []result.Arrival) *result.Arrival {
+	for i := range came {
+		v := &came[i]
+		if w.isAnother(v, all) {
+			continue
+		}
+		if !w.clocks.known() {
+			return v
+		}
+		for _, t := range tried {
+			if w.overlaps(t, v) {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// isAnother reports whether an arrival is, by address and port, an attempt that
+// was looked at already.
+func (w witness) isAnother(v *result.Arrival, all []attempt) bool {
+	return slices.ContainsFunc(all, func(t attempt) bool { return isSource(t, v, w.far) })
+}
+
+// inside returns the attempt that lies furthest inside the time in which the
+// other end listened, and by how much the clocks may be off for it to still do;
+// 0 or less if none lies inside.
+func (w witness) inside(tried []attempt) (best attempt, margin time.Duration) {
+	l := w.far.Listened
+	need := slack
+	if w.clocks.known() {
+		need = w.clocks.within
+	}
+	for _, t := range tried {
+		if t.at.IsZero() || l.Since.IsZero() || l.Until.IsZero() {
+			continue
+		}
+		m := min(t.at.Add(w.clocks.offset).Sub(l.Since), l.Until.Sub(t.end.Add(w.clocks.offset)))
+		if m >= need && m > margin {
+			best, margin = t, m
+		}
+	}
+	return best, margin
+}
+
+// outside says that no attempt was made while the other end listened.
+func (w witness) outside(t attempt) string {
+	l := w.far.Listened
+	if l.Since.IsZero() || l.Until.IsZero() || t.at.IsZero() {
+		return "the reports do not say when the attempt was made, or when the other end listened"
+	}
+	s := fmt.Sprintf("the other end listened from %s to %s UTC by its clock, and no attempt is known to lie in that time (the last was at %s UTC",
+		l.Since.UTC().Format(time.DateTime), l.Until.UTC().Format(time.DateTime), t.at.UTC().Format(time.DateTime))
+	if w.clocks.known() {
+		return s + fmt.Sprintf("; that clock is %v off)", w.clocks.offset.Round(100*time.Millisecond))
+	}
+	return s + "; how far the clocks differ is not known)"
+}
+
+// denies reports whether the other end held a path's port all the while, saw
+// nothing of this run there, and is not who proved itself.
+func (w witness) denies(p *result.Path) bool {
+	l := w.far.Listened
+	if p.Initiator.Instance == "" || l.Instance == "" || p.Initiator.Instance == l.Instance || !w.clocks.known() || l.Truncated {
+		return false
+	}
+	if state, _ := w.portState(p); state != result.PortBound {
+		return false
+	}
+	if _, margin := w.inside(attempts(p.Initiator)[:1]); margin <= 0 {
+		return false
+	}
+	return !slices.ContainsFunc(l.Arrivals, func(v result.Arrival) bool {
+		return v.Port == p.Port && v.Transport == p.Transport && v.Run == w.run
+	})
+}
+
+// portState is whether the other end had a path's port.
+func (w witness) portState(p *result.Path) (result.PortState, *result.Holder) {
+	for _, l := range w.far.Listened.Ports {
+		if l.Port == p.Port && l.Transport == p.Transport && l.Family == p.Family {
+			return l.State, l.Holder
+		}
+	}
+	return result.PortUnbound, nil
+}
+
+// blind says why seeing nothing proves nothing, "" if it does.
+func (w witness) blind(p *result.Path, port result.PortState) string {
+	l := w.far.Listened
+	switch {
+	case port != result.PortBound:
+		return "the other end's listener did not hold that port"
+	case l.Truncated:
+		return "more arrived at the other end than its report lists"
+	case p.Transport == plan.UDP:
+		return ""
+	case l.Witness != result.WitnessTable && l.Witness != result.WitnessCapture:
+		return "the other end's system does not show half-open connections"
+	}
+	return l.Blind
+}
+
+func (w witness) joined(t attempt) *result.Joined {
+	l := w.far.Listened
+	return &result.Joined{Attempt: t.at, Since: l.Since, Until: l.Until, ClockMS: w.clocks.ms()}
+}
+
+func sightingWords(v result.Arrival) string {
+	switch v.Saw {
+	case result.SawHalfOpen:
+		return "a half-open connection"
+	case result.SawAccepted:
+		return "a connection"
+	}
+	return "a SYN"
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

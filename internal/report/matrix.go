@@ -1,0 +1,360 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// CSV is a matrix for a spreadsheet.
+const CSV Format = "csv"
+
+// A matrixRenderer writes a matrix in one Format.
+type matrixRenderer struct {
+	format Format
+	ext    string // of a file in this format, lower case
+	render func(m *result.Matrix, o Options) ([]byte, error)
+}
+
+// matrixRenderers holds every Format of a matrix, in the order in which
+// messages name them.
+var matrixRenderers = []matrixRenderer{
+	{Text, ".txt", renderMatrixText},
+	{JSON, ".json", renderMatrixJSON},
+	{CSV, ".csv", renderMatrixCSV},
+}
+
+// ParseMatrixFormat returns the Format of a matrix that is called s.
+func ParseMatrixFormat(s string) (Format, error) {
+	var names []string
+	for _, r := range matrixRenderers {
+		if s == string(r.format) {
+			return r.format, nil
+		}
+		names = append(names, string(r.format))
+	}
+	return "", fmt.Errorf("unknown format %q: use %s", s, alternatives(names))
+}
+
+// MatrixFormatForFile returns the Format of a matrix that the file name's
+// extension asks for.
+func MatrixFormatForFile(name string) (Format, error) {
+	var exts []string
+	for _, r := range matrixRenderers {
+		if strings.HasSuffix(strings.ToLower(name), r.ext) {
+			return r.format, nil
+		}
+		exts = append(exts, r.ext)
+	}
+	return "", fmt.Errorf("no format for file %q: end its name in %s", name, alternatives(exts))
+}
+
+// WriteMatrix renders m in format f to w, in one call of w.Write. It does not
+// change m.
+func WriteMatrix(w io.Writer, f Format, m *result.Matrix, o Options) error {
+	for _, k := range matrixRenderers {
+		if k.format != f {
+			continue
+		}
+		b, err := k.render(m, o)
+		if err != nil {
+			return fmt.Errorf("render matrix as %s: %w", f, err)
+		}
+		if _, err := w.Write(b); err != nil {
+			return fmt.Errorf("write matrix: %w", err)
+		}
+		return nil
+	}
+	_, err := ParseMatrixFormat(string(f))
+	return err
+}
+
+// renderMatrixJSON writes exactly the struct, as renderJSON does.
+func renderMatrixJSON(m *result.Matrix, _ Options) ([]byte, error) {
+	c := *m
+	c.Reports = filled(slices.Clone(m.Reports))
+	for i := range c.Reports {
+		r := &c.Reports[i]
+		r.Started = millis(r.Started)
+		r.From.Addresses, r.To.Addresses = filled(r.From.Addresses), filled(r.To.Addresses)
+		if r.Summary.Verdicts == nil {
+			r.Summary.Verdicts = map[result.Verdict]int{}
+		}
+	}
+	c.Columns = filled(m.Columns)
+	c.Rows = filled(slices.Clone(m.Rows))
+	for i := range c.Rows {
+		c.Rows[i].Addresses, c.Rows[i].Cells = filled(c.Rows[i].Addresses), filled(c.Rows[i].Cells)
+	}
+	c.Requests = filled(slices.Clone(m.Requests))
+	for i := range c.Requests {
+		q := &c.Requests[i]
+		q.Flows, q.Rows, q.Subnets, q.Log = filled(q.Flows), filled(q.Rows), filled(q.Subnets), filled(slices.Clone(q.Log))
+		for k := range q.Log {
+			q.Log[k].At = millis(q.Log[k].At)
+		}
+	}
+	c.Findings = filled(m.Findings)
+	return encode(c)
+}
+
+// renderMatrixText writes a matrix for people.
+func renderMatrixText(m *result.Matrix, o Options) ([]byte, error) {
+	t := matrixText{Matrix: m, page: &page{color: o.Color, width: o.Width}}
+	if o.Width > 0 {
+		t.width = max(o.Width, minWidth)
+	}
+	t.head()
+	t.table()
+	t.legend()
+	t.requests()
+	t.bottomLine()
+	return []byte(t.b.String()), nil
+}
+
+// A matrixText is a matrix on its way to a page.
+type matrixText struct {
+	*result.Matrix
+	*page
+}
+
+func (t *matrixText) head() {
+	t.title(fmt.Sprintf("Path matrix of %d %s", len(t.Rows), one(len(t.Rows), "report", "reports")))
+	t.blank()
+	for _, f := range t.Findings {
+		t.hang("  !  ", f.Text, 0, bad)
+		if f.Advice != "" {
+			t.hang("     ", f.Advice, 0, plain)
+		}
+		t.blank()
+	}
+}
+
+// columnName names a column: the flow, and what tells it from others of the
+// same flow.
+func (t *matrixText) columnName(c result.MatrixColumn) string {
+	var ways, families, ports bool
+	for _, o := range t.Columns {
+		if o.Flow == c.Flow {
+			ways = ways || o.Direction != c.Direction
+			families = families || o.Family != c.Family
+			ports = ports || o.Port != c.Port
+		}
+	}
+	s := c.Flow
+	if ports && c.Port != 0 {
+		s += " " + strconv.Itoa(c.Port)
+	}
+	if families {
+		s += " " + familyName(c.Family)
+	}
+	if ways || c.Direction == plan.Reverse {
+		s += map[plan.Direction]string{plan.Forward: " out", plan.Reverse: " back"}[c.Direction]
+	}
+	return s
+}
+
+// table writes the rows with every verdict, or where that is too wide with a
+// number for each column and only the marks in the cells.
+func (t *matrixText) table() {
+	if len(t.Rows) == 0 || len(t.Columns) == 0 {
+		return
+	}
+	if lines := t.grid(t.cells(true)); t.fits(lines) {
+		t.lines(lines)
+		t.blank()
+		return
+	}
+	var names [][2]string
+	for n, c := range t.Columns {
+		names = append(names, [2]string{strconv.Itoa(n + 1), t.columnName(c)})
+	}
+	t.fields(2, names)
+	t.blank()
+	for n, line := range t.grid(t.cells(false)) {
+		t.lines([]string{line})
+		if n > 0 {
+			if s := t.broken(&t.Rows[n-1]); s != "" {
+				t.hang("", s, 6, faint)
+			}
+		}
+	}
+	t.blank()
+}
+
+// cells is the matrix as a grid, after a row of headers.
+func (t *matrixText) cells(wide bool) [][]cell {
+	head := []cell{{"", faint}, {"who", faint}, {"address", faint}}
+	hosts := map[string]bool{}
+	for _, r := range t.Rows {
+		hosts[r.To] = true
+	}
+	if len(hosts) > 1 {
+		head = append(head, cell{"to", faint})
+	}
+	for n, c := range t.Columns {
+		s := strconv.Itoa(n + 1)
+		if wide {
+			s = t.columnName(c)
+		}
+		head = append(head, cell{s, faint})
+	}
+	out := [][]cell{head}
+	for i := range t.Rows {
+		r := &t.Rows[i]
+		m := markOK
+		if !r.OK {
+			m = markBroken
+		}
+		row := []cell{{m.word, m.style}, {r.Name, strong}, {addressWords(r.Addresses), plain}}
+		if len(hosts) > 1 {
+			row = append(row, cell{r.To, plain})
+		}
+		for _, c := range r.Cells {
+			row = append(row, matrixCell(c, wide))
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// addressWords is the first address, and how many more there are.
+func addressWords(list []string) string {
+	switch len(list) {
+	case 0:
+		return "-"
+	case 1:
+		return list[0]
+	}
+	return fmt.Sprintf("%s +%d", list[0], len(list)-1)
+}
+
+func matrixCell(c *result.MatrixCell, wide bool) cell {
+	if c == nil {
+		return cell{"", faint}
+	}
+	m := markOf(&result.Path{OK: c.OK, Counted: c.Counted, Verdict: c.Verdict})
+	switch {
+	case !wide:
+		return cell{m.word, m.style}
+	case c.Counted:
+		return cell{string(c.Verdict), m.style}
+	}
+	return cell{"(" + string(c.Verdict) + ")", m.style}
+}
+
+// broken lists what is not ok in a row, by column.
+func (t *matrixText) broken(r *result.MatrixRow) string {
+	var out []string
+	for n, c := range r.Cells {
+		if c != nil && !c.OK {
+			out = append(out, fmt.Sprintf("%d %s", n+1, matrixCell(c, true).s))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// legend explains the verdicts that the table has.
+func (t *matrixText) legend() {
+	var words [][2]string
+	uncounted := false
+	for _, v := range result.Verdicts {
+		if t.Summary.Verdicts[v] > 0 {
+			words = append(words, [2]string{string(v), meaning[v]})
+		}
+	}
+	for _, r := range t.Rows {
+		uncounted = uncounted || slices.ContainsFunc(r.Cells, func(c *result.MatrixCell) bool { return c != nil && !c.Counted })
+	}
+	if uncounted {
+		words = append(words, [2]string{"(verdict)", "in brackets: does not count towards the result"})
+	}
+	if len(words) == 0 {
+		return
+	}
+	t.title("What the words mean")
+	t.blank()
+	t.fields(2, words)
+	t.blank()
+}
+
+// requests lists what to ask for, once for all machines that need it: first
+// what is needed, then the rest.
+func (t *matrixText) requests() {
+	for _, of := range []struct {
+		title   string
+		counted bool
+	}{{"What to ask for", true}, {"Only if these are needed too", false}} {
+		titled := false
+		for i := range t.Requests {
+			q := &t.Requests[i]
+			if q.Counted != of.counted {
+				continue
+			}
+			if !titled {
+				titled = true
+				t.title(of.title)
+				t.blank()
+			}
+			t.request(q)
+		}
+	}
+}
+
+func (t *matrixText) request(q *result.Request) {
+	lead := fmt.Sprintf("%3d. ", q.Number)
+	t.hang(lead, q.Advice, 0, strong)
+	var names []string
+	for _, n := range q.Rows {
+		if n >= 0 && n < len(t.Rows) {
+			names = addOnce(names, t.Rows[n].Name)
+		}
+	}
+	fields := [][2]string{{"For", fmt.Sprintf("%s of %d: %s", strings.Join(q.Flows, ", "), len(names), strings.Join(names, ", "))}}
+	label := "From"
+	if q.Direction == plan.Reverse {
+		label = "Towards"
+	}
+	for _, s := range q.Subnets {
+		fields = append(fields, [2]string{label, fmt.Sprintf("%s (in %s)", strings.Join(s.Addresses, ", "), s.Prefix)})
+		label = ""
+	}
+	label = "Log"
+	for _, e := range q.Log {
+		p := result.Path{Transport: q.Transport, Source: e.Source, SeenAs: e.SeenAs, Target: e.Target, At: e.At}
+		for _, s := range logLines([]*result.Path{&p}) {
+			fields = append(fields, [2]string{label, s})
+			label = ""
+		}
+	}
+	t.fields(len(lead), fields)
+	t.blank()
+}
+
+// bottomLine ends the matrix with its result.
+func (t *matrixText) bottomLine() {
+	fine, broken := 0, []string{}
+	for _, r := range t.Rows {
+		if r.OK {
+			fine++
+		} else {
+			broken = append(broken, cmp.Or(r.Name, addressWords(r.Addresses)))
+		}
+	}
+	switch {
+	case len(t.Rows) == 0:
+		t.hang("", "There is no report, so nothing is known.", 0, bad)
+	case len(broken) == 0:
+		t.hang("", fmt.Sprintf("All %d are as they should be: every required path works.", fine), 0, good)
+	default:
+		t.hang("", fmt.Sprintf("%d of %d are not as they should be: %s. %d of %d required paths do not work.",
+			len(broken), len(t.Rows), strings.Join(broken, ", "), t.Summary.Failed, t.Summary.Counted), 0, bad)
+	}
+	t.hang("", "This speaks for the machines and times in it, not for other machines of the same networks, and not for the software itself.", 0, plain)
+}
