@@ -38,8 +38,13 @@ func mergeReports(c *ucli.Context) error {
 	in, findings := merge.Unique(in)
 	if len(in) == 2 {
 		if p, ok := merge.Pair(in[0].Report, in[1].Report, true); ok {
-			return writeJoined(c, out, merge.Join(in[0].Report, in[1].Report, p), findings)
+			joined := merge.Join(in[0].Report, in[1].Report, p)
+			joined.Tool = cli.Software
+			return writeJoined(c, out, joined, findings)
 		}
+	}
+	if len(in) == 1 { // both ends have the same joined report already
+		return writeJoined(c, out, merge.Sound(in[0].Report), findings)
 	}
 	for i := range in {
 		in[i].Name = "" // the machine's name says more than the file's
@@ -52,7 +57,6 @@ func mergeReports(c *ucli.Context) error {
 // writeJoined writes one report; in a format that only a matrix has, as a
 // matrix of one row.
 func writeJoined(c *ucli.Context, out outputs, r *result.Report, findings []result.Finding) error {
-	r.Tool = cli.Software
 	r.Findings = slices.Concat(findings, r.Findings)
 	err := out.writeAs(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
 		if f == report.CSV {

@@ -54,10 +54,12 @@ func (host) HoldBack(context.Context, echo.Peer, echo.HoldBack) error { return n
 func (host) HeldBack(echo.Peer, echo.HeldBack) (echo.HeldSoFar, bool) {
 	return echo.HeldSoFar{}, false
 }
-func (host) Submit(echo.Peer, echo.Submission)                {}
-func (host) Meet(echo.Peer, echo.Meet) echo.Met               { return echo.Met{} }
-func (host) Deliver(echo.Peer, echo.Delivery) (func(), error) { return nil, nil }
-func (host) Collect(echo.Peer) (echo.Collected, error)        { return echo.Collected{}, nil }
+func (host) Submit(echo.Peer, echo.Submission)  {}
+func (host) Meet(echo.Peer, echo.Meet) echo.Met { return echo.Met{} }
+func (host) Deliver(echo.Peer, echo.Delivery) (echo.Receipt, func(), error) {
+	return echo.Receipt{}, nil, nil
+}
+func (host) Collect(echo.Peer) (echo.Collected, error) { return echo.Collected{}, nil }
 
 func answerer() *echo.Answerer {
 	return &echo.Answerer{Key: rightKey, Instance: echo.NewID(), Software: "test 1", Host: host{}}

@@ -68,6 +68,12 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PATH", programs+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			e.Setenv("A", fmt.Sprintf("127.77.%d.1", n)) // where listen runs
 			e.Setenv("B", fmt.Sprintf("127.77.%d.2", n)) // where dial runs
+			e.Setenv("C", fmt.Sprintf("127.77.%d.3", n)) // where another dial runs
+			halves, err := filepath.Abs(filepath.Join("..", "merge", "testdata"))
+			if err != nil {
+				return err
+			}
+			e.Setenv("HALVES", halves)
 			e.Setenv("SHIFT", "10000")
 			e.Setenv("KEY", "correct-horse-battery-staple")
 			e.Setenv("DIALTONE_KEY", "correct-horse-battery-staple")
@@ -89,6 +95,7 @@ func TestScripts(t *testing.T) {
 			"path":      checkPath,
 			"paths":     checkPaths,
 			"valid":     checkSchema,
+			"matrix":    checkMatrix,
 			"jsonl":     checkLines,
 			"refute":    refute,
 			"fill":      fill,

@@ -81,10 +81,12 @@ func (deaf) HoldBack(context.Context, echo.Peer, echo.HoldBack) error { return n
 func (deaf) HeldBack(echo.Peer, echo.HeldBack) (echo.HeldSoFar, bool) {
 	return echo.HeldSoFar{}, false
 }
-func (deaf) Submit(echo.Peer, echo.Submission)                {}
-func (deaf) Meet(echo.Peer, echo.Meet) echo.Met               { return echo.Met{} }
-func (deaf) Deliver(echo.Peer, echo.Delivery) (func(), error) { return nil, nil }
-func (deaf) Collect(echo.Peer) (echo.Collected, error)        { return echo.Collected{}, nil }
+func (deaf) Submit(echo.Peer, echo.Submission)  {}
+func (deaf) Meet(echo.Peer, echo.Meet) echo.Met { return echo.Met{} }
+func (deaf) Deliver(echo.Peer, echo.Delivery) (echo.Receipt, func(), error) {
+	return echo.Receipt{}, nil, nil
+}
+func (deaf) Collect(echo.Peer) (echo.Collected, error) { return echo.Collected{}, nil }
 
 func (deaf) DialBack(context.Context, echo.Peer, echo.DialBack) (d echo.DialedBack) { return d }
 

@@ -63,7 +63,7 @@ type Host interface {
 	Meet(Peer, Meet) Met
 	// Deliver takes a report. The error is for the asking end; taken, unless nil,
 	// is called once that end has been told that it was taken.
-	Deliver(Peer, Delivery) (taken func(), err error)
+	Deliver(Peer, Delivery) (r Receipt, taken func(), err error)
 	// Collect gives the newest report that was delivered to a program of this
 	// machine; an error to any other.
 	Collect(Peer) (Collected, error)

@@ -97,11 +97,11 @@ func (c *answering) control(m *stun.Message) bool {
 		if err := json.Unmarshal(body, &d); err != nil {
 			return c.refuse(m, "a Deliver request that this version does not understand")
 		}
-		taken, err := c.Host.Deliver(c.peer, d)
+		receipt, taken, err := c.Host.Deliver(c.peer, d)
 		if err != nil {
 			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
 		}
-		more := c.reply(m, struct{}{})
+		more := c.reply(m, receipt)
 		if taken != nil {
 			taken() // the program may end now, and this connection with it
 		}

@@ -120,9 +120,9 @@ func (h *fakeHost) Submit(_ Peer, s Submission) {
 
 func (h *fakeHost) Meet(Peer, Meet) Met { return Met{Turn: TurnFollow} }
 
-func (h *fakeHost) Deliver(_ Peer, d Delivery) (func(), error) {
+func (h *fakeHost) Deliver(_ Peer, d Delivery) (Receipt, func(), error) {
 	_, err := d.Open()
-	return nil, err
+	return Receipt{More: true}, nil, err
 }
 
 func (h *fakeHost) Collect(Peer) (Collected, error) {

@@ -38,6 +38,14 @@ func Leads(a, b ID) bool { return bytes.Compare(a[:], b[:]) < 0 }
 // A Delivery hands over a whole report.
 type Delivery struct {
 	Report []byte `json:"report"` // JSON, compressed with gzip (RFC 1952)
+	Last   bool   `json:"last"`   // it holds what the other end asked for besides
+}
+
+// A Receipt answers a Delivery.
+type Receipt struct {
+	// More: the answering end has further paths to test, such as over another
+	// address family. The asking end stays, and gets a report of all of them.
+	More bool `json:"more"`
 }
 
 // maxReport bounds a delivered report's JSON, in bytes: compressed text may
@@ -94,11 +102,12 @@ func (c *Conn) Meet(ctx context.Context, m Meet) (Turn, error) {
 }
 
 // Deliver hands a report over.
-func (c *Conn) Deliver(ctx context.Context, d Delivery) error {
-	if _, err := converse[struct{}](ctx, c, methodDeliver, d); err != nil {
-		return fmt.Errorf("deliver: %w", err)
+func (c *Conn) Deliver(ctx context.Context, d Delivery) (Receipt, error) {
+	got, err := converse[Receipt](ctx, c, methodDeliver, d)
+	if err != nil {
+		return got, fmt.Errorf("deliver: %w", err)
 	}
-	return nil
+	return got, nil
 }
 
 // Collect fetches the newest report that was delivered to a listener of this

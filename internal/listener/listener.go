@@ -49,9 +49,9 @@ type Config struct {
 	OnContact func(Contact)
 	// OnMeet says which of two ends makes the run; nil: the asking end.
 	OnMeet func(echo.Peer, echo.Meet) echo.Turn
-	// OnDelivery takes reports; nil: they are kept until a program of this
-	// machine fetches them.
-	OnDelivery func(echo.Peer, *result.Report)
+	// OnDelivery takes reports, and says what to do once the far end knows; nil:
+	// they are kept until a program of this machine fetches them.
+	OnDelivery func(r *result.Report, last bool) (echo.Receipt, func())
 }
 
 // A Listener answers on bound ports. Make one with New, then Bind, then Serve.

@@ -42,18 +42,19 @@ func (l *Listener) Meet(p echo.Peer, m echo.Meet) echo.Met {
 }
 
 // Deliver implements echo.Host.
-func (l *Listener) Deliver(p echo.Peer, d echo.Delivery) (taken func(), err error) {
+func (l *Listener) Deliver(p echo.Peer, d echo.Delivery) (receipt echo.Receipt, taken func(), err error) {
 	r, err := d.Open()
 	if err != nil {
 		l.contact(Contact{Kind: echo.KindDelivered, Peer: p, Detail: "refused: " + err.Error()})
-		return nil, err
+		return receipt, nil, err
 	}
 	l.contact(Contact{Kind: echo.KindDelivered, Peer: p})
 	if l.OnDelivery != nil {
-		return func() { l.OnDelivery(p, r) }, nil
+		receipt, taken = l.OnDelivery(r, d.Last)
+		return receipt, taken, nil
 	}
 	l.mailbox.put(d)
-	return nil, nil
+	return receipt, nil, nil
 }
 
 // Collect implements echo.Host.

@@ -19,7 +19,7 @@ func TestDeliveredReportIsKeptOnceForTheListenersOwnMachine(t *testing.T) {
 	l := start(t, Config{})
 	far, _ := prove(t, elsewhere, l.at, newAsk())
 	for _, run := range []string{"older", "newer"} {
-		if err := far.Deliver(within(t, guardTime), delivery(t, run)); err != nil {
+		if _, err := far.Deliver(within(t, guardTime), delivery(t, run)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,9 +42,9 @@ func TestDeliveredReportIsKeptOnceForTheListenersOwnMachine(t *testing.T) {
 
 func TestDeliveredReportGoesToWhoWaitsForIt(t *testing.T) {
 	came := make(chan *result.Report, 1)
-	l := start(t, Config{OnDelivery: func(_ echo.Peer, r *result.Report) { came <- r }})
+	l := start(t, Config{OnDelivery: func(r *result.Report, _ bool) (echo.Receipt, func()) { return echo.Receipt{}, func() { came <- r } }})
 	far, _ := prove(t, elsewhere, l.at, newAsk())
-	if err := far.Deliver(within(t, guardTime), delivery(t, "awaited")); err != nil {
+	if _, err := far.Deliver(within(t, guardTime), delivery(t, "awaited")); err != nil {
 		t.Fatal(err)
 	}
 	if r := receive(t, came); r.Run != "awaited" {
@@ -62,7 +62,7 @@ func TestDeliveryThatIsNoReportIsRefused(t *testing.T) {
 		"a bomb":        mustPack(t, &result.Report{Schema: result.Schema, Tool: strings.Repeat("x", 5<<20)}),
 	} {
 		var refused *echo.RefusedError
-		if err := far.Deliver(within(t, guardTime), d); !errors.As(err, &refused) {
+		if _, err := far.Deliver(within(t, guardTime), d); !errors.As(err, &refused) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // Join makes one report of those of the two ends of a pair, from a's point of
 // view. It changes neither.
 func Join(a, b *result.Report, p Pairing) *result.Report {
-	a, b = soundly(a), soundly(b)
+	a, b = Sound(a), Sound(b)
 	j := joiner{a: a, b: b, assumed: p.Assumed}
 	out := *a
 	out.Findings = nil
@@ -255,8 +255,12 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 	}
 	out := *p
 	out.Acceptor = half
-	if !out.SeenAs.IsValid() {
+	switch {
+	case out.SeenAs.IsValid() || !half.Source.IsValid():
+	case half.Joined == nil || half.Joined.Attempt.Equal(out.Initiator.At):
 		out.SeenAs = half.Source
+	case out.OthersSeenAs == "" && half.Source.Addr() != out.Source.Addr():
+		out.OthersSeenAs = half.Source.Addr().String() // another attempt's port says nothing of this one's
 	}
 	ruling := verdict.Judge(caseOf(dialed, &out, listened.Listened.Instance))
 	if ruling.Verdict == result.Open {

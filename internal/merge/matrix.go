@@ -23,7 +23,7 @@ func Tabulate(tool string, in []Input) *result.Matrix {
 	}
 	var reports []*result.Report
 	for _, i := range in {
-		reports = append(reports, soundly(i.Report))
+		reports = append(reports, Sound(i.Report))
 	}
 	t.columns(reports)
 	for n, r := range reports {

@@ -82,9 +82,9 @@ func isExplained(r *result.Report, p *result.Path) bool {
 	return verdict.Judge(caseOf(r, p, "")).Verdict == p.Verdict
 }
 
-// soundly returns a copy of a report whose paths claim no more than their
+// Sound returns a copy of a report whose paths claim no more than their
 // evidence bears, with a finding if one did.
-func soundly(r *result.Report) *result.Report {
+func Sound(r *result.Report) *result.Report {
 	c := *r
 	c.Paths = make([]result.Path, len(r.Paths))
 	c.Findings = append([]result.Finding{}, r.Findings...)

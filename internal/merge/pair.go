@@ -29,8 +29,10 @@ func Pair(a, b *result.Report, alone bool) (Pairing, bool) {
 		return Pairing{}, false // two runs from one machine, or to one
 	case leads(a, b) || leads(b, a):
 		return Pairing{}, true
+	case alone && isServers(a) && isServers(b):
+		return Pairing{Assumed: true}, true
 	}
-	return Pairing{Assumed: true}, alone && isServers(a) && isServers(b)
+	return Pairing{}, false
 }
 
 // cross reports whether each end plays the other's part.

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -124,42 +125,63 @@ func (w witness) arrivals(p *result.Path) []result.Arrival {
 // recognised completes the half by an arrival that is known to be one of these
 // attempts.
 func (w witness) recognised(a result.Acceptor, p *result.Path, tried []attempt, came []result.Arrival) (result.Acceptor, bool) {
-	var best *result.Arrival
-	var of attempt
-	var how result.Match
-	take := func(v *result.Arrival, t attempt, m result.Match) {
-		if best == nil || reach(v.Saw) > reach(best.Saw) {
-			best, of, how = v, t, m
-		}
-	}
+	var best *sighting
 	for i := range came {
 		v := &came[i]
-		for _, t := range tried {
+		for n, t := range tried {
+			s := sighting{v: v, of: t, latest: n == 0}
 			switch {
-			case isSource(t, v, w.far) && w.mayBe(t, v):
-				take(v, t, result.MatchAddress)
-			case w.clocks.known() && w.overlaps(t, v) && w.isFrom(t, p, v) && !w.isCrowded(t, v.Source.Addr()):
-				take(v, t, result.MatchTime)
+			case isSource(t, v, w.far) && (!w.clocks.known() || w.began(t, v)):
+				s.how = result.MatchAddress
+			case w.clocks.known() && w.began(t, v) && w.isFrom(t, p, v) && !w.isCrowded(t, v.Source.Addr()):
+				s.how = result.MatchTime
+			case n == 0 && t.connect == result.ConnectOpen && v.Proved && v.Run != "" && v.Run == w.run:
+				s.how = result.MatchRun
+			default:
+				continue
 			}
-		}
-		if v.Proved && v.Run != "" && v.Run == w.run && tried[0].connect == result.ConnectOpen && best == nil {
-			take(v, tried[0], result.MatchRun)
+			s.apart = v.First.Sub(t.at.Add(w.clocks.offset)).Abs()
+			if best == nil || s.isBetter(*best) {
+				best = &s
+			}
 		}
 	}
 	if best == nil {
 		return a, false
 	}
-	a.Port, a.Saw, a.Match = result.PortBound, best.Saw, how
-	a.Source, a.Local, a.Proved, a.Detail = best.Source, best.Local, best.Proved, best.Detail
+	v := best.v
+	a.Port, a.Saw, a.Match = result.PortBound, v.Saw, best.how
+	a.Source, a.Local, a.Proved, a.Detail = v.Source, v.Local, v.Proved, v.Detail
 	switch {
 	case a.Saw == result.SawNothing && a.Detail == "":
 		a.Detail = "the SYN arrived at that machine's network interface, and its TCP stack did not answer it"
-	case a.Saw == result.SawAccepted && a.Detail == "" && best.Kind != "":
-		a.Detail = "the listener recorded it as " + best.Kind
+	case a.Saw == result.SawAccepted && a.Detail == "" && v.Kind != "":
+		a.Detail = "the listener recorded it as " + v.Kind
 	}
-	a.Joined = w.joined(of)
-	a.Joined.Arrived = best.First
+	a.Joined = w.joined(best.of)
+	a.Joined.Arrived = v.First
 	return a, true
+}
+
+// A sighting ties an arrival to an attempt.
+type sighting struct {
+	v      *result.Arrival
+	of     attempt
+	latest bool // of is the attempt that the path is about, not an earlier one
+	how    result.Match
+	apart  time.Duration // between the two by the acceptor's clock, if that is known
+}
+
+// isBetter reports whether s says more, or is surer, than another.
+func (s sighting) isBetter(than sighting) bool {
+	sure := []result.Match{result.MatchTime, result.MatchRun, result.MatchAddress}
+	if c := cmp.Or(cmp.Compare(reach(s.v.Saw), reach(than.v.Saw)), cmp.Compare(slices.Index(sure, s.how), slices.Index(sure, than.how))); c != 0 {
+		return c > 0
+	}
+	if s.latest != than.latest {
+		return s.latest
+	}
+	return s.apart < than.apart
 }
 
 // isFrom reports whether an arrival comes from where the attempt would, as far
@@ -185,16 +207,22 @@ func reach(s result.Sighting) int {
 	return slices.Index([]result.Sighting{result.SawUnknown, result.SawNothing, result.SawHalfOpen, result.SawAccepted}, s)
 }
 
-// mayBe reports whether the clocks allow that an arrival with an attempt's
-// addresses is that attempt and not another use of the port.
-func (w witness) mayBe(t attempt, v *result.Arrival) bool {
-	return !w.clocks.known() || w.overlaps(t, v)
+// began reports whether an arrival began at the time of an attempt. The clocks
+// must be known.
+func (w witness) began(t attempt, v *result.Arrival) bool {
+	from, to := w.span(t)
+	return !v.First.Before(from) && !v.First.After(to)
+}
+
+// span is when an attempt can have been seen, by the acceptor's clock.
+func (w witness) span(t attempt) (from, to time.Time) {
+	return t.at.Add(w.clocks.offset - w.clocks.within - slack), t.end.Add(w.clocks.offset + w.clocks.within + slack)
 }
 
 // overlaps reports whether an arrival lasted at the time of an attempt. The
 // clocks must be known.
 func (w witness) overlaps(t attempt, v *result.Arrival) bool {
-	from, to := t.at.Add(w.clocks.offset-w.clocks.within-slack), t.end.Add(w.clocks.offset+w.clocks.within+slack)
+	from, to := w.span(t)
 	return !v.First.After(to) && !v.Last.Before(from)
 }
 

@@ -350,6 +350,8 @@ func (t *matrixText) bottomLine() {
 	switch {
 	case len(t.Rows) == 0:
 		t.hang("", "There is no report, so nothing is known.", 0, bad)
+	case len(broken) == 0 && fine == 1:
+		t.hang("", "It is as it should be: every required path works.", 0, good)
 	case len(broken) == 0:
 		t.hang("", fmt.Sprintf("All %d are as they should be: every required path works.", fine), 0, good)
 	default:

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"dialtone/internal/dialer"
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
@@ -43,14 +41,9 @@ const (
 	// knockEvery is how often the far end is dialed at first; the pause grows up
 	// to knockAtMost.
 	knockEvery, knockAtMost = 2 * time.Second, 15 * time.Second
-	// maxKnocks bounds the tries of each path that the report lists.
-	maxKnocks = 128
 	// collectEvery is how often another listener of this machine is asked for a
 	// report that was delivered to it.
 	collectEvery = 2 * time.Second
-	// followAtLeast is how long the end that tests may be silent before this one
-	// dials again by itself.
-	followAtLeast = time.Minute
 )
 
 // Meet has both ends dial each other until one of them gets through, or time is
@@ -58,7 +51,7 @@ const (
 // that both have the same one. If none does, the report is this end's half: what
 // it tried, and what it saw arrive.
 func Meet(ctx context.Context, c MeetConfig) (*result.Report, error) {
-	m := &meeting{MeetConfig: c, base: newSurvey(c.Config), delivered: make(chan *result.Report, 1), knocks: map[jobKey][]result.Failed{}}
+	m := &meeting{MeetConfig: c, base: newSurvey(c.Config), delivered: make(chan handed, 1), knocks: map[jobKey][]result.Failed{}}
 	if err := m.base.resolve(ctx); err != nil {
 		return Run(ctx, c.Config) // it says so
 	}
@@ -83,7 +76,7 @@ type meeting struct {
 	MeetConfig
 	base      *survey // this end; each test is a survey with the same id
 	accept    *acceptor
-	delivered chan *result.Report
+	delivered chan handed
 
 	mu     sync.Mutex
 	part   part
@@ -93,16 +86,6 @@ type meeting struct {
 	tries  int
 	knocks map[jobKey][]result.Failed
 }
-
-// part is what an end does just now.
-type part int
-
-const (
-	knocking  part = iota // dials, and has not got through
-	asking                // got through, and asks who is to test
-	leading               // tests
-	following             // waits for the other end's report
-)
 
 // sources are the addresses that this machine would dial the far end from.
 func (m *meeting) sources() []netip.Addr {
@@ -118,20 +101,23 @@ func (m *meeting) sources() []netip.Addr {
 	return out
 }
 
+// handed is a report that the far end handed over, from its own side.
+type handed struct {
+	report *result.Report
+	more   bool // it was told to stay for what this end tests besides
+}
+
 func (m *meeting) run(ctx context.Context) (*result.Report, error) {
 	until := time.Now().Add(m.Wait)
 	pause := knockEvery
-	var best *result.Report // joined, and not delivered
+	var best *result.Report // joined, and not known to the far end
 	for {
-		if r := m.collected(ctx); r != nil {
-			return m.mirrored(r), nil
-		}
 		if !m.isFollowing() {
 			reached, words := m.knock(ctx)
 			m.tell(until, words)
 			if reached.IsValid() && m.mayLead(ctx, reached) {
-				r, delivered, err := m.lead(ctx)
-				if err != nil || delivered {
+				r, told, err := m.lead(ctx, nil)
+				if err != nil || told {
 					return r, err
 				}
 				if r.Contact != nil {
@@ -144,41 +130,79 @@ func (m *meeting) run(ctx context.Context) (*result.Report, error) {
 		if ctx.Err() != nil || time.Now().After(until) && !m.isFollowing() {
 			break
 		}
-		if r := m.await(ctx, min(pause, max(time.Until(until), collectEvery))); r != nil {
-			return m.mirrored(r), nil
+		if h := m.await(ctx, min(pause, max(time.Until(until), collectEvery))); h.report != nil {
+			return m.complete(ctx, h)
 		}
 		pause = min(2*pause, knockAtMost)
 	}
 	if best != nil {
 		return best, nil
 	}
-	r, _, err := m.lead(ctx) // once more, and where it stops
+	r, _, err := m.lead(ctx, nil) // once more, and where it stops
 	for err == nil && r.Contact == nil && m.isFollowing() && ctx.Err() == nil {
 		// It got through at the last moment.
-		if got := m.await(ctx, collectEvery); got != nil {
-			return m.mirrored(got), nil
+		if h := m.await(ctx, collectEvery); h.report != nil {
+			return m.complete(ctx, h)
 		}
 	}
 	return r, err
 }
 
+// complete makes the far end's report this end's. What that end did not test,
+// because it dials this one by fewer address families, this end does.
+func (m *meeting) complete(ctx context.Context, h handed) (*result.Report, error) {
+	r := m.mirrored(h.report)
+	if !h.more {
+		return r, nil
+	}
+	whole, told, err := m.lead(ctx, r)
+	if err != nil || !told || whole.Contact == nil {
+		return r, nil // at least what both know
+	}
+	return whole, nil
+}
+
+// lacks reports whether a report of this end's has not all the paths that this
+// end wants to know of.
+func (m *meeting) lacks(r *result.Report) bool {
+	return slices.ContainsFunc(m.base.legs, func(l *leg) bool {
+		return !slices.ContainsFunc(r.Paths, func(p result.Path) bool { return l.is(p) })
+	})
+}
+
+// is reports whether a path is this leg.
+func (l *leg) is(p result.Path) bool {
+	return p.Direction == l.Direction && p.Transport == l.Row.Transport && p.PlanPort == l.Row.PlanPort &&
+		p.SourcePort == l.Row.SourcePort && p.Family == l.family
+}
+
+// gotThrough reports whether a forward path of a report proved itself.
+func gotThrough(r *result.Report) bool {
+	return slices.ContainsFunc(r.Paths, func(p result.Path) bool {
+		return p.Direction == plan.Forward && p.Transport == plan.TCP && p.Proof == result.ProofKeyed
+	})
+}
+
 // await waits for a report that the far end delivers.
-func (m *meeting) await(ctx context.Context, d time.Duration) *result.Report {
+func (m *meeting) await(ctx context.Context, d time.Duration) handed {
+	if r := m.collected(ctx); r != nil {
+		return handed{report: r}
+	}
 	pause := time.NewTimer(d)
 	defer pause.Stop()
 	again := time.NewTicker(collectEvery)
 	defer again.Stop()
 	for {
 		select {
-		case r := <-m.delivered:
-			return r
+		case h := <-m.delivered:
+			return h
 		case <-ctx.Done():
-			return nil
+			return handed{}
 		case <-pause.C:
-			return nil
+			return handed{}
 		case <-again.C:
 			if r := m.collected(ctx); r != nil {
-				return r
+				return handed{report: r}
 			}
 		}
 	}
@@ -215,74 +239,6 @@ func (m *meeting) isOurs(r *result.Report) bool {
 	return r.Plan == m.Plan.Name && r.From.Role == joinRoles(m.Local) && r.To.Role == joinRoles(m.Remote)
 }
 
-// knock dials every forward path once, to find one that proves itself, and says
-// how it went.
-func (m *meeting) knock(ctx context.Context) (reached netip.AddrPort, words string) {
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	ended := map[string]int{}
-	for _, j := range m.base.jobs {
-		if j.direction != plan.Forward || j.transport != plan.TCP || j.port == 0 || j.sourcePort != 0 {
-			continue
-		}
-		all.Go(func() {
-			target := netip.AddrPortFrom(m.base.addrs[j.family], uint16(j.port))
-			i := dialer.Attempt(ctx, dialer.Path{
-				Flow: "knock", Transport: j.transport, Probe: echo.NewID(), Target: target, Source: netip.AddrPortFrom(m.base.bindFor(j.family), 0),
-			}, dialer.Options{Key: m.Key, Run: m.base.id, Timeout: m.Timeout, ProofOnly: true})
-			mu.Lock()
-			defer mu.Unlock()
-			if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port {
-				reached = target
-				return
-			}
-			ended[knockWords(i)]++
-			m.remember(j.jobKey, i)
-		})
-	}
-	all.Wait()
-	m.mu.Lock()
-	m.tries++
-	m.mu.Unlock()
-	return reached, mostOf(ended)
-}
-
-// remember keeps a try for the report: the first ones and the latest, which
-// tell most about when the far end could have seen them.
-func (m *meeting) remember(k jobKey, i result.Initiator) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.knocks[k]) >= maxKnocks {
-		m.knocks[k] = slices.Delete(m.knocks[k], maxKnocks/2, maxKnocks/2+1)
-	}
-	m.knocks[k] = append(m.knocks[k], result.Failed{At: i.At, Source: i.Source, Connect: i.Connect, Answer: i.Answer})
-}
-
-func knockWords(i result.Initiator) string {
-	switch {
-	case i.Connect == result.ConnectTimeout:
-		return "no answer"
-	case i.Connect == result.ConnectRST:
-		return "refused"
-	case i.Connect == result.ConnectICMP:
-		return "rejected"
-	case i.Connect != result.ConnectOpen:
-		return "not possible from here (" + i.Error + ")"
-	case i.Answer == result.AnswerWrongKey:
-		return "answered with another key"
-	}
-	return "opened, without proof"
-}
-
-func mostOf(counts map[string]int) string {
-	var words []string
-	for w := range counts {
-		words = append(words, w)
-	}
-	slices.Sort(words)
-	return strings.Join(words, ", ")
-}
-
 func (m *meeting) tell(until time.Time, words string) {
 	if m.OnWait == nil {
 		return
@@ -293,115 +249,58 @@ func (m *meeting) tell(until time.Time, words string) {
 	m.OnWait(w)
 }
 
-// mayLead asks the far end over a path that works whether this end is to test.
-func (m *meeting) mayLead(ctx context.Context, at netip.AddrPort) bool {
-	m.mu.Lock()
-	if m.part != knocking {
-		m.mu.Unlock()
-		return false
-	}
-	m.part = asking
-	m.mu.Unlock()
-	var turn echo.Turn
-	err := m.base.talkTo(ctx, at, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
-		turn, err = c.Meet(ctx, echo.Meet{QuietMS: m.Hold.Milliseconds()})
-		return err
-	})
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case m.part == following: // it asked meanwhile, and leads
-		return false
-	case err != nil:
-		m.part = knocking // the path died, or that end is another release
-		return false
-	case turn == echo.TurnFollow:
-		m.follow(echo.ID{}, 0)
-		return false
-	}
-	m.part = leading
-	return true
-}
-
-// turn answers the far end's question who is to test.
-func (m *meeting) turn(p echo.Peer, o echo.Meet) echo.Turn {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case m.part == leading, m.part == asking && echo.Leads(m.base.id, p.Run):
-		return echo.TurnFollow
-	}
-	m.follow(p.Run, time.Duration(o.QuietMS)*time.Millisecond)
-	return echo.TurnLead
-}
-
-func (m *meeting) follow(leader echo.ID, quiet time.Duration) {
-	m.part, m.leader, m.quiet, m.last = following, leader, max(quiet, m.Hold), time.Now()
-}
-
-// heard notes that the far end is still there.
-func (m *meeting) heard(c listener.Contact) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.part == following && c.Kind == echo.KindProved && (m.leader == (echo.ID{}) || c.Peer.Run == m.leader) {
-		m.last = time.Now()
-	}
-}
-
-// isFollowing reports whether the far end tests. One that was silent for long
-// does not any more: a path that worked may have died, and its program too.
-func (m *meeting) isFollowing() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.part == following && time.Since(m.last) > max(followAtLeast, 10*m.Timeout)+m.quiet {
-		m.part = knocking
-	}
-	return m.part == following
-}
-
-// take takes the far end's report.
-func (m *meeting) take(_ echo.Peer, r *result.Report) {
+// take takes the far end's report. That end stays if this one can and wants to
+// test more.
+func (m *meeting) take(r *result.Report, last bool) (echo.Receipt, func()) {
 	if !m.isOurs(r) {
-		return
+		return echo.Receipt{}, nil
 	}
-	select {
-	case m.delivered <- r:
-	default: // one is enough
+	own := m.mirrored(r)
+	more := !last && m.lacks(own) && gotThrough(own)
+	return echo.Receipt{More: more}, func() {
+		select {
+		case m.delivered <- handed{r, more}:
+		default: // one is enough
+		}
 	}
 }
 
-// lead makes the run, and delivers its report.
-func (m *meeting) lead(ctx context.Context) (r *result.Report, delivered bool, err error) {
+// lead makes the run, and hands its report over, with what is known of other
+// paths already; told says that the far end has it, and wants no more. If it
+// does, this end follows.
+func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Report, told bool, err error) {
 	s := newSurvey(m.Config)
 	s.id, s.accept, s.waited = m.base.id, m.accept, m.Wait
 	if r, err = s.run(ctx); err != nil {
 		return nil, false, err
 	}
 	m.addKnocks(r)
-	delivered = r.Contact != nil && s.deliver(ctx, r) == nil
+	if known != nil {
+		verdict.Add(r, otherPaths(known, r)...)
+	}
+	var receipt echo.Receipt
+	if r.Contact != nil {
+		receipt, err = s.deliver(ctx, r, known != nil)
+		told = err == nil && !receipt.More
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.part == leading {
+	switch {
+	case receipt.More:
+		m.follow(echo.ID{}, 0)
+	case m.part == leading:
 		m.part = knocking
 	}
-	return r, delivered, nil
+	return r, told, nil
 }
 
-// addKnocks lists the tries of each forward path that was never proved.
-func (m *meeting) addKnocks(r *result.Report) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i := range r.Paths {
-		p := &r.Paths[i]
-		if p.Direction != plan.Forward || p.Initiator == nil || p.Proof == result.ProofKeyed {
-			continue
-		}
-		half := *p.Initiator
-		half.Failed = append(slices.Clone(m.knocks[jobKey{
-			direction: plan.Forward, transport: p.Transport, port: p.Port, sourcePort: p.SourcePort, family: p.Family,
-		}]), half.Failed...)
-		p.Initiator = &half
-	}
+// otherPaths are those of a report that another lacks.
+func otherPaths(from, than *result.Report) []result.Path {
+	return slices.DeleteFunc(slices.Clone(from.Paths), func(p result.Path) bool {
+		return slices.ContainsFunc(than.Paths, func(q result.Path) bool {
+			return p.Direction == q.Direction && p.Transport == q.Transport && p.PlanPort == q.PlanPort && p.SourcePort == q.SourcePort && p.Family == q.Family
+		})
+	})
 }
 
 // mirrored is the far end's report as this end's. What it says of itself is
@@ -424,16 +323,20 @@ func addrWords(addrs []netip.Addr) []string {
 }
 
 // deliver hands the report to the far end.
-func (s *survey) deliver(ctx context.Context, r *result.Report) error {
+func (s *survey) deliver(ctx context.Context, r *result.Report, last bool) (receipt echo.Receipt, err error) {
 	packed := *r
 	packed.Listened = nil // the far end's own says what it saw
 	d, err := echo.NewDelivery(&packed)
 	if err != nil {
+		return receipt, err
+	}
+	d.Last = last
+	err = s.talk(ctx, r.Contact.Family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		receipt, err = c.Deliver(ctx, d)
 		return err
-	}
-	err = s.talk(ctx, r.Contact.Family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error { return c.Deliver(ctx, d) })
+	})
 	if err != nil {
-		return fmt.Errorf("hand the report over: %w", err)
+		return receipt, fmt.Errorf("hand the report over: %w", err)
 	}
-	return nil
+	return receipt, nil
 }

@@ -1,0 +1,209 @@
+package merge
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/report"
+	"dialtone/internal/result"
+	"dialtone/internal/verdict"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares a text with a file of testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; go test -update writes it anew. Got:\n%s", file, got)
+	}
+}
+
+// client is a staff PC's report on one server: SQL Server is silent from the
+// second subnet, the platform is open from everywhere, Odyssey is refused.
+func client(n int) *result.Report {
+	own := fmt.Sprintf("10.1.%d.%d", n/3, 10+n)
+	r := &result.Report{
+		Schema: result.Schema, Tool: "dialtone test", Run: fmt.Sprintf("run-%d", n), Started: noon.Add(time.Duration(n) * time.Minute), Plan: "illiad", Mode: result.ModePaths,
+		From:    result.End{Role: "client", Host: fmt.Sprintf("ws-%d.example.edu", n), Addresses: []string{own}},
+		To:      result.End{Role: "server,web,database", Host: "illiad.example.edu", Addresses: []string{"10.2.0.10"}},
+		Contact: &result.Contact{Instance: "x"},
+	}
+	add := func(flow, service string, port int, need plan.Need, i *result.Initiator, a *result.Acceptor) {
+		i.At = r.Started
+		p := result.Path{
+			Flow: flow, Service: service, Port: port, PlanPort: port, Transport: plan.TCP, Direction: plan.Forward, Family: result.IP4,
+			From: "client", To: "server", Need: need, Counted: need == plan.Required, Expect: plan.ExpectOpen,
+			At: i.At, Source: i.Source, Target: i.Target, SeenAs: i.SeenAs, Attempts: 1, Initiator: i, Acceptor: a,
+		}
+		judge(&p)
+		r.Paths = append(r.Paths, p)
+	}
+	from := func(port int) string { return fmt.Sprintf("%s:%d", own, port) }
+	if n/3 == 1 {
+		add("sql-client", "SQL Server", 1433, plan.Required, timeout(from(50001), "10.2.0.10:1433", 0), &result.Acceptor{Instance: "x", Port: result.PortBound, Saw: result.SawNothing})
+	} else {
+		add("sql-client", "SQL Server", 1433, plan.Required, keyed(from(50001), "10.2.0.10:1433", "x"), nil)
+	}
+	add("platform", "ILLiad Web Platform", 443, plan.Required, keyed(from(50002), "10.2.0.10:443", "x"), nil)
+	refused := timeout(from(50003), "10.2.0.10:3389", 0)
+	refused.Connect = result.ConnectRST
+	add("rdp", "Remote Desktop", 3389, plan.Optional, refused, &result.Acceptor{Instance: "x", Port: result.PortUnbound, Saw: result.SawUnknown})
+	verdict.Summarize(r)
+	return r
+}
+
+func clients(n int) []Input {
+	var in []Input
+	for i := range n {
+		in = append(in, Input{Report: client(i)})
+	}
+	return in
+}
+
+func TestManyClientsMakeOneMatrix(t *testing.T) {
+	m := Tabulate("dialtone test", clients(6))
+	if len(m.Rows) != 6 || len(m.Columns) != 3 || len(m.Reports) != 6 || len(m.Requests) != 2 {
+		t.Fatalf("%d rows, %d columns, %d reports, %d requests", len(m.Rows), len(m.Columns), len(m.Reports), len(m.Requests))
+	}
+	q := m.Requests[0]
+	if !q.Counted || q.Code != "filtered" || !slices.Equal(q.Rows, []int{3, 4, 5}) || len(q.Subnets) != 1 || q.Subnets[0].Prefix != "10.1.1.0/24" || len(q.Subnets[0].Addresses) != 3 {
+		t.Errorf("the first request: %+v", q)
+	}
+	if strings.Contains(q.Advice, "10.1.") || !strings.Contains(q.Advice, "TCP from the client to 10.2.0.10 (server) port 1433") {
+		t.Errorf("its advice: %s", q.Advice)
+	}
+	if q := m.Requests[1]; q.Counted || len(q.Rows) != 6 || len(q.Subnets) != 2 {
+		t.Errorf("the second request: %+v", q)
+	}
+	if c := m.Rows[4].Cells[0]; c.Verdict != result.Filtered || c.Request != 1 || m.Rows[0].Cells[0].Request != 0 {
+		t.Errorf("cell: %+v", c)
+	}
+	if s := m.Summary; s.OK || s.Counted != 12 || s.Failed != 3 || s.Verdicts[result.Open] != 9 || ExitCode(m) != 1 {
+		t.Errorf("summary %+v, exit %d", s, ExitCode(m))
+	}
+	var b bytes.Buffer
+	if err := report.WriteMatrix(&b, report.Text, m, report.Options{Width: 100}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "clients.golden", b.Bytes())
+	b.Reset()
+	if err := report.WriteMatrix(&b, report.CSV, m, report.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "clients.csv", b.Bytes())
+}
+
+func TestExitCodeIsThatOfTheWorst(t *testing.T) {
+	untried := client(0)
+	for i := range untried.Paths {
+		untried.Paths[i].Initiator, untried.Paths[i].Attempts = &result.Initiator{NotTried: "interrupted"}, 0
+		judge(&untried.Paths[i])
+	}
+	verdict.Summarize(untried)
+	for _, c := range []struct {
+		name string
+		in   []Input
+		want int
+	}{
+		{"all well", clients(3), 0},
+		{"one is not", clients(4), 1},
+		{"one made no attempt", append(clients(1), Input{Report: untried}), 1},
+		{"none made an attempt", []Input{{Report: untried}, {Report: untried}}, 3},
+		{"nothing", nil, 3},
+	} {
+		if got := ExitCode(Tabulate("test", c.in)); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestTwoCopiesOfOneRunCountOnce(t *testing.T) {
+	in := []Input{{"a.json", client(0)}, {"b.json", client(1)}, {"copy of a.json", client(0)}}
+	out, findings := Unique(in)
+	if len(out) != 2 || len(findings) != 1 || !strings.Contains(findings[0].Text, "a.json and copy of a.json") {
+		t.Errorf("%d left, %+v", len(out), findings)
+	}
+}
+
+func TestPartnersAreNamed(t *testing.T) {
+	a, b := halves()
+	m := Tabulate("test", []Input{{"North Library", a}, {"South Library", b}})
+	if m.Rows[0].Name != "North Library" || len(m.Columns) != 2 || m.Columns[1].Direction != plan.Reverse {
+		t.Errorf("rows %+v, columns %+v", m.Rows, m.Columns)
+	}
+}
+
+func TestMatricesMatchTheirSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "docs", "matrix.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := halves()
+	b.Interrupted = true
+	for name, in := range map[string][]Input{"none": nil, "clients": clients(5), "partners": {{"a", a}, {"b", b}}, "mixed": append(clients(1), Input{Report: a})} {
+		var out bytes.Buffer
+		if err := report.WriteMatrix(&out, report.JSON, Tabulate("test", in), report.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		v, err := jsonschema.UnmarshalJSON(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(v); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestJoinedReportInWords(t *testing.T) {
+	r := joinOf(t, real(t, "mixed-a", 0), real(t, "mixed-b", 90*time.Second))
+	var b bytes.Buffer
+	if err := report.Write(&b, report.Text, r, report.Options{Width: 100}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "mixed.golden", b.Bytes())
+}
+
+func TestJoinedReportsMatchTheSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "docs", "report.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mixed", "drop"} {
+		var out bytes.Buffer
+		if err := report.Write(&out, report.JSON, joinOf(t, real(t, name+"-a", 0), real(t, name+"-b", 0)), report.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse(out.Bytes()); err != nil {
+			t.Errorf("%s: what was joined is not read again: %v", name, err)
+		}
+		v, err := jsonschema.UnmarshalJSON(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(v); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package merge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"dialtone/internal/report"
+	"dialtone/internal/result"
+)
+
+func example(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", "mixed-a.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestParseSaysWhatIsWrong(t *testing.T) {
+	good := string(example(t))
+	replaced := func(from, to string) string {
+		if !strings.Contains(good, from) {
+			t.Fatalf("no %s in the example", from)
+		}
+		return strings.Replace(good, from, to, 1)
+	}
+	for _, c := range []struct{ name, in, want string }{
+		{"empty", "", "it is empty"},
+		{"blank", " \n", "it is empty"},
+		{"a text report", "Path report\n\n  From     server", "line 1: it is not JSON"},
+		{"half of it", good[:len(good)/2], "cut off"},
+		{"all but the last brace", strings.TrimRight(good, "}\n"), "cut off"},
+		{"twice", good + good, "something follows the end"},
+		{"rubbish in the middle", replaced(`"elapsed_ms":`, `elapsed_ms:`), "line 6: it is not JSON"},
+		{"other JSON", `{"a": 1}`, `no "schema"`},
+		{"a list", `[1]`, "line 1: the whole is array"},
+		{"another schema", replaced("dialtone.report/1", "nmap/7"), `its schema is "nmap/7"`},
+		{"a newer schema", replaced("dialtone.report/1", "dialtone.report/2"), "form 2, and this release reads form 1; use a newer release"},
+		{"a matrix", replaced("dialtone.report/1", "dialtone.matrix/1"), "it is a matrix"},
+		{"a number for a word", replaced(`"plan": "illiad"`, `"plan": 7`), "line 8: plan is number"},
+		{"an unknown verdict", replaced(`"verdict": "silent"`, `"verdict": "fine"`), `paths[0]: verdict is "fine"`},
+		{"an unknown direction", replaced(`"direction": "forward"`, `"direction": "sideways"`), `direction is "sideways"`},
+		{"no run", replaced(`"run": "`, `"ran": "`), "run is missing"},
+		{"no port", replaced(`"port": 7968`, `"port": 79680`), "79680 is no port"},
+		{"no address", replaced(`"target": "203.0.113.2:7968"`, `"target": "203.0.113.2"`), "endpoint"},
+		{"no time", replaced(`"since": "2026`, `"since": "20x6`), "cannot parse"},
+		{"a time that cannot be written again", replaced(`"started": "2026-`, `"started": "0001-`), "year 1"},
+		{"too large", strings.Repeat(" ", MaxSize+1), "larger than 16 MiB"},
+		{"too many paths", replaced(`"paths": [`, `"paths": [`+strings.Repeat(`{},`, maxPaths)), "the most"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse([]byte(c.in))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want …%s…", err, c.want)
+			}
+		})
+	}
+}
+
+func TestParseReadsWhatPowerShellMakesOfIt(t *testing.T) {
+	good := example(t)
+	units := utf16.Encode([]rune("\ufeff" + string(good)))
+	little := make([]byte, 2*len(units))
+	big := make([]byte, 2*len(units))
+	for i, u := range units {
+		binary.LittleEndian.PutUint16(little[2*i:], u)
+		binary.BigEndian.PutUint16(big[2*i:], u)
+	}
+	want, err := Parse(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"UTF-16LE": little, "UTF-16BE": big, "UTF-8 with a mark": append([]byte("\xef\xbb\xbf"), good...)} {
+		r, err := Parse(b)
+		if err != nil || r.Run != want.Run || len(r.Paths) != len(want.Paths) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestParseAllowsNewFields(t *testing.T) {
+	b := bytes.Replace(example(t), []byte(`"mode":`), []byte(`"mood": "good", "mode":`), 1)
+	if _, err := Parse(b); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever is read can be joined, tabulated and written again.
+func FuzzParse(f *testing.F) {
+	// Small ones: most of a whole report is words.
+	f.Add([]byte(`{"schema":"dialtone.report/1","run":"x","mode":"paths","from":{"role":"server","host":"b","addresses":["10.3.0.10"]},"to":{"role":"peer","addresses":["10.2.0.10"]},` +
+		`"paths":[{"flow":"odyssey-out","port":7968,"transport":"tcp","direction":"forward","family":"ip4","expect":"open","verdict":"silent","proof":"none","counted":true,` +
+		`"initiator":{"at":"2026-11-24T22:05:48Z","elapsed_ms":4e3,"source":"10.3.0.10:37041","target":"10.2.0.10:7968","attempts":1,"connect":"timeout","failed":[{"at":"2026-11-24T22:05:40Z","source":"10.3.0.10:1","connect":"timeout"}]}}],` +
+		`"listened":{"since":"2026-11-24T22:00:00Z","until":"2026-11-24T22:06:00Z","witness":"table","ports":[{"port":7968,"transport":"tcp","family":"ip4","state":"bound"}],` +
+		`"arrivals":[{"transport":"tcp","port":7968,"source":"10.2.0.10:43537","first":"2026-11-24T22:05:48Z","last":"2026-11-24T22:05:49Z","saw":"half-open"}]}}`))
+	f.Add([]byte(`{"schema":"dialtone.report/1","run":"x","mode":"paths","paths":[{"verdict":"reply-lost","direction":"forward","transport":"tcp","family":"ip4","expect":"open","proof":"none","finding":{"advice":"x"}}]}`))
+	f.Add([]byte(`{"schema":"dialtone.report/1","run":"x","mode":"paths","started":null,"listened":{"arrivals":[{"saw":"half-open"}],"ports":[{"state":"bound"}]}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := Parse(b)
+		if err != nil {
+			return
+		}
+		other, err := Parse(example(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		for _, two := range [][2]*result.Report{{r, other}, {other, r}} {
+			if p, ok := Pair(two[0], two[1], true); ok {
+				joined := Join(two[0], two[1], p)
+				write(t, &out, joined)
+			} else {
+				write(t, &out, Join(two[0], two[1], Pairing{Assumed: true}))
+			}
+		}
+		m := Tabulate("test", []Input{{Report: r}, {Name: "other", Report: other}})
+		for _, f := range []report.Format{report.Text, report.JSON, report.CSV} {
+			if err := report.WriteMatrix(&out, f, m, report.Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func write(t *testing.T, out *bytes.Buffer, r *result.Report) {
+	t.Helper()
+	for _, f := range []report.Format{report.Text, report.JSON} {
+		out.Reset()
+		if err := report.Write(out, f, r, report.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !json.Valid(out.Bytes()) {
+		t.Fatal("what was written is no JSON")
+	}
+}
