@@ -18,7 +18,8 @@ func app() *ucli.App {
 			"                           e-mail, or its line; it has the key, plan and ports\n" +
 			"dial odyssey --peers FILE  a list of many partners, side by side: a matrix\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
-			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side",
+			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side\n" +
+			"dial address [flags] [HOST] the address that partners see, by --stun servers or by HOST's listen",
 		Description: "Flags may stand before or after HOST, and an invitation in place of it. Results go\n" +
 			"to standard output, progress to standard error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
@@ -41,19 +42,35 @@ func app() *ucli.App {
 			ArgsUsage: "FILE FILE…",
 			Flags:     mergeFlags(),
 			Action:    mergeReports,
+		}, {
+			Name: "address", Usage: "tell as which address others see this machine, and whether it leads back here: by STUN servers, or by a machine that runs listen",
+			ArgsUsage: "[HOST]",
+			Flags:     addressFlags(),
+			Action:    addresses,
 		}},
 	}
 }
 
 func dialFlags() []ucli.Flag {
-	return []ucli.Flag{
+	return append([]ucli.Flag{
 		&ucli.StringSliceFlag{Name: "role", Usage: "this machine plays these `ROLES` (client, server, web, peer, …), or all: every row of the plan, dialed to HOST", DefaultText: "client"},
 		&ucli.StringSliceFlag{Name: "only", Usage: "test only these rows or services (`ID`,…)"},
 		&ucli.BoolFlag{Name: "both-ways", Usage: "also test the opposite direction of every row; it never counts for the exit code"},
 		&ucli.BoolFlag{Name: "installed", Usage: "the real software runs on HOST now: ask it in its own language, never send the proof; needs no key and no listen"},
 		&ucli.BoolFlag{Name: "trace", Usage: "find out where every path stops, not only the required ones (Linux)"},
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
-		&ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: "how long each step may take: connecting and proving, then the payload each way"},
+		timeoutFlag("how long each step may take: connecting and proving, then the payload each way"),
+	}, outputFlags()...)
+}
+
+// timeoutFlag is --timeout, which means what usage says.
+func timeoutFlag(usage string) ucli.Flag {
+	return &ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: usage}
+}
+
+// outputFlags say where a report goes, the same for every command.
+func outputFlags() []ucli.Flag {
+	return []ucli.Flag{
 		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text or json"},
 		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: .txt, .json (repeatable)"},
 	}

@@ -58,7 +58,7 @@ func mergeReports(c *ucli.Context) error {
 // matrix of one row.
 func writeJoined(c *ucli.Context, out outputs, r *result.Report, findings []result.Finding) error {
 	r.Findings = slices.Concat(findings, r.Findings)
-	err := out.writeAs(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
+	err := out.write(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
 		if f == report.CSV {
 			return report.WriteMatrix(w, f, merge.Tabulate(cli.Software, []merge.Input{{Report: r}}), o)
 		}
@@ -67,9 +67,9 @@ func writeJoined(c *ucli.Context, out outputs, r *result.Report, findings []resu
 	return endWith(verdict.ExitCode(r), err)
 }
 
-// writeMatrix writes the matrix as write does a report.
+// writeMatrix writes the matrix where the outputs are.
 func (o outputs) writeMatrix(c *ucli.Context, m *result.Matrix) error {
-	return o.writeAs(c.App.Writer, func(w io.Writer, f report.Format, opts report.Options) error {
+	return o.write(c.App.Writer, func(w io.Writer, f report.Format, opts report.Options) error {
 		return report.WriteMatrix(w, f, m, opts)
 	})
 }

@@ -198,7 +198,7 @@ func (l *peerList) configure(p plan.Partner) (survey.Config, error) {
 		}
 	}
 	if p.Host != "" {
-		host, err := parseHost(p.Host)
+		host, err := hostName(p.Host)
 		if err != nil {
 			return cfg, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -50,7 +51,7 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
-	if err := out.write(c.App.Writer, r); err != nil {
+	if err := out.write(c.App.Writer, paths(r)); err != nil {
 		return err
 	}
 	if code := verdict.ExitCode(r); code != cli.ExitOK {
@@ -80,10 +81,7 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	if common.KeyText == "" {
-		return cfg, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file), or the invitation in place of the host.", "no key")
-	}
-	key, err := common.Key()
+	key, err := readKey(common)
 	if err != nil {
 		return cfg, err
 	}
@@ -105,6 +103,14 @@ func proving(c *ucli.Context, m mode, common cli.Common, t target, say func(stri
 		return cfg, cli.Usagef("Give a time between 1s and 24h, such as 30m.", "--hold %v", cfg.Hold)
 	}
 	return cfg, chooseRoles(c, m, common, t, &cfg)
+}
+
+// readKey stretches the key, which must be given.
+func readKey(common cli.Common) (echo.Key, error) {
+	if common.KeyText == "" {
+		return echo.Key{}, cli.Usagef("Give --key with the words that listen printed (or set DIALTONE_KEY, or --key-file), or the invitation in place of the host.", "no key")
+	}
+	return common.Key()
 }
 
 // chooseRoles says who plays what.
@@ -158,12 +164,11 @@ func readHost(c *ucli.Context, m mode) (string, error) {
 	if len(args) == 0 || strings.TrimSpace(args[0]) == "" {
 		return "", cli.Usagef(fmt.Sprintf("Name the machine that runs listen: %s --key WORDS %s", strings.TrimSpace(c.App.Name+" "+strings.TrimPrefix(c.Command.Name, c.App.Name)), what), "no %s", what)
 	}
-	return parseHost(args[0])
+	return hostName(strings.TrimSpace(args[0]))
 }
 
-// parseHost checks a name or address.
-func parseHost(host string) (string, error) {
-	host = strings.TrimSpace(host)
+// hostName checks a name or address that stands alone.
+func hostName(host string) (string, error) {
 	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return a.String(), nil
 	}
@@ -210,13 +215,19 @@ func readOutputsAs(c *ucli.Context, parse, forFile func(string) (report.Format, 
 	return o, nil
 }
 
-func (o outputs) write(w io.Writer, r *result.Report) error {
-	return o.writeAs(w, func(w io.Writer, f report.Format, opts report.Options) error { return report.Write(w, f, r, opts) })
+// formats lists the forms that are asked for.
+func (o outputs) formats() []report.Format {
+	return append(slices.Collect(maps.Values(o.files)), o.format)
 }
 
-// writeAs writes what render makes to standard output first, so that a file
-// that cannot be written loses nothing.
-func (o outputs) writeAs(w io.Writer, render func(io.Writer, report.Format, report.Options) error) error {
+// paths renders a report on paths.
+func paths(r *result.Report) func(io.Writer, report.Format, report.Options) error {
+	return func(w io.Writer, f report.Format, o report.Options) error { return report.Write(w, f, r, o) }
+}
+
+// write writes the report to standard output first, so that a file that cannot
+// be written loses nothing.
+func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o report.Options) error) error {
 	if err := render(w, o.format, screen(w)); err != nil {
 		return cli.Usage(fmt.Errorf("standard output: %w", err), "")
 	}

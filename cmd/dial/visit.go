@@ -84,7 +84,7 @@ func visit(c *ucli.Context, cfg survey.VisitConfig) error {
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
-	if err := out.write(c.App.Writer, r); err != nil {
+	if err := out.write(c.App.Writer, paths(r)); err != nil {
 		return err
 	}
 	if code := verdict.ExitCode(r); code != cli.ExitOK {

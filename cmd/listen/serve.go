@@ -73,6 +73,7 @@ func serve(c *ucli.Context) error {
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
 		Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: journal.Write,
+		Lines: s.lines(),
 	})
 	failed := l.Bind(c.Context)
 	if c.Bool("check") {

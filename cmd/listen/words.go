@@ -113,6 +113,20 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 	fmt.Fprintln(w)
 }
 
+// lines tell a person who reaches a port by browser, mail or FTP program how to
+// go on. Strangers read them: no key, and no path of this machine.
+func (s *serving) lines() []string {
+	shift := ""
+	if s.Shift != 0 {
+		shift = " --port-shift " + strconv.Itoa(s.Shift)
+	}
+	return []string{
+		"Whoever started listen on this machine has the program dial, and a key of six words.",
+		"With both, on the machine whose paths are to be tested, run:",
+		"  dial --key WORDS" + shift + " " + s.addresses()[0],
+	}
+}
+
 // flags are those that dial needs to mean the same ports.
 func (s *serving) flags() string {
 	out := " --key " + shellQuote(echo.CanonicalKey(s.KeyText))

@@ -24,6 +24,10 @@ type Talk struct {
 	// Fingerprint is the SHA-256 of the certificate of the far end's listener;
 	// nil: not known.
 	Fingerprint []byte
+	// Rate is how fast a payload moved on this path, in kilobits per second, the
+	// slower direction's; 0: not known. A document is no larger than the time for
+	// it allows: a slow line is no fault.
+	Rate float64
 	// Public says that the certificate ought to be good for Host.
 	Public bool
 }
@@ -36,17 +40,9 @@ const (
 	odysseyTime = time.Minute
 )
 
-// Converse holds a service's own conversation on a connection of its own, and
-// once more if noise may have ended the first.
+// Converse holds a service's own conversation on a connection of its own.
 func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
 	c := converse(ctx, p, o, t)
-	if c.Outcome == result.ConversationReset || c.Outcome == result.ConversationClosed || c.Outcome == result.ConversationNotHeld {
-		if !pauseFor(ctx, settle) {
-			return c
-		}
-		c = converse(ctx, p, o, t)
-		c.Attempts = 2
-	}
 	if p.Transport == plan.UDP && c.Outcome == result.ConversationSilent && t.Token != (echo.ID{}) && !stillProves(ctx, p, o) {
 		c.Outcome, c.Error = result.ConversationNotHeld, "the listener does not answer the proof any more either"
 	}
@@ -95,11 +91,31 @@ func conversingTime(speaks plan.Protocol, timeout time.Duration) time.Duration {
 	return 2 * timeout
 }
 
+const (
+	largestDocument  = 8 << 20
+	smallestDocument = 64 << 10
+	// documentTime is how long a document may take at the rate seen before: a
+	// good part of odysseyTime, in which one goes each way.
+	documentTime = odysseyTime / 6
+)
+
+// documentSize returns how many bytes move in documentTime at a rate in
+// kilobits per second, 0 (the service's own size) if that is enough for the
+// largest or not known.
+func documentSize(rate float64) int {
+	size := int(rate * 1000 / 8 * documentTime.Seconds())
+	if rate <= 0 || size >= largestDocument {
+		return 0
+	}
+	return max(size, smallestDocument)
+}
+
 // question is what the asking side brings to a conversation.
 func question(conn net.Conn, o Options, t Talk) service.Question {
 	q := service.Question{Host: t.Host, Fingerprint: t.Fingerprint, Public: t.Public, DataAddr: dataAddr(conn)}
 	if t.Token != (echo.ID{}) {
 		q.Token, q.Answer = o.Key.Token(t.Token), o.Key.TokenAnswer(t.Token)
+		q.DocumentSize = documentSize(t.Rate)
 		return q
 	}
 	a, b := echo.NewID(), echo.NewID()

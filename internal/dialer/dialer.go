@@ -47,14 +47,14 @@ const settle = 200 * time.Millisecond
 // Attempt attempts a path once, or twice if an ICMP error ended the first: such
 // an error fails a connection at once even if its cause has passed.
 func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
-	a := &attempt{Path: p, Options: o}
-	a.seen = result.Initiator{
-		Probe: p.Probe.String(), At: time.Now().UTC(), Target: result.EndpointFrom(p.Target),
-		WantedSource: int(p.Source.Port()),
-	}
+	a := newAttempt(p, o)
 	start := time.Now()
 	stepCtx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
+	if o.Trace && p.Transport == plan.TCP {
+		a.late = traceLate(ctx, p, o.Timeout)
+		defer a.late.end()
+	}
 	a.once(ctx, stepCtx)
 	if first := a.seen; first.ICMP != nil && pause(stepCtx, settle) {
 		a.once(ctx, stepCtx)
@@ -70,8 +70,8 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 		a.seen.NotTried = "interrupted"
 	}
 	a.seen.ElapsedMS = result.Milliseconds(time.Since(start))
-	if o.Trace && p.Transport == plan.TCP && stopped(a.seen.Connect) && ctx.Err() == nil {
-		a.seen.Trace = Trace(ctx, p.Source.Addr(), p.Target)
+	if (stopped(a.seen.Connect) || isUnproved(a.seen.Answer)) && ctx.Err() == nil {
+		a.seen.Trace = a.late.result()
 	}
 	return a.seen
 }
@@ -79,6 +79,12 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 // stopped reports whether a connection ended so that its path may show where.
 func stopped(c result.ConnectOutcome) bool {
 	return c == result.ConnectTimeout || c == result.ConnectRST || c == result.ConnectICMP
+}
+
+// isUnproved reports whether a connection opened and led to no proof, so that
+// its path may show where it was opened.
+func isUnproved(a result.AnswerOutcome) bool {
+	return a == result.AnswerSilent || a == result.AnswerForeign || a == result.AnswerEchoed
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -96,7 +102,15 @@ func pause(ctx context.Context, d time.Duration) bool {
 type attempt struct {
 	Path
 	Options
+	late *lateTrace // nil: it is not traced
 	seen result.Initiator
+}
+
+func newAttempt(p Path, o Options) *attempt {
+	return &attempt{Path: p, Options: o, seen: result.Initiator{
+		Probe: p.Probe.String(), At: time.Now().UTC(), Target: result.EndpointFrom(p.Target),
+		WantedSource: int(p.Source.Port()),
+	}}
 }
 
 func (a *attempt) ask() echo.Ask {
@@ -118,19 +132,28 @@ func (a *attempt) once(ctx, step context.Context) {
 		a.provePacket(ctx, step, conn)
 		return
 	}
-	c, err := echo.Prove(step, conn, a.ask())
-	if err != nil {
-		a.noProof(conn, err)
-		return
-	}
-	a.proved(c.Proof)
-	if s.Answer != result.AnswerKeyed || a.ProofOnly {
+	c := a.prove(step, conn)
+	if c == nil || a.ProofOnly {
 		return
 	}
 	a.payload(ctx, conn, c)
 	if isWhole(a.seen.Sent) && isWhole(a.seen.Received) {
-		a.relay(ctx, conn, c)
+		a.again(ctx, conn, c)
 	}
+}
+
+// prove has the far end prove itself; nil: it did not.
+func (a *attempt) prove(ctx context.Context, conn net.Conn) *echo.Conn {
+	c, err := echo.Prove(ctx, conn, a.ask())
+	if err != nil {
+		a.noProof(conn, err)
+		return nil
+	}
+	a.proved(c.Proof)
+	if a.seen.Answer != result.AnswerKeyed {
+		return nil
+	}
+	return c
 }
 
 // connect opens the connection from the wanted source port, or from any if
@@ -162,6 +185,7 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 		s.Error = d.Err.Error()
 		return nil
 	}
+	a.late.hold()
 	return d.Conn
 }
 

@@ -62,7 +62,7 @@ func (a *attempt) secondChance(ctx context.Context, t *result.Transfer, m move) 
 			return
 		}
 	}
-	t.Hole = a.hole(ctx, m)
+	t.Hole, t.AnySize = a.hole(ctx, m)
 }
 
 func (a *attempt) transfer(ctx context.Context, c *echo.Conn, m move) result.Transfer {
@@ -111,21 +111,36 @@ const (
 
 // hole finds the largest single write that crosses in a direction in which the
 // payload stalled, on fresh connections: a write that is no larger than a
-// segment travels as one packet. It returns nil if even small writes fail, or
-// full segments pass: then size is not the cause.
-func (a *attempt) hole(ctx context.Context, m move) *result.Hole {
-	fails := int64(ethernetSegment + 1)
+// segment travels as one packet. There is none if even small writes fail, or as many
+// bytes in small ones; anySize if full segments cross: then size is not the cause.
+func (a *attempt) hole(ctx context.Context, m move) (h *result.Hole, anySize bool) {
+	fails, segment := int64(ethernetSegment+1), int64(ethernetSegment)
 	if a.seen.TCP != nil {
-		fails = max(fails, int64(a.seen.TCP.MSS)+1)
+		segment = int64(a.seen.TCP.MSS)
+		fails = max(fails, segment+1)
 	}
-	h := narrow(ctx, 0, fails, func(sizes []int64) []bool { return a.cross(ctx, sizes, m) })
-	if h == nil || !a.crossInPieces(ctx, h.Passes, h.Fails, m) {
-		return nil
+	largest := int64(0)
+	h = narrow(ctx, 0, fails, func(sizes []int64) []bool {
+		crossed := a.cross(ctx, sizes, m)
+		for i, n := range sizes {
+			if crossed[i] {
+				largest = max(largest, n)
+			}
+		}
+		return crossed
+	})
+	switch {
+	case h == nil:
+		return nil, largest >= segment
+	case h.Passes == segment:
+		return nil, true // one crosses, and more than one do not
+	case !a.crossInPieces(ctx, h.Passes, h.Fails, m):
+		return nil, false
 	}
 	if a.seen.TCP != nil {
 		h.Packet = int(h.Passes) + headers(a.Target.Addr().Is4(), a.seen.TCP.Timestamps)
 	}
-	return h
+	return h, false
 }
 
 // narrow finds the largest size that crosses, of those from passes, which is
@@ -175,7 +190,10 @@ func (a *attempt) crossInPieces(ctx context.Context, n, total int64, m move) boo
 	pieces := func(c *echo.Conn, ctx context.Context, n int64) result.Transfer {
 		t := result.Transfer{Outcome: result.TransferUnknown}
 		for moved := int64(0); moved <= total; moved += n {
-			if t = m(c, ctx, n); t.Outcome != result.TransferIntact {
+			piece, cancel := context.WithTimeout(ctx, holeTimeout)
+			t = m(c, piece, n)
+			cancel()
+			if t.Outcome != result.TransferIntact {
 				break
 			}
 		}

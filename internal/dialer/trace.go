@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -23,7 +25,7 @@ const (
 	hopTimeout = 1500 * time.Millisecond
 	// maxTraces bounds the traces under way in this process. One that finds no
 	// place is left out: where a thousand paths stop, a few tell it.
-	maxTraces = 32
+	maxTraces = 64
 )
 
 var traces = make(chan struct{}, maxTraces)
@@ -41,7 +43,11 @@ func Trace(ctx context.Context, source netip.Addr, target netip.AddrPort) *resul
 	}
 	var hops []result.Hop
 	for len(hops) < maxHops && ctx.Err() == nil {
-		hops = append(hops, someHops(ctx, source, target, len(hops)+1)...)
+		more, err := someHops(ctx, source, target, len(hops)+1)
+		if err != nil {
+			return &result.Trace{Unknown: "this machine could not make the attempts: " + err.Error(), Hops: []result.Hop{}}
+		}
+		hops = append(hops, more...)
 		if ends(hops) {
 			break
 		}
@@ -49,20 +55,66 @@ func Trace(ctx context.Context, source netip.Addr, target netip.AddrPort) *resul
 	return trimmed(hops)
 }
 
-// someHops tries hopsAtOnce TTLs from first on.
-func someHops(ctx context.Context, source netip.Addr, target netip.AddrPort, first int) []result.Hop {
+// A lateTrace is a trace of a path that begins while an attempt still waits for
+// an answer that has become unlikely, so that both end together. A nil one
+// traces nothing.
+type lateTrace struct {
+	begin  *time.Timer
+	trace  func() *result.Trace // made once
+	cancel context.CancelFunc
+}
+
+// traceLate arranges the trace of a path whose attempt takes timeout at most.
+func traceLate(ctx context.Context, p Path, timeout time.Duration) *lateTrace {
+	ctx, cancel := context.WithCancel(ctx)
+	trace := sync.OnceValue(func() *result.Trace { return Trace(ctx, p.Source.Addr(), p.Target) })
+	return &lateTrace{
+		begin:  time.AfterFunc(max(timeout/2, timeout-hopTimeout), func() { trace() }),
+		trace:  trace,
+		cancel: cancel,
+	}
+}
+
+// result returns the trace, and makes it now if it was not begun.
+func (l *lateTrace) result() *result.Trace {
+	if l == nil {
+		return nil
+	}
+	l.begin.Stop()
+	return l.trace()
+}
+
+// hold keeps the trace from beginning by itself: a connection opened.
+func (l *lateTrace) hold() {
+	if l != nil {
+		l.begin.Stop()
+	}
+}
+
+// end ends the trace, if it is under way still.
+func (l *lateTrace) end() {
+	if l != nil {
+		l.begin.Stop()
+		l.cancel()
+	}
+}
+
+// someHops tries hopsAtOnce TTLs from first on. Its error is this machine's.
+func someHops(ctx context.Context, source netip.Addr, target netip.AddrPort, first int) ([]result.Hop, error) {
 	ctx, cancel := context.WithTimeout(ctx, hopTimeout)
 	defer cancel()
 	hops := make([]result.Hop, hopsAtOnce)
-	var all sync.WaitGroup
+	var all errgroup.Group
 	for i := range hops {
-		all.Go(func() { hops[i] = oneHop(ctx, source, target, first+i) })
+		all.Go(func() (err error) {
+			hops[i], err = oneHop(ctx, source, target, first+i)
+			return err
+		})
 	}
-	all.Wait()
-	return hops
+	return hops, all.Wait()
 }
 
-func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl int) result.Hop {
+func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl int) (result.Hop, error) {
 	h := result.Hop{TTL: ttl, What: result.HopSilent}
 	d := sock.DialTTL(ctx, netip.AddrPortFrom(source, 0), target, ttl)
 	switch c := sock.Classify(d.Err); {
@@ -74,8 +126,10 @@ func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl i
 		h.What = result.HopOpen
 	case c == result.ConnectRST:
 		h.What = result.HopRST
+	case c != result.ConnectTimeout:
+		return h, d.Err // nothing was sent: that is no silence
 	}
-	return h
+	return h, nil
 }
 
 // isExceeded: ICMP time exceeded (RFC 792), ICMPv6 time exceeded (RFC 4443

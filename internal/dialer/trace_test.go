@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 func hops(outcomes ...result.HopOutcome) []result.Hop {
@@ -46,5 +47,16 @@ func TestTraceEndsAtTheFirstAnswerOrTheFirstLastingSilence(t *testing.T) {
 				t.Errorf("trimmed: got %d hops at distance %d, want %d at %d", len(got.Hops), got.Distance, c.length, c.distance)
 			}
 		})
+	}
+}
+
+func TestTraceThatCannotBeMadeTellsNoSilence(t *testing.T) {
+	if !sock.CanTrace() {
+		t.Skip("this system does not trace")
+	}
+	elsewhere := netip.MustParseAddr("192.0.2.1") // not an address of this machine
+	got := Trace(t.Context(), elsewhere, netip.MustParseAddrPort("127.0.0.1:9"))
+	if got.Unknown == "" || len(got.Hops) > 0 {
+		t.Errorf("got %d hops and %q, want none and why", len(got.Hops), got.Unknown)
 	}
 }

@@ -12,36 +12,23 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-var (
-	compileSchema       = sync.OnceValues(func() (*jsonschema.Schema, error) { return compile("report.schema.json") })
-	compileMatrixSchema = sync.OnceValues(func() (*jsonschema.Schema, error) { return compile("matrix.schema.json") })
-)
-
-func compile(name string) (*jsonschema.Schema, error) {
-	return jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "docs", name))
-}
-
-// checkSchema validates reports: valid FILE…
-func checkSchema(ts *testscript.TestScript, neg bool, args []string) {
-	validate(ts, "valid", compileSchema, neg, args)
-}
-
-// checkMatrix validates matrices: matrix FILE…
-func checkMatrix(ts *testscript.TestScript, neg bool, args []string) {
-	validate(ts, "matrix", compileMatrixSchema, neg, args)
-}
-
-func validate(ts *testscript.TestScript, command string, compile func() (*jsonschema.Schema, error), neg bool, args []string) {
-	if neg || len(args) == 0 {
-		ts.Fatalf("usage: %s FILE…", command)
-	}
-	schema, err := compile()
-	ts.Check(err)
-	for _, name := range args {
-		v, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(name)))
+// schemaChecker returns a command that validates reports: valid FILE…
+func schemaChecker(file string) func(*testscript.TestScript, bool, []string) {
+	compile := sync.OnceValues(func() (*jsonschema.Schema, error) {
+		return jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "docs", file))
+	})
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) == 0 {
+			ts.Fatalf("usage: valid FILE…")
+		}
+		schema, err := compile()
 		ts.Check(err)
-		if err := schema.Validate(v); err != nil {
-			ts.Fatalf("%s: %v", name, err)
+		for _, name := range args {
+			v, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(name)))
+			ts.Check(err)
+			if err := schema.Validate(v); err != nil {
+				ts.Fatalf("%s: %v", name, err)
+			}
 		}
 	}
 }

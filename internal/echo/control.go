@@ -74,6 +74,9 @@ type BackPath struct {
 	// has to be one that this run proved itself from, or that the answering end's
 	// own configuration names. Invalid (""): the request's.
 	Address netip.Addr `json:"address"`
+	// RateKbits is how fast a payload moved on it before, in kilobits per second,
+	// for ConverseBack; 0: not known.
+	RateKbits float64 `json:"rate_kbits,omitempty"`
 }
 
 // DialBack asks the answering end to attempt paths towards the address that

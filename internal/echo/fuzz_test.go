@@ -1,8 +1,11 @@
 package echo
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"io"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -170,6 +173,36 @@ func FuzzControlBodies(f *testing.F) {
 			if len(d.Paths) > MaxDialBack || d.Bytes > maxTransfer || d.TimeoutMS <= 0 {
 				t.Errorf("to dial %+v", d)
 			}
+		}
+	})
+}
+
+// Whatever a datagram holds, it is believed only if it answers our question.
+func FuzzMapped(f *testing.F) {
+	req, err := plainBinding()
+	if err != nil {
+		f.Fatal(err)
+	}
+	req.TransactionID = [stun.TransactionIDSize]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+	req.WriteHeader()
+	from := netip.MustParseAddrPort("192.0.2.7:50000")
+	for _, b := range honest(req, from) {
+		f.Add(b)
+		f.Add(b[:len(b)-8]) // without FINGERPRINT
+	}
+	f.Add(req.Raw)
+	f.Add(message(req, stun.BindingError, stun.CodeForbidden))
+	to := netip.MustParseAddrPort("192.0.2.1:3478")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		out := MappedPacket{Err: context.DeadlineExceeded}
+		x := exchange{pending: map[[stun.TransactionIDSize]byte]*asked{req.TransactionID: {req: req, to: to, out: &out}}}
+		x.take(bytes.Clone(b), to)
+		if (out.Err == nil) != out.SeenAs.IsValid() || out.Err == nil && !bytes.Contains(b, req.TransactionID[:]) {
+			t.Errorf("%+v", out)
+		}
+		x.take(bytes.Clone(b), netip.MustParseAddrPort("192.0.2.2:3478"))
+		if len(out.Software) > maxFlow {
+			t.Errorf("%d bytes of software", len(out.Software))
 		}
 	})
 }

@@ -13,9 +13,10 @@ import (
 
 // Looks reports whether the first bytes of a conversation are a STUN message:
 // two zero bits, and the magic cookie (RFC 8489 section 5). With fewer than
-// eight bytes it reports whether they still could be.
+// eight bytes it reports whether they still could be: a line's end could not,
+// which a person sends by pressing Enter and no method begins with.
 func Looks(b []byte) bool {
-	if len(b) > 0 && b[0]&0xC0 != 0 {
+	if len(b) > 0 && (b[0]&0xC0 != 0 || b[0] == '\r' || b[0] == '\n') {
 		return false
 	}
 	var cookie [4]byte

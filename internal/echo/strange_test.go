@@ -165,6 +165,8 @@ func TestStrangersBytesAreHandedOn(t *testing.T) {
 	for name, first := range map[string][]byte{
 		"TLS":                  hello,
 		"HTTP":                 []byte("GET / HTTP/1.1\r\n"),
+		"Enter in telnet":      []byte("\r\n"),
+		"Enter in netcat":      []byte("\n"),
 		"a STUN answer":        stunHeader(0x0101, 0, [12]byte{1}),
 		"a STUN indication":    stunHeader(0x0011, 0, [12]byte{1}),
 		"too large a first":    stunHeader(0x0001, maxFirst, [12]byte{1}),

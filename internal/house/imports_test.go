@@ -37,6 +37,7 @@ var floors = []struct {
 	{"internal/verdict", floor{[]string{"plan", "result"}, "verdicts are pure functions of evidence: what cannot reach the network cannot depend on it"}},
 	{"internal/merge", floor{[]string{"plan", "result", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business"}},
 	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer", "listener", "verdict"}, "a run prints nothing and knows no flags"}},
+	{"internal/address", floor{[]string{"plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
 	{"internal/report", floor{[]string{"plan", "result"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/invite", floor{[]string{"plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
 	{"internal/consortium", floor{[]string{"plan", "result", "merge"}, "it keeps reports and makes none"}},
@@ -46,7 +47,7 @@ var floors = []struct {
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"plan", "result", "sock", "echo", "listener", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"plan", "result", "echo", "survey", "merge", "verdict", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/dial", floor{[]string{"plan", "result", "echo", "survey", "address", "merge", "verdict", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {

@@ -88,6 +88,9 @@ func Judge(s Scenario, run Run) Judgement {
 		if e.OK != nil && p.OK != *e.OK {
 			wrong("%s: ok is %t, want %t", name, p.OK, *e.OK)
 		}
+		if e.Proof != "" && p.Proof != e.Proof {
+			wrong("%s: proof %s, want %s", name, p.Proof, e.Proof)
+		}
 		if e.Finding != "" && (p.Finding == nil || p.Finding.Code != e.Finding) {
 			wrong("%s: finding %s, want %s", name, findingCode(p), e.Finding)
 		}

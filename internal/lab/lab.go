@@ -29,7 +29,10 @@ type Lab struct {
 
 // Programs that scenarios use besides the ones that scripts/lab needs, and the
 // Debian package of each.
-var programs = map[string]string{"ncat": "ncat", "nginx": "nginx-light"}
+var programs = map[string]string{
+	"ncat": "ncat", "nginx": "nginx-light", "slapd": "slapd", "vsftpd": "vsftpd", "xrdp": "xrdp",
+	"mitmdump": "mitmproxy", "squid": "squid-openssl", "openssl": "openssl", "turnserver": "coturn",
+}
 
 // Missing says what this machine lacks to run scenarios; nil is nothing.
 func Missing(root string) []string {

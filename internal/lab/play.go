@@ -150,16 +150,32 @@ func (st *stage) plant(ctx context.Context, p Plant) error {
 			return fmt.Errorf("on %s: %s: %w\n%s", p.Node, p.Run, err, out)
 		}
 		return nil
+	case p.STUN != nil:
+		return st.plantProgram(ctx, p.Node, stunServer(p.Node, p.STUN), stunPort)
 	default:
-		cmd, err := st.start(ctx, p.Node, p.Before, "sh", "-c", p.Before)
-		if err != nil {
-			return err
-		}
-		if err := until(ctx, cmd, func() bool { return listens(cmd.Process.Pid, p.Port) }); err != nil {
-			return fmt.Errorf("on %s: %s: does not listen on %d: %w", p.Node, p.Before, p.Port, err)
-		}
-		return nil
+		return st.plantProgram(ctx, p.Node, p.Before, p.Port)
 	}
+}
+
+// plantProgram starts a shell command and waits until it listens on a TCP port.
+func (st *stage) plantProgram(ctx context.Context, node, command string, port int) error {
+	cmd, err := st.start(ctx, node, command, "sh", "-c", command)
+	if err != nil {
+		return err
+	}
+	if err := until(ctx, cmd, func() bool { return listens(cmd.Process.Pid, port) }); err != nil {
+		return fmt.Errorf("on %s: %s: does not listen on %d: %w", node, command, port, err)
+	}
+	return nil
+}
+
+// stunPort is STUN's own (RFC 8489 section 18.6).
+const stunPort = 3478
+
+// stunServer is the command that runs coturn on a node's addresses.
+func stunServer(node string, addrs []string) string {
+	return fmt.Sprintf("exec turnserver -n -L %s -p %d --no-tls --no-dtls --no-cli --allow-loopback-peers --log-file stdout --userdb $PWD/turn-%s --pidfile $PWD/turn-%s.pid",
+		strings.Join(addrs, " -L "), stunPort, node, node)
 }
 
 // command prepares a program: it runs in the stage's directory, shares the key,
@@ -207,6 +223,7 @@ func (st *stage) dial(ctx context.Context, d Dial, program, name string) (run Ru
 	}
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
+	cmd.Env = append(cmd.Env, d.Env...)
 	cmd.Cancel = func() error { return dump(cmd) }
 	err = cmd.Run()
 	if ctx.Err() != nil {

@@ -31,17 +31,21 @@ type Scenario struct {
 	Default result.Verdict    `yaml:"default"` // of every path that no Expect is about
 	// Findings are codes of what must be found about the run as a whole.
 	Findings []string `yaml:"findings"`
+	Says     []string `yaml:"says"`  // must be in the text report, of dial address
 	Alone    string   `yaml:"alone"` // why the truth table asks no other tool; "": it does
 }
 
 // A Plant is one thing done to a node before listen starts. Exactly one of
-// NFT, Run and Before is set.
+// NFT, Run, Before and STUN is set.
 type Plant struct {
 	Node   string `yaml:"node"`
 	NFT    string `yaml:"nft"`    // rules
 	Run    string `yaml:"run"`    // shell, must succeed
 	Before string `yaml:"before"` // shell, left running
 	Port   int    `yaml:"port"`   // with Before: wait until it listens on this TCP port
+	// STUN are one or two addresses of the node at which a STUN server answers,
+	// by TCP and UDP; two make it one of RFC 5780.
+	STUN []string `yaml:"stun"`
 }
 
 // Listen says where listen runs. Node "none": nowhere.
@@ -55,6 +59,7 @@ type Listen struct {
 type Dial struct {
 	Node string   `yaml:"node"`
 	Args []string `yaml:"args"`
+	Env  []string `yaml:"env"` // NAME=VALUE, beside what it has anyway
 }
 
 // An Expect is about the paths that match its first four fields, each of which
@@ -67,12 +72,16 @@ type Expect struct {
 
 	Verdict result.Verdict    `yaml:"verdict"`
 	OK      *bool             `yaml:"ok"`
+	Proof   result.Proof      `yaml:"proof"`   // what it rests on
 	Finding string            `yaml:"finding"` // its code
 	Notes   []result.NoteCode `yaml:"notes"`   // must be there, beside any others
 	Says    []string          `yaml:"says"`    // must be in the finding, the notes or the evidence
 }
 
 const noListener = "none"
+
+// proofs are what an Expect may demand.
+var proofs = []result.Proof{result.ProofKeyed, result.ProofService, result.ProofPlain, result.ProofNone}
 
 // Bare reports whether no listener runs in s.
 func (s Scenario) Bare() bool { return len(s.listeners()) == 0 }
@@ -176,7 +185,7 @@ func (s Scenario) fault() (where, what string) {
 	for i, p := range s.Plant {
 		at := fmt.Sprintf("$.plant[%d]", i)
 		set := 0
-		for _, v := range []string{p.NFT, p.Run, p.Before} {
+		for _, v := range []string{p.NFT, p.Run, p.Before, strings.Join(p.STUN, "")} {
 			if v != "" {
 				set++
 			}
@@ -185,7 +194,7 @@ func (s Scenario) fault() (where, what string) {
 		case !slices.Contains(Nodes, p.Node):
 			return at, unknown("node", p.Node, Nodes)
 		case set != 1:
-			return at, "a plant is one of nft, run and before"
+			return at, "a plant is one of nft, run, before and stun"
 		case p.Port != 0 && p.Before == "":
 			return at, "port goes with before: it says when that program is ready"
 		case p.Before != "" && p.Port == 0:
@@ -203,6 +212,8 @@ func (s Scenario) fault() (where, what string) {
 			return at, unknown("direction", e.Direction, []plan.Direction{plan.Forward, plan.Reverse})
 		case e.Family != "" && e.Family != result.IP4 && e.Family != result.IP6:
 			return at, unknown("family", e.Family, []result.Family{result.IP4, result.IP6})
+		case e.Proof != "" && !slices.Contains(proofs, e.Proof):
+			return at, unknown("proof", e.Proof, proofs)
 		}
 	}
 	return "", ""

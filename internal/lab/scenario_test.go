@@ -44,7 +44,7 @@ func TestABadScenarioIsRefusedWithFileLineAndValue(t *testing.T) {
 		{"no node for another listener", good + "also:\n  - {args: [--json]}\n", "bad.yaml:4: node is missing"},
 		{"two listeners on one node", good + "also:\n  - {node: server}\n", "bad.yaml:4: a listener runs on server already"},
 		{"plant node", good + "plant:\n  - {node: fwx, run: 'true'}\n", `bad.yaml:4: no node "fwx": one of client, `},
-		{"two plants in one", good + "plant:\n  - {node: fws, run: a, nft: b}\n", "bad.yaml:4: a plant is one of nft, run and before"},
+		{"two plants in one", good + "plant:\n  - {node: fws, run: a, nft: b}\n", "bad.yaml:4: a plant is one of nft, run, before and stun"},
 		{"empty plant", good + "plant:\n  - {node: fws}\n", "bad.yaml:4: a plant is one of"},
 		{"port without program", good + "plant:\n  - {node: fws, run: a, port: 80}\n", "bad.yaml:4: port goes with before"},
 		{"program without port", good + "plant:\n  - {node: fws, before: a}\n", "bad.yaml:4: before wants a port"},

@@ -144,7 +144,7 @@ func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.Convers
 		}
 		g.Go(func() error {
 			out.Conversations[i] = dialer.Converse(ctx, path, opts, dialer.Talk{
-				Speaks: l.speaks(back.Flow), Host: p.Remote.Addr().String(), Token: back.Probe, Fingerprint: fingerprint,
+				Speaks: l.speaks(back.Flow), Host: p.Remote.Addr().String(), Token: back.Probe, Fingerprint: fingerprint, Rate: back.RateKbits,
 			})
 			return nil
 		})

@@ -22,9 +22,11 @@ import (
 
 const schemaFile = "../../docs/report.schema.json"
 
-func schemaDoc(t *testing.T) map[string]any {
+func schemaDoc(t *testing.T) map[string]any { return readSchema(t, schemaFile) }
+
+func readSchema(t *testing.T, file string) map[string]any {
 	t.Helper()
-	b, err := os.ReadFile(schemaFile)
+	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,10 +37,12 @@ func schemaDoc(t *testing.T) map[string]any {
 	return doc.(map[string]any)
 }
 
-func compileSchema(t *testing.T) *jsonschema.Schema {
+func compileSchema(t *testing.T) *jsonschema.Schema { return compile(t, schemaFile) }
+
+func compile(t *testing.T, file string) *jsonschema.Schema {
 	t.Helper()
 	c := jsonschema.NewCompiler()
-	if err := c.AddResource("report.json", schemaDoc(t)); err != nil {
+	if err := c.AddResource("report.json", readSchema(t, file)); err != nil {
 		t.Fatal(err)
 	}
 	s, err := c.Compile("report.json")
@@ -284,29 +288,41 @@ func TestSchemaDescribesEveryField(t *testing.T) {
 		{defs["arrival"].(map[string]any), result.Arrival{}},
 		{defs["join"].(map[string]any), result.Join{}},
 		{defs["joined"].(map[string]any), result.Joined{}},
+		{defs["repeated"].(map[string]any), result.Repeated{}},
 	} {
-		typ := reflect.TypeOf(c.value)
-		props := c.schema["properties"].(map[string]any)
-		required, _ := json.Marshal(c.schema["required"])
-		for i := range typ.NumField() {
-			key, option, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
-			p, ok := props[key].(map[string]any)
-			if !ok {
-				t.Errorf("%s.%s: no property %q", typ, typ.Field(i).Name, key)
-				continue
-			}
-			if d, _ := p["description"].(string); d == "" {
-				t.Errorf("property %q of %s has no description", key, typ)
-			}
-			if strings.HasSuffix(key, "_ms") && !strings.Contains(fmt.Sprint(p["description"]), "illiseconds") {
-				t.Errorf("property %q of %s names no unit", key, typ)
-			}
-			if got, want := bytes.Contains(required, []byte(strconv.Quote(key))), option != "omitempty"; got != want {
-				t.Errorf("property %q of %s: required is %v, want %v", key, typ, got, want)
-			}
+		describes(t, c.schema, reflect.TypeOf(c.value))
+	}
+}
+
+// describes reports what a schema and a struct do not have in common. Fields of
+// an embedded struct are the struct's own.
+func describes(t *testing.T, schema map[string]any, typ reflect.Type) {
+	t.Helper()
+	props := schema["properties"].(map[string]any)
+	required, _ := json.Marshal(schema["required"])
+	n := 0
+	for _, field := range reflect.VisibleFields(typ) {
+		if field.Anonymous || field.Tag.Get("json") == "-" {
+			continue
 		}
-		if len(props) != typ.NumField() {
-			t.Errorf("%s has %d fields, the schema %d properties", typ, typ.NumField(), len(props))
+		n++
+		key, option, _ := strings.Cut(field.Tag.Get("json"), ",")
+		p, ok := props[key].(map[string]any)
+		if !ok {
+			t.Errorf("%s.%s: no property %q", typ, field.Name, key)
+			continue
 		}
+		if d, _ := p["description"].(string); d == "" {
+			t.Errorf("property %q of %s has no description", key, typ)
+		}
+		if strings.HasSuffix(key, "_ms") && !strings.Contains(fmt.Sprint(p["description"]), "illiseconds") {
+			t.Errorf("property %q of %s names no unit", key, typ)
+		}
+		if got, want := bytes.Contains(required, []byte(strconv.Quote(key))), option != "omitempty"; got != want {
+			t.Errorf("property %q of %s: required is %v, want %v", key, typ, got, want)
+		}
+	}
+	if len(props) != n {
+		t.Errorf("%s has %d fields, the schema %d properties", typ, n, len(props))
 	}
 }

@@ -107,6 +107,9 @@ func (t *textReport) table(title string, paths []*result.Path, lines []string, c
 		if !slices.Contains(columns, colEndpoints) {
 			below(p.Service+": "+c[colEndpoints].s, faint)
 		}
+		if s := shownBy(p); s != "" {
+			below(s, faint)
+		}
 		if !slices.Contains(columns, colNotes) && c[colNotes].s != "" {
 			below("notes: "+c[colNotes].s, plain)
 		}
@@ -179,6 +182,32 @@ func endpoints(p *result.Path) string {
 	}
 }
 
+// shownBy is what real software that answered says of itself, "" if none did.
+func shownBy(p *result.Path) string {
+	if p.Proof != result.ProofService && p.Verdict != result.Intercepted || p.Verdict == result.Open || p.Initiator == nil || p.Initiator.Conversation == nil {
+		return ""
+	}
+	c := p.Initiator.Conversation
+	if c.IsSilence() {
+		return "it says nothing, as Odyssey does until it is spoken to: that something accepts is all that shows"
+	}
+	words := []string{}
+	if c.Software != "" {
+		words = append(words, "it says it is "+c.Software)
+	}
+	if v := c.Fact("TLS version"); v != "" {
+		words = append(words, v)
+	}
+	if issuer := c.Fact("issuer"); issuer != "" {
+		day, _, _ := strings.Cut(c.Fact("not after"), "T")
+		words = append(words, fmt.Sprintf("certificate of %s from %s, valid until %s", c.Fact("subject"), issuer, day))
+		if why, ok := strings.CutPrefix(c.Fact(result.FactTrusted), "no: "); ok && p.Verdict != result.Intercepted { // else the finding says so
+			words = append(words, "this machine does not trust it ("+why+")")
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
 // endpoint writes an address and port, or the address alone where the system
 // did not tell the port.
 func endpoint(e result.Endpoint) string {
@@ -201,7 +230,7 @@ func (t *textReport) legend() {
 	}
 	for _, v := range result.Verdicts {
 		if slices.ContainsFunc(t.Paths, func(p result.Path) bool { return p.Verdict == v }) {
-			verdicts = append(verdicts, [2]string{string(v), meaning[v]})
+			verdicts = append(verdicts, [2]string{string(v), t.meaning(v)})
 		}
 	}
 	for _, f := range []result.Proof{result.ProofKeyed, result.ProofService, result.ProofPlain} {

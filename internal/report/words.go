@@ -23,9 +23,17 @@ var meaning = map[result.Verdict]string{
 	result.Occupied:       "other software holds the port there",
 	result.Intercepted:    "something on the way answered or changed the data",
 	result.Answered:       "something answered; nothing proves what",
-	result.Reset:          "connected, then cut off before any proof",
+	result.Reset:          "connected, then cut off",
 	result.Stalled:        "connected, but no byte came back",
 	result.Untested:       "no attempt was made",
+}
+
+// meaning is a verdict in the words of what this run asked.
+func (t *textReport) meaning(v result.Verdict) string {
+	if v == result.Answered && (t.Mode == result.ModeInstalled || t.Mode == result.ModeEgress) {
+		return "something answered under that address; the proof says how it showed what it is"
+	}
+	return meaning[v]
 }
 
 // proofMeaning is what each proof rests on.

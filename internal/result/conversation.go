@@ -1,5 +1,7 @@
 package result
 
+import "dialtone/internal/plan"
+
 // A Conversation is what came of a service's own conversation on a path, as
 // the asking end saw it.
 type Conversation struct {
@@ -11,9 +13,39 @@ type Conversation struct {
 	Software string   `json:"software,omitempty"` // what the far end says it is
 	Facts    []Fact   `json:"facts,omitempty"`    // what else it says of itself
 	Changed  []string `json:"changed,omitempty"`  // what is not as the far end sent it or as it ought to be, a sentence each
-	Error    string   `json:"error,omitempty"`    // the error's words
-	ElapMS   float64  `json:"elapsed_ms"`
-	Attempts int      `json:"attempts,omitempty"` // how often it was tried; absent: once
+	// Adapted is what a firewall's FTP helper rewrote as it has to, a sentence
+	// each: the addresses of data connections.
+	Adapted []string `json:"adapted,omitempty"`
+	// Impostor says what shows that not the software which has the port on the far
+	// machine answered; "": nothing does.
+	Impostor string  `json:"impostor,omitempty"`
+	Error    string  `json:"error,omitempty"` // the error's words
+	ElapMS   float64 `json:"elapsed_ms"`
+	Attempts int     `json:"attempts,omitempty"` // how often it was tried; absent: once
+}
+
+// IsSilence reports whether all that the far end showed is that it says nothing,
+// as a real Odyssey server does: whatever accepts a connection can do that.
+func (c *Conversation) IsSilence() bool {
+	return c.Speaks == string(plan.Odyssey) && c.Outcome == ConversationCompleted && !c.Keyed && len(c.Changed) == 0
+}
+
+// FactCertificate is the name under which a conversation under TLS gives the
+// SHA-256 of the far end's certificate (DER), in hex.
+const FactCertificate = "certificate"
+
+// FactTrusted is the name under which it says whether this system trusts that
+// certificate for the host: "yes", or "no: " and why.
+const FactTrusted = "trusted here"
+
+// Fact returns what the far end says of itself under a name, "" if nothing.
+func (c *Conversation) Fact(name string) string {
+	for _, f := range c.Facts {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
 }
 
 // A Fact is something that a service says of itself, such as its TLS version.

@@ -31,6 +31,7 @@ type Initiator struct {
 	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
 	RTTMS        *float64       `json:"rtt_ms,omitempty"`
 	TCP          *TCP           `json:"tcp,omitempty"`          // of the connection that was proved; nil: not known
+	Repeated     *Repeated      `json:"repeated,omitempty"`     // further connections, if not all fared like the first; nil: they did
 	Relay        *Relay         `json:"relay,omitempty"`        // whether one connection reaches from end to end; nil: not known
 	Conversation *Conversation  `json:"conversation,omitempty"` // of the row's service; nil: none was held
 	Idle         []Idle         `json:"idle,omitempty"`         // connections that were kept idle, by gap
@@ -46,6 +47,18 @@ type Failed struct {
 	Source  Endpoint       `json:"source"`
 	Connect ConnectOutcome `json:"connect"`
 	Answer  AnswerOutcome  `json:"answer,omitempty"`
+}
+
+// A Repeated says that connections to one port do not all fare alike, and how
+// often each was seen. If more failed than noise explains, the evidence beside
+// it is that of the first that failed.
+type Repeated struct {
+	Tried  int `json:"tried"`  // connections, the first among them
+	Proved int `json:"proved"` // by key
+	// Origin and Instance are of a proof that is not the evidence beside this:
+	// another listener's, or that of a connection before the one that failed.
+	Origin   Endpoint `json:"origin"`
+	Instance string   `json:"instance,omitempty"`
 }
 
 const (
@@ -114,6 +127,7 @@ type Transfer struct {
 	Detail   string          `json:"detail,omitempty"`   // the error's words
 	Changed  string          `json:"changed,omitempty"`  // at a corruption: expected and received bytes, in hex
 	Hole     *Hole           `json:"hole,omitempty"`     // at a stall: the size that still passes, if size is the cause
+	AnySize  bool            `json:"any_size,omitempty"` // at a stall: single packets of any size cross, so size is not the cause
 	Attempts int             `json:"attempts,omitempty"` // how often it was tried; absent: once
 }
 

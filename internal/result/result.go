@@ -91,7 +91,11 @@ type BusyPort struct {
 	Address   string         `json:"address"` // the local address it wanted
 	InUse     bool           `json:"in_use"`  // other software has it; false: it could not be bound for another cause
 	Holder    *Holder        `json:"holder"`  // null: not known
-	Error     string         `json:"error"`
+	// Software and Certificate (SHA-256 of its DER form, hex) are what the port
+	// shows on that machine itself, in its service's own conversation; "": nothing.
+	Software    string `json:"software,omitempty"`
+	Certificate string `json:"certificate,omitempty"`
+	Error       string `json:"error"`
 }
 
 // A Holder is the software that has a port.
@@ -136,6 +140,7 @@ type Path struct {
 	Counted    bool           `json:"counted"`  // whether the exit code depends on it
 	Opposite   bool           `json:"opposite"` // the row runs the other way; only --both-ways tried this one
 	Expect     plan.Expect    `json:"expect"`
+	Real       bool           `json:"-"` // real software is meant to answer, no listener: the report's mode says so
 	Verdict    Verdict        `json:"verdict"`
 	OK         bool           `json:"ok"`
 	Proof      Proof          `json:"proof"`

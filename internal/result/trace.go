@@ -25,6 +25,10 @@ type Stop struct {
 	// device right before it.
 	ByHop  int  `json:"by_hop"`
 	ByHost bool `json:"by_host"`
+	// OpenHop is the smallest TTL at which a connection opened, if that is nearer
+	// than the target: a device on the way opens it in the target's place. 0
+	// otherwise.
+	OpenHop int `json:"open_hop,omitempty"`
 }
 
 // A Hop is what came back from packets that lived for TTL hops.

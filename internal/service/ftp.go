@@ -387,9 +387,14 @@ func (c *ftpClient) fact(name, value string) {
 	c.out.Facts = append(c.out.Facts, result.Fact{Name: name, Value: value})
 }
 
-func (c *ftpClient) changed(format string, args ...any) {
-	if s := fmt.Sprintf(format, args...); !slices.Contains(c.out.Changed, s) {
-		c.out.Changed = append(c.out.Changed, s)
+func (c *ftpClient) changed(format string, args ...any) { c.tell(&c.out.Changed, format, args) }
+
+// adapted tells of what an FTP helper has to rewrite.
+func (c *ftpClient) adapted(format string, args ...any) { c.tell(&c.out.Adapted, format, args) }
+
+func (c *ftpClient) tell(to *[]string, format string, args []any) {
+	if s := fmt.Sprintf(format, args...); !slices.Contains(*to, s) {
+		*to = append(*to, s)
 	}
 }
 
@@ -554,7 +559,7 @@ func (c *ftpClient) passive(command string) (string, error) {
 			return fmt.Sprintf("the reply \"%s\" names no address", r), nil
 		}
 		if at.Addr() != c.peer.Addr() {
-			c.changed("The reply to PASV names %s, but the server was reached at %s: a program that goes by it gets no data connection, unless it can reach that address too.",
+			c.adapted("The reply to PASV names %s, but the server was reached at %s: a program that goes by it gets no data connection, unless it can reach that address too.",
 				at.Addr(), c.peer.Addr())
 		}
 		// The connection goes to the server's own address, whatever the reply
@@ -769,7 +774,7 @@ func (c *ftpClient) check(command string, got []byte, from netip.AddrPort) strin
 	c.out.Keyed = true
 	c.compare(rec)
 	if at, err := netip.ParseAddrPort(strings.SplitN(rec[ftpData], " ", 2)[0]); err == nil && (command == "PORT" || command == "EPRT") && at.Port() != from.Port() {
-		c.changed("The data connection of %s left the listener from port %d and arrived from port %d: a rule for source port %[2]d does not match it behind that device.", command, at.Port(), from.Port())
+		c.adapted("The data connection of %s left the listener from port %d and arrived from port %d: a rule for source port %[2]d does not match it behind that device.", command, at.Port(), from.Port())
 	}
 	want := ftpPattern(c.q.Token[:])
 	n := min(len(pattern), len(want))
@@ -811,9 +816,9 @@ func (c *ftpClient) compare(rec ftpRecord) {
 		case ftpGreeting:
 			c.changed("The greeting was sent as \"%s\" and arrived as \"%s\": %s.", shown(theirs), shown(mine), helper)
 		case "PASV", "EPSV":
-			c.changed("The reply to %s was sent as \"%s\" and arrived as \"%s\": %s.", k, shown(theirs), shown(mine), helper)
+			c.adapted("The reply to %s was sent as \"%s\" and arrived as \"%s\": %s.", k, shown(theirs), shown(mine), helper)
 		case "PORT", "EPRT":
-			c.changed("%s was sent as \"%s\" and arrived as \"%s\": %s.", k, shown(mine), shown(theirs), helper)
+			c.adapted("%s was sent as \"%s\" and arrived as \"%s\": %s.", k, shown(mine), shown(theirs), helper)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/tls"
 	_ "embed" // the page
 	"encoding/hex"
 	"encoding/json"
@@ -147,7 +146,7 @@ func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation
 		}
 		return out, nil
 	}
-	intact := isHex(seal, sealOf(q.Answer, "http body", page))
+	intact := isHex(answer, want) && isHex(seal, sealOf(q.Answer, "http body", page))
 	if !intact {
 		out.Changed = append(out.Changed, fmt.Sprintf("the response's body is not as the listener sent it (%d bytes came)", len(body)))
 	}
@@ -294,8 +293,7 @@ func receiptInPage(page []byte) (webReceipt, bool) {
 func (r webReceipt) changes(req *http.Request, resp *http.Response, certificate []byte) []string {
 	var out []string
 	if certificate != nil {
-		sum := sha256.Sum256(certificate)
-		if r.Certificate != hex.EncodeToString(sum[:]) {
+		if r.Certificate != fingerprintOf(certificate) {
 			out = append(out, "the listener's certificate is another than the one that arrived: TLS was ended on the way")
 		}
 	}
@@ -369,15 +367,15 @@ func answerHTTPS(ctx context.Context, conn net.Conn, a *Answerer) error {
 	if err != nil {
 		return err
 	}
-	err = servePages(ctx, tc, a, fingerprintOf(a.Certificate))
+	err = servePages(ctx, tc, a, fingerprintOf(a.Certificate.Certificate[0]))
 	a.step(ctx, conn)
 	_ = tc.CloseWrite() // close_notify, lest the end look cut off (RFC 8446 section 6.1)
 	return err
 }
 
 // fingerprintOf is what a certificate is known by, in hexadecimal digits.
-func fingerprintOf(c tls.Certificate) string {
-	sum := sha256.Sum256(c.Certificate[0])
+func fingerprintOf(der []byte) string {
+	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }
 
@@ -574,7 +572,10 @@ const (
 //go:embed page.html
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"command": isCommand}).Parse(pageText))
+
+// isCommand reports whether a line is to be typed: it is indented.
+func isCommand(line string) bool { return strings.HasPrefix(line, " ") }
 
 // html renders the page; proof is nil but for a request that brought a token.
 func (p *webPages) html(status int, proof *webReceipt) []byte {

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -119,8 +117,7 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 		return out, fmt.Errorf("after the Connection Confirm: %w", err)
 	}
 	certificate := tc.ConnectionState().PeerCertificates[0].Raw
-	sum := sha256.Sum256(certificate)
-	out.Facts = append(append(out.Facts, facts...), result.Fact{Name: "fingerprint", Value: hex.EncodeToString(sum[:])})
+	out.Facts = append(out.Facts, facts...)
 	out.Changed = append(out.Changed, changed...)
 	if q.Answer == nil || value != rdpTLS {
 		return out, nil

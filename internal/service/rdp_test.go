@@ -37,7 +37,7 @@ func TestRDPIsKeyedByOurListener(t *testing.T) {
 		if c.Outcome != result.ConversationCompleted || !c.Keyed || len(c.Changed) > 0 || c.Error != "" {
 			t.Fatalf("%+v", c)
 		}
-		if sqlFact(c, "security") != "TLS" || sqlFact(c, "subject") != "CN=Dialtone test listener" || sqlFact(c, "fingerprint") != hex.EncodeToString(print) {
+		if sqlFact(c, "security") != "TLS" || sqlFact(c, "subject") != "CN=Dialtone test listener" || sqlFact(c, result.FactCertificate) != hex.EncodeToString(print) {
 			t.Errorf("%+v", c.Facts)
 		}
 	}

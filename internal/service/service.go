@@ -69,7 +69,8 @@ type Answerer struct {
 	// address; nil: passive mode is refused.
 	ListenData func(ctx context.Context, on netip.Addr) (net.Listener, error)
 	// Lines are what a person who reaches the listener by browser is told beside
-	// what was reached, by whom and from where: how to go on.
+	// what was reached, by whom and from where: how to go on. What is to be typed
+	// is indented.
 	Lines []string
 	// Instances are what SQL Browser tells of; none: it answers nothing.
 	Instances []Instance

@@ -22,7 +22,11 @@ func Software(b []byte) string {
 	case bytes.HasPrefix(b, []byte("SSH-")):
 		return firstLine(b)
 	case bytes.HasPrefix(b, []byte("220 ")), bytes.HasPrefix(b, []byte("220-")):
-		return firstLine(b[4:]) // FTP or SMTP greeting
+		line := firstLine(b[4:])                         // FTP or SMTP greeting
+		if all, ok := strings.CutPrefix(line, "("); ok { // vsftpd's is all in brackets
+			line = strings.TrimSuffix(all, ")")
+		}
+		return line
 	case len(b) >= 5 && (b[0] == 0x15 || b[0] == 0x16) && b[1] == 3 && b[2] <= 4:
 		return "a TLS server" // alert or handshake record (RFC 8446 section 5.1)
 	}

@@ -146,8 +146,7 @@ func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 		}
 		h.done = true
 		certificate = tc.ConnectionState().PeerCertificates[0].Raw
-		sum := sha256.Sum256(certificate)
-		out.Facts = append(append(out.Facts, facts...), result.Fact{Name: "fingerprint", Value: hex.EncodeToString(sum[:])})
+		out.Facts = append(out.Facts, facts...)
 		out.Changed, ended = append(out.Changed, changed...), len(changed) > 0
 		if sealed = tc; full {
 			plain = tc

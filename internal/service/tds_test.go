@@ -217,7 +217,7 @@ func TestTDSIsKeyedByOurListener(t *testing.T) {
 		for name, want := range map[string]string{
 			"server version": "15.0.2000", "encryption": "of the login alone", "instance": "matches", "MARS": "off",
 			"TLS version": "TLS 1.2", "subject": "CN=Dialtone test listener", "issuer": "CN=Dialtone test listener",
-			"fingerprint": hex.EncodeToString(print),
+			"certificate": hex.EncodeToString(print),
 		} {
 			if got := sqlFact(c, name); got != want {
 				t.Errorf("fact %q: got %q, want %q", name, got, want)
@@ -437,7 +437,7 @@ func TestTDSThatRequiresEncryptionGetsIt(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 	})
 	c := sqlAsk(t, to, "tds", Question{Host: "127.0.0.1"})
-	if c.Outcome != result.ConversationCompleted || sqlFact(c, "encryption") != "required" || sqlFact(c, "TLS version") != "TLS 1.2" || sqlFact(c, "fingerprint") == "" {
+	if c.Outcome != result.ConversationCompleted || sqlFact(c, "encryption") != "required" || sqlFact(c, "TLS version") != "TLS 1.2" || sqlFact(c, result.FactCertificate) == "" {
 		t.Fatalf("%+v", c)
 	}
 }
@@ -825,6 +825,25 @@ func FuzzTDSMessage(f *testing.F) {
 		got, err := readTDS(bytes.NewReader(b), maxTDSPrelogin, tdsPrelogin)
 		if err == nil && len(got) > maxTDSPrelogin {
 			t.Errorf("%d bytes", len(got))
+		}
+	})
+}
+
+// A readConn is a connection of which only reading works.
+type readConn struct {
+	net.Conn
+	r io.Reader
+}
+
+func (c readConn) Read(b []byte) (int, error) { return c.r.Read(b) }
+
+func FuzzTDSHandshake(f *testing.F) {
+	f.Add(appendTDS(nil, tdsPrelogin, []byte{0x16, 3, 1, 0, 1, 0}))
+	f.Add(append(appendTDS(nil, tdsReply, []byte{0x16}), appendTDS(nil, tdsReply, nil)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		records, err := io.ReadAll(&tdsHandshake{Conn: readConn{r: bytes.NewReader(b)}})
+		if len(records) > len(b) || err == nil && len(records) == len(b) && len(b) > 0 {
+			t.Errorf("%d bytes of TLS out of %d, %v", len(records), len(b), err)
 		}
 	})
 }

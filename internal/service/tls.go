@@ -58,7 +58,11 @@ func dialTLS(_ context.Context, conn net.Conn, q Question, protos ...string) (tc
 		return nil, nil, nil, handshakeError(err)
 	}
 	cs := tc.ConnectionState() // a server always has a certificate: no PSK was offered
-	return tc, tlsFacts(cs), distrust(cs.PeerCertificates, q, nil), nil
+	facts = tlsFacts(cs)
+	if q.Answer == nil {
+		facts = append(facts, trustFact(cs.PeerCertificates, q.Host))
+	}
+	return tc, facts, distrust(cs.PeerCertificates, q, nil), nil
 }
 
 // acceptTLS makes conn a TLS connection under the listener's certificate. The
@@ -135,15 +139,32 @@ func distrust(chain []*x509.Certificate, q Question, roots *x509.CertPool) []str
 	if !q.Public {
 		return nil
 	}
-	between := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
-	}
-	if _, err := leaf.Verify(x509.VerifyOptions{DNSName: q.Host, Intermediates: between, Roots: roots}); err != nil {
+	if err := verifyChain(chain, q.Host, roots); err != nil {
 		return []string{fmt.Sprintf("the certificate is not good for %s on this system (%s): it is %s, valid until %s, for %s",
 			shown(q.Host), shown(err.Error()), certificateWords(leaf), leaf.NotAfter.UTC().Format(time.RFC3339), certificateNames(leaf))}
 	}
 	return nil
+}
+
+// verifyChain reports whether a chain is good for a host. roots are the system's
+// if nil.
+func verifyChain(chain []*x509.Certificate, host string, roots *x509.CertPool) error {
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{DNSName: host, Intermediates: between, Roots: roots})
+	return err
+}
+
+// trustFact says of a host that is not ours whether this system trusts its
+// certificate. An institution's own may well be one that it does not.
+func trustFact(chain []*x509.Certificate, host string) result.Fact {
+	f := result.Fact{Name: result.FactTrusted, Value: "yes"}
+	if err := verifyChain(chain, host, nil); err != nil {
+		f.Value = "no: " + shown(err.Error())
+	}
+	return f
 }
 
 func tlsFacts(cs tls.ConnectionState) []result.Fact {
@@ -154,6 +175,7 @@ func tlsFacts(cs tls.ConnectionState) []result.Fact {
 		{Name: "subject", Value: certificateName(leaf.Subject)},
 		{Name: "issuer", Value: certificateName(leaf.Issuer)},
 		{Name: "not after", Value: leaf.NotAfter.UTC().Format(time.RFC3339)},
+		{Name: result.FactCertificate, Value: fingerprintOf(leaf.Raw)},
 	}
 }
 

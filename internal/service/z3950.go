@@ -153,7 +153,10 @@ func askZ3950(ctx context.Context, conn net.Conn, q Question) (out result.Conver
 	}
 	bye := zCloseMessage(reference, zFinished, "")
 	if _, err := conn.Write(bye); err != nil {
-		return out, nil // all of a real server's is known, and of ours the rest is only lost
+		if out.Keyed {
+			return out, err // what changed on the way is in the answer to it
+		}
+		return out, nil // all of a real server's is known
 	}
 	if !out.Keyed {
 		until := time.Now().Add(zPatience)

@@ -132,19 +132,23 @@ func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (ha
 		halves, err = c.DialBack(ctx, d)
 		return err
 	})
-	for i := range halves {
-		halves[i].Probe = jobs[i].probe.String()
-	}
 	return halves, by, err
 }
 
 // dialBackAgain repeats what another listener than the expected one dialed
-// back: it told of its own paths, not of those that were asked for.
+// back: it told of its own paths, not of those that were asked for. Also what
+// was dialed back to a proxy, now that other paths show this machine's own
+// address.
 func (s *survey) dialBackAgain(ctx context.Context) {
 	for _, f := range s.families() {
 		var again []*job
+		ways := s.contacts.ways(f, s.expected)
 		for _, j := range s.jobs {
-			if j.direction == plan.Reverse && j.family == f && j.by != "" && j.by != s.expected {
+			if j.direction != plan.Reverse || j.family != f || j.by == "" {
+				continue
+			}
+			toProxy := len(ways) > 0 && ways[0].isOwn() && j.initiator.Target.Addr() != ways[0].source
+			if j.by != s.expected || toProxy {
 				j.probe, j.by = echo.NewID(), ""
 				again = append(again, j)
 			}

@@ -34,6 +34,7 @@ type contact struct {
 	target  netip.AddrPort
 	hello   echo.Hello
 	wrong   bool // hello is another listener's than the expected one
+	own     bool // it sees this machine under its own address
 	seenAs  netip.AddrPort
 	clock   time.Duration // its clock minus ours
 	targets []proved
@@ -46,7 +47,12 @@ type proved struct {
 	target   netip.AddrPort
 	instance string // the listener that answered
 	direct   bool   // from the very address that was dialed
+	// source is this end's address, and seenAs what the other end sees.
+	source, seenAs netip.Addr
 }
+
+// isOwn reports whether the other end sees this machine under its own address.
+func (p proved) isOwn() bool { return p.source == p.seenAs }
 
 func newContacts() contacts {
 	c := contacts{mu: &sync.Mutex{}, families: map[result.Family]*contact{}}
@@ -148,7 +154,7 @@ func (s *survey) seekAt(ctx context.Context, f result.Family, row plan.Row) {
 	}
 	defer conn.close()
 	if int(conn.Origin.Port()) == row.Port && conn.Version == echo.Version {
-		s.offer(ctx, f, proved{row.ID, target, conn.Instance.String(), conn.Origin.Addr() == target.Addr()})
+		s.offer(ctx, f, proved{row.ID, target, conn.Instance.String(), conn.Origin.Addr() == target.Addr(), conn.local, conn.SeenAs.Addr()})
 	}
 }
 
@@ -181,7 +187,7 @@ func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
 	}
 	s.contacts.mu.Lock()
 	defer s.contacts.mu.Unlock()
-	c.flow, c.port, c.target, c.hello, c.seenAs = p.flow, int(p.target.Port()), p.target, hello, conn.SeenAs
+	c.flow, c.port, c.target, c.hello, c.seenAs, c.own = p.flow, int(p.target.Port()), p.target, hello, conn.SeenAs, p.isOwn()
 	// Half of the round trip is the best guess of when it read its clock.
 	c.clock = time.UnixMilli(hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
 	return true
@@ -190,20 +196,23 @@ func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
 // settle makes the expected listener the contact, now that all paths have
 // shown which one that is: where a device on the way leads a path to another
 // listener, that one may have answered first, and knows nothing of the others.
+// Of the paths to it one is preferred that shows it this machine's own address:
+// over a proxy's it dials back to the proxy.
 func (s *survey) settle(ctx context.Context) {
 	cs := &s.contacts
 	for _, f := range s.families() {
 		c := cs.families[f]
-		if !isClosed(c.ready) || c.hello.Instance.String() == s.expected {
+		best := cs.ways(f, s.expected)
+		if !isClosed(c.ready) || c.hello.Instance.String() == s.expected && (c.own || len(best) == 0 || !best[0].isOwn()) {
 			continue
 		}
 		ok := false
-		for _, p := range c.targets {
-			if ok = p.instance == s.expected && s.greet(ctx, c, p); ok {
+		for _, p := range best {
+			if ok = s.greet(ctx, c, p); ok {
 				break
 			}
 		}
-		c.wrong = !ok
+		c.wrong = !ok && c.hello.Instance.String() != s.expected
 	}
 	if cs.first != nil && cs.first.wrong {
 		cs.first = nil
@@ -287,6 +296,24 @@ func (cs *contacts) targetOf(f result.Family, expected string) (netip.AddrPort, 
 	return netip.AddrPort{}, false
 }
 
+// ways returns the paths of a family to a listener ("": to any), those first
+// that show it this machine's own address.
+func (cs *contacts) ways(f result.Family, instance string) []proved {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	var own, others []proved
+	for _, p := range cs.families[f].targets {
+		switch {
+		case instance != "" && p.instance != instance:
+		case p.isOwn():
+			own = append(own, p)
+		default:
+			others = append(others, p)
+		}
+	}
+	return append(own, others...)
+}
+
 // errNoContact says that no path can carry a control conversation.
 var errNoContact = errors.New("no path carries a control conversation")
 
@@ -299,7 +326,6 @@ const maxContactTries = 4
 // hands over to the next one that proved itself.
 func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
 	var targets []netip.AddrPort
-	s.contacts.mu.Lock()
 	for _, family := range []result.Family{f, result.IP4, result.IP6} {
 		if strict && family != f {
 			continue
@@ -307,13 +333,12 @@ func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout
 		if len(targets) > 0 {
 			break
 		}
-		for _, p := range s.contacts.families[family].targets {
-			if (s.expected == "" || p.instance == s.expected) && len(targets) < maxContactTries {
+		for _, p := range s.contacts.ways(family, s.expected) {
+			if len(targets) < maxContactTries {
 				targets = append(targets, p.target)
 			}
 		}
 	}
-	s.contacts.mu.Unlock()
 	err := errNoContact
 	for _, t := range targets {
 		if ctx.Err() != nil {
@@ -340,6 +365,7 @@ func (s *survey) talkTo(ctx context.Context, target netip.AddrPort, timeout time
 // control is an open control conversation.
 type control struct {
 	*echo.Conn
+	local netip.Addr // at this end
 	close func()
 }
 
@@ -356,5 +382,5 @@ func (s *survey) open(ctx context.Context, f result.Family, target netip.AddrPor
 		d.Conn.Close()
 		return nil, fmt.Errorf("control conversation: %w", err)
 	}
-	return &control{c, func() { d.Conn.Close() }}, nil
+	return &control{c, d.Source.Addr(), func() { d.Conn.Close() }}, nil
 }

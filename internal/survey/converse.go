@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -24,13 +25,74 @@ const (
 
 // converseAll holds each row's own conversation on every path that opened a
 // connection, whatever its proof came to: a firewall that looks into the
-// payload may pass the one and not the other.
+// payload may pass the one and not the other. What ended as noise may end it is
+// held once more; and where the conversation is all the proof there is, until
+// it went well twice: a cache gives the second what the first was answered. Each
+// has a token of its own.
 func (s *survey) converseAll(ctx context.Context) {
+	type tally struct{ good, ended int }
+	held := map[*job]*tally{}
+	var todo []*job
+	for _, j := range s.jobs {
+		if s.mayConverse(j) {
+			held[j] = &tally{}
+			todo = append(todo, j)
+		}
+	}
+	for len(todo) > 0 {
+		s.converseEach(ctx, todo)
+		var again []*job
+		pause := false
+		for _, j := range todo {
+			c, t := j.initiator.Conversation, held[j]
+			if c == nil {
+				continue
+			}
+			isEnded := isEndedEarly(c)
+			if isEnded {
+				t.ended++
+			} else {
+				t.good++
+			}
+			if n := t.good + t.ended; n > 1 {
+				c.Attempts = n
+			}
+			if isEnded && t.ended == 1 || restsOnConversation(j.initiator) && t.good == 1 {
+				j.talk = echo.NewID()
+				again = append(again, j)
+				pause = pause || isEnded
+			}
+		}
+		if todo = again; pause && !wait(ctx, settleDown) {
+			return
+		}
+	}
+}
+
+// settleDown is how long a conversation that was cut off is left alone.
+const settleDown = 200 * time.Millisecond
+
+// isEndedEarly reports whether a conversation ended as noise may end it.
+func isEndedEarly(c *result.Conversation) bool {
+	switch c.Outcome {
+	case result.ConversationReset, result.ConversationClosed, result.ConversationNotHeld:
+		return true
+	}
+	return false
+}
+
+// restsOnConversation reports whether a path's conversation went well where its
+// proof did not.
+func restsOnConversation(i *result.Initiator) bool {
+	c := i.Conversation
+	return c != nil && c.Outcome == result.ConversationCompleted && c.Keyed && len(c.Changed) == 0 && i.Answer != result.AnswerKeyed
+}
+
+func (s *survey) converseEach(ctx context.Context, jobs []*job) {
 	var wave sync.WaitGroup
 	back := map[result.Family][]*job{}
-	for _, j := range s.jobs {
+	for _, j := range jobs {
 		switch {
-		case !s.mayConverse(j):
 		case j.direction == plan.Reverse:
 			back[j.family] = append(back[j.family], j)
 		default:
@@ -67,6 +129,9 @@ func (s *survey) mayConverse(j *job) bool {
 	if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken && j.direction == plan.Reverse {
 		return false // whoever holds it has a certificate that we do not know
 	}
+	if j.speaks == plan.Odyssey && i.Answer == result.AnswerKeyed && !isWhole(i) {
+		return false // a document is more of what did not come through, and takes its time to fail
+	}
 	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed && s.isProvedByTCP(j.direction, j.family)
 }
 
@@ -82,25 +147,51 @@ func (s *survey) isProvedByTCP(d plan.Direction, f result.Family) bool {
 }
 
 func (s *survey) converse(ctx context.Context, j *job) {
-	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk}
-	switch a := s.fromHello(j); {
-	case a != nil && a.Port == result.PortBusy:
+	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j.initiator)}
+	held := s.heldThere(j)
+	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
-	default:
-		if h, ok := s.contacts.helloOf(j.family); ok {
-			t.Fingerprint = fingerprint(h.Certificate)
-		}
+	} else if h, ok := s.contacts.helloOf(j.family); ok {
+		t.Fingerprint = fingerprint(h.Certificate)
 	}
-	c := dialer.Converse(ctx, dialer.Path{
-		Flow: j.flow, Transport: j.transport,
-		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
-		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-	}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, t)
+	talk := func() result.Conversation {
+		return dialer.Converse(ctx, dialer.Path{
+			Flow: j.flow, Transport: j.transport,
+			Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
+			Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
+		}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, t)
+	}
+	c := talk()
+	if held != nil && impostor(*held, c) != "" {
+		t.Host = s.addrs[j.family].String() // a server may have a certificate for each name, and the listener asked for none
+		c = talk()
+		c.Impostor = impostor(*held, c)
+	}
 	if ctx.Err() != nil {
 		return // interrupted: it tells nothing
 	}
 	j.initiator.Conversation = &c
 }
+
+// impostor says what shows that a conversation was not held with the software
+// that the far end's listener finds on a port itself; "": nothing does.
+func impostor(held result.BusyPort, c result.Conversation) string {
+	switch print := c.Fact(result.FactCertificate); {
+	case c.Outcome != result.ConversationCompleted:
+		return ""
+	case held.Certificate != "" && print != "" && print != held.Certificate:
+		return fmt.Sprintf("TLS was ended on the way: the certificate is not the one that the port has on that machine itself, but %s, issued by %s", c.Fact("subject"), c.Fact("issuer"))
+	case held.Certificate != "" && print != "":
+		return ""
+	case held.Software != "" && c.Software != held.Software:
+		return fmt.Sprintf("it calls itself %q, and on that machine itself the port says %q", c.Software, held.Software)
+	}
+	return ""
+}
+
+// rateOf is how fast a payload moved in the slower direction, in kilobits per
+// second; 0: not known.
+func rateOf(i *result.Initiator) float64 { return min(i.Sent.Rate(), i.Received.Rate()) }
 
 // fingerprint reads a certificate's from Hello; nil: not known.
 func fingerprint(text string) []byte {
@@ -123,7 +214,7 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 		for _, j := range chunk {
 			var path echo.BackPath
 			path, strict = s.backPath(j)
-			path.Probe = j.talk
+			path.Probe, path.RateKbits = j.talk, rateOf(j.initiator)
 			order.Paths = append(order.Paths, path)
 		}
 		var held []result.Conversation

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -15,8 +17,12 @@ import (
 // gatherHalves completes every job by the accepting end's half: the far end's
 // for forward jobs, our own for reverse ones. It runs after all attempts.
 func (s *survey) gatherHalves(ctx context.Context) {
+	s.gatherHalvesOf(ctx, slices.Collect(maps.Values(s.jobs)))
+}
+
+func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 	var forward []*job
-	for _, j := range s.jobs {
+	for _, j := range jobs {
 		if j.initiator == nil {
 			j.initiator = &result.Initiator{NotTried: "interrupted"}
 		}
@@ -38,13 +44,23 @@ func (s *survey) gatherHalves(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	var asking errgroup.Group
+	asking.SetLimit(atOnceAsking)
 	for _, f := range s.families() {
 		of := slices.DeleteFunc(slices.Clone(forward), func(j *job) bool { return j.family != f })
+		changed := s.sourceChanged(plan.Forward, f)
 		for chunk := range slices.Chunk(of, echo.MaxWitness) {
-			s.askWitness(ctx, f, chunk)
+			asking.Go(func() error {
+				s.askWitness(ctx, f, chunk, changed)
+				return nil
+			})
 		}
 	}
+	_ = asking.Wait() // a chunk that got no answer keeps what Hello said
 }
+
+// atOnceAsking bounds the questions under way: each is several round trips.
+const atOnceAsking = 4
 
 // expectedInstance is the listener process that ought to answer: the one that
 // answers from the very address that was dialed, since no device can have led
@@ -95,12 +111,28 @@ func (s *survey) fromHello(j *job) *result.Acceptor {
 	if slices.Contains(h.Bound[family], j.port) {
 		a.Port = result.PortBound
 	}
-	for _, b := range h.Busy {
-		if b.InUse && b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
-			a.Port, a.Holder = result.PortBusy, b.Holder
-		}
+	if b := s.heldThere(j); b != nil {
+		a.Port, a.Holder = result.PortBusy, b.Holder
 	}
 	return a
+}
+
+// heldThere is what Hello says of other software that holds a forward job's
+// port; nil: none does, or there was no contact.
+func (s *survey) heldThere(j *job) *result.BusyPort {
+	h, ok := s.contacts.helloOf(j.family)
+	if !ok {
+		if h, ok = s.contacts.hello(); !ok {
+			return nil
+		}
+	}
+	var held *result.BusyPort
+	for i, b := range h.Busy {
+		if b.InUse && b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
+			held = &h.Busy[i]
+		}
+	}
+	return held
 }
 
 func sameFamily(addr string, f result.Family) bool {
@@ -121,9 +153,9 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// askWitness asks the far end what it saw of forward jobs.
-func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job) {
-	changed := s.sourceChanged(plan.Forward, f)
+// askWitness asks the far end what it saw of forward jobs. changed: a device on
+// the way changes their source addresses or ports.
+func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job, changed bool) {
 	var answers []result.Acceptor
 	ask := func() error {
 		return s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
@@ -141,7 +173,9 @@ func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job) {
 	}
 	if err != nil {
 		if _, ok := s.contacts.helloOf(f); ok && ctx.Err() == nil {
+			s.mu.Lock()
 			s.contactLost = err
+			s.mu.Unlock()
 		}
 		return // what Hello said stands
 	}

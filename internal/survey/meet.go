@@ -136,6 +136,7 @@ func (m *meeting) run(ctx context.Context) (*result.Report, error) {
 		pause = min(2*pause, knockAtMost)
 	}
 	if best != nil {
+		best.Listened = m.accept.l.Listened(m.accept.since) // it listened on after that run
 		return best, nil
 	}
 	r, _, err := m.lead(ctx, nil) // once more, and where it stops

@@ -2,9 +2,7 @@ package survey
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -22,7 +20,6 @@ func (s *survey) resolve(ctx context.Context) error {
 		return err
 	}
 	for _, a := range found {
-		a = a.Unmap()
 		s.all = append(s.all, a)
 		f := result.FamilyOf(a)
 		if _, ok := s.addrs[f]; !ok {
@@ -42,7 +39,7 @@ func (s *survey) resolve(ctx context.Context) error {
 		return nil
 	}
 	for f, a := range s.addrs {
-		if len(s.addrs) > 1 && !a.IsLoopback() && !hasFamily(f) {
+		if len(s.addrs) > 1 && !a.IsLoopback() && !sock.HasFamily(f) {
 			delete(s.addrs, f)
 			s.leftOut = a
 		}
@@ -59,7 +56,7 @@ func (s *survey) lookupAll(ctx context.Context) ([]netip.Addr, error) {
 	addrs, errs := make([][]netip.Addr, len(hosts)), make([]error, len(hosts))
 	var all sync.WaitGroup
 	for n, host := range hosts {
-		all.Go(func() { addrs[n], errs[n] = lookup(ctx, host) })
+		all.Go(func() { addrs[n], errs[n] = sock.Lookup(ctx, host) })
 	}
 	all.Wait()
 	first := slices.Index(errs, nil)
@@ -73,36 +70,4 @@ func (s *survey) lookupAll(ctx context.Context) ([]netip.Addr, error) {
 		}
 	}
 	return slices.Concat(addrs...), nil
-}
-
-func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a}, nil
-	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	var dns *net.DNSError
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return nil, fmt.Errorf("%s: %w", host, context.Canceled)
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return nil, fmt.Errorf("%s: no such name", host)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", host, err)
-	case len(found) == 0:
-		return nil, fmt.Errorf("%s: the name has no address", host)
-	}
-	return found, nil
-}
-
-func hasFamily(f result.Family) bool {
-	own, err := sock.LocalAddrs()
-	if err != nil {
-		return true // not known: try
-	}
-	for _, a := range own {
-		if !a.IsLoopback() && result.FamilyOf(a) == f {
-			return true
-		}
-	}
-	return false
 }

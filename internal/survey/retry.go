@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
@@ -78,6 +79,9 @@ func doubtful(j *job) doubt {
 	case result.ConnectRST:
 		return doubtQuick
 	case result.ConnectTimeout:
+		if i.Repeated != nil {
+			return doubtSlow // others of its connections passed
+		}
 		return doubtSilence
 	case result.ConnectOpen:
 	default:
@@ -98,6 +102,18 @@ func doubtful(j *job) doubt {
 	return doubtNone
 }
 
+// lives reports whether the far end's listener is there still: its end is no
+// fault of any path.
+func (s *survey) lives(ctx context.Context, f result.Family) bool {
+	return s.talk(ctx, f, false, s.Timeout, func(context.Context, *echo.Conn) error { return nil }) == nil
+}
+
+// isSound reports whether a TCP attempt was proved and shows nothing that noise
+// could have caused.
+func isSound(i result.Initiator) bool {
+	return i.Answer == result.AnswerKeyed && doubtful(&job{jobKey: jobKey{transport: plan.TCP}, initiator: &i}) == doubtNone
+}
+
 // isLossy reports whether a proved path of a family lost a SYN or several
 // segments.
 func (s *survey) isLossy(f result.Family) bool {
@@ -116,24 +132,66 @@ func (s *survey) retry(ctx context.Context, j *job) {
 		return
 	}
 	first := *j.initiator
-	var again result.Initiator
-	if j.direction == plan.Forward {
-		again = s.attempt(ctx, j, false)
-	} else {
-		again = s.attemptBack(ctx, j)
+	if first.Repeated != nil {
+		j.probe = echo.NewID() // what the accepting end saw of one tells nothing of the other
+	}
+	again := s.attemptEither(ctx, j)
+	if first.Repeated != nil && isSound(again) {
+		again = s.attemptEither(ctx, j) // by chance it may be spared once, and not twice
 	}
 	if again.NotTried != "" || again.Attempts == 0 {
+		s.mu.Lock()
+		j.saw(first)
+		s.mu.Unlock()
 		return
 	}
 	failed := append(slices.Clone(first.Failed), result.Failed{At: first.At, Source: first.Source, Connect: first.Connect, Answer: first.Answer})
 	whole := first
-	if again.Answer == result.AnswerKeyed && doubtful(&job{jobKey: j.jobKey, initiator: &again}) == doubtNone {
+	if isSound(again) {
 		whole = again
 		whole.Failed = failed
 	}
 	whole.Attempts = first.Attempts + again.Attempts
 	whole.At, whole.ElapsedMS = first.At, result.Milliseconds(time.Since(first.At))
 	s.mu.Lock()
-	j.initiator = &whole
+	j.saw(whole)
 	s.mu.Unlock()
+}
+
+// attemptEither attempts a job from the end that it begins at.
+func (s *survey) attemptEither(ctx context.Context, j *job) result.Initiator {
+	if j.direction == plan.Forward {
+		return s.attempt(ctx, j, false)
+	}
+	return s.attemptBack(ctx, j)
+}
+
+// recheck attempts those proved paths once more on which no connection could
+// be had for the service's own conversation. If none can be had now, there is a
+// limit to how many pass, and what was proved of the first tells of it alone.
+func (s *survey) recheck(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
+	defer cancel()
+	var failed []*job
+	for _, j := range s.jobs {
+		i := j.initiator
+		if i == nil || j.transport != plan.TCP || !isWhole(i) || i.Conversation == nil ||
+			i.Conversation.Outcome != result.ConversationNotHeld || i.Conversation.Attempts < 2 || !wait(within, calmDown) {
+			continue
+		}
+		j.probe = echo.NewID()
+		again := s.attemptEither(within, j)
+		if again.Attempts == 0 || again.NotTried != "" || isWhole(&again) || !s.lives(within, j.family) {
+			j.saw(*i)
+			continue
+		}
+		if again.Repeated == nil {
+			again.Repeated = &result.Repeated{Tried: 3 + i.Conversation.Attempts, Proved: 2, Origin: i.Origin, Instance: i.Instance}
+		}
+		j.saw(again)
+		failed = append(failed, j)
+	}
+	if len(failed) > 0 {
+		s.gatherHalvesOf(ctx, failed)
+	}
 }

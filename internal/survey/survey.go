@@ -135,6 +135,7 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	s.gatherHalves(ctx) // before the conversations, which a witness could take for attempts
 	s.converseAll(ctx)
 	s.confirm(ctx)
+	s.recheck(ctx)
 	s.traceOpen(ctx)
 	s.holdAll(ctx)
 	r := s.report(ctx, remote, nil)
@@ -321,8 +322,12 @@ func (s *survey) forward(ctx context.Context, j *job) {
 	}
 	i := s.attempt(ctx, j, j.trace)
 	s.finish(j, i)
-	if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
-		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, i.Instance, i.Origin.Addr() == i.Target.Addr()})
+	origin, instance := i.Origin, i.Instance
+	if r := i.Repeated; r != nil && i.Answer != result.AnswerKeyed {
+		origin, instance = r.Origin, r.Instance // another connection of it was proved
+	}
+	if instance != "" && i.Answer != result.AnswerVersion && int(origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
+		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, instance, origin.Addr() == i.Target.Addr(), i.Source.Addr(), i.SeenAs.Addr()})
 	}
 }
 
@@ -358,9 +363,20 @@ func isUnfinished(i result.Initiator) bool {
 	return intact < 2
 }
 
+// saw takes what an attempt saw. A further connection that failed has a probe
+// of its own, by which the accepting end is asked about it.
+func (j *job) saw(i result.Initiator) {
+	var probe echo.ID
+	if probe.UnmarshalText([]byte(i.Probe)) == nil {
+		j.probe = probe
+	}
+	i.Probe = j.probe.String()
+	j.initiator = &i
+}
+
 func (s *survey) finish(j *job, i result.Initiator) {
 	s.mu.Lock()
-	j.initiator = &i
+	j.saw(i)
 	s.done++
 	done, all := s.done, len(s.jobs)
 	s.mu.Unlock()

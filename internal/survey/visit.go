@@ -211,7 +211,7 @@ func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i
 		Flow: f.Row.ID, Service: f.Row.Name, Port: port, PlanPort: f.Row.PlanPort, SourcePort: f.Row.SourcePort,
 		Transport: f.Row.Transport, Direction: f.Direction, Family: family,
 		From: string(f.From), To: string(f.To), Host: v.hostFor(f.Row, host), Need: f.Row.Need, Why: f.Row.Why,
-		Counted: f.Counted, Expect: f.Row.Expect, At: v.started.UTC(),
+		Counted: f.Counted, Expect: f.Row.Expect, Real: true, At: v.started.UTC(),
 		Initiator: &i, Source: i.Source, Target: i.Target, Attempts: i.Attempts,
 	}
 	if !i.At.IsZero() {

@@ -217,6 +217,11 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 	if allRefused {
 		what = fmt.Sprintf("Every port of %s is refused: the machine seems to be up, and listen does not seem to run there.", r.To.Host)
 	}
+	if slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Initiator != nil && isKeyedWhole(p.Initiator.Conversation) }) {
+		return result.Finding{Code: "no-contact",
+			Text:   fmt.Sprintf("listen runs at %s and answered in its services' own languages, and every keyed proof was cut off, so it could not be asked what arrived there: a firewall passes only what it recognises.", r.To.Host),
+			Advice: "For the time of the test, have that firewall pass one TCP port of the plan uninspected (no application identification) between the two machines, and run the test again: then what the services' own conversations show can be confirmed."}
+	}
 	shift := "If listen runs with --port-shift N, give dial the same"
 	if f.Shift != 0 {
 		shift = fmt.Sprintf("If listen runs without --port-shift %d, leave it out here too", f.Shift)

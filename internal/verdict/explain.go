@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -13,7 +14,11 @@ import (
 // returns nil where there is nothing to say: the path is as it should be.
 func Explain(p result.Path) *result.Finding {
 	f := explain(p)
-	if f != nil && p.Initiator != nil && p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict) {
+	switch {
+	case f == nil || p.Initiator == nil:
+	case isException(p.Initiator) && p.Expect != plan.ExpectClosed:
+		f.Text = fmt.Sprintf("Not every connection fares alike: of %d to this port %s proved, and this is one of the others. %s", p.Initiator.Repeated.Tried, wasOrWere(p.Initiator.Repeated.Proved), f.Text)
+	case p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict) && !isException(p.Initiator):
 		f.Text += fmt.Sprintf(" It was tried %d times.", p.Initiator.Attempts)
 	}
 	if f != nil {
@@ -23,6 +28,13 @@ func Explain(p result.Path) *result.Finding {
 		f.Advice = "Nothing to ask for: the software does not need this direction, and only --both-ways tried it."
 	}
 	return f
+}
+
+func wasOrWere(n int) string {
+	if n == 1 {
+		return "1 was"
+	}
+	return fmt.Sprintf("%d were", n)
 }
 
 // isTriedAlike reports whether every attempt of a path with this verdict ended
@@ -108,6 +120,11 @@ func (e explainer) say(code, text, advice string) *result.Finding {
 // which service, what happens now, and why it is needed. now may be empty. Time
 // and ports of the attempt, for the firewall's log, are the path's own.
 func (e explainer) request(verb, now string) string {
+	if isException(e.i) && e.p.Expect != plan.ExpectClosed {
+		verb = "let every connection pass, not only some:"
+		now = "A rule that allows it is there, and something on the way shares out or counts connections: a load balancer with a member that does not work, " +
+			"a limit on how many one address may have, or intrusion prevention. Of those that fail: " + now
+	}
 	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
 	if to := e.p.OthersOrigin; to != "" && strings.HasPrefix(verb, "allow") {
 		parts = append(parts, fmt.Sprintf("Behind the NAT at %s it must be forwarded to %s.", e.at(), to))
@@ -115,7 +132,9 @@ func (e explainer) request(verb, now string) string {
 	if now != "" {
 		parts = append(parts, sentence(now))
 	}
-	if e.p.Why != "" {
+	if e.p.Why != "" && e.p.Expect == plan.ExpectClosed {
+		parts = append(parts, "Why: "+sentence(e.p.Why))
+	} else if e.p.Why != "" {
 		parts = append(parts, "Why it is needed: "+sentence(e.p.Why))
 	}
 	return strings.Join(parts, " ")
@@ -223,6 +242,10 @@ func (e explainer) refused() *result.Finding {
 		return e.say("refused-busy", fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
 			"Stop that software for the test, start listen again, and repeat.")
 	}
+	if e.p.Real {
+		return e.say("refused", fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name", e.port(), e.host()),
+			fmt.Sprintf("Make sure that the service runs on %s and listens on %s. If it does: %s", e.host(), e.port(), e.request("allow", "")))
+	}
 	whose := "There was no contact to tell which."
 	if e.a != nil {
 		whose = "The listener cannot tell which."
@@ -265,7 +288,10 @@ func (e explainer) filtered() *result.Finding {
 
 func (e explainer) silent() *result.Finding {
 	text := "No answer came, and there was no contact to ask whether anything arrived"
-	if e.a != nil {
+	switch {
+	case e.p.Real:
+		text = fmt.Sprintf("No answer came from %s, and nobody there can be asked whether anything arrived", e.host())
+	case e.a != nil:
 		text = "No answer came, and whether anything arrived is unknown"
 		if e.a.Reason != "" {
 			text += ": " + e.a.Reason
@@ -276,6 +302,11 @@ func (e explainer) silent() *result.Finding {
 }
 
 func (e explainer) redirected() *result.Finding {
+	if r := e.i.Repeated; r != nil && (r.Instance != e.i.Instance || r.Origin != e.i.Origin) {
+		return e.say("redirected-in-turn", fmt.Sprintf("Connections to %s do not all lead to the same listener: one was answered by instance %.8s at %s, another by instance %.8s at %s",
+			e.port(), e.i.Instance, e.i.Origin, r.Instance, r.Origin),
+			e.request("lead to one machine only", "A load balancer or translation shares the connections out among several"))
+	}
 	if !e.i.Origin.IsValid() {
 		return e.say("redirected-port", fmt.Sprintf("Port %d was dialed, and the answer does not say which port it comes from", e.p.Port),
 			e.request("check the port translation of", fmt.Sprintf("It must arrive at port %d", e.p.Port)))
@@ -348,6 +379,10 @@ func (e explainer) mtuHole() *result.Finding {
 }
 
 func (e explainer) occupied() *result.Finding {
+	if t := e.i.Conversation; t != nil && t.Outcome == result.ConversationCompleted {
+		return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; dial spoke %s with it (%s)", e.port(), e.at(), holderWords(e.a.Holder), protocolName(t.Speaks), orElse(t.Software, "it does not say what it is")),
+			fmt.Sprintf("Nothing to ask for: the path works for that service. To have it proved by key as well, stop %s, start listen again, and repeat.", holderName(e.a.Holder)))
+	}
 	return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; something answered %s", e.port(), e.at(), holderWords(e.a.Holder), e.replyWords()),
 		e.freePort())
 }
@@ -356,16 +391,28 @@ func (e explainer) intercepted() *result.Finding {
 	if e.a == nil {
 		return e.impostor()
 	}
+	if e.isHeld() {
+		return e.say("intercepted", fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
+			e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", ""))
+	}
 	what := "Other bytes came back (" + e.replyWords() + ")"
-	if e.i.Answer == result.AnswerEchoed {
+	switch e.i.Answer {
+	case result.AnswerEchoed:
 		what = "Our own bytes came back"
+	case result.AnswerReset, result.AnswerClosed, result.AnswerSilent:
+		what = fmt.Sprintf("The keyed proof got %s and %s got another answer than the listener's", answerWords(e.i.Answer), protocolName(e.i.Conversation.Speaks))
 	}
 	does := "answers in its place"
 	if e.a.Saw == result.SawAccepted {
 		does = "changes what is said"
 	}
-	return e.say("intercepted", with(fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does), changedWords(e.i.Conversation)),
-		e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", ""))
+	now := ""
+	if e.p.Stop != nil && e.p.Stop.OpenHop > 0 {
+		now = "It is answered" + e.byWhom()
+	}
+	text := with(fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does), e.where())
+	return e.say("intercepted", with(text, changedWords(e.i.Conversation)),
+		e.request("find the proxy, security gateway, NAT or redirect in the way of, and exempt from it,", now))
 }
 
 func (e explainer) answered() *result.Finding {
@@ -411,18 +458,30 @@ func (e explainer) reset() *result.Finding {
 	if e.i.Answer == result.AnswerClosed {
 		how = "closed (FIN)"
 	}
+	if e.p.Real {
+		return e.say("reset", fmt.Sprintf("The connection to %s opened and was %s before the service had its say", e.host(), how),
+			e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule, a proxy, or the far end itself, which may not want this address"))
+	}
 	code, who := e.accepter()
 	if e.isHeld() {
 		return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
 	}
-	return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who),
+	return e.say("reset-"+code, with(fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), changedWords(e.i.Conversation)),
 		e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule or a proxy"))
 }
 
 func (e explainer) stalled() *result.Finding {
 	if e.i.Answer == result.AnswerKeyed {
+		if slices.ContainsFunc(e.transfers(), func(d namedTransfer) bool { return d.t.AnySize }) {
+			return e.payload("stalled-payload",
+				"Single packets of any size cross, so their size is not the cause: a device counts what a connection carries and cuts it off, holds content back to inspect it, or slows it down")
+		}
 		return e.payload("stalled-payload",
 			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
+	}
+	if e.p.Real {
+		return e.say("stalled", fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
+			e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy, traffic inspection, or a service that is stuck"))
 	}
 	code, who := e.accepter()
 	if e.isHeld() {
@@ -432,7 +491,11 @@ func (e explainer) stalled() *result.Finding {
 		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
 			e.request("find what holds back the answers to", fmt.Sprintf("The handshake passes, and what %s then sends from its %s to %s does not: an application-aware firewall, traffic inspection, or a way back that differs", e.at(), e.port(), e.source())))
 	}
-	return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
+	if e.p.Stop != nil && e.p.Stop.OpenHop > 0 && code == "someone-else" {
+		return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, e.where()),
+			e.request("exempt from proxying and SYN protection, or repair there,", fmt.Sprintf("It is accepted%s, in place of %s, and nothing is passed on", e.byWhom(), e.at())))
+	}
+	return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, changedWords(e.i.Conversation)),
 		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
 }
 
@@ -499,6 +562,10 @@ func (e explainer) closed() *result.Finding {
 	}
 	if e.p.OK {
 		return nil
+	}
+	if isException(e.i) {
+		return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and %s proved of %d connections to it", wasOrWere(e.i.Repeated.Proved), e.i.Repeated.Tried),
+			e.request("block", ""))
 	}
 	return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and it is (%s)", e.p.Verdict),
 		e.request("block", ""))

@@ -229,6 +229,28 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 }
 
 // A port that must be closed is not open because this machine cannot send.
+func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
+	stalled := connected(result.AnswerSilent)
+	once(&stalled)
+	inTurn := proved()
+	inTurn.Repeated = &result.Repeated{Tried: 2, Proved: 2, Origin: result.EndpointFrom(netip.MustParseAddrPort("10.2.0.7:1433")), Instance: other}
+	for _, c := range []struct {
+		i            result.Initiator
+		code         string
+		text, advice string // beginnings
+	}{
+		{stalled, "stalled-someone-else", "Not every connection fares alike: of 3 to this port 1 was proved, and this is one of the others. The connection opened",
+			"Please let every connection pass, not only some: TCP from 10.1.0.2"},
+		{inTurn, "redirected-in-turn", "Connections to port 1433 do not all lead to the same listener: one was answered by instance here-ins at 10.2.0.5:1433, another by instance other-in at 10.2.0.7:1433.",
+			"Please lead to one machine only TCP from"},
+	} {
+		f := Explain(pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: acceptor(result.PortBound, result.SawNothing), Instance: here}))
+		if f == nil || f.Code != c.code || !strings.HasPrefix(f.Text, c.text) || !strings.HasPrefix(f.Advice, c.advice) {
+			t.Errorf("got %+v, want %s", f, c.code)
+		}
+	}
+}
+
 func TestClosedPortThatCouldNotBeTriedIsNotCalledReachable(t *testing.T) {
 	for _, i := range []result.Initiator{
 		failed(result.ConnectNoRoute), failed(result.ConnectDenied), {ResolveError: "no such name"}, {NotTried: "interrupted"},

@@ -65,7 +65,7 @@ func isDead(o result.IdleOutcome) bool {
 }
 
 func (e explainer) idleDropped() *result.Finding {
-	text, shortest := "", time.Duration(0)
+	text, shortest, survived := "", time.Duration(0), time.Duration(0)
 	for _, l := range idleLimits(e.i.Idle) {
 		who, how := e.p.From, map[result.IdleOutcome]string{
 			result.IdleSilent: "was not heard any more", result.IdleReset: "was answered with RST", result.IdleClosed: "found the connection closed",
@@ -86,9 +86,13 @@ func (e explainer) idleDropped() *result.Finding {
 		}
 		text = with(text, sentence(s))
 		if shortest == 0 || died < shortest {
-			shortest = died
+			shortest, survived = died, l.survived
 		}
 	}
+	after := fmt.Sprintf("at most %v", shortest)
+	if survived > 0 {
+		after = fmt.Sprintf("more than %v and at most %v", survived, shortest)
+	}
 	return e.say("idle-dropped", text,
-		e.request("raise the idle timeout for", fmt.Sprintf("It is dropped after at most %v without traffic; let it be longer than the longest pause of a working day, or at least 2 hours, which is when keepalive begins (RFC 9293 section 3.8.4)", shortest)))
+		e.request("raise the idle timeout for", fmt.Sprintf("A connection is dropped after %s without traffic; let it be longer than the longest pause of a working day, or at least 2 hours, which is when keepalive begins (RFC 9293 section 3.8.4)", after)))
 }

@@ -34,7 +34,7 @@ type Ruling struct {
 func Judge(c Case) Ruling {
 	r := Ruling{Verdict: verdict(c), Proof: proof(c)}
 	if c.Expect == plan.ExpectClosed {
-		r.OK = isClosed(r.Verdict)
+		r.OK = isClosed(r.Verdict) && !isException(c.Initiator)
 	} else {
 		r.OK = r.Verdict == result.Open || r.Proof == result.ProofService && hasRealSoftware(c, r.Verdict)
 	}
@@ -57,13 +57,26 @@ func isClosed(v result.Verdict) bool {
 	return false
 }
 
+// isException reports whether other connections of the same path than the one
+// that is judged were proved.
+func isException(i *result.Initiator) bool {
+	return i != nil && i.Repeated != nil && i.Answer != result.AnswerKeyed
+}
+
 func proof(c Case) result.Proof {
 	if c.Initiator == nil {
 		return result.ProofNone
 	}
-	if t := c.Initiator.Conversation; t != nil && c.Initiator.Answer != result.AnswerKeyed && t.Outcome == result.ConversationCompleted &&
-		(isConfirmed(c) || c.isReal() && !isImpostor(c)) {
-		return result.ProofService
+	if t := c.Initiator.Conversation; t != nil && t.Outcome == result.ConversationCompleted {
+		switch c.Initiator.Answer {
+		case result.AnswerReset, result.AnswerClosed, result.AnswerSilent:
+			if isConfirmed(c) {
+				return result.ProofService
+			}
+		}
+		if c.Initiator.Answer != result.AnswerKeyed && c.isReal() && !isImpostor(c) && t.Impostor == "" && !(c.isHeld() && t.IsSilence()) {
+			return result.ProofService
+		}
 	}
 	switch c.Initiator.Answer {
 	case result.AnswerKeyed, result.AnswerVersion:
@@ -111,39 +124,76 @@ func (c Case) isReal() bool {
 // keyed proof: it carried the token there and the answer to it back, unchanged,
 // and the listener that ought to have seen it on this port did.
 func isConfirmed(c Case) bool {
-	t := c.Initiator.Conversation
-	return t != nil && t.Outcome == result.ConversationCompleted && t.Keyed && len(t.Changed) == 0 &&
+	return isKeyedWhole(c.Initiator.Conversation) &&
 		c.Acceptor != nil && c.Acceptor.Conversed && c.Instance != "" && c.Acceptor.Instance == c.Instance
 }
 
-// isHelped reports whether all that changed is what a firewall's FTP helper has
-// to change for the data connections to open, and they did.
-func isHelped(t *result.Conversation) bool {
-	return t.Speaks == string(plan.FTP) && t.Outcome == result.ConversationCompleted && t.Keyed
+// isStrangers reports whether somebody on the way answered in our listener's
+// place, or changed what it said: a listener that answers at all answers a
+// token, and over TCP every conversation carries one (FTP's on the data
+// connection, which may not come about).
+func isStrangers(c Case) bool {
+	t := c.Initiator.Conversation
+	return len(t.Changed) > 0 || t.Outcome == result.ConversationForeign ||
+		t.Outcome == result.ConversationCompleted && !t.Keyed && c.Transport == plan.TCP && t.Speaks != string(plan.FTP)
 }
 
 // withConversation takes into account what became of the service's own
 // conversation. A firewall that looks into the payload passes what it knows: a
 // proof that is cut off says nothing of the service if that came through, and
-// a proof that passes is no use if the service does not.
+// a proof that passes is no use if the service does not. A proxy that cuts off
+// what it does not know answers what it does.
 func withConversation(c Case, v result.Verdict) result.Verdict {
 	t := c.Initiator.Conversation
-	if t == nil || t.Outcome == result.ConversationNotHeld || c.isReal() {
+	if t == nil || t.Outcome == result.ConversationNotHeld || c.Initiator.Repeated != nil {
+		return v // one that came through is no more than one of several that did
+	}
+	if c.isHeld() {
+		return ofHeld(t, v)
+	}
+	if c.isReal() {
 		return v
 	}
 	switch v {
 	case result.Open:
 		switch {
-		case len(t.Changed) > 0 && !isHelped(t), t.Outcome == result.ConversationForeign:
+		case isStrangers(c):
 			return result.Intercepted
 		case t.Outcome == result.ConversationReset, t.Outcome == result.ConversationClosed:
 			return result.Reset
 		case t.Outcome == result.ConversationSilent:
 			return result.Stalled
 		}
-	case result.Reset, result.Stalled, result.Answered, result.Intercepted:
-		if c.Initiator.Answer != result.AnswerKeyed && isConfirmed(c) {
+	case result.Reset, result.Stalled:
+		// Not where other bytes came back: a device that answers in the listener's
+		// place once may do so again, from a cache for one.
+		switch {
+		case c.Initiator.Answer == result.AnswerKeyed: // the payload did not come through
+		case isConfirmed(c):
 			return result.Open
+		case isStrangers(c) && c.Acceptor != nil && c.Acceptor.Port == result.PortBound:
+			return result.Intercepted
+		}
+	}
+	return v
+}
+
+// isHeld reports whether other software holds the port where listen runs.
+func (c Case) isHeld() bool {
+	return !c.External && !c.Installed && c.Acceptor != nil && c.Acceptor.Port == result.PortBusy
+}
+
+// ofHeld takes into account what became of a conversation with the software
+// that holds the port. It may hang up on a proof that it does not understand,
+// or wait for the rest of it.
+func ofHeld(t *result.Conversation, v result.Verdict) result.Verdict {
+	switch v {
+	case result.Reset, result.Stalled, result.Occupied:
+		switch {
+		case t.Impostor != "":
+			return result.Intercepted
+		case t.Outcome == result.ConversationCompleted && !t.IsSilence():
+			return result.Occupied
 		}
 	}
 	return v
@@ -223,10 +273,16 @@ func isImpostor(c Case) bool {
 		(t.Speaks == string(plan.HTTPS) || t.Speaks == string(plan.LDAPS))
 }
 
+// leads reports whether a proof shows that the path leads to another port, or to
+// another listener than the expected one.
+func leads(origin result.Endpoint, instance string, c Case) bool {
+	return int(origin.Port()) != c.Port || c.Instance != "" && instance != c.Instance
+}
+
 // keyed judges a path whose proof stands.
 func keyed(c Case) result.Verdict {
 	i := c.Initiator
-	if int(i.Origin.Port()) != c.Port || c.Instance != "" && i.Instance != c.Instance {
+	if leads(i.Origin, i.Instance, c) || i.Repeated != nil && leads(i.Repeated.Origin, i.Repeated.Instance, c) {
 		return result.Redirected
 	}
 	var corrupted, hole, reset, unfinished bool

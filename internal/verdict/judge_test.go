@@ -3,6 +3,7 @@ package verdict
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"dialtone/internal/plan"
@@ -60,6 +61,20 @@ func rejectedBy(m result.ICMP) result.Initiator {
 	i := failed(result.ConnectICMP)
 	i.ICMP = &m
 	return i
+}
+
+// once makes an initiator's evidence that of a connection that failed when
+// another was proved.
+func once(i *result.Initiator) {
+	i.Repeated = &result.Repeated{Tried: 3, Proved: 1, Origin: target, Instance: here}
+}
+
+// conversed returns the half of an acceptor that a service's conversation
+// reached.
+func conversed() *result.Acceptor {
+	a := acceptor(result.PortBound, result.SawNothing)
+	a.Conversed = true
+	return a
 }
 
 func acceptor(p result.PortState, s result.Sighting) *result.Acceptor {
@@ -168,6 +183,21 @@ func TestEveryVerdictFromItsEvidence(t *testing.T) {
 		{name: "address not allowed", i: connected(result.AnswerForbidden), want: result.Answered, proof: result.ProofPlain},
 		{name: "other version", i: connected(result.AnswerVersion), want: result.Answered, proof: result.ProofKeyed},
 
+		{name: "one of several connections led to another process", i: with(proved(), func(i *result.Initiator) {
+			i.Repeated = &result.Repeated{Tried: 2, Proved: 2, Origin: target, Instance: other}
+		}), want: result.Redirected, proof: result.ProofKeyed},
+		{name: "one of several connections came to another port", i: with(proved(), func(i *result.Initiator) {
+			i.Repeated = &result.Repeated{Tried: 2, Proved: 2, Origin: result.EndpointFrom(netip.MustParseAddrPort("10.2.0.5:21433")), Instance: here}
+		}), want: result.Redirected, proof: result.ProofKeyed},
+		{name: "one of several connections failed: noise", i: with(proved(), func(i *result.Initiator) {
+			i.Repeated = &result.Repeated{Tried: 5, Proved: 4, Origin: target, Instance: here}
+		}), want: result.Open, proof: result.ProofKeyed},
+		{name: "several connections got nothing, others were proved", i: with(failed(result.ConnectTimeout), once), a: acceptor(result.PortBound, result.SawNothing), want: result.Filtered},
+		{name: "several connections stalled, and a conversation is the exception", i: with(connected(result.AnswerSilent), func(i *result.Initiator) {
+			once(i)
+			i.Conversation = &result.Conversation{Speaks: "tds", Outcome: result.ConversationCompleted, Keyed: true}
+		}), a: conversed(), want: result.Stalled, proof: result.ProofService},
+
 		{name: "FIN before proof", i: connected(result.AnswerClosed), want: result.Reset},
 		{name: "RST before proof", i: connected(result.AnswerReset), a: acceptor(result.PortBound, result.SawNothing), want: result.Reset},
 		{name: "no byte comes back", i: connected(result.AnswerSilent), want: result.Stalled},
@@ -230,6 +260,19 @@ func TestPortThatMustBeClosed(t *testing.T) {
 		if got.Verdict != v || got.OK != slices.Contains(ok, v) {
 			t.Errorf("%s: got %+v, want ok %v", v, got, slices.Contains(ok, v))
 		}
+	}
+}
+
+func TestPortThatMustBeClosedAndLetsOneConnectionThroughIsNotOK(t *testing.T) {
+	i := failed(result.ConnectTimeout)
+	once(&i)
+	c := Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing), Instance: here, Expect: plan.ExpectClosed}
+	if got := Judge(c); got.OK {
+		t.Errorf("got %+v", got)
+	}
+	f := Explain(pathOf(c))
+	if f == nil || f.Code != "should-be-closed" || !strings.Contains(f.Text, "1 was proved of 3 connections") || !strings.HasPrefix(f.Advice, "Please block ") {
+		t.Errorf("got %+v", f)
 	}
 }
 

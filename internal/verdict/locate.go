@@ -16,8 +16,8 @@ func Locate(t, open *result.Trace) *result.Stop {
 		}
 	}
 	end := t.Hops[len(t.Hops)-1]
-	if end.What == result.HopOpen {
-		return nil // it opened after all
+	if end.What == result.HopOpen && (!sameWay(t, open) || end.TTL >= open.Distance) {
+		return nil // it opens at the target, as far as is known
 	}
 	if end.What == result.HopICMP {
 		s.NextHop, s.Next = end.TTL, end.From
@@ -30,6 +30,9 @@ func Locate(t, open *result.Trace) *result.Stop {
 				s.Next = h.From
 			}
 		}
+	}
+	if end.What == result.HopOpen {
+		s.OpenHop = end.TTL
 	}
 	if end.What == result.HopRST {
 		s.ByHop = end.TTL

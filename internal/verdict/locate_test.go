@@ -62,9 +62,13 @@ func TestLocateNamesTheLastDeviceThatAnsweredAndTheNext(t *testing.T) {
 			&result.Stop{LastHop: 1, Last: gate, NextHop: 2, Next: core}},
 		"another way tells nothing of this one": {ending(died(detour), result.HopSilent, none), open,
 			&result.Stop{LastHop: 1, Last: detour, NextHop: 2}},
-		"it opened after all":         {ending(died(gate, core, edge), result.HopOpen, none), open, nil},
-		"a system that does not tell": {&result.Trace{Unknown: "no"}, open, nil},
-		"not asked":                   {nil, open, nil},
+		"a device opens it in the target's place": {ending(died(gate, core), result.HopOpen, none), open,
+			&result.Stop{LastHop: 2, Last: core, NextHop: 3, Next: edge, OpenHop: 3}},
+		"open early, and nothing to compare": {ending(died(gate, core), result.HopOpen, none), nil, nil},
+		"open early, on another way":         {ending(died(detour, core), result.HopOpen, none), open, nil},
+		"it opened after all":                {ending(died(gate, core, edge), result.HopOpen, none), open, nil},
+		"a system that does not tell":        {&result.Trace{Unknown: "no"}, open, nil},
+		"not asked":                          {nil, open, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Locate(c.trace, c.open)

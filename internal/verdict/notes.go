@@ -31,6 +31,9 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if a != nil && a.Match == result.MatchTime {
 		add(result.NoteMatchedByTime, "what the listener saw was matched by address and time, because the source port is not known there")
 	}
+	if i != nil && i.Repeated != nil && p.Verdict == result.Open {
+		add(result.NoteRetried, "of %d connections %s proved: packets get lost, or something on the way limits connections", i.Repeated.Tried, wasOrWere(i.Repeated.Proved))
+	}
 	if i != nil && i.ICMP == nil && i.Attempts > 1 && p.Verdict == result.Open {
 		add(result.NoteRetried, "it took %d attempts%s", i.Attempts, failedWords(i.Failed))
 	}

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -23,6 +24,13 @@ func isWhole(i *result.Initiator) bool {
 func (e explainer) serviceStopped() *result.Finding {
 	t := e.i.Conversation
 	text := fmt.Sprintf("The keyed proof and its payload passed, and %s itself did not: %s", protocolName(t.Speaks), endedWords(t))
+	if t.Speaks == string(plan.Odyssey) && t.Outcome != result.ConversationForeign && len(t.Changed) == 0 {
+		for _, f := range t.Facts {
+			text += fmt.Sprintf("; %s: %s", f.Name, f.Value)
+		}
+		return e.say("application-firewall", text,
+			e.request("let documents of any size pass on", "It passes as much as 256 KiB each way, and not a document as large as a scanned article: a limit on what one connection may carry, or a device that scans or holds back files (antivirus, data loss prevention, application firewall)"))
+	}
 	return e.say("application-firewall", with(text, changedWords(t)),
 		e.request("let through unchanged what is really spoken on", fmt.Sprintf("A device that looks into the payload (application firewall, TLS inspection, proxy) treats %s differently from other data on the same port", protocolName(t.Speaks))))
 }
@@ -31,7 +39,7 @@ func (e explainer) serviceStopped() *result.Finding {
 func (e explainer) impostor() *result.Finding {
 	t := e.i.Conversation
 	return e.say("tls-intercepted", with(fmt.Sprintf("What answered for %s is not that host, or does not prove that it is", e.host()), changedWords(t)),
-		e.request("exempt from TLS inspection", "A device on the way (TLS inspection, proxy, captive portal) presents a certificate of its own; if the certificate is the institution's own on purpose, each machine has to trust its issuer"))
+		e.request("find what answers on, and exempt from TLS inspection,", "Either a device on the way (TLS inspection, proxy, captive portal) presents a certificate of its own, or the name leads to another host, or that host's own certificate is at fault; if the certificate is the institution's on purpose, each machine has to trust its issuer"))
 }
 
 // host names the far end of a path that has one of its own.
@@ -48,13 +56,36 @@ func serviceNote(p result.Path) string {
 	name := protocolName(t.Speaks)
 	switch {
 	case p.Verdict == result.Open && p.Proof == result.ProofService:
-		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, confirmed by the listener: a firewall that looks into the payload passes what it knows", answerWords(i.Answer), name)
-	case p.Verdict == result.Open && len(t.Changed) > 0:
-		return fmt.Sprintf("%s came through, changed on the way: %s", name, strings.Join(t.Changed, "; "))
+		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, confirmed by the listener%s: a firewall that looks into the payload, or a proxy, passes what it knows", answerWords(i.Answer), name, fromElsewhere(p))
+	case (p.Verdict == result.Reset || p.Verdict == result.Stalled) && i.Answer != result.AnswerKeyed && isKeyedWhole(t):
+		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, answered by a holder of the key; that it arrived on this port there could not be confirmed, so the path is not called open", answerWords(i.Answer), name)
+	case p.Verdict == result.Intercepted && isKeyedWhole(t):
+		return fmt.Sprintf("the keyed proof was answered by something else, and %s itself came through unchanged: a proxy that relays what it knows may answer that from a cache as well", name)
+	case p.Verdict == result.Open && t.Speaks == string(plan.FTP) && t.Outcome == result.ConversationCompleted && !t.Keyed:
+		return fmt.Sprintf("the control connection came through and no data connection did (passive mode: %s; active mode: %s): a firewall lets them through only if it reads FTP, or has a rule for their ports",
+			orElse(t.Fact("passive"), "not tried"), orElse(t.Fact("active"), "not tried"))
+	case p.Verdict == result.Open && len(t.Adapted) > 0:
+		return fmt.Sprintf("%s came through with the addresses of its data connections rewritten: %s", name, strings.Join(t.Adapted, "; "))
 	case i.Answer == result.AnswerKeyed && isWhole(i) && p.Verdict != result.Open && p.Proof == result.ProofKeyed && t.Outcome != result.ConversationCompleted:
 		return fmt.Sprintf("the keyed proof passed, and %s %s", name, endedWords(t))
 	}
 	return ""
+}
+
+// isKeyedWhole reports whether a conversation was held to the end with a holder
+// of the key, and nothing changed.
+func isKeyedWhole(t *result.Conversation) bool {
+	return t != nil && t.Outcome == result.ConversationCompleted && t.Keyed && len(t.Changed) == 0
+}
+
+// fromElsewhere says where the listener saw a path's conversation come from, ""
+// if that is where it left from, or not known.
+func fromElsewhere(p result.Path) string {
+	seen, err := netip.ParseAddrPort(p.Initiator.Conversation.Fact("seen as"))
+	if err != nil || !p.Source.IsValid() || seen.Addr() == p.Source.Addr() {
+		return ""
+	}
+	return fmt.Sprintf(", which saw it come from %s", seen.Addr())
 }
 
 // answerWords says what came back instead of a proof, for the middle of a

@@ -23,6 +23,8 @@ func (e explainer) where() string {
 		return fmt.Sprintf("The RST needs a TTL of %d, as far as the machine itself: it comes from there, or from %s right before it", s.ByHop, hopWords(s.LastHop, s.Last))
 	case s.ByHop > 0:
 		return fmt.Sprintf("The RST needs a TTL of %d only: it comes from %s", s.ByHop, suspects(s))
+	case s.OpenHop > 0:
+		return fmt.Sprintf("The handshake needs a TTL of %d only, and the machine itself is further away: it is completed by %s", s.OpenHop, suspects(s))
 	case s.LastHop == 0:
 		return "No device on the way shows itself"
 	}

@@ -93,11 +93,21 @@ func (e explainer) replyWords() string {
 	case e.i.Software != "":
 		return "as " + e.i.Software
 	case e.i.Reply != "":
-		return "with " + e.i.Reply
+		return "with " + beginning(e.i.Reply)
 	case e.i.Answer == result.AnswerEchoed:
 		return "with our own bytes"
 	}
 	return "with other bytes"
+}
+
+// beginning is as much of a quoted reply as a sentence bears; the evidence has
+// more.
+func beginning(quoted string) string {
+	const most = 48
+	if len(quoted) <= most {
+		return quoted
+	}
+	return quoted[:most] + "…\""
 }
 
 func holderWords(h *result.Holder) string {

@@ -1,0 +1,215 @@
+package address
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/listener"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// A contact is a listener that can be asked to dial back.
+type contact struct {
+	question
+	source  netip.Addr // from which it was asked
+	version int        // of the wire format that it speaks
+}
+
+// offer hands over a way to a listener; the first of each family is kept.
+func (r *run) offer(c contact) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.contacts[c.family()]; !ok {
+		r.contacts[c.family()] = c
+	}
+}
+
+// maxPublished bounds the published addresses of a family that are dialed.
+const maxPublished = 4
+
+// inbound has the listener dial this machine's Odyssey port over each family: at
+// the address as which it sees it, and at the published ones, which it does if
+// its own site file names them. It tells whether those led here.
+func (r *run) inbound(ctx context.Context, row plan.Row, published []result.Published) []result.Inbound {
+	var out []result.Inbound
+	var door *door
+	for _, f := range []result.Family{result.IP4, result.IP6} {
+		c, ok := r.contacts[f]
+		if !ok || ctx.Err() != nil {
+			continue
+		}
+		if door == nil {
+			door = r.openDoor(ctx, row)
+			defer door.close()
+		}
+		untried := func(why string) {
+			out = append(out, result.Inbound{Observer: r.Host, Family: f, Outcome: result.InboundUntried, Error: why})
+		}
+		if c.version != echo.Version {
+			untried("the listener speaks another version of the wire format")
+			continue
+		}
+		expected, why := door.expects(ctx, r, c.source)
+		if why != "" {
+			untried(why)
+			continue
+		}
+		found, err := r.dialBack(ctx, row, c, door, expected, publishedOf(published, f))
+		if err != nil {
+			untried(err.Error())
+		}
+		out = append(out, found...)
+	}
+	return out
+}
+
+// dialBack asks for an attempt at each address and records how they ended.
+func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *door, expected string, published []netip.Addr) ([]result.Inbound, error) {
+	ctx, cancel := context.WithTimeout(ctx, 4*r.Timeout+15*time.Second) // of its steps, as its own limit
+	defer cancel()
+	conn, err := r.connect(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("the listener could not be asked: %w", err)
+	}
+	published = slices.DeleteFunc(published, func(a netip.Addr) bool { return a == conn.SeenAs.Addr() })
+	order := echo.DialBack{TimeoutMS: r.Timeout.Milliseconds(), Bytes: backBytes}
+	for _, a := range append([]netip.Addr{{}}, published[:min(len(published), maxPublished)]...) {
+		order.Paths = append(order.Paths, echo.BackPath{Flow: row.ID, Probe: echo.NewID(), Transport: row.Transport, Port: row.Port, Address: a})
+	}
+	began := time.Now()
+	halves, err := conn.DialBack(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	var out []result.Inbound
+	for i, h := range halves {
+		query := echo.WitnessQuery{
+			Probe: order.Paths[i].Probe, Transport: row.Transport, Port: row.Port, Source: h.Source,
+			SourceChanged: h.Source.Addr() != c.target.Addr(), BeganMS: time.Since(began).Milliseconds(),
+		}
+		in := result.Inbound{Observer: r.Host, Family: c.family(), Source: h.Source, Target: h.Target, Software: h.Software, Error: h.Error}
+		switch {
+		case h.NotTried != "":
+			in.Outcome, in.Error = result.InboundUntried, h.NotTried
+			if i > 0 {
+				in.Target = result.EndpointFrom(netip.AddrPortFrom(order.Paths[i].Address, uint16(row.Port)))
+			}
+		case h.Answer == result.AnswerKeyed && h.Instance == expected:
+			in.Outcome = result.InboundReached
+		case h.Answer == result.AnswerKeyed:
+			in.Outcome = result.InboundOtherListener
+		case d.saw(query, c.target.Addr(), r.id):
+			in.Outcome = result.InboundArrived
+		case h.Connect == result.ConnectRST:
+			in.Outcome = result.InboundRefused
+		case h.Connect == result.ConnectICMP:
+			in.Outcome = result.InboundRejected
+		case h.Connect == result.ConnectTimeout:
+			in.Outcome = result.InboundSilent
+		case h.Connect == result.ConnectOpen:
+			in.Outcome = result.InboundAnswered
+		default: // the listener's machine could not dial
+			in.Outcome = result.InboundUntried
+		}
+		out = append(out, in)
+	}
+	return out, nil
+}
+
+// connect opens a conversation with a listener: those that asked for the address
+// may have been idle for too long.
+func (r *run) connect(ctx context.Context, c contact) (*echo.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(c.source, 0), c.target)
+	if d.Err != nil {
+		return nil, d.Err
+	}
+	r.keep(d.Conn)
+	return echo.Prove(ctx, d.Conn, r.ask(c.question))
+}
+
+// backBytes is the payload of a dial-back: whether large packets pass is for
+// dial odyssey to find out.
+const backBytes = 1024
+
+// A door is this machine's Odyssey port while a run lasts: a listener of our
+// own, or whoever holds the port.
+type door struct {
+	l      *listener.Listener
+	errs   []*listener.BindError
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	port   uint16
+}
+
+func (r *run) openDoor(ctx context.Context, row plan.Row) *door {
+	d := &door{port: uint16(row.Port)}
+	only := plan.Plan{Rows: []plan.Row{row}}
+	d.l = listener.New(listener.Config{
+		Key: r.Key, Software: r.Software, Plan: r.Plan, Ports: only.Ports(nil), Shift: r.Shift, Addrs: r.Bind,
+	})
+	d.errs = d.l.Bind(ctx)
+	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	ready := make(chan struct{})
+	isReady := sync.OnceFunc(func() { close(ready) })
+	d.done.Go(func() {
+		_ = d.l.Serve(ctx, func([]*listener.BindError) { isReady() })
+		isReady() // a listener that ended early must not hold up the run
+	})
+	<-ready
+	return d
+}
+
+func (d *door) close() {
+	d.cancel()
+	d.done.Wait()
+}
+
+// expects returns which listener a dial-back to this machine must reach, or why
+// none can.
+func (d *door) expects(ctx context.Context, r *run, source netip.Addr) (instance, why string) {
+	var taken *listener.BindError
+	for _, e := range d.errs {
+		if a, err := netip.ParseAddr(e.Address); err == nil && a.Is4() == source.Is4() {
+			taken = e
+		}
+	}
+	if taken == nil {
+		return d.l.Instance.String(), ""
+	}
+	if taken.InUse {
+		if c := r.siblingAt(ctx, netip.AddrPortFrom(source, d.port)); c != "" {
+			return c, ""
+		}
+		who := "other software"
+		if taken.Holder != nil && taken.Holder.Name != "" {
+			who = taken.Holder.Name
+		}
+		return "", fmt.Sprintf("port %d here is held by %s; stop it for a moment, or run listen in its place", d.port, who)
+	}
+	return "", fmt.Sprintf("port %d could not be opened here: %v", d.port, taken.Err)
+}
+
+// siblingAt returns the listener with our key at an address of this machine, ""
+// if there is none.
+func (r *run) siblingAt(ctx context.Context, at netip.AddrPort) string {
+	c, err := r.connect(ctx, contact{question: question{flow: "sibling", target: at}})
+	if err != nil {
+		return ""
+	}
+	return c.Instance.String()
+}
+
+// saw reports whether an attempt arrived at our own listener.
+func (d *door) saw(q echo.WitnessQuery, from netip.Addr, run echo.ID) bool {
+	a := d.l.Sightings([]echo.WitnessQuery{q}, from, run)[0]
+	return a.Saw == result.SawAccepted || a.Saw == result.SawHalfOpen
+}

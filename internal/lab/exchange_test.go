@@ -1,0 +1,212 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"text/template"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write docs/two-institutions.md anew")
+
+// An exchange is what the page of two institutions shows.
+type exchange struct {
+	ListenCommand, Listen                                  string
+	Mail                                                   string
+	DialCommand, Broken, Mended                            string
+	WaitHere, WaitThere, HalfHere, HalfThere, MergeCommand string
+	Merged                                                 string
+}
+
+// TestTheExchangeInTheDocs does what docs/two-institutions.md tells, across real
+// firewalls, and holds the page against what the programs print.
+func TestTheExchangeInTheDocs(t *testing.T) {
+	needLab(t)
+	t.Parallel()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := &stage{lab: up(t), dir: t.TempDir(), bin: filepath.Dir(bin.Listen)}
+	var x exchange
+
+	// The invitation, in an e-mail that was wrapped and quoted on its way.
+	plant(t, st.lab, "fwp", dropIn("wan", "7968"))
+	x.ListenCommand = `sudo listen --role server,peer --for 2h --invite invitation.txt --public server4.lab --name "Example University"`
+	listen := st.lab.Command(t.Context(), "server", bin.Listen, "--role", "server,peer", "--for", "2h", "--invite", "invitation.txt",
+		"--public", "server4.lab", "--name", "Example University", "--ready-file", "ready")
+	var said bytes.Buffer
+	listen.Dir, listen.Stdout, listen.Stderr = st.dir, &said, &said
+	listen.Cancel = func() error { return listen.Process.Signal(os.Interrupt) }
+	if err := listen.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, filepath.Join(st.dir, "ready"))
+	line := strings.TrimSpace(read(t, filepath.Join(st.dir, "invitation.txt")))
+	mail := "Subject: Odyssey between our servers\n\nHello Ben, here it is:\n\n> " + strings.Join(fold(line, 72), "\n> ") + "\n\nRegards, Ada\n"
+	write(t, filepath.Join(st.dir, "mail.txt"), mail)
+
+	x.DialCommand = "sudo dial odyssey @mail.txt"
+	x.Broken, _ = st.says(t, "peer", bin.Dial, "odyssey", "@mail.txt")
+	plant(t, st.lab, "fwp", "delete table inet fault")
+	x.Mended, _ = st.says(t, "peer", bin.Dial, "odyssey", "@mail.txt")
+	if err := listen.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := listen.Wait(); err != nil {
+		t.Errorf("listen: %v", err)
+	}
+	x.Listen, _, _ = strings.Cut(said.String(), "\nWho reached what")
+	x.Listen, _, _ = strings.Cut(x.Listen, "Z  proved")
+	x.Listen = strings.TrimSpace(x.Listen[:strings.LastIndex(x.Listen, "\n")])
+	x.Listen = strings.ReplaceAll(x.Listen, line, short(line))
+	x.Mail = quoted(fold(line, 72))
+
+	// Both firewalls closed: two halves.
+	plant(t, st.lab, "fwp", dropIn("wan", "{ 1611, 7968 }"))
+	plant(t, st.lab, "fws", dropIn("wan", "{ 1611, 7968 }"))
+	x.WaitHere = "sudo dial odyssey --wait 12s --out example.json --key \"six words that both know\" 203.0.113.2"
+	x.WaitThere = "sudo dial odyssey --wait 12s --out sample.json --key \"six words that both know\" 10.2.0.10"
+	half := make(chan string)
+	go func() {
+		out, _ := st.says(t, "server", bin.Dial, "odyssey", "--wait", "12s", "--out", "example.json", "--key", "six words that both know", "203.0.113.2")
+		half <- out
+	}()
+	x.HalfThere, _ = st.says(t, "peer", bin.Dial, "odyssey", "--wait", "12s", "--out", "sample.json", "--key", "six words that both know", "10.2.0.10")
+	x.HalfHere = <-half
+	x.MergeCommand = "dial merge example.json sample.json"
+	x.Merged, _ = st.says(t, "server", bin.Dial, "merge", "example.json", "sample.json")
+	x.HalfHere, x.HalfThere = brief(x.HalfHere), brief(x.HalfThere)
+
+	var page bytes.Buffer
+	if err := template.Must(template.ParseFiles("testdata/two-institutions.md.tmpl")).Execute(&page, x); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, "docs", "two-institutions.md")
+	if *update {
+		write(t, file, page.String())
+		return
+	}
+	if want, got := steady(read(t, file)), steady(page.String()); want != got {
+		t.Errorf("docs/two-institutions.md is not what the programs print (-update writes it anew):\n%s", firstDifference(want, got))
+	}
+}
+
+// says runs a program on a node, in the stage's directory, and returns what it
+// prints for people.
+func (st *stage) says(t *testing.T, node string, argv ...string) (out string, exit int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), dialWithin)
+	defer cancel()
+	cmd := st.lab.Command(ctx, node, argv...)
+	cmd.Dir = st.dir
+	b, err := cmd.Output()
+	if cmd.ProcessState == nil {
+		t.Errorf("%v: %v", argv, err)
+		return "", -1
+	}
+	return strings.TrimRight(string(b), "\n"), cmd.ProcessState.ExitCode()
+}
+
+func dropIn(dev, ports string) string {
+	return fmt.Sprintf("table inet fault { chain f { type filter hook forward priority -5; iifname %q ct direction original tcp dport %s drop; }; }", dev, ports)
+}
+
+func plant(t *testing.T, l *Lab, node, rules string) {
+	t.Helper()
+	if err := l.Plant(t.Context(), node, rules); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func await(t *testing.T, file string) {
+	t.Helper()
+	for until := time.Now().Add(readyWithin); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(file); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s did not come", file)
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fold breaks a line as mail programs do.
+func fold(line string, width int) []string {
+	var out []string
+	for len(line) > width {
+		out = append(out, line[:width])
+		line = line[width:]
+	}
+	return append(out, line)
+}
+
+func quoted(lines []string) string { return "> " + strings.Join(lines, "\n> ") }
+
+func short(line string) string { return line[:60] + "…" + line[len(line)-12:] }
+
+// brief leaves out of a half what a reader has seen above.
+func brief(text string) string {
+	before, rest, ok := strings.Cut(text, "\nWhat the words mean\n")
+	_, after, found := strings.Cut(rest, "\nNot tested in this run\n")
+	if !ok || !found {
+		return text
+	}
+	_, end, _ := strings.Cut(after, "\n\n")
+	return before + "\n…\n\n" + end
+}
+
+// What differs each time.
+var changing = []struct {
+	is *regexp.Regexp
+	as string
+}{
+	{regexp.MustCompile(`dialtone-invitation-1:[a-z2-7…\s>.]*?\.end`), "INVITATION"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d(\.\d+)?)?`), "TIME"},
+	{regexp.MustCompile(`\d\d:\d\d:\d\d`), "TIME"},
+	{regexp.MustCompile(`\b(took|for) [0-9.]+ ?(ms|s)\b`), "DURATION"},
+	{regexp.MustCompile(`[0-9.]+ (ms|s|seconds|min)\b`), "DURATION"},
+	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},
+	{regexp.MustCompile(`[a-z]+(-[a-z]+){5}`), "KEY"},
+	{regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`), "PORT"},                 // that the system hands out
+	{regexp.MustCompile(`Contact  through [a-z-]+, \S+,`), "Contact through PATH,"}, // whichever answered first
+	{regexp.MustCompile(` at \S+ \(`), " at HOST ("},
+	{regexp.MustCompile(`[ \t\n>]+`), " "}, // lines break where they come to
+}
+
+func steady(text string) string {
+	for _, c := range changing {
+		text = c.is.ReplaceAllString(text, c.as)
+	}
+	return text
+}
+
+func firstDifference(a, b string) string {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	around := func(s string) string { return s[max(0, n-100):min(len(s), n+200)] }
+	return fmt.Sprintf("page:     …%s…\nprograms: …%s…", around(a), around(b))
+}

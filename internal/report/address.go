@@ -1,0 +1,188 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"dialtone/internal/result"
+)
+
+// WriteAddress renders r in format f to w, in one call of w.Write. It does not
+// change r.
+func WriteAddress(w io.Writer, f Format, r *result.AddressReport, o Options) error {
+	if err := CheckAddressFormat(f); err != nil {
+		return err
+	}
+	render := renderAddressText
+	if f == JSON {
+		render = renderAddressJSON
+	}
+	b, err := render(r, o)
+	if err != nil {
+		return fmt.Errorf("render address report as %s: %w", f, err)
+	}
+	if _, err := w.Write(b); err != nil {
+		return fmt.Errorf("write address report: %w", err)
+	}
+	return nil
+}
+
+// CheckAddressFormat reports a form that an address report does not have.
+func CheckAddressFormat(f Format) error {
+	if f == Text || f == JSON {
+		return nil
+	}
+	return fmt.Errorf("an address report has no form %q: use %s", f, alternatives([]string{string(Text), string(JSON)}))
+}
+
+// renderAddressJSON writes exactly the struct, with lists that are never null
+// and with times in UTC to the millisecond.
+func renderAddressJSON(r *result.AddressReport, _ Options) ([]byte, error) {
+	c := *r
+	c.Started = millis(r.Started)
+	c.Own, c.Views, c.Inbound, c.Seen, c.Findings = filled(r.Own), filled(r.Views), filled(r.Inbound), filled(r.Seen), filled(r.Findings)
+	c.Published = filled(slices.Clone(r.Published))
+	for i := range c.Published {
+		c.Published[i].Addresses = filled(c.Published[i].Addresses)
+	}
+	c.Mappings = filled(slices.Clone(r.Mappings))
+	for i := range c.Mappings {
+		c.Mappings[i].Destinations = filled(c.Mappings[i].Destinations)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(c); err != nil {
+		return nil, err
+	}
+	return escapeUnprintable(stampMillis(b.Bytes())), nil
+}
+
+// renderAddressText writes an address report for people.
+func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
+	t := addressReport{AddressReport: r, page: &page{color: o.Color, width: o.Width}}
+	if o.Width > 0 {
+		t.width = max(o.Width, minWidth)
+	}
+	t.title("Address report")
+	t.blank()
+	for i, f := range t.Findings {
+		st := plain
+		if i == 0 {
+			st = strong
+		}
+		t.hang("  ", f.Text, 0, st)
+		if f.Advice != "" {
+			t.hang("    -> ", f.Advice, 0, plain)
+		}
+		t.blank()
+	}
+	t.views()
+	t.mappings()
+	fields := [][2]string{
+		{"From", strings.TrimPrefix(endName(result.End{Host: t.Host, Addresses: t.Own}), "at ")},
+		{"Started", startLine(t.Started, t.ElapsedMS)},
+		{"By", t.Tool},
+	}
+	if t.Interrupted {
+		fields[1][1] += ", then interrupted"
+	}
+	t.fields(2, fields)
+	return []byte(t.b.String()), nil
+}
+
+// An addressReport is an address report on its way to a page.
+type addressReport struct {
+	*result.AddressReport
+	*page
+}
+
+// views writes who saw what: a line for all that is equal.
+func (t *addressReport) views() {
+	type key struct {
+		observer, over, at, seen string
+		outcome                  result.ViewOutcome
+	}
+	var order []key
+	first, count := map[key]result.View{}, map[key]int{}
+	for _, v := range t.Views {
+		k := key{observer: v.Observer, over: string(v.Transport), at: "-", outcome: v.Outcome}
+		if v.Target.IsValid() {
+			k.at = v.Target.String()
+		}
+		if v.SeenAs.IsValid() {
+			k.seen = v.SeenAs.Addr().String()
+		}
+		if count[k]++; count[k] == 1 {
+			order, first[k] = append(order, k), v
+		}
+	}
+	if len(order) == 0 {
+		return
+	}
+	rows := [][]cell{{{"seen as", faint}, {"by", faint}, {"asked at", faint}, {"over", faint}, {"times", faint}, {"port here -> port seen", faint}}}
+	for _, k := range order {
+		v := first[k]
+		row := []cell{{cmp.Or(k.seen, "-"), plain}, {k.observer, plain}, {k.at, plain}, {k.over, plain}, {fmt.Sprint(count[k]), plain}}
+		switch {
+		case v.Outcome != result.ViewAnswered:
+			row = append(row, cell{"(" + string(v.Outcome) + ")", bad})
+		case v.Source.IsValid():
+			row = append(row, cell{fmt.Sprintf("%d -> %d", v.Source.Port(), v.SeenAs.Port()), plain})
+		}
+		rows = append(rows, row)
+	}
+	t.lines(t.grid(rows))
+	t.blank()
+}
+
+// behaviourWords says what each behaviour means.
+var behaviourWords = map[result.MappingBehaviour]string{
+	result.MappingUnknown:     "whether the mapping depends on the destination is not known: ask two servers, or one with two addresses (RFC 5780)",
+	result.MappingNone:        "not translated",
+	result.MappingIndependent: "the same for every destination (endpoint-independent mapping)",
+	result.MappingAddress:     "another one for each destination address (address-dependent mapping)",
+	result.MappingAddressPort: "another one for each destination address and port (address-and-port-dependent mapping)",
+	result.MappingDestination: "depends on the destination address; whether on its port too is not known",
+}
+
+// methodWords says how each behaviour was found.
+var methodWords = map[result.MappingMethod]string{
+	result.MethodRFC5780:      ", by the two addresses of one server (RFC 5780)",
+	result.MethodDestinations: ", by comparing the destinations asked",
+}
+
+// portWords says what becomes of the port.
+var portWords = map[result.PortMapping]string{
+	result.PortsKept:    "keeps the source port; ",
+	result.PortsChanged: "changes the source port, so that partners' rules must not name one; ",
+	result.PortsMixed:   "changes the source port sometimes, so that partners' rules must not name one; ",
+}
+
+// mappings writes how the NAT maps, each way of it once.
+func (t *addressReport) mappings() {
+	var fields [][2]string
+	for _, m := range t.Mappings {
+		ports := portWords[m.Ports]
+		if m.Behaviour == result.MappingNone {
+			ports = ""
+		}
+		over := strings.ToUpper(string(m.Transport)) + " over " + familyName(m.Family)
+		words := ports + behaviourWords[m.Behaviour] + methodWords[m.Method]
+		if i := slices.IndexFunc(fields, func(f [2]string) bool { return f[1] == words }); i >= 0 {
+			fields[i][0] += ", " + over
+			continue
+		}
+		fields = append(fields, [2]string{over, words})
+	}
+	if len(fields) > 0 {
+		t.fields(2, fields)
+		t.blank()
+	}
+}

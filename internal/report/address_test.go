@@ -1,0 +1,154 @@
+package report
+
+import (
+	"bytes"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+const addressSchema = "../../docs/address.schema.json"
+
+func addressReportOf(t *testing.T) *result.AddressReport {
+	t.Helper()
+	rtt := 1.5
+	endpoint := func(s string) (e result.Endpoint) {
+		if err := e.UnmarshalJSON([]byte(`"` + s + `"`)); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	view := result.View{
+		Observer: "stun:stun.example.org", Test: result.TestFirst, Transport: plan.TCP, Family: result.IP4,
+		Source: endpoint("10.0.0.9:4000"), Target: endpoint("192.0.2.1:3478"), SeenAs: endpoint("198.51.100.1:4000"),
+		Outcome: result.ViewAnswered, Attempts: 1, RTTMS: &rtt,
+	}
+	again := view
+	again.Test, again.Source = result.TestAgain, endpoint("10.0.0.9:4001")
+	unresolved := result.View{Observer: "nosuch.example.org", Test: result.TestFirst, Outcome: result.ViewUnresolved, Error: "nosuch.example.org: no such name"}
+	return &result.AddressReport{
+		Schema: result.AddressSchema, Tool: "dialtone 0.1.0", Started: time.Date(2026, 3, 17, 21, 51, 40, 0, time.UTC), ElapsedMS: 4300, Host: "illiad",
+		AddressEvidence: result.AddressEvidence{
+			Own: []string{"10.0.0.9"}, Port: 7968, Published: []result.Published{{Name: "odyssey.example.edu", Error: "no such name"}},
+			Views:   []result.View{view, again, unresolved},
+			Inbound: []result.Inbound{{Observer: "peer", Family: result.IP4, Target: endpoint("198.51.100.1:7968"), Outcome: result.InboundSilent}},
+		},
+		AddressConclusion: result.AddressConclusion{
+			Seen: []string{"198.51.100.1"},
+			Mappings: []result.Mapping{{Transport: plan.TCP, Family: result.IP4, Behaviour: result.MappingIndependent,
+				Method: result.MethodRFC5780, Ports: result.PortsKept, Destinations: []result.Endpoint{view.Target}}},
+			Findings: []result.Finding{{Code: "seen", Text: "Partners see you as 198.51.100.1.", Advice: "Tell them."}, {Code: "nat", Text: "A NAT."}},
+		},
+	}
+}
+
+func renderAddress(t *testing.T, f Format, r *result.AddressReport, o Options) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := WriteAddress(&b, f, r, o); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestAddressReportsMatchTheirSchema(t *testing.T) {
+	schema := compile(t, addressSchema)
+	for name, r := range map[string]*result.AddressReport{"full": addressReportOf(t), "empty": {Schema: result.AddressSchema, Started: time.Now()}} {
+		if err := schema.Validate(decode(t, renderAddress(t, JSON, r, Options{}))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, path := range []string{"schema", "started", "seen", "findings", "views", "views.0.outcome", "views.0.seen_as", "mappings.0.behaviour", "inbound.0.outcome", "findings.0.code"} {
+		for _, value := range []any{gone, "nonsense!"} {
+			v := decode(t, renderAddress(t, JSON, addressReportOf(t), Options{}))
+			set(t, v, path, value)
+			if schema.Validate(v) == nil {
+				t.Errorf("%s = %v (%v: taken away) passes", path, value, value == any(gone))
+			}
+		}
+	}
+}
+
+func TestAddressSchemaDescribesEveryFieldAndConstant(t *testing.T) {
+	doc := readSchema(t, addressSchema)
+	defs := doc["$defs"].(map[string]any)
+	describes(t, doc, reflect.TypeFor[result.AddressReport]())
+	for def, typ := range map[string]reflect.Type{
+		"published": reflect.TypeFor[result.Published](), "view": reflect.TypeFor[result.View](), "mapping": reflect.TypeFor[result.Mapping](),
+		"inbound": reflect.TypeFor[result.Inbound](), "finding": reflect.TypeFor[result.Finding](),
+	} {
+		describes(t, defs[def].(map[string]any), typ)
+	}
+	consts := constants(t, "../result")
+	for def, goType := range map[string]string{
+		"view_test": "ViewTest", "view_outcome": "ViewOutcome", "behaviour": "MappingBehaviour", "method": "MappingMethod", "ports": "PortMapping",
+		"inbound_outcome": "InboundOutcome", "family": "Family",
+	} {
+		var got []string
+		for _, v := range defs[def].(map[string]any)["enum"].([]any) {
+			got = append(got, v.(string))
+		}
+		if want := consts[goType]; !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+			t.Errorf("$defs/%s has %q, the constants of %s are %q", def, got, goType, want)
+		}
+	}
+}
+
+func TestAddressTextSaysTheConclusionFirst(t *testing.T) {
+	got := renderAddress(t, Text, addressReportOf(t), Options{})
+	want := `Address report
+
+  Partners see you as 198.51.100.1.
+    -> Tell them.
+
+  A NAT.
+
+  seen as       by                     asked at        over  times  port here -> port seen
+  198.51.100.1  stun:stun.example.org  192.0.2.1:3478  tcp   2      4000 -> 4000
+  -             nosuch.example.org     -                     1      (unresolved)
+
+  TCP over IPv4  keeps the source port; the same for every destination (endpoint-independent
+                 mapping), by the two addresses of one server (RFC 5780)
+
+  From     illiad (10.0.0.9)
+  Started  2026-03-17 21:51:40 UTC, took 4.3 s
+  By       dialtone 0.1.0
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestAddressTextLetsNoControlCharacterThrough(t *testing.T) {
+	r := addressReportOf(t)
+	evil := "\x1b[31mred\r\n\u202e"
+	r.Host, r.Own[0], r.Views[0].Observer, r.Findings[0].Text = evil, evil, evil, evil
+	for _, f := range []Format{Text, JSON} {
+		if got := renderAddress(t, f, r, Options{}); strings.ContainsAny(got, "\x1b\r\u202e") {
+			t.Errorf("%s: %q", f, got)
+		}
+	}
+}
+
+func TestEveryBehaviourHasItsWords(t *testing.T) {
+	consts := constants(t, "../result")
+	for _, b := range consts["MappingBehaviour"] {
+		if behaviourWords[result.MappingBehaviour(b)] == "" {
+			t.Errorf("%s has no words", b)
+		}
+	}
+}
+
+func TestAddressReportsHaveTheirForms(t *testing.T) {
+	if err := CheckAddressFormat("html"); err == nil || !strings.Contains(err.Error(), "text or json") {
+		t.Error(err)
+	}
+	if err := WriteAddress(&bytes.Buffer{}, "html", addressReportOf(t), Options{}); err == nil {
+		t.Error("wrote html")
+	}
+}
