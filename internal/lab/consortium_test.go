@@ -339,7 +339,7 @@ func startMembers(t *testing.T, l *Lab, dir string, members []*member) (ledgers 
 		})
 		ledgers = append(ledgers, ledger)
 		ready = append(ready, func() error {
-			return await(ctx, cmd, func() bool { _, err := os.Stat(isReady); return err == nil })
+			return waitFor(ctx, cmd, func() bool { _, err := os.Stat(isReady); return err == nil })
 		})
 	}
 	for _, wait := range ready {
@@ -481,7 +481,7 @@ func TestAConsortium(t *testing.T) {
 	}
 	ctx, stop := context.WithTimeout(t.Context(), consortiumWithin)
 	defer stop()
-	err = await(ctx, cmd, func() bool { return len(finished(t, progress)) >= consortiumSize/3 })
+	err = waitFor(ctx, cmd, func() bool { return len(finished(t, progress)) >= consortiumSize/3 })
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	if err != nil {
