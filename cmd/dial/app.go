@@ -16,6 +16,7 @@ func app() *ucli.App {
 			"dial odyssey [flags] PEER  server to server between two institutions, both directions\n" +
 			"dial odyssey @FILE|LINE    the same by the invitation that the partner's listen --invite made, as a file, an\n" +
 			"                           e-mail, or its line; it has the key, plan and ports\n" +
+			"dial odyssey --peers FILE  a list of many partners, side by side: a matrix\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
 			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side\n" +
 			"dial address [flags] [HOST] the address that partners see, by --stun servers or by HOST's listen",
@@ -26,11 +27,10 @@ func app() *ucli.App {
 		Flags:  append(cli.CommonFlags(), dialFlags()...),
 		Action: func(c *ucli.Context) error { return run(c, modeHost) },
 		Commands: []*ucli.Command{{
-			Name: "odyssey", Usage: "test Odyssey and ISO ILL between this server and a partner's, both directions",
+			Name: "odyssey", Usage: "test Odyssey and ISO ILL between this server and a partner's, or those of many partners, both directions",
 			ArgsUsage: "PEER|@FILE|LINE",
-			Flags: append(append(cli.CommonFlags(), dialFlags()...),
-				&ucli.DurationFlag{Name: "wait", Usage: "the partner runs the same command: dial each other for up to this `DURATION`, such as 15m, until one gets through; both get the same report"}),
-			Action: func(c *ucli.Context) error { return run(c, modeOdyssey) },
+			Flags:     append(append(cli.CommonFlags(), dialFlags()...), odysseyFlags()...),
+			Action:    func(c *ucli.Context) error { return run(c, modeOdyssey) },
 		}, {
 			Name: "egress", Usage: "test what this machine has to reach elsewhere (OCLC, Atlas; LDAP, ILS, OPAC, mail of the site file), in each service's own language",
 			ArgsUsage: " ",
@@ -73,6 +73,16 @@ func outputFlags() []ucli.Flag {
 	return []ucli.Flag{
 		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text or json"},
 		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: .txt, .json (repeatable)"},
+	}
+}
+
+func odysseyFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.DurationFlag{Name: "wait", Usage: "the partner runs the same command: dial each other for up to this `DURATION`, such as 15m, until one gets through; both get the same report"},
+		&ucli.StringFlag{Name: "peers", Usage: "test all partners of the list in `FILE`, CSV or YAML with name, host, invitation; --format and --out then know text, json and csv"},
+		&ucli.IntFlag{Name: "at-once", Value: 16, Usage: "with --peers: test `N` partners side by side"},
+		&ucli.StringFlag{Name: "progress", Usage: "with --peers: keep in `FILE` who was tested, until all are, for a run that is interrupted and started again", DefaultText: "the list's name and .progress"},
+		&ucli.BoolFlag{Name: "again", Usage: "with --peers: test those again, too, that an interrupted run has tested"},
 	}
 }
 

@@ -51,7 +51,7 @@ func mergeReports(c *ucli.Context) error {
 	}
 	m := merge.Tabulate(cli.Software, in)
 	m.Findings = slices.Concat(findings, m.Findings)
-	return writeMatrix(c, out, m)
+	return endWith(merge.ExitCode(m), out.writeMatrix(c, m))
 }
 
 // writeJoined writes one report; in a format that only a matrix has, as a
@@ -67,11 +67,11 @@ func writeJoined(c *ucli.Context, out outputs, r *result.Report, findings []resu
 	return endWith(verdict.ExitCode(r), err)
 }
 
-func writeMatrix(c *ucli.Context, out outputs, m *result.Matrix) error {
-	err := out.write(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
-		return report.WriteMatrix(w, f, m, o)
+// writeMatrix writes the matrix where the outputs are.
+func (o outputs) writeMatrix(c *ucli.Context, m *result.Matrix) error {
+	return o.write(c.App.Writer, func(w io.Writer, f report.Format, opts report.Options) error {
+		return report.WriteMatrix(w, f, m, opts)
 	})
-	return endWith(merge.ExitCode(m), err)
 }
 
 // endWith ends the program with a code, unless something went wrong before.

@@ -26,6 +26,12 @@ import (
 )
 
 func run(c *ucli.Context, m mode) error {
+	if m == modeOdyssey && cli.String(c, "peers") != "" {
+		return peers(c)
+	}
+	if err := refusePeersFlags(c); err != nil {
+		return err
+	}
 	if cli.Bool(c, "installed") {
 		return installed(c, m)
 	}
@@ -79,18 +85,24 @@ func configure(c *ucli.Context, m mode) (survey.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	if cfg, err = steps(c, common); err != nil {
+	if cfg, err = proving(c, m, common, target, sayTo(c, "")); err != nil {
 		return cfg, err
 	}
 	cfg.Key = key
-	target.aim(c, &cfg)
+	return cfg, nil
+}
+
+// proving makes a survey that proves paths to a target, but for the key.
+func proving(c *ucli.Context, m mode, common cli.Common, t target, say func(string, ...any)) (survey.Config, error) {
+	cfg, err := steps(c, common)
+	if err != nil {
+		return cfg, err
+	}
+	t.aim(&cfg, say)
 	if cfg.Hold < 0 || cfg.Hold > echo.MaxHold || cfg.Hold > 0 && cfg.Hold < time.Second {
 		return cfg, cli.Usagef("Give a time between 1s and 24h, such as 30m.", "--hold %v", cfg.Hold)
 	}
-	if err := chooseRoles(c, m, common, target, &cfg); err != nil {
-		return cfg, err
-	}
-	return cfg, nil
+	return cfg, chooseRoles(c, m, common, t, &cfg)
 }
 
 // readKey stretches the key, which must be given.

@@ -39,13 +39,13 @@ func readTarget(c *ucli.Context, m mode) (target, error) {
 		if err != nil {
 			return target{}, cli.Usage(fmt.Errorf("@%s: %w", file, err), "Give the file that holds the invitation, or the e-mail that it came in, as @FILE.")
 		}
-		t, err := invited(c, text)
+		t, err := invited(text, sayTo(c, ""))
 		if err != nil {
 			return t, cli.Usage(fmt.Errorf("@%s: %w", file, err), "")
 		}
 		return t, nil
 	case invite.Mentions(text):
-		t, err := invited(c, text)
+		t, err := invited(text, sayTo(c, ""))
 		if err != nil {
 			return t, cli.Usage(err, "")
 		}
@@ -66,15 +66,27 @@ func readLetter(file string) (string, error) {
 	return string(b), err
 }
 
+// sayTo returns what tells the user something beside the result; about, if it
+// is not "", says which of many targets it is about.
+func sayTo(c *ucli.Context, about string) func(format string, args ...any) {
+	lead := c.App.Name + ": "
+	if about != "" {
+		lead += about + ": "
+	}
+	return func(format string, args ...any) {
+		fmt.Fprintf(c.App.ErrWriter, "%s\n", lead+fmt.Sprintf(format, args...))
+	}
+}
+
 // invited takes whom to dial from an invitation.
-func invited(c *ucli.Context, text string) (target, error) {
+func invited(text string, say func(string, ...any)) (target, error) {
 	now := time.Now()
 	i, err := invite.Parse(text, now)
 	if err != nil {
 		return target{}, err
 	}
 	if doubt := i.ClockDoubt(now); doubt != "" {
-		fmt.Fprintf(c.App.ErrWriter, "%s: %s\n", c.App.Name, doubt)
+		say("%s", doubt)
 	}
 	return target{host: i.Hosts[0], also: i.Hosts[1:], invitation: &i}, nil
 }
@@ -89,14 +101,14 @@ func (t target) common(c *ucli.Context) (cli.Common, error) {
 
 // aim makes the target that of a survey, and says which of its names have no
 // address.
-func (t target) aim(c *ucli.Context, cfg *survey.Config) {
+func (t target) aim(cfg *survey.Config, say func(string, ...any)) {
 	cfg.Host, cfg.Also = t.host, t.also
 	var told sync.Map // --installed resolves for each row
 	cfg.OnUnresolved = func(host string, err error) {
 		if _, before := told.LoadOrStore(host, true); before {
 			return
 		}
-		fmt.Fprintf(c.App.ErrWriter, "%s: the invitation names %s, which cannot be dialed (%v); its other names and addresses are used. Tell the partner, whose other partners may dial that name.\n", c.App.Name, host, err)
+		say("the invitation names %s, which cannot be dialed (%v); its other names and addresses are used. Tell the partner, whose other partners may dial that name.", host, err)
 	}
 }
 

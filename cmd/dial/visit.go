@@ -68,7 +68,7 @@ func installed(c *ucli.Context, m mode) error {
 	if cfg.Config, err = steps(c, common); err != nil {
 		return err
 	}
-	target.aim(c, &cfg.Config)
+	target.aim(&cfg.Config, sayTo(c, ""))
 	if err := chooseRoles(c, m, common, target, &cfg.Config); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // of --key, --plan, --port and --port-shift. One of them that says something
 // else is an error that names both: whoever gave it expects it to count.
 func ReadInvited(c *cli.Context, i invite.Invitation) (Common, error) {
-	if shift := Int(c, "port-shift"); isGiven(c, "port-shift") && shift != i.Shift {
+	if shift := Int(c, "port-shift"); IsGiven(c, "port-shift") && shift != i.Shift {
 		return Common{}, Usagef("Leave --port-shift out.", "--port-shift %d contradicts the invitation from %v, which says %d", shift, i, i.Shift)
 	}
 	text, err := readKey(c)
@@ -25,22 +25,16 @@ func ReadInvited(c *cli.Context, i invite.Invitation) (Common, error) {
 		return Common{}, Usagef("Leave --key and --key-file out: the invitation has the key.", "the key given is not that of the invitation from %v", i)
 	}
 	file := ""
-	if isGiven(c, "plan") {
+	if IsGiven(c, "plan") {
 		file = String(c, "plan")
-	}
-	base, err := i.LoadPlan(file)
-	if err != nil {
-		return Common{}, Usage(err, "")
 	}
 	ports, err := parsePorts(Strings(c, "port"))
 	if err != nil {
 		return Common{}, err
 	}
-	// The ports of the one who listens; what the flags and the site make of
-	// them must come to the same.
-	theirs, _, err := base.Apply(plan.Change{Ports: i.Ports, Shift: i.Shift})
+	base, theirs, err := invitedPlan(i, file)
 	if err != nil {
-		return Common{}, Usage(err, "")
+		return Common{}, err
 	}
 	flagged, _, err := base.Apply(plan.Change{Ports: ports, Shift: i.Shift})
 	if err != nil {
@@ -53,6 +47,38 @@ func ReadInvited(c *cli.Context, i invite.Invitation) (Common, error) {
 			return Common{}, Usagef("Leave --port out: the invitation has the ports.", "--port %s=%d contradicts the invitation from %v, which says %d", r.ID, flagged.Rows[n].Port, i, r.Port)
 		}
 	}
+	return common(c, base, theirs, i)
+}
+
+// ReadInvitedOf reads the common flags beside one invitation of many. Those of
+// them that an invitation takes the place of are for partners who sent none,
+// but for --plan if the invitation's plan is not built in.
+func ReadInvitedOf(c *cli.Context, i invite.Invitation) (Common, error) {
+	file := ""
+	if IsGiven(c, "plan") && !slices.Contains(plan.Names(), i.Plan) {
+		file = String(c, "plan")
+	}
+	base, theirs, err := invitedPlan(i, file)
+	if err != nil {
+		return Common{}, err
+	}
+	return common(c, base, theirs, i)
+}
+
+// invitedPlan loads an invitation's plan: as it is in the file, and with the
+// ports of the one who listens, to which whatever this end says must come.
+func invitedPlan(i invite.Invitation, file string) (base, theirs *plan.Plan, err error) {
+	if base, err = i.LoadPlan(file); err != nil {
+		return nil, nil, Usage(err, "")
+	}
+	if theirs, _, err = base.Apply(plan.Change{Ports: i.Ports, Shift: i.Shift}); err != nil {
+		return nil, nil, Usage(err, "")
+	}
+	return base, theirs, nil
+}
+
+// common is what this end's flags say beside an invitation.
+func common(c *cli.Context, base, theirs *plan.Plan, i invite.Invitation) (Common, error) {
 	out, err := readLocal(c, base, plan.Change{Ports: i.Ports, Shift: i.Shift})
 	if err != nil {
 		return out, err
@@ -73,5 +99,5 @@ func siteAgrees(out Common, theirs *plan.Plan, i invite.Invitation) error {
 	return nil
 }
 
-// isGiven reports whether a flag stands on the command line.
-func isGiven(c *cli.Context, name string) bool { return lineage(c, name).IsSet(name) }
+// IsGiven reports whether a flag stands on the command line.
+func IsGiven(c *cli.Context, name string) bool { return lineage(c, name).IsSet(name) }

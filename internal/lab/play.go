@@ -333,6 +333,11 @@ func dialArgv(dial string, args []string, text string) []string {
 func until(ctx context.Context, cmd *exec.Cmd, ready func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
+	return waitFor(ctx, cmd, ready)
+}
+
+// waitFor is until, for as long as ctx lasts.
+func waitFor(ctx context.Context, cmd *exec.Cmd, ready func() bool) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ready() {

@@ -165,6 +165,29 @@ func (l *ledger) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) b
 	})
 }
 
+// isAnothers reports whether an address is known to be another run's: that run
+// proved itself from it, and this one only from other addresses of its family.
+// With many partners at once, something always comes from another. own is the
+// listener's proof of itself.
+func (l *ledger) isAnothers(addr netip.Addr, run, own echo.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	mine, theirs := false, false
+	for _, e := range l.entries {
+		from := e.Remote.Addr()
+		switch {
+		case e.Transport != plan.TCP || e.Run == (echo.ID{}) || e.Run == own || from.Is4() != addr.Is4():
+		case e.Run == run && from == addr:
+			return false
+		case e.Run == run:
+			mine = true
+		case from == addr:
+			theirs = true
+		}
+	}
+	return mine && theirs
+}
+
 // has reports whether a TCP connection between the two addresses was accepted.
 func (l *ledger) has(remote, local netip.AddrPort) bool {
 	l.mu.Lock()

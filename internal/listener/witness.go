@@ -49,8 +49,12 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 	unproved := slices.DeleteFunc(l.ledger.between(q.Transport, q.Port, from.Add(-slack), to.Add(slack)), func(e entry) bool { return e.Probe != (echo.ID{}) })
 	var half []sock.HalfOpen
 	if q.Transport == plan.TCP {
-		half = slices.DeleteFunc(l.watch.Between(q.Port, from.Add(-slack), to.Add(slack)), func(h sock.HalfOpen) bool { return l.ledger.has(h.Source, h.Local) })
+		half = slices.DeleteFunc(l.watch.Between(q.Port, from.Add(-slack), to.Add(slack)), func(h sock.HalfOpen) bool {
+			// Who else listens here, at another address, accepts what is not in our ledger.
+			return l.ledger.has(h.Source, h.Local) || !l.binds(h.Local) || l.ledger.isAnothers(h.Source.Addr(), run, l.Instance)
+		})
 	}
+	unproved = slices.DeleteFunc(unproved, func(e entry) bool { return l.ledger.isAnothers(e.Remote.Addr(), run, l.Instance) })
 	v := view{accepted: unproved, half: half}
 	if !q.SourceChanged {
 		return l.byAddress(a, q, v, from, to)

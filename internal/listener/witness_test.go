@@ -189,3 +189,36 @@ func TestProofIsTiedToTheNewestConnectionOfItsAddresses(t *testing.T) {
 		t.Error("runs are not told apart")
 	}
 }
+
+// With many partners at once something always comes from another; it is no
+// reason to know nothing of this one, whose own address is known.
+func TestWhatIsKnownToBeAnothersLeavesNoDoubt(t *testing.T) {
+	l := start(t, Config{})
+	if l.watch.State() == result.WitnessNone {
+		t.Skip("this system does not show half-open connections")
+	}
+	mine, theirs := newAsk(), newAsk()
+	prove(t, netip.MustParseAddr("127.0.0.3"), l.at, mine)
+	prove(t, elsewhere, l.at, theirs)
+	strange(t, l, elsewhere)
+	q := echo.WitnessQuery{Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(netip.MustParseAddrPort("127.0.0.3:50000")), BeganMS: 100}
+	saw := func(run echo.ID) (got result.Acceptor) {
+		// Other programs of this machine may blind the watch for a moment.
+		for began := time.Now(); time.Since(began) < guardTime; time.Sleep(10 * time.Millisecond) {
+			if got = l.Sightings([]echo.WitnessQuery{q}, loop, run)[0]; got.Saw == result.SawNothing {
+				break
+			}
+		}
+		return got
+	}
+	if got := saw(mine.Run); got.Saw != result.SawNothing {
+		t.Errorf("of the run that is known to come from another address: %+v", got)
+	}
+	q.BeganMS = 5000
+	if got := l.Sightings([]echo.WitnessQuery{q}, loop, theirs.Run)[0]; got.Saw != result.SawUnknown {
+		t.Errorf("of the run that comes from there: %+v", got)
+	}
+	if got := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawUnknown {
+		t.Errorf("of a run whose address is not known: %+v", got)
+	}
+}

@@ -88,13 +88,37 @@ func readLimited(file string) ([]byte, error) {
 
 // parse returns the root mapping of data, or nil after noting why there is none.
 func (d *document) parse(data []byte) *ast.MappingNode {
+	body := d.body(data)
+	if body == nil {
+		return nil
+	}
+	m, ok := body.(*ast.MappingNode)
+	if !ok {
+		d.problemf(lineOf(body), "not a list of keys: begin with \"name: …\"")
+		return nil
+	}
+	return m
+}
+
+// text returns data without its byte order mark, or false after noting that it
+// is no text of bearable length.
+func (d *document) text(data []byte) ([]byte, bool) {
 	if len(data) > maxFileBytes {
 		d.problemf(0, "larger than %d bytes: shorten it", maxFileBytes)
-		return nil
+		return nil, false
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if !utf8.Valid(data) {
 		d.problemf(lineOfInvalidUTF8(data), "not UTF-8 text: save the file as UTF-8")
+		return nil, false
+	}
+	return data, true
+}
+
+// body returns what data holds as YAML, or nil after noting why it is nothing.
+func (d *document) body(data []byte) ast.Node {
+	data, ok := d.text(data)
+	if !ok {
 		return nil
 	}
 	tokens := lexer.Tokenize(string(data))
@@ -126,12 +150,7 @@ func (d *document) parse(data []byte) *ast.MappingNode {
 		d.problemf(1, "the file is empty: start from a copy of an existing one")
 		return nil
 	}
-	m, ok := body.(*ast.MappingNode)
-	if !ok {
-		d.problemf(lineOf(body), "not a list of keys: begin with \"name: …\"")
-		return nil
-	}
-	return m
+	return body
 }
 
 // structureAllowed notes what is refused before parsing: the parts of YAML
@@ -268,6 +287,11 @@ func (s scalar) given() bool { return s.line != 0 }
 // scalar returns the text of n, which is the value of what; white space is
 // collapsed. It notes a value that is no text and returns the zero scalar.
 func (d *document) scalar(n ast.Node, line int, what string) scalar {
+	return d.scalarUpTo(maxText, n, line, what)
+}
+
+// scalarUpTo is scalar with another bound of its length in bytes.
+func (d *document) scalarUpTo(limit int, n ast.Node, line int, what string) scalar {
 	if n == nil || n.Type() == ast.NullType {
 		d.problemf(line, "%s has no value: write one, or remove the line", what)
 		return scalar{}
@@ -282,17 +306,23 @@ func (d *document) scalar(n ast.Node, line int, what string) scalar {
 		d.problemf(line, "%s is empty: write a value, or remove the line", what)
 		return scalar{}
 	}
-	if len(text) > maxText {
-		d.problemf(line, "%s is longer than %d bytes: shorten it", what, maxText)
+	return d.checked(limit, scalar{text, line}, what)
+}
+
+// checked returns s, or the zero scalar after noting that it is too long or
+// cannot be shown.
+func (d *document) checked(limit int, s scalar, what string) scalar {
+	if len(s.text) > limit {
+		d.problemf(s.line, "%s is longer than %d bytes: shorten it", what, limit)
 		return scalar{}
 	}
-	for _, r := range text {
+	for _, r := range s.text {
 		if !unicode.IsPrint(r) {
-			d.problemf(line, "%s contains the unprintable character %U: remove it", what, r)
+			d.problemf(s.line, "%s contains the unprintable character %U: remove it", what, r)
 			return scalar{}
 		}
 	}
-	return scalar{text, line}
+	return s
 }
 
 // scalars returns the text of n, which is one value or a list of them. A list

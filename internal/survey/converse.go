@@ -16,7 +16,12 @@ import (
 )
 
 // atOnceConversing bounds the conversations under way: some move megabytes.
-const atOnceConversing = 16
+// atOnceOfAll bounds those of all runs that are made side by side, which share
+// this end's line: none is to look slow because of the others.
+const (
+	atOnceConversing = 16
+	atOnceOfAll      = 4
+)
 
 // converseAll holds each row's own conversation on every path that opened a
 // connection, whatever its proof came to: a firewall that looks into the
@@ -85,7 +90,6 @@ func restsOnConversation(i *result.Initiator) bool {
 
 func (s *survey) converseEach(ctx context.Context, jobs []*job) {
 	var wave sync.WaitGroup
-	slots := make(chan struct{}, atOnceConversing)
 	back := map[result.Family][]*job{}
 	for _, j := range jobs {
 		switch {
@@ -93,16 +97,25 @@ func (s *survey) converseEach(ctx context.Context, jobs []*job) {
 			back[j.family] = append(back[j.family], j)
 		default:
 			wave.Go(func() {
-				slots <- struct{}{}
-				defer func() { <-slots }()
+				defer s.mayTalk()()
 				s.converse(ctx, j)
 			})
 		}
 	}
 	for f, jobs := range back {
-		wave.Go(func() { s.converseBack(ctx, f, jobs) })
+		wave.Go(func() {
+			defer s.mayTalk()()
+			s.converseBack(ctx, f, jobs)
+		})
 	}
 	wave.Wait()
+}
+
+// mayTalk waits for a place among the conversations under way; the function
+// that it returns gives it up.
+func (s *survey) mayTalk() (done func()) {
+	s.talking <- struct{}{}
+	return func() { <-s.talking }
 }
 
 // mayConverse reports whether a job's service speaks a language of ours, to

@@ -22,6 +22,7 @@ func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, 
 	var all sync.WaitGroup
 	var telling sync.Mutex
 	slots := make(chan struct{}, max(1, atOnce))
+	talking := make(chan struct{}, atOnceOfAll)
 	for i, c := range configs {
 		select {
 		case slots <- struct{}{}:
@@ -33,7 +34,7 @@ func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, 
 		all.Go(func() {
 			defer func() { <-slots }()
 			s := newSurvey(c)
-			s.accept = shared
+			s.accept, s.talking = shared, talking
 			r, err := s.run(ctx)
 			telling.Lock()
 			defer telling.Unlock()
@@ -41,6 +42,25 @@ func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, 
 		})
 	}
 	all.Wait()
+}
+
+// NotRun is the report of a run that was not made, because of what f says: its
+// paths are untested, and none of them is ok. The error is that of Run.
+func NotRun(c Config, f result.Finding) (*result.Report, error) {
+	s := newSurvey(c)
+	remote := c.Remote
+	if len(remote) == 0 {
+		remote = DefaultRemote
+	}
+	if err := s.choose(remote); err != nil {
+		return nil, err
+	}
+	for _, j := range s.jobs {
+		j.initiator = &result.Initiator{Probe: j.probe.String(), NotTried: f.Text}
+	}
+	r := s.report(context.Background(), remote, nil)
+	r.Findings = []result.Finding{f}
+	return r, nil
 }
 
 // sharedAcceptor accepts the reverse rows of all configs; nil if none has any.

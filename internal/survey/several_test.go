@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"dialtone/internal/echo"
@@ -77,5 +78,27 @@ func TestManyPartnersEndWhenTheyAreStopped(t *testing.T) {
 	})
 	if n == 0 || n > 2 {
 		t.Errorf("%d runs were made after the first ended everything", n)
+	}
+}
+
+func TestARunThatWasNotMadeHasPathsThatAreNotOK(t *testing.T) {
+	c := meeter(institutions(24197), near, netip.MustParseAddr("127.78.3.1"), 0).Config
+	why := result.Finding{Code: "not-dialed", Text: "The invitation has expired.", Advice: "Ask for another one."}
+	r, err := NotRun(c, why)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []result.Path{pathTo(t, r, "out", plan.Forward), pathTo(t, r, "in", plan.Reverse)} {
+		expect(t, p, result.Untested)
+		if p.OK || p.Attempts != 0 || p.Finding == nil || !strings.Contains(p.Finding.Text, why.Text) {
+			t.Errorf("%+v", p)
+		}
+	}
+	if r.Summary.OK || r.Interrupted || len(r.Findings) != 1 || r.Findings[0] != why {
+		t.Errorf("summary %+v, findings %+v", r.Summary, r.Findings)
+	}
+	c.Only = []string{"no such row"}
+	if _, err := NotRun(c, why); err == nil {
+		t.Error("a row that the plan does not have was taken")
 	}
 }

@@ -76,6 +76,7 @@ type survey struct {
 	leftOut netip.Addr                   // one of a family that this machine does not have
 	accept  *acceptor                    // for the reverse rows; nil before it is started
 	slots   chan struct{}
+	talking chan struct{} // a place for each conversation under way
 
 	mu          sync.Mutex
 	legs        []*leg
@@ -106,7 +107,7 @@ func newSurvey(c Config) *survey {
 	return &survey{
 		Config: c, id: echo.NewID(), started: time.Now(),
 		addrs: map[result.Family]netip.Addr{}, jobs: map[jobKey]*job{},
-		slots: make(chan struct{}, maxAtOnce), contacts: newContacts(),
+		slots: make(chan struct{}, maxAtOnce), talking: make(chan struct{}, atOnceConversing), contacts: newContacts(),
 	}
 }
 

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// A tallyLine tells how many of many are done: on a terminal by one line that is
+// written over, elsewhere by a line for each tenth.
+type tallyLine struct {
+	w        io.Writer
+	terminal bool
+	all      int
+	tenths   int // that were told
+}
+
+func newTallyLine(w io.Writer, all int) *tallyLine {
+	f, ok := w.(*os.File)
+	return &tallyLine{w: w, terminal: ok && term.IsTerminal(int(f.Fd())), all: all}
+}
+
+func (l *tallyLine) show(done, trouble int) {
+	words := fmt.Sprintf("%d of %d partners, %d with trouble", done, l.all, trouble)
+	switch tenths := 10 * done / l.all; {
+	case l.terminal:
+		fmt.Fprintf(l.w, "\r\x1b[K%s", words)
+	case tenths > l.tenths:
+		l.tenths = tenths
+		fmt.Fprintf(l.w, "dial: %s\n", words)
+	}
+}
+
+// end clears the line.
+func (l *tallyLine) end() {
+	if l.terminal {
+		fmt.Fprint(l.w, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,246 @@
+package plan
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// A Partner is another institution's server, in a list of many.
+type Partner struct {
+	Name       string // for people; no two of a list have the same
+	Host       string // name or address; "" leaves it to the invitation
+	Invitation string // its line, or "@" and the file that has it; "" if there is none
+	Line       int    // in the list, from 1
+}
+
+// Bounds of a partner's name and invitation, in bytes. An invitation that was
+// wrapped and quoted is longer than its line.
+const (
+	maxPartnerName = 200
+	maxInvitation  = 32 << 10
+)
+
+var partnerKeys = []string{"name", "host", "invitation"}
+
+// LoadPartners reads a list of partners: YAML, if the file's name ends in .yaml
+// or .yml, else CSV (RFC 4180) whose first line names the columns; a semicolon
+// or a tab may stand in place of the comma, as a spreadsheet program writes it
+// where the comma is the decimal point. The error lists everything that is wrong
+// with the file, each with its line.
+func LoadPartners(file string) ([]Partner, error) {
+	data, err := readLimited(file)
+	if err != nil {
+		return nil, fmt.Errorf("list of partners: %w", err)
+	}
+	return decodePartners(file, data)
+}
+
+func decodePartners(file string, data []byte) ([]Partner, error) {
+	d := &document{file: file}
+	var raw []rawPartner
+	switch strings.ToLower(filepath.Ext(file)) {
+	case ".yaml", ".yml":
+		raw = d.yamlPartners(data)
+	default:
+		raw = d.csvPartners(data)
+	}
+	out := d.partners(raw)
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// rawPartner is a partner as written, with the zero scalar where a value was not
+// given, or is bad and already noted.
+type rawPartner struct {
+	line   int
+	values map[string]scalar
+	bad    bool // a value is
+}
+
+func (d *document) yamlPartners(data []byte) []rawPartner {
+	body := d.body(data)
+	if body == nil {
+		return nil
+	}
+	seq, ok := body.(*ast.SequenceNode)
+	if !ok {
+		d.problemf(lineOf(body), "not a list: begin each partner with \"- name: …\"")
+		return nil
+	}
+	var out []rawPartner
+	for _, n := range seq.Values {
+		if _, ok := n.(*ast.MappingNode); !ok {
+			d.problemf(cmp.Or(lineOf(n), lineOf(seq)), "a partner must be keys with values: write \"- name: …\" and the other keys below it")
+			continue
+		}
+		raw := rawPartner{line: lineOf(n), values: map[string]scalar{}}
+		for _, f := range d.fields(n, "a partner", partnerKeys) {
+			if f.value != nil && f.value.Type() == ast.NullType {
+				continue
+			}
+			s := d.scalarUpTo(limitOf(f.key), f.value, f.line, f.key)
+			raw.values[f.key] = s
+			raw.bad = raw.bad || !s.given()
+		}
+		out = append(out, raw)
+	}
+	return out
+}
+
+func limitOf(key string) int {
+	if key == "invitation" {
+		return maxInvitation
+	}
+	return maxText
+}
+
+func (d *document) csvPartners(data []byte) []rawPartner {
+	data, ok := d.text(data)
+	if !ok {
+		return nil
+	}
+	r := csv.NewReader(bytes.NewReader(data))
+	r.Comma = separator(data)
+	r.FieldsPerRecord = -1
+	r.TrimLeadingSpace = r.Comma != '\t' // it would take a tab for white space
+	head, err := r.Read()
+	if err != nil {
+		if errors.Is(err, io.EOF) {
+			d.problemf(1, "the file is empty: begin with the line name,host,invitation")
+		} else {
+			d.csvProblem(err)
+		}
+		return nil
+	}
+	columns, ok := d.columns(head)
+	if !ok {
+		return nil
+	}
+	var out []rawPartner
+	for {
+		record, err := r.Read()
+		switch {
+		case errors.Is(err, io.EOF):
+			return out
+		case err != nil:
+			d.csvProblem(err)
+			continue
+		}
+		if raw, ok := d.csvPartner(r, columns, record); ok {
+			out = append(out, raw)
+		}
+	}
+}
+
+// separator is the one that the first line has.
+func separator(data []byte) rune {
+	first, _, _ := bytes.Cut(data, []byte("\n"))
+	for _, r := range ";\t" {
+		if bytes.ContainsRune(first, r) {
+			return r
+		}
+	}
+	return ','
+}
+
+func (d *document) csvProblem(err error) {
+	line, why := 0, err
+	if pe, ok := errors.AsType[*csv.ParseError](err); ok {
+		line, why = pe.StartLine, pe.Err
+	}
+	d.problemf(line, "not CSV (%v): put a value with quotes, separators or line breaks into quotes, and write each quote in it twice", why)
+}
+
+// columns returns the key of each column.
+func (d *document) columns(head []string) ([]string, bool) {
+	ok := true
+	for i, h := range head {
+		h = strings.ToLower(strings.TrimSpace(h))
+		switch {
+		case h == "" && i > 0: // a column that a spreadsheet program added
+		case !slices.Contains(partnerKeys, h):
+			d.problemf(1, "unknown column %s: use %s, and begin with the line name,host,invitation", quote(h), oneOf(h, partnerKeys))
+			ok = false
+		case slices.Contains(head[:i], h):
+			d.problemf(1, "column %s is there twice: keep one", quote(h))
+			ok = false
+		}
+		head[i] = h
+	}
+	if ok && !slices.Contains(head, "name") {
+		d.problemf(1, "there is no column \"name\": begin with the line name,host,invitation")
+		ok = false
+	}
+	return head, ok
+}
+
+// csvPartner takes a partner from a record; false if the line is empty, as those
+// are that a spreadsheet program leaves at the end.
+func (d *document) csvPartner(r *csv.Reader, columns, record []string) (rawPartner, bool) {
+	line, _ := r.FieldPos(0)
+	raw := rawPartner{line: line, values: map[string]scalar{}}
+	empty := true
+	for i, text := range record {
+		text = strings.Join(strings.Fields(text), " ")
+		if text == "" {
+			continue
+		}
+		empty = false
+		at, _ := r.FieldPos(i)
+		if i >= len(columns) || columns[i] == "" {
+			d.problemf(at, "%s is in a column without a name: put a value that contains the separator into quotes", quote(text))
+			raw.bad = true
+			continue
+		}
+		s := d.checked(limitOf(columns[i]), scalar{text, at}, columns[i])
+		raw.values[columns[i]] = s
+		raw.bad = raw.bad || !s.given()
+	}
+	return raw, !empty
+}
+
+// partners turns what was written into partners, noting everything that is
+// wrong.
+func (d *document) partners(raw []rawPartner) []Partner {
+	if len(raw) == 0 && len(d.problems) == 0 {
+		d.problemf(0, "there is no partner in it: write one in each line, below name,host,invitation")
+	}
+	if len(raw) > maxRows {
+		d.problemf(0, "%d partners, more than %d: split the list", len(raw), maxRows)
+		return nil
+	}
+	first := map[string]int{}
+	var out []Partner
+	for _, r := range raw {
+		name := r.values["name"]
+		p := Partner{Name: name.text, Host: d.host(r.values["host"], "host"), Invitation: r.values["invitation"].text, Line: r.line}
+		switch line, dup := first[p.Name]; {
+		case !name.given():
+			if !r.bad {
+				d.problemf(r.line, "a partner without a name: give it one, by which the result names it")
+			}
+		case len(p.Name) > maxPartnerName:
+			d.problemf(name.line, "name is longer than %d bytes: shorten it", maxPartnerName)
+		case dup:
+			d.problemf(name.line, "name %s is already on line %d: give each partner its own", quote(p.Name), line)
+		default:
+			first[p.Name] = r.line
+			if !r.bad && !r.values["host"].given() && p.Invitation == "" {
+				d.problemf(r.line, "%s has neither host nor invitation: give one of them", quote(p.Name))
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}

@@ -1,0 +1,141 @@
+package plan
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var partnersWanted = []Partner{
+	{Name: "Example, University", Host: "illiad.example.edu", Line: 2},
+	{Name: "Bücherei", Invitation: "@invitations/b.txt", Line: 3},
+	{Name: "Third", Host: "192.0.2.7", Invitation: "dialtone-invitation-1:abc.def.end", Line: 4},
+}
+
+func TestAListOfPartnersAsPeopleSaveIt(t *testing.T) {
+	comma := "name,host,invitation\n\"Example, University\",illiad.example.edu,\nBücherei,,@invitations/b.txt\nThird,192.0.2.7,dialtone-invitation-1:abc.def.end\n"
+	semicolon := "name;host;invitation\nExample, University;illiad.example.edu;\nBücherei;;@invitations/b.txt\nThird;192.0.2.7;dialtone-invitation-1:abc.def.end\n"
+	for name, text := range map[string]string{
+		"a.csv":         comma,
+		"bom.csv":       "\ufeff" + comma,
+		"crlf.csv":      strings.ReplaceAll(comma, "\n", "\r\n"),
+		"semicolon.csv": "\ufeff" + strings.ReplaceAll(semicolon, "\n", "\r\n"),
+		"tab.txt":       strings.ReplaceAll(semicolon, ";", "\t"),
+		"spaces.csv":    "Name , HOST, Invitation\n \"Example,  University\", illiad.example.edu,\nBücherei,, \"@invitations/b.txt\"\nThird,192.0.2.7, dialtone-invitation-1:abc.def.end",
+		"padded.csv":    strings.ReplaceAll(strings.TrimSuffix(semicolon, "\n"), "\n", ";;\n") + ";;\n;;;;\n;;;;\n",
+		"order.csv":     "invitation,name,host\n,\"Example, University\",illiad.example.edu\n@invitations/b.txt,Bücherei\ndialtone-invitation-1:abc.def.end,Third,192.0.2.7\n",
+		"list.yaml":     "\n- {name: 'Example, University', host: illiad.example.edu}\n- {name: Bücherei, host: , invitation: \"@invitations/b.txt\"}\n- {name: Third, host: 192.0.2.7, invitation: \"dialtone-invitation-1:abc.def.end\"}\n",
+	} {
+		got, err := decodePartners(name, []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if !slices.Equal(got, partnersWanted) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestALongInvitationIsReadWhole(t *testing.T) {
+	line := "dialtone-invitation-1:" + strings.Repeat("abcdefgh", 900) + ".end"
+	file := filepath.Join(t.TempDir(), "p.csv")
+	if err := os.WriteFile(file, []byte("name,invitation\nA,\""+line[:4000]+"\n> "+line[4000:]+"\"\nB,"+line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadPartners(file)
+	if err != nil || len(got) != 2 || got[1].Invitation != line || got[1].Line != 4 {
+		t.Errorf("%.200v, %v", got, err)
+	}
+}
+
+// All that is wrong is said at once, with line, value and the next step.
+func TestAListOfPartnersWithMistakes(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"several.csv", "name,host,invitation\nA,a.example.edu,\nA,b.example.edu,\n,c.example.edu,\nD,,\nE,e.example.edu:7968,\nF,f.example.edu,,extra\n", []string{
+			`several.csv:3: name "A" is already on line 2: give each partner its own`,
+			`several.csv:4: a partner without a name: give it one, by which the result names it`,
+			`several.csv:5: "D" has neither host nor invitation: give one of them`,
+			`several.csv:6: host "e.example.edu:7968": use one host name or IP address, without port or path`,
+			`several.csv:7: "extra" is in a column without a name: put a value that contains the separator into quotes`,
+		}},
+		{"head.csv", "name,hots\nA,a\n", []string{`head.csv:1: unknown column "hots": use one of name, host, invitation (did you mean host?), and begin with the line name,host,invitation`}},
+		{"twice.csv", "name,host,Host\n", []string{`twice.csv:1: column "host" is there twice: keep one`}},
+		{"noname.csv", "host\na\n", []string{`noname.csv:1: there is no column "name": begin with the line name,host,invitation`}},
+		{"empty.csv", "", []string{`empty.csv:1: the file is empty: begin with the line name,host,invitation`}},
+		{"headonly.csv", "name,host\n\n", []string{`headonly.csv: there is no partner in it: write one in each line, below name,host,invitation`}},
+		{"quote.csv", "name,host\nA \"x\" y,a.example.edu\nB,\"b.example.edu\n", []string{
+			`quote.csv:2: not CSV (bare " in non-quoted-field): put a value`, `quote.csv:3: not CSV (extraneous or missing " in quoted-field): put a value`}},
+		{"latin.csv", "name,host\nA,a\nB\xfccherei,b\n", []string{`latin.csv:3: not UTF-8 text: save the file as UTF-8`}},
+		{"long.csv", "name,host\n" + strings.Repeat("x", 201) + ",a\n", []string{`long.csv:2: name is longer than 200 bytes: shorten it`}},
+		{"huge.csv", "name,host,invitation\nA,a," + strings.Repeat("x", 33<<10) + "\n", []string{`huge.csv:2: invitation is longer than 32768 bytes: shorten it`}},
+		{"file.csv", "name,host\n" + strings.Repeat("x", 1<<20), []string{`file.csv: larger than 1048576 bytes: shorten it`}},
+		{"escape.csv", "name,host\nA\x1b[2J,a\n", []string{`escape.csv:2: name contains the unprintable character U+001B: remove it`}},
+		{"keys.yml", "name: A\nhost: a\n", []string{`keys.yml:1: not a list: begin each partner with "- name: …"`}},
+		{"text.yaml", "- A\n- name: B\n  hots: b\n- name: [C]\n  host: c\n", []string{
+			`text.yaml:1: a partner must be keys with values: write "- name: …" and the other keys below it`,
+			`text.yaml:2: "B" has neither host nor invitation: give one of them`,
+			`text.yaml:3: unknown key "hots" in a partner: use one of name, host, invitation (did you mean host?)`,
+			`text.yaml:4: name must be one value, not a list or keys: write "name: value"`}},
+	} {
+		got, err := decodePartners(tt.name, []byte(tt.text))
+		if err == nil {
+			t.Errorf("%s: no error: %+v", tt.name, got)
+			continue
+		}
+		lines := strings.Split(err.Error(), "\n")
+		if len(lines) != len(tt.want) {
+			t.Errorf("%s: %d problems:\n%v", tt.name, len(lines), err)
+			continue
+		}
+		for i, w := range tt.want {
+			if !strings.HasPrefix(lines[i], w) {
+				t.Errorf("got  %s\nwant %s", lines[i], w)
+			}
+		}
+	}
+}
+
+func TestTooManyPartners(t *testing.T) {
+	if _, err := decodePartners("p.csv", []byte("name\n"+strings.Repeat("x\n", maxRows+1))); err == nil || !strings.Contains(err.Error(), "4097 partners, more than 4096: split the list") {
+		t.Error(err)
+	}
+	if _, err := LoadPartners(filepath.Join(t.TempDir(), "none.csv")); err == nil {
+		t.Error("a file that is not there was read")
+	}
+}
+
+func FuzzPartners(f *testing.F) {
+	for _, s := range []string{
+		"name,host,invitation\nA,a.example.edu,\nB,,@b.txt\n", "\ufeffname;host\r\n\"A;\"\"x\"\"\";a\r\n;;\r\n", "name\thost\nA\ta\n", "name,host\nA,\"a\n",
+	} {
+		f.Add([]byte(s), false)
+	}
+	f.Add([]byte("- {name: A, host: a}\n- name: B\n  invitation: '@b'\n"), true)
+	f.Fuzz(func(t *testing.T, data []byte, yaml bool) {
+		file := "p.csv"
+		if yaml {
+			file = "p.yaml"
+		}
+		list, err := decodePartners(file, data)
+		if (len(list) == 0) == (err == nil) {
+			t.Fatalf("%d partners with error %v", len(list), err)
+		}
+		if err != nil {
+			if list != nil || !strings.HasPrefix(err.Error(), file+":") {
+				t.Errorf("%v with %d partners", err, len(list))
+			}
+			return
+		}
+		names := map[string]bool{}
+		for _, p := range list {
+			if p.Name == "" || names[p.Name] || p.Host == "" && p.Invitation == "" || p.Host != "" && !IsHost(p.Host) || p.Line < 1 {
+				t.Errorf("%+v", p)
+			}
+			names[p.Name] = true
+		}
+	})
+}
