@@ -21,7 +21,7 @@ import (
 const root = "../.."
 
 // enough is how many scenarios run side by side: they mostly wait.
-const enough = "8"
+const enough = "10"
 
 func TestMain(m *testing.M) {
 	if files := strings.Split(os.Getenv(consortiumEnv), "\n"); len(files) == 3 {
