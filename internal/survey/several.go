@@ -15,12 +15,14 @@ import (
 // done of each report as it comes, one at a time. All share one listener for
 // their reverse rows, which knows the key of each: the ports can be bound only
 // once. An error is about the config with that index, whose run was not made.
-// When ctx ends, what has not begun is left out.
+// Where the crowd leaves in doubt what arrived, the run is made again at the
+// end, alone. When ctx ends, what has not begun is left out.
 func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, r *result.Report, err error)) {
 	shared := sharedAcceptor(ctx, configs)
 	defer shared.stop()
 	var all sync.WaitGroup
 	var telling sync.Mutex
+	var again []doubted // guarded by telling
 	slots := make(chan struct{}, max(1, atOnce))
 	talking := make(chan struct{}, atOnceOfAll)
 	for i, c := range configs {
@@ -33,15 +35,46 @@ func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, 
 		}
 		all.Go(func() {
 			defer func() { <-slots }()
-			s := newSurvey(c)
-			s.accept, s.talking = shared, talking
-			r, err := s.run(ctx)
+			r, err := one(ctx, c, shared, talking)
 			telling.Lock()
 			defer telling.Unlock()
+			if err == nil && len(configs) > 1 && len(again) < maxAgain && isInDoubt(r) && ctx.Err() == nil {
+				again = append(again, doubted{i, r})
+				return
+			}
 			done(i, r, err)
 		})
 	}
 	all.Wait()
+	for _, d := range again {
+		if r, err := one(ctx, configs[d.index], shared, talking); err == nil && !r.Interrupted {
+			d.report = r
+		}
+		done(d.index, d.report, nil)
+	}
+}
+
+// maxAgain bounds the runs that are made again, each of which takes its time.
+const maxAgain = 16
+
+// doubted is the report of a run that is to be made again.
+type doubted struct {
+	index  int
+	report *result.Report
+}
+
+func one(ctx context.Context, c Config, shared *acceptor, talking chan struct{}) (*result.Report, error) {
+	s := newSurvey(c)
+	s.accept, s.talking = shared, talking
+	return s.run(ctx)
+}
+
+// isInDoubt reports whether somebody who watched cannot tell whether an attempt
+// arrived: something else did, at the same time.
+func isInDoubt(r *result.Report) bool {
+	return slices.ContainsFunc(r.Paths, func(p result.Path) bool {
+		return p.Verdict == result.Silent && p.Acceptor != nil && p.Acceptor.Port == result.PortBound
+	})
 }
 
 // NotRun is the report of a run that was not made, because of what f says: its
