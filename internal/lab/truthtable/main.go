@@ -74,8 +74,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.page, "out", "docs/truth-table.md", "the page to write")
 	flags.BoolVar(&o.check, "check", false, "write nothing; fail if the page would change")
 	flags.BoolVar(&o.busy, "busy", false, "keep every core busy meanwhile")
-	flags.IntVar(&o.dials, "dials", 6, "how many scenarios dial plays side by side")
-	flags.IntVar(&o.others, "others", 12, "how many the other tools play beside those")
+	flags.IntVar(&o.dials, "dials", 10, "how many scenarios dial plays side by side")
+	flags.IntVar(&o.others, "others", 16, "how many the other tools play beside those")
 	only := flags.String("only", "", "play only scenarios whose name matches this regular expression, and write nothing")
 	if err := flags.Parse(args); err != nil {
 		return o, err
