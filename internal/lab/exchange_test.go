@@ -182,6 +182,7 @@ var changing = []struct {
 	is *regexp.Regexp
 	as string
 }{
+	{regexp.MustCompile(`[ \t\n>]+`), " "}, // lines break where they come to: first, so that what follows is whole
 	{regexp.MustCompile(`dialtone-invitation-1:[a-z2-7…\s>.]*?\.end`), "INVITATION"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d(\.\d+)?)?`), "TIME"},
 	{regexp.MustCompile(`\d\d:\d\d:\d\d`), "TIME"},
@@ -189,10 +190,9 @@ var changing = []struct {
 	{regexp.MustCompile(`[0-9.]+ (ms|s|seconds|min)\b`), "DURATION"},
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},
 	{regexp.MustCompile(`[a-z]+(-[a-z]+){5}`), "KEY"},
-	{regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`), "PORT"},                 // that the system hands out
-	{regexp.MustCompile(`Contact  through [a-z-]+, \S+,`), "Contact through PATH,"}, // whichever answered first
+	{regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`), "PORT"},                // that the system hands out
+	{regexp.MustCompile(`Contact through [a-z-]+, \S+,`), "Contact through PATH,"}, // whichever answered first
 	{regexp.MustCompile(` at \S+ \(`), " at HOST ("},
-	{regexp.MustCompile(`[ \t\n>]+`), " "}, // lines break where they come to
 }
 
 func steady(text string) string {
