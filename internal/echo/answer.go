@@ -248,9 +248,12 @@ func (a *Answerer) judge(m *stun.Message, peer Peer) (Kind, Peer) {
 	return KindProved, peer
 }
 
+// Keys are all that it accepts.
+func (a *Answerer) Keys() []Key { return append([]Key{a.Key}, a.Others...) }
+
 // keyOf returns the key under which a message is sealed; false: none of ours.
 func (a *Answerer) keyOf(m *stun.Message) (Key, bool) {
-	for _, k := range append([]Key{a.Key}, a.Others...) {
+	for _, k := range a.Keys() {
 		if k.check(m) == nil {
 			return k, true
 		}

@@ -148,7 +148,7 @@ func disagreements(a, b result.Report) []string {
 	}
 	theirs := map[key]result.Verdict{}
 	for _, p := range b.Paths {
-		theirs[key{opposite(p.Direction), p.Transport, p.PlanPort, p.Family}] = p.Verdict
+		theirs[key{p.Direction.Opposite(), p.Transport, p.PlanPort, p.Family}] = p.Verdict
 	}
 	var out []string
 	for _, p := range a.Paths {
@@ -164,13 +164,6 @@ func disagreements(a, b result.Report) []string {
 		out = append(out, fmt.Sprintf("only the partner's report has %s %d/%s %s", k.direction, k.port, k.transport, k.family))
 	}
 	return out
-}
-
-func opposite(d plan.Direction) plan.Direction {
-	if d == plan.Forward {
-		return plan.Reverse
-	}
-	return plan.Forward
 }
 
 // within is how long a dial with these arguments may take.

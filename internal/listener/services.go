@@ -92,7 +92,7 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks str
 
 // tokenOf returns the key that made a token, and its probe; false: none of ours.
 func (l *Listener) tokenOf(token []byte) (echo.Key, echo.ID, bool) {
-	for _, k := range append([]echo.Key{l.Key}, l.Others...) {
+	for _, k := range l.answerer.Keys() {
 		if probe, ok := k.TokenProbe(token); ok {
 			return k, probe, true
 		}

@@ -144,15 +144,8 @@ func keyOf(p *result.Path) pathKey {
 
 // opposite is the key under which the other end's report has the path.
 func (k pathKey) opposite() pathKey {
-	k.direction = opposite(k.direction)
+	k.direction = k.direction.Opposite()
 	return k
-}
-
-func opposite(d plan.Direction) plan.Direction {
-	if d == plan.Forward {
-		return plan.Reverse
-	}
-	return plan.Forward
 }
 
 // paths are a's, each with what both reports know of it, and those that only b

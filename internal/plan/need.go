@@ -34,3 +34,11 @@ const (
 	Forward Direction = "forward" // from the machine that runs dial
 	Reverse Direction = "reverse" // towards the machine that runs dial
 )
+
+// Opposite is the direction as the other end calls it.
+func (d Direction) Opposite() Direction {
+	if d == Reverse {
+		return Forward
+	}
+	return Reverse
+}

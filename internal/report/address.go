@@ -66,10 +66,7 @@ func renderAddressJSON(r *result.AddressReport, _ Options) ([]byte, error) {
 
 // renderAddressText writes an address report for people.
 func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
-	t := addressReport{AddressReport: r, page: &page{color: o.Color, width: o.Width}}
-	if o.Width > 0 {
-		t.width = max(o.Width, minWidth)
-	}
+	t := addressReport{AddressReport: r, page: newPage(o)}
 	t.title("Address report")
 	t.blank()
 	for i, f := range t.Findings {

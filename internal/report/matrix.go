@@ -106,10 +106,7 @@ func renderMatrixJSON(m *result.Matrix, _ Options) ([]byte, error) {
 
 // renderMatrixText writes a matrix for people.
 func renderMatrixText(m *result.Matrix, o Options) ([]byte, error) {
-	t := matrixText{Matrix: m, page: &page{color: o.Color, width: o.Width}}
-	if o.Width > 0 {
-		t.width = max(o.Width, minWidth)
-	}
+	t := matrixText{Matrix: m, page: newPage(o)}
 	t.head()
 	t.table()
 	t.legend()

@@ -22,6 +22,17 @@ type page struct {
 	width int // columns; 0: unlimited
 }
 
+// minWidth is the narrowest page that is laid out; a narrower terminal wraps.
+const minWidth = 40
+
+func newPage(o Options) *page {
+	p := &page{color: o.Color, width: o.Width}
+	if o.Width > 0 {
+		p.width = max(o.Width, minWidth)
+	}
+	return p
+}
+
 // A style is how a piece of text looks in colour. Nothing may depend on it.
 type style []text.Color
 

@@ -15,15 +15,9 @@ import (
 // match by eye.
 const notableClock = 2 * time.Second
 
-// minWidth is the narrowest page that is laid out; a narrower terminal wraps.
-const minWidth = 40
-
 // renderText writes a report for people.
 func renderText(r *result.Report, o Options) ([]byte, error) {
-	t := textReport{Report: r, page: &page{color: o.Color, width: o.Width}}
-	if o.Width > 0 {
-		t.width = max(o.Width, minWidth)
-	}
+	t := textReport{Report: r, page: newPage(o)}
 	t.head()
 	t.tables()
 	t.legend()

@@ -277,7 +277,8 @@ func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Rep
 	}
 	m.addKnocks(r)
 	if known != nil {
-		verdict.Add(r, otherPaths(known, r)...)
+		r.Paths = append(r.Paths, otherPaths(known, r)...)
+		verdict.Summarize(r)
 	}
 	var receipt echo.Receipt
 	if r.Contact != nil {

@@ -38,12 +38,6 @@ func Summarize(r *result.Report) {
 	}
 }
 
-// Add adds judged paths to a report that is concluded.
-func Add(r *result.Report, paths ...result.Path) {
-	r.Paths = append(r.Paths, paths...)
-	r.Summary = summary(r.Paths)
-}
-
 func summary(paths []result.Path) result.Summary {
 	s := result.Summary{OK: true, Verdicts: map[result.Verdict]int{}}
 	for _, p := range paths {

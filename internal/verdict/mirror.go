@@ -34,20 +34,13 @@ func Mirror(r *result.Report, rows []plan.Row) *result.Report {
 
 // mirrorContact leaves what the end that is the near one now said of itself.
 func mirrorContact(c result.Contact, tool string) *result.Contact {
-	c.Direction = opposite(c.Direction)
+	c.Direction = c.Direction.Opposite()
 	if c.ClockMS != nil {
 		ms := -*c.ClockMS
 		c.ClockMS = &ms
 	}
 	c.Software, c.Instance, c.Roles, c.Busy, c.Partners = tool, "", nil, nil, nil
 	return &c
-}
-
-func opposite(d plan.Direction) plan.Direction {
-	if d == plan.Reverse {
-		return plan.Forward
-	}
-	return plan.Reverse
 }
 
 func order(d plan.Direction) int {
@@ -58,7 +51,7 @@ func order(d plan.Direction) int {
 }
 
 func mirrorPath(p result.Path, rows []plan.Row) result.Path {
-	p.Direction = opposite(p.Direction)
+	p.Direction = p.Direction.Opposite()
 	p.From, p.To = p.To, p.From
 	if row, ok := counterpart(p, rows); ok {
 		p.Flow, p.Service, p.Why = row.ID, row.Name, row.Why
