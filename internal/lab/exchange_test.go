@@ -34,6 +34,29 @@ func TestTheExchangeInTheDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	file := filepath.Join(root, "docs", "two-institutions.md")
+	var page string
+	for range exchangeTries {
+		page = playExchange(t, bin)
+		if *update {
+			write(t, file, page)
+			return
+		}
+		if steady(read(t, file)) == steady(page) {
+			return
+		}
+		t.Logf("not the page, played again:\n%s", firstDifference(steady(read(t, file)), steady(page)))
+	}
+	t.Errorf("docs/two-institutions.md is not what the programs print (-update writes it anew):\n%s", firstDifference(steady(read(t, file)), steady(page)))
+}
+
+// exchangeTries is how often the exchange is played until it is word by word the
+// page: a busy machine loses packets, and a report tells of that too.
+const exchangeTries = 4
+
+// playExchange does what the page tells, and returns the page.
+func playExchange(t *testing.T, bin Binaries) string {
+	t.Helper()
 	st := &stage{lab: up(t), dir: t.TempDir(), bin: filepath.Dir(bin.Listen)}
 	var x exchange
 
@@ -89,14 +112,7 @@ func TestTheExchangeInTheDocs(t *testing.T) {
 	if err := template.Must(template.ParseFiles("testdata/two-institutions.md.tmpl")).Execute(&page, x); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(root, "docs", "two-institutions.md")
-	if *update {
-		write(t, file, page.String())
-		return
-	}
-	if want, got := steady(read(t, file)), steady(page.String()); want != got {
-		t.Errorf("docs/two-institutions.md is not what the programs print (-update writes it anew):\n%s", firstDifference(want, got))
-	}
+	return page.String()
 }
 
 // says runs a program on a node, in the stage's directory, and returns what it
