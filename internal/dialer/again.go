@@ -2,147 +2,356 @@ package dialer
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"time"
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 const (
-	// openTimeout bounds the opening of the second connection, beside the first:
+	// openTimeout bounds the opening of a further connection, beside the first:
 	// where a device limits how many there may be, waiting longer would keep
 	// other paths out.
 	openTimeout    = 2 * time.Second
 	openRoundTrips = 8
-	// furtherTries is how many more are tried, one after the other, if that one
-	// failed, and furtherFailures how many of them have to fail before the first
-	// is called the exception.
-	furtherTries    = 4
-	furtherFailures = 2
+	// MinSamples is how many connections any path gets that proves itself: one of
+	// each parity.
+	MinSamples = 2
+	// sampleBytes is the payload of a further connection, each way: several full
+	// packets, so that a member of a group that loses large ones shows.
+	sampleBytes = 4 << 10
+	// quietSamples is how many of them in a row may stay silent before no more are
+	// tried: something else than chance is at work then.
+	quietSamples = 2
 )
 
-// again proves the path once more, over a second connection beside the proved
-// one: a load balancer, a limit on connections or a rule that counts may let
-// the first through and not the next. Over the same connection it finds out
-// whether the first reaches from end to end.
-func (a *attempt) again(ctx context.Context, conn net.Conn, proved *echo.Conn) {
+// begin opens the path's first connections and goes on with the one that proves
+// itself. It returns the attempt that tells of the path, with all connections.
+func (a *attempt) begin(ctx context.Context) *attempt {
+	first, second := a.race(ctx)
+	defer first.drop()
+	told := first
+	if second != nil {
+		defer second.drop()
+		if tells(second) > tells(first) {
+			told, second.late = second, a.late
+		}
+		if first.seen.Answer != result.AnswerKeyed {
+			told.seen.Attempts = first.seen.Attempts + second.seen.Attempts
+		}
+	}
+	if told.seen.Answer == result.AnswerKeyed && !a.ProofOnly {
+		told.goOn(ctx, first, second)
+	} else {
+		told.list(first, second)
+	}
+	return told
+}
+
+// race opens the first connection, and the second once the first was not proved
+// within beginTwin. second is nil if the first was, or if one has to do.
+func (a *attempt) race(ctx context.Context) (first, second *attempt) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		a.open(ctx, a.Timeout)
+	}()
+	select {
+	case <-ended:
+		if a.ProofOnly && a.seen.ICMP == nil || isWord(a.seen.Answer) || a.wanted.Port() != 0 && a.seen.ICMP == nil || !pauseFor(ctx, settle) {
+			return a, nil
+		}
+	case <-time.After(min(beginTwin, a.Timeout/4)):
+		if a.ProofOnly || a.wanted.Port() != 0 {
+			<-ended
+			return a, nil
+		}
+	}
+	twin := a.further(a.Options)
+	twin.drawn, twin.beside, twin.Source = result.DrawnBind, uint16(a.leftFrom.Load()), a.wanted
+	twin.open(ctx, a.Timeout)
+	<-ended
+	return a, twin
+}
+
+// isWord reports whether an answer is a listener's own word, which another
+// connection would only repeat.
+func isWord(o result.AnswerOutcome) bool {
+	switch o {
+	case result.AnswerKeyed, result.AnswerVersion, result.AnswerWrongKey, result.AnswerForbidden:
+		return true
+	}
+	return false
+}
+
+// tells ranks what an attempt saw: a proof, then any answer, then silence, then
+// what this machine could not do.
+func tells(a *attempt) int {
+	s := &a.seen
+	switch {
+	case s.Answer == result.AnswerKeyed:
+		return 5
+	case s.Connect == result.ConnectOpen && s.Answer != result.AnswerSilent:
+		return 4
+	case s.Connect == result.ConnectOpen:
+		return 3
+	case s.Connect == result.ConnectRST, s.Connect == result.ConnectICMP:
+		return 2
+	case s.Connect == result.ConnectTimeout:
+		return 1
+	}
+	return 0
+}
+
+// goOn moves the payload over a proved connection, and proves the path again by
+// others: a load balancer, a limit on connections or a rule that counts may let
+// one through and not the next.
+func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
+	var sized bool // the payload passed, or packets of full size did
+	if a.Transport == plan.TCP {
+		a.payload(ctx, a.conn, a.proof)
+		sized = isWhole(a.seen.Sent) && isWhole(a.seen.Received)
+	}
+	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At))
+	a.list(first, second)
 	if a.Source.Port() != 0 {
 		return // it is busy with the first connection, and from another port other rules may hold
 	}
-	second := a.further()
-	opened, c := second.open(ctx, min(a.Timeout, openTimeout+openRoundTrips*proved.RTT))
-	if opened != nil {
-		defer abort(opened)
+	if second == nil {
+		second = a.sample(ctx, a)
+		defer second.drop()
+		a.list(second)
 	}
-	switch {
-	case c == nil:
-		conn.Close()
-		a.oneByOne(ctx)
-	case a.isElsewhere(second):
-		a.ledElsewhere(second, 2)
-	default:
-		a.relay(ctx, conn, proved, c)
+	if sized && second.proof != nil && first.conn != nil && a.isSame(second) && first.proof != nil {
+		a.relay(ctx, first.conn, first.proof, second.proof)
 	}
-}
-
-// againPacket proves a UDP path once more, from another socket: devices on the
-// way tell such flows apart as they do connections.
-func (a *attempt) againPacket(ctx context.Context) {
-	second := a.further()
-	opened, _ := second.open(ctx, a.Timeout)
-	if opened != nil {
-		opened.Close()
-	}
-	switch {
-	case second.seen.Answer != result.AnswerKeyed:
-		a.oneByOne(ctx)
-	case a.isElsewhere(second):
-		a.ledElsewhere(second, 2)
-	}
-}
-
-// isElsewhere reports whether a further proof is not of the same listener and
-// port.
-func (a *attempt) isElsewhere(f *attempt) bool {
-	return f.seen.Instance != a.seen.Instance || f.seen.Origin.Port() != a.seen.Origin.Port()
-}
-
-// ledElsewhere records that one of so many connections led elsewhere.
-func (a *attempt) ledElsewhere(other *attempt, tried int) {
-	a.seen.Repeated = &result.Repeated{Tried: tried, Proved: tried, Origin: other.seen.Origin, Instance: other.seen.Instance}
-}
-
-// oneByOne tries more connections. If several fail, what the first of them saw
-// takes the place of what the proved one did.
-func (a *attempt) oneByOne(ctx context.Context) {
-	r := result.Repeated{Tried: 1, Proved: 1, Origin: a.seen.Origin, Instance: a.seen.Instance}
-	var failed *attempt
-	for range furtherTries {
-		if !pauseFor(ctx, settle) {
-			return
+	a.drop()
+	second.drop()
+	quiet := 0
+	for len(a.seen.Connections) < max(a.Samples, MinSamples) && quiet < quietSamples && ctx.Err() == nil {
+		last := a.seen.Connections[len(a.seen.Connections)-1]
+		if quiet = quiet + 1; last.Ended != result.EndedSilent {
+			quiet = 0
 		}
-		f := a.further()
-		conn, _ := f.open(ctx, a.Timeout)
-		if conn != nil {
-			conn.Close()
+		f := a.sample(ctx, a)
+		f.drop()
+		a.list(f)
+	}
+	if _, failed := result.Compare(a.seen.Connections); a.Transport == plan.UDP && len(failed) == 0 {
+		a.fullPackets(ctx) // of one listener: sizes tell nothing of several
+	}
+}
+
+// Study opens further connections of a path, one after the other: first from the
+// source ports given, then n with fresh ones that differ in parity.
+func Study(ctx context.Context, p Path, o Options, ports []int, n int) []result.Connection {
+	a := newAttempt(p, o)
+	for _, port := range ports {
+		f := a.further(o)
+		f.Source, f.drawn = netip.AddrPortFrom(p.Source.Addr(), uint16(port)), ""
+		f.once(ctx, openTimeout)
+		f.drop()
+		if f.seen.SourceError == "" { // else it left from another port
+			a.list(f)
 		}
+	}
+	for range n {
 		if ctx.Err() != nil {
-			return
-		}
-		r.Tried++
-		switch proved := f.seen.Answer == result.AnswerKeyed; {
-		case proved && a.isElsewhere(f):
-			a.ledElsewhere(f, r.Tried)
-			return
-		case proved:
-			r.Proved++
-		case failed == nil:
-			failed = f
-		}
-		if r.Tried-r.Proved == furtherFailures {
 			break
 		}
+		f := a.sample(ctx, a)
+		f.drop()
+		a.list(f)
 	}
-	if failed == nil {
-		return
+	for i := range a.seen.Connections {
+		a.seen.Connections[i].Purpose = result.PurposeStudy
 	}
-	if r.Tried-r.Proved >= furtherFailures {
-		failed.seen.Attempts = a.seen.Attempts
-		a.seen = failed.seen
-	}
-	a.seen.Repeated = &r
+	return a.seen.Connections
 }
 
-// further is one more connection of the same path, with a probe of its own.
-func (a *attempt) further() *attempt {
-	p := a.Path
-	p.Probe, p.Source = echo.NewID(), netip.AddrPortFrom(a.Source.Addr(), 0)
-	f := newAttempt(p, a.Options)
-	f.seen.Attempts = 1
+// sample opens one more connection, of the other parity than the last.
+func (a *attempt) sample(ctx context.Context, of *attempt) *attempt {
+	f := a.further(a.Options)
+	timeout := openTimeout
+	if of.seen.RTTMS != nil {
+		timeout += time.Duration(openRoundTrips * *of.seen.RTTMS * float64(time.Millisecond))
+	}
+	if n := len(a.seen.Connections); n > 0 {
+		last := a.seen.Connections[n-1]
+		f.beside = last.Source.Port()
+		if last.Drawn == result.DrawnConnect {
+			f.drawn = result.DrawnBind
+		}
+	}
+	f.once(ctx, min(a.Timeout, timeout))
 	return f
 }
 
-// open connects and proves. The caller closes the connection, if there is one.
-// Over UDP there is no conversation to go on with.
-func (a *attempt) open(ctx context.Context, timeout time.Duration) (net.Conn, *echo.Conn) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// once opens a further connection and moves a little payload over it.
+func (a *attempt) once(ctx context.Context, timeout time.Duration) {
+	a.open(ctx, timeout)
+	if a.proof == nil {
+		return
+	}
+	moving, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	defer func() { a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At)) }()
-	conn := a.connect(ctx)
-	if conn == nil {
-		return nil, nil
+	sent := a.proof.Send(moving, sampleBytes)
+	a.seen.Sent = &sent
+	if sent.Outcome == result.TransferIntact {
+		received := a.proof.Receive(moving, sampleBytes)
+		a.seen.Received = &received
 	}
-	if a.Transport == plan.UDP {
-		p, _, _, _, err := echo.ProvePacket(ctx, conn, a.ask(), echo.SmallPacket)
-		if err != nil {
-			a.noProof(conn, err)
-		} else {
-			a.proved(p)
+	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At))
+}
+
+// isSame reports whether another connection's proof is of the same listener and
+// port.
+func (a *attempt) isSame(f *attempt) bool {
+	return f.seen.Instance == a.seen.Instance && f.seen.Origin.Port() == a.seen.Origin.Port()
+}
+
+// further is one more connection of the same path, with a probe of its own.
+func (a *attempt) further(o Options) *attempt {
+	p := a.Path
+	p.Probe, p.Source = echo.NewID(), netip.AddrPortFrom(a.Source.Addr(), 0)
+	return newAttempt(p, o)
+}
+
+// open connects and proves, and leaves the connection open if it was proved.
+func (a *attempt) open(run context.Context, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(run, timeout)
+	defer cancel()
+	a.seen.At = time.Now().UTC()
+	defer func() {
+		a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At))
+		if run.Err() != nil && a.seen.Answer != result.AnswerKeyed {
+			a.seen.NotTried = "interrupted"
 		}
-		return conn, nil
+	}()
+	a.seen.Attempts++
+	a.conn = a.connect(ctx)
+	switch {
+	case a.conn == nil:
+	case a.Transport == plan.UDP:
+		a.provePacket(ctx, a.conn)
+	default:
+		a.proof = a.prove(ctx, a.conn)
 	}
-	return conn, a.prove(ctx, conn)
+}
+
+// drop closes the connection. What was proved leaves no TIME_WAIT behind, so
+// that its source port can be tried again.
+func (a *attempt) drop() {
+	if a.conn != nil {
+		abort(a.conn)
+		a.conn = nil
+	}
+}
+
+// list adds connections to those of the path.
+func (a *attempt) list(of ...*attempt) {
+	for _, f := range of {
+		if f == nil {
+			continue
+		}
+		c := f.connection()
+		if f != a && a.seen.Instance != "" && f.seen.Answer == result.AnswerKeyed && !a.isSame(f) {
+			c.Ended, c.Origin, c.Instance = result.EndedElsewhere, f.seen.Origin, f.seen.Instance
+		}
+		if f == a || len(a.seen.Connections) == 0 {
+			c.Purpose = result.PurposeProof
+		}
+		a.seen.Connections = append(a.seen.Connections, c)
+	}
+}
+
+// connection is what an attempt amounts to as one connection of its path.
+func (a *attempt) connection() result.Connection {
+	s := &a.seen
+	c := result.Connection{
+		Purpose: result.PurposeSample, At: s.At, ElapsedMS: s.ElapsedMS, Source: s.Source, Drawn: a.drawn,
+		ConnectMS: s.ConnectMS, Reached: result.ReachedNothing, Ended: result.EndedUnknown,
+	}
+	if a.Source.Port() != 0 {
+		c.Drawn = ""
+	}
+	if s.Connect == result.ConnectOpen && a.Transport == plan.TCP {
+		c.Reached = result.ReachedConnected
+	}
+	switch {
+	case s.NotTried != "": // interrupted: it tells nothing
+	case s.Connect != result.ConnectOpen:
+		c.Ended = unopened(s.Connect)
+	case s.Answer == result.AnswerKeyed:
+		c.Reached, c.Ended = result.ReachedProved, ended(s.Sent, s.Received)
+		if c.Ended == result.EndedWell {
+			c.Reached = result.ReachedDone
+		}
+	default:
+		c.Ended = unproved[s.Answer]
+	}
+	return c
+}
+
+// unopened says how a connection ended that did not open.
+func unopened(c result.ConnectOutcome) result.Ended {
+	switch c {
+	case result.ConnectTimeout:
+		return result.EndedSilent
+	case result.ConnectRST:
+		return result.EndedReset
+	case result.ConnectICMP:
+		return result.EndedICMP
+	}
+	return result.EndedLocal
+}
+
+// EndedOpening says how a connection ended that did not open.
+func EndedOpening(d sock.Dialed) result.Ended {
+	switch {
+	case d.ICMP != nil:
+		return result.EndedICMP
+	case sock.IsReset(d.Err):
+		return result.EndedReset
+	}
+	return unopened(sock.Classify(d.Err))
+}
+
+// unproved says how a connection ended on which no proof came. A listener that
+// refuses says so: that tells nothing of the path.
+var unproved = map[result.AnswerOutcome]result.Ended{
+	result.AnswerWrongKey: result.EndedUnknown, result.AnswerForbidden: result.EndedUnknown, result.AnswerVersion: result.EndedUnknown,
+	result.AnswerForeign: result.EndedForeign, result.AnswerEchoed: result.EndedForeign,
+	result.AnswerClosed: result.EndedClosed, result.AnswerReset: result.EndedReset,
+	result.AnswerSilent: result.EndedSilent, result.AnswerICMP: result.EndedICMP,
+}
+
+// ended says how a proved connection's payload ended; without one it went well.
+func ended(transfers ...*result.Transfer) result.Ended {
+	for _, t := range transfers {
+		if t == nil {
+			continue
+		}
+		switch {
+		case t.Outcome == result.TransferIntact:
+			continue
+		case t.Intact >= sampleBytes,
+			t.Want > sampleBytes && (t.Outcome == result.TransferReset || t.Outcome == result.TransferClosed): // how much arrived is not known then
+			return result.EndedCut
+		}
+		switch t.Outcome {
+		case result.TransferReset:
+			return result.EndedReset
+		case result.TransferClosed:
+			return result.EndedClosed
+		case result.TransferCorrupted:
+			return result.EndedForeign
+		default:
+			return result.EndedSilent
+		}
+	}
+	return result.EndedWell
 }

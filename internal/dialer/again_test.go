@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -18,36 +20,103 @@ func inTurn(ends ...func(context.Context, *net.TCPConn)) func(context.Context, *
 }
 
 func TestConnectionsThatDoNotFareAlikeAreFoundOut(t *testing.T) {
-	good := answering(answerer())
 	closes := func(_ context.Context, c *net.TCPConn) {
 		_ = c.CloseWrite()
 		_, _ = io.Copy(io.Discard, c) // to close with unread data would reset
 	}
+	resets := func(_ context.Context, c *net.TCPConn) { abort(c) }
+	end := answerer()
+	good := answering(end)
+	small := func(ctx context.Context, c *net.TCPConn) { // passes the proof and little more
+		end.Answer(ctx, &limited{TCPConn: c, left: 3000})
+	}
 	for name, c := range map[string]struct {
-		ends   []func(context.Context, *net.TCPConn)
-		answer result.AnswerOutcome
-		tried  int // 0: all fare alike
-		proved int
+		ends           []func(context.Context, *net.TCPConn)
+		passed, failed int
+		elsewhere      bool
+		ended          result.Ended // of one that failed
 	}{
-		"all pass":               {ends: []func(context.Context, *net.TCPConn){good}, answer: result.AnswerKeyed},
-		"every second is closed": {ends: []func(context.Context, *net.TCPConn){good, closes}, answer: result.AnswerClosed, tried: 5, proved: 3},
-		"one alone is closed":    {ends: []func(context.Context, *net.TCPConn){good, closes, good, good, closes, good}, answer: result.AnswerKeyed, tried: 5, proved: 4},
-		"only the first passes":  {ends: []func(context.Context, *net.TCPConn){good, closes, closes, closes}, answer: result.AnswerClosed, tried: 3, proved: 1},
-		"every second elsewhere": {ends: []func(context.Context, *net.TCPConn){good, answering(answerer())}, answer: result.AnswerKeyed, tried: 2, proved: 2},
+		"all pass":               {ends: []func(context.Context, *net.TCPConn){good}, passed: 6},
+		"every second is closed": {ends: []func(context.Context, *net.TCPConn){good, closes}, passed: 3, failed: 3, ended: result.EndedClosed},
+		"the first is reset":     {ends: []func(context.Context, *net.TCPConn){resets, good, good, good, good, good, good}, passed: 5, failed: 1, ended: result.EndedReset},
+		"one of six is reset":    {ends: []func(context.Context, *net.TCPConn){good, good, good, good, resets, good}, passed: 5, failed: 1, ended: result.EndedReset},
+		"only the first passes":  {ends: append([]func(context.Context, *net.TCPConn){good}, slices.Repeat([]func(context.Context, *net.TCPConn){closes}, 9)...), passed: 1, failed: 5, ended: result.EndedClosed},
+		"one loses the payload":  {ends: []func(context.Context, *net.TCPConn){good, good, small, good, good, good}, passed: 5, failed: 1, ended: result.EndedReset},
+		"every second elsewhere": {ends: []func(context.Context, *net.TCPConn){good, answering(answerer())}, passed: 3, elsewhere: true},
+		"none passes":            {ends: []func(context.Context, *net.TCPConn){closes}, failed: 2, ended: result.EndedClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := Attempt(t.Context(), Path{Flow: "sql", Transport: "tcp", Target: accept(t, loop, inTurn(c.ends...))}, Options{Key: rightKey, Timeout: guardTime, Bytes: 10_000})
-			if i.Answer != c.answer {
-				t.Errorf("got answer %q (%s), want %q", i.Answer, i.Error, c.answer)
+			i := Attempt(t.Context(), Path{Flow: "sql", Transport: "tcp", Target: accept(t, loop, inTurn(c.ends...))},
+				Options{Key: rightKey, Timeout: guardTime, Bytes: 10_000, Samples: 6})
+			passed, failed := result.Compare(i.Connections)
+			if len(passed) != c.passed || len(failed) != c.failed {
+				t.Errorf("%d passed and %d failed, want %d and %d: %+v", len(passed), len(failed), c.passed, c.failed, i.Connections)
 			}
-			switch r := i.Repeated; {
-			case c.tried == 0 && r != nil:
-				t.Errorf("got %+v, want all alike", *r)
-			case c.tried != 0 && (r == nil || r.Tried != c.tried || r.Proved != c.proved || r.Instance == ""):
-				t.Errorf("got %+v, want %d of %d proved", r, c.proved, c.tried)
-			case name == "every second elsewhere" && r.Instance == i.Instance:
-				t.Errorf("got the same instance twice: %+v", *r)
+			if (i.Answer == result.AnswerKeyed) != (c.passed > 0) {
+				t.Errorf("got answer %q (%s), with %d proved", i.Answer, i.Error, c.passed)
+			}
+			parity := map[uint16]bool{}
+			elsewhere := false
+			for _, one := range i.Connections {
+				parity[one.Source.Port()%2] = true
+				elsewhere = elsewhere || one.Ended == result.EndedElsewhere && one.Instance != i.Instance && one.Instance != ""
+				if one.IsFailed() && one.Ended != c.ended {
+					t.Errorf("got %q, want %q: %+v", one.Ended, c.ended, one)
+				}
+			}
+			if len(parity) != 2 {
+				t.Errorf("all source ports are of one parity: %+v", i.Connections)
+			}
+			if elsewhere != c.elsewhere {
+				t.Errorf("led elsewhere: %v, want %v: %+v", elsewhere, c.elsewhere, i.Connections)
+			}
+			if n := len(i.Connections); i.Connections[0].Purpose != result.PurposeProof || n > 6 {
+				t.Errorf("%d connections, the first for %q", n, i.Connections[0].Purpose)
 			}
 		})
+	}
+}
+
+// limited resets a connection once it has read so many bytes.
+type limited struct {
+	*net.TCPConn
+	left int
+}
+
+func (l *limited) Read(b []byte) (int, error) {
+	n, err := l.TCPConn.Read(b[:min(len(b), max(1, l.left))])
+	if l.left -= n; l.left <= 0 {
+		abort(l.TCPConn)
+	}
+	return n, err
+}
+
+// A path whose ways are told apart by the port: which one failed can be tried
+// again from the same port.
+func TestStudyRepeatsSourcePorts(t *testing.T) {
+	var mu sync.Mutex
+	var from []int
+	target := accept(t, loop, func(ctx context.Context, c *net.TCPConn) {
+		mu.Lock()
+		from = append(from, c.RemoteAddr().(*net.TCPAddr).Port)
+		mu.Unlock()
+		answering(answerer())(ctx, c)
+	})
+	path, o := Path{Flow: "sql", Transport: "tcp", Target: target}, Options{Key: rightKey, Timeout: guardTime}
+	once := Study(t.Context(), path, o, nil, 2)
+	var ports []int
+	for _, c := range once {
+		ports = append(ports, int(c.Source.Port()))
+	}
+	again := Study(t.Context(), path, o, ports, 2)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(again) != 4 || len(from) != 6 || !slices.Equal(from[2:4], from[:2]) {
+		t.Errorf("%d connections from %v, want the first two ports again: %+v", len(again), from, again)
+	}
+	for _, c := range slices.Concat(once, again) {
+		if !c.IsPassed() || c.Reached != result.ReachedDone {
+			t.Errorf("got %+v, want it passed", c)
+		}
 	}
 }

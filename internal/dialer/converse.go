@@ -55,15 +55,30 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 	opening, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	// The path's own source port, if it has one, may be busy still.
-	d := sock.Dial(opening, string(p.Transport), netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
-	if d.Err != nil {
-		return result.Conversation{Speaks: string(t.Speaks), Outcome: result.ConversationNotHeld, Error: d.Err.Error()}
+	one := result.Connection{Purpose: result.PurposeConversation, At: time.Now().UTC(), Drawn: result.DrawnConnect, Reached: result.ReachedNothing}
+	d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, result.DrawnConnect, 0)
+	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At))
+	var c result.Conversation
+	switch {
+	case d.Err != nil:
+		c = result.Conversation{Speaks: string(t.Speaks), Outcome: result.ConversationNotHeld, Error: d.Err.Error()}
+		one.Ended = EndedOpening(d)
+	case p.Transport == plan.UDP:
+		c = service.AskPacket(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
+	default:
+		one.Reached = result.ReachedConnected
+		c = service.Ask(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
 	}
-	defer d.Conn.Close()
-	if p.Transport == plan.UDP {
-		return service.AskPacket(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
+	if d.Conn != nil {
+		d.Conn.Close()
+		one.Ended = c.Ended()
 	}
-	return service.Ask(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
+	if c.Outcome == result.ConversationCompleted {
+		one.Reached = result.ReachedDone
+	}
+	one.ElapsedMS = result.Milliseconds(time.Since(one.At))
+	c.Connection = &one
+	return c
 }
 
 // stillProves reports whether a UDP path still proves itself: silence tells of

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"dialtone/internal/echo"
@@ -37,44 +38,46 @@ type Options struct {
 	Timeout time.Duration // of each step: connecting and proving together, then the payload in each direction
 	Bytes   int64         // payload in each direction (TCP)
 	Trace   bool          // find out where a TCP path stops that does not open
-	// ProofOnly leaves it at the proof: the far end is only looked for.
+	// ProofOnly leaves it at the proof of one connection: the far end is only
+	// looked for.
 	ProofOnly bool
+	// Samples is how many connections a path that proves itself gets at least: a
+	// device that fails half of them is missed by n with a chance of 2^-n.
+	Samples int
 }
 
-// settle is how long to wait before an ICMP error is given a second chance.
+// settle is how long to wait before an error that came at once is given a
+// second chance: an ICMP error fails a connection at once even if its cause has
+// passed.
 const settle = 200 * time.Millisecond
 
-// Attempt attempts a path once, or twice if an ICMP error ended the first: such
-// an error fails a connection at once even if its cause has passed.
+// beginTwin is how long the first connection may stay without an answer before
+// the second begins beside it.
+const beginTwin = 500 * time.Millisecond
+
+// Attempt attempts a path by one connection as an ordinary program draws it, and
+// by a second one of the other parity; a path that proves itself is sampled by
+// as many more as wanted. The Initiator holds all of them: it tells of the first
+// that was proved, or of the first.
 func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 	a := newAttempt(p, o)
 	start := time.Now()
-	stepCtx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
 	if o.Trace && p.Transport == plan.TCP {
 		a.late = traceLate(ctx, p, o.Timeout)
 		defer a.late.end()
 	}
-	a.once(ctx, stepCtx)
-	if first := a.seen; first.ICMP != nil && pause(stepCtx, settle) {
-		a.once(ctx, stepCtx)
-		if a.seen.ICMP == nil && (a.seen.Connect == result.ConnectTimeout || a.seen.Answer == result.AnswerSilent) {
-			// Silence now does not take back what was said: devices limit how
-			// often they send such errors (RFC 1812 section 4.3.2.8).
-			n := a.seen.Attempts
-			a.seen = first
-			a.seen.Attempts = n
-		}
-	}
-	if ctx.Err() != nil && a.seen.Answer != result.AnswerKeyed {
-		a.seen.NotTried = "interrupted"
-	}
-	a.seen.ElapsedMS = result.Milliseconds(time.Since(start))
+	a = a.begin(ctx)
+	a.seen.At, a.seen.ElapsedMS = start.UTC(), result.Milliseconds(time.Since(start))
 	if (stopped(a.seen.Connect) || isUnproved(a.seen.Answer)) && ctx.Err() == nil {
 		a.seen.Trace = a.late.result()
 	}
 	return a.seen
 }
+
+// Longest is how long an attempt or a study takes at most where each step has
+// so much time: connecting, two payloads and a second connection for the second
+// of them, and a trace, the search for a size or further connections.
+func Longest(step time.Duration) time.Duration { return 4*step + 25*time.Second }
 
 // stopped reports whether a connection ended so that its path may show where.
 func stopped(c result.ConnectOutcome) bool {
@@ -87,59 +90,29 @@ func isUnproved(a result.AnswerOutcome) bool {
 	return a == result.AnswerSilent || a == result.AnswerForeign || a == result.AnswerEchoed
 }
 
-func pause(ctx context.Context, d time.Duration) bool {
-	if t, ok := ctx.Deadline(); ok && time.Until(t) < 2*d {
-		return false // no time left for another attempt
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
+// An attempt is one connection of a path, and what is known of the path by it.
 type attempt struct {
 	Path
 	Options
-	late *lateTrace // nil: it is not traced
-	seen result.Initiator
+	wanted   netip.AddrPort // Source as it was asked for
+	drawn    result.Drawn
+	beside   uint16        // source port of the connection beside which it is drawn; 0: none
+	leftFrom atomic.Uint32 // its own source port, as soon as that is known
+	late     *lateTrace    // nil: it is not traced
+	seen     result.Initiator
+	conn     net.Conn   // open as long as it is of use
+	proof    *echo.Conn // on conn; nil over UDP, or if it was not proved
 }
 
 func newAttempt(p Path, o Options) *attempt {
-	return &attempt{Path: p, Options: o, seen: result.Initiator{
+	return &attempt{Path: p, Options: o, wanted: p.Source, seen: result.Initiator{
 		Probe: p.Probe.String(), At: time.Now().UTC(), Target: result.EndpointFrom(p.Target),
 		WantedSource: int(p.Source.Port()),
-	}}
+	}, drawn: result.DrawnConnect}
 }
 
 func (a *attempt) ask() echo.Ask {
 	return echo.Ask{Key: a.Key, Run: a.Run, Probe: a.Probe, Flow: a.Flow}
-}
-
-// once connects, proves and moves the payload. The payload's time starts when
-// the proof stands, so ctx bounds it and step does not.
-func (a *attempt) once(ctx, step context.Context) {
-	s := &a.seen
-	s.Attempts++
-	s.ICMP, s.Error, s.Answer = nil, "", ""
-	conn := a.connect(step)
-	if conn == nil {
-		return
-	}
-	defer conn.Close()
-	if a.Transport == plan.UDP {
-		a.provePacket(ctx, step, conn)
-		return
-	}
-	c := a.prove(step, conn)
-	if c == nil || a.ProofOnly {
-		return
-	}
-	a.payload(ctx, conn, c)
-	if isWhole(a.seen.Sent) && isWhole(a.seen.Received) {
-		a.again(ctx, conn, c)
-	}
 }
 
 // prove has the far end prove itself; nil: it did not.
@@ -161,15 +134,16 @@ func (a *attempt) prove(ctx context.Context, conn net.Conn) *echo.Conn {
 func (a *attempt) connect(ctx context.Context) net.Conn {
 	s := &a.seen
 	start := time.Now()
-	d := sock.Dial(ctx, string(a.Transport), a.Source, a.Target)
+	d := a.dial(ctx)
 	if d.Err != nil && a.Source.Port() != 0 && sock.IsSourcePort(d.Err) {
 		s.SourceError = d.Err.Error()
 		a.Source = netip.AddrPortFrom(a.Source.Addr(), 0)
-		d = sock.Dial(ctx, string(a.Transport), a.Source, a.Target)
+		d = a.dial(ctx)
 	}
 	s.ConnectMS = result.Milliseconds(time.Since(start))
 	if d.Source.IsValid() {
 		s.Source = result.EndpointFrom(d.Source)
+		a.leftFrom.Store(uint32(d.Source.Port()))
 	}
 	s.ICMP = d.ICMP
 	s.Connect = sock.Classify(d.Err)
@@ -187,6 +161,14 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 	}
 	a.late.hold()
 	return d.Conn
+}
+
+// dial opens the connection from the port that was given, or draws one.
+func (a *attempt) dial(ctx context.Context) sock.Dialed {
+	if a.Source.Port() != 0 {
+		return sock.Dial(ctx, string(a.Transport), a.Source, a.Target)
+	}
+	return sock.DialDrawn(ctx, string(a.Transport), a.Source.Addr(), a.Target, a.drawn, a.beside)
 }
 
 // noProof records what came back instead of a proof.

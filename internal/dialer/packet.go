@@ -18,11 +18,10 @@ const (
 	udpHeaders6    = 8 + 40
 )
 
-// provePacket proves a UDP path by a small datagram, then by a full one each
-// way. The padding of request and answer is the payload, under the proof's
-// MESSAGE-INTEGRITY.
-func (a *attempt) provePacket(ctx, step context.Context, conn net.Conn) {
-	p, sent, received, n, err := echo.ProvePacket(step, conn, a.ask(), echo.SmallPacket)
+// provePacket proves a UDP path by a small datagram. The padding of request and
+// answer is the payload, under the proof's MESSAGE-INTEGRITY.
+func (a *attempt) provePacket(ctx context.Context, conn net.Conn) {
+	p, sent, received, n, err := echo.ProvePacket(ctx, conn, a.ask(), echo.SmallPacket)
 	a.seen.Attempts += max(0, n-1)
 	if err != nil {
 		a.noProof(conn, err)
@@ -31,13 +30,6 @@ func (a *attempt) provePacket(ctx, step context.Context, conn net.Conn) {
 	a.proved(p)
 	a.seen.Sent = &result.Transfer{Outcome: result.TransferIntact, Want: sent, Intact: sent}
 	a.seen.Received = &result.Transfer{Outcome: result.TransferIntact, Want: received, Intact: received}
-	if a.seen.Answer != result.AnswerKeyed {
-		return
-	}
-	a.againPacket(ctx)
-	if r := a.seen.Repeated; a.seen.Answer == result.AnswerKeyed && (r == nil || r.Proved < r.Tried) {
-		a.fullPackets(ctx) // of one listener: sizes tell nothing of several
-	}
 }
 
 // fullPackets tries a full packet each way and, where it does not cross, finds

@@ -14,8 +14,7 @@ import (
 // the service's own conversation, and never sends a byte of the proof. An ICMP
 // error gets a second chance as in Attempt.
 func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
-	a := &attempt{Path: p, Options: o}
-	a.seen = result.Initiator{Probe: p.Probe.String(), At: time.Now().UTC(), Target: result.EndpointFrom(p.Target)}
+	a := newAttempt(p, o)
 	t.Token = echo.ID{} // whoever it is has no key
 	start := time.Now()
 	a.visit(ctx, t)

@@ -70,6 +70,13 @@ type BackPath struct {
 	Port       int            `json:"port"`
 	SourcePort int            `json:"source_port"` // 0 = any
 	Trace      bool           `json:"trace"`       // find out where it stops, if it does not open
+	// Samples is how many connections it gets at least if it proves itself.
+	Samples int `json:"samples,omitempty"`
+	// Study asks for no attempt, but for so many further connections one after
+	// the other, and before them one from each of Ports. The half that comes back
+	// holds these alone.
+	Study int   `json:"study,omitempty"`
+	Ports []int `json:"ports,omitempty"`
 	// Address is to be dialed instead of the one that the request came from. It
 	// has to be one that this run proved itself from, or that the answering end's
 	// own configuration names. Invalid (""): the request's.
@@ -91,6 +98,9 @@ type DialBack struct {
 type DialedBack struct {
 	Halves []result.Initiator `json:"halves"`
 }
+
+// MaxSamples bounds what a BackPath may ask of Samples, of Study and of Ports.
+const MaxSamples = 24
 
 // MaxDialBack is how many paths one message may carry.
 const MaxDialBack = 32

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -603,7 +604,7 @@ func TestHoldBackIsBegunAndAskedForByItsProbe(t *testing.T) {
 	at, _ := serve(t, loop4, newAnswerer(h))
 	c := prove(t, at, newAsk())
 	order := HoldBack{TimeoutMS: 1000, LongestMS: 2000, Path: BackPath{Flow: "odyssey", Probe: NewID(), Port: 7968}}
-	if err := c.HoldBack(within(t, guardTime), order); err != nil || len(h.held) != 1 || h.held[0] != order {
+	if err := c.HoldBack(within(t, guardTime), order); err != nil || len(h.held) != 1 || !reflect.DeepEqual(h.held[0], order) {
 		t.Errorf("%v, %+v", err, h.held)
 	}
 	if so, err := c.HeldBack(within(t, guardTime), order.Path.Probe); err != nil || !so.Done || len(so.Held) != 1 || so.Held[0].Probe != order.Path.Probe {

@@ -105,7 +105,12 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 		l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s", path.Target, path.Flow)})
 		g.Go(func() error {
 			opts := opts
-			opts.Trace = b.Trace
+			opts.Trace, opts.Samples = b.Trace, min(b.Samples, echo.MaxSamples)
+			if n := min(b.Study, echo.MaxSamples); n > 0 {
+				ports := b.Ports[:min(len(b.Ports), echo.MaxSamples)]
+				out.Halves[i] = result.Initiator{Probe: b.Probe.String(), Connections: dialer.Study(ctx, path, opts, ports, n)}
+				return nil
+			}
 			out.Halves[i] = dialer.Attempt(ctx, path, opts)
 			return nil
 		})

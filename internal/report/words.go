@@ -17,6 +17,7 @@ var meaning = map[result.Verdict]string{
 	result.Silent:         "sent, no answer, and nobody at the far end to ask",
 	result.Redirected:     "proved, but by another port or program than the one dialed",
 	result.Corrupted:      "proved, but the data arrived changed",
+	result.Unsteady:       "proved, and not every connection gets through",
 	result.MTUHole:        "proved, but large packets vanish on the way",
 	result.IdleDropped:    "proved, but a connection that is idle for a while is cut",
 	result.Open:           "proved end to end, data unchanged both ways",

@@ -22,7 +22,19 @@ type Conversation struct {
 	Error    string  `json:"error,omitempty"` // the error's words
 	ElapMS   float64 `json:"elapsed_ms"`
 	Attempts int     `json:"attempts,omitempty"` // how often it was tried; absent: once
+	// Connection is the one it was held on, on the way to the path's own list,
+	// where it ends up; nil: it is there.
+	Connection *Connection `json:"connection,omitempty"`
 }
+
+// endings are how a connection ended by how its conversation did.
+var endings = map[ConversationOutcome]Ended{
+	ConversationCompleted: EndedWell, ConversationForeign: EndedForeign, ConversationSilent: EndedSilent,
+	ConversationClosed: EndedClosed, ConversationReset: EndedReset,
+}
+
+// Ended is how the connection of a conversation ended that began.
+func (c *Conversation) Ended() Ended { return endings[c.Outcome] }
 
 // IsSilence reports whether all that the far end showed is that it says nothing,
 // as a real Odyssey server does: whatever accepts a connection can do that.

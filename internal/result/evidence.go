@@ -30,15 +30,17 @@ type Initiator struct {
 	Sent         *Transfer      `json:"sent,omitempty"`     // payload from this end, as the far end counted it
 	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
 	RTTMS        *float64       `json:"rtt_ms,omitempty"`
-	TCP          *TCP           `json:"tcp,omitempty"`          // of the connection that was proved; nil: not known
-	Repeated     *Repeated      `json:"repeated,omitempty"`     // further connections, if not all fared like the first; nil: they did
-	Relay        *Relay         `json:"relay,omitempty"`        // whether one connection reaches from end to end; nil: not known
-	Conversation *Conversation  `json:"conversation,omitempty"` // of the row's service; nil: none was held
-	Idle         []Idle         `json:"idle,omitempty"`         // connections that were kept idle, by gap
-	Trace        *Trace         `json:"trace,omitempty"`        // where its packets get to; nil: not asked
-	NotTried     string         `json:"not_tried,omitempty"`    // why no attempt was made
-	WantedSource int            `json:"wanted_source_port,omitempty"`
-	SourceError  string         `json:"source_error,omitempty"` // why the wanted source port was not used
+	TCP          *TCP           `json:"tcp,omitempty"` // of the connection that was proved; nil: not known
+	// Connections are all that were opened to this port in this run, in order.
+	Connections  []Connection  `json:"connections,omitempty"`
+	Repeated     *Repeated     `json:"repeated,omitempty"`     // what Connections amount to, if not all fared alike; nil: they did
+	Relay        *Relay        `json:"relay,omitempty"`        // whether one connection reaches from end to end; nil: not known
+	Conversation *Conversation `json:"conversation,omitempty"` // of the row's service; nil: none was held
+	Idle         []Idle        `json:"idle,omitempty"`         // connections that were kept idle, by gap
+	Trace        *Trace        `json:"trace,omitempty"`        // where its packets get to; nil: not asked
+	NotTried     string        `json:"not_tried,omitempty"`    // why no attempt was made
+	WantedSource int           `json:"wanted_source_port,omitempty"`
+	SourceError  string        `json:"source_error,omitempty"` // why the wanted source port was not used
 }
 
 // A Failed is an earlier attempt, and how it ended.
@@ -50,15 +52,33 @@ type Failed struct {
 }
 
 // A Repeated says that connections to one port do not all fare alike, and how
-// often each was seen. If more failed than noise explains, the evidence beside
-// it is that of the first that failed.
+// often each was seen.
 type Repeated struct {
-	Tried  int `json:"tried"`  // connections, the first among them
-	Proved int `json:"proved"` // by key
-	// Origin and Instance are of a proof that is not the evidence beside this:
-	// another listener's, or that of a connection before the one that failed.
+	Tried  int `json:"tried"`  // connections
+	Proved int `json:"proved"` // that did all they were for
+	// Origin and Instance are of another listener or port that proved itself, if
+	// one did.
 	Origin   Endpoint `json:"origin"`
 	Instance string   `json:"instance,omitempty"`
+}
+
+// Repeat sums up a path's connections; nil: all fared alike.
+func (i *Initiator) Repeat() *Repeated {
+	if len(i.Connections) == 0 {
+		return i.Repeated // as an earlier release wrote it
+	}
+	passed, failed := Compare(i.Connections)
+	r := Repeated{Tried: len(passed) + len(failed), Proved: len(passed)}
+	for _, c := range i.Connections {
+		if c.Ended == EndedElsewhere {
+			r.Tried, r.Proved = r.Tried+1, r.Proved+1
+			r.Origin, r.Instance = c.Origin, c.Instance
+		}
+	}
+	if r.Instance == "" && (len(passed) == 0 || len(failed) == 0) {
+		return nil
+	}
+	return &r
 }
 
 const (

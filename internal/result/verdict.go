@@ -17,6 +17,7 @@ const (
 	Corrupted      Verdict = "corrupted"       // proof, but the payload changed
 	MTUHole        Verdict = "mtu-hole"        // proof, but large segments vanish
 	IdleDropped    Verdict = "idle-dropped"    // proof, but idle connections die
+	Unsteady       Verdict = "unsteady"        // proof, and other connections of the same run failed
 	Open           Verdict = "open"            // proof, and the payload crossed unchanged both ways
 	Occupied       Verdict = "occupied"        // other software holds the port there
 	Intercepted    Verdict = "intercepted"     // something else answered in the listener's place
@@ -29,7 +30,7 @@ const (
 // Verdicts lists every Verdict in order of precedence.
 var Verdicts = []Verdict{
 	Unresolved, Unreachable, BlockedLocally, Rejected, Refused, ReplyLost, Filtered, Silent, Redirected,
-	Corrupted, MTUHole, IdleDropped, Open, Occupied, Intercepted, Answered, Reset, Stalled, Untested,
+	Corrupted, MTUHole, IdleDropped, Unsteady, Open, Occupied, Intercepted, Answered, Reset, Stalled, Untested,
 }
 
 // Proof is what a verdict rests on.

@@ -17,7 +17,7 @@ import (
 // nothing comes back, and keeps a duplicate of the descriptor until the
 // connection stands: only the socket's error queue names the device that sent
 // an ICMP error (ip(7), IP_RECVERR).
-func dial(ctx context.Context, network string, local, remote netip.AddrPort, ttl int) Dialed {
+func dial(ctx context.Context, network string, local, remote netip.AddrPort, h how) Dialed {
 	dup := -1
 	var d Dialed
 	nd := net.Dialer{KeepAlive: -1, Control: func(_, _ string, rc syscall.RawConn) error {
@@ -26,7 +26,7 @@ func dial(ctx context.Context, network string, local, remote netip.AddrPort, ttl
 			_ = unix.Close(dup) // net.Dialer tries again after it connected to itself
 			dup = -1
 		}
-		if cerr := rc.Control(func(fd uintptr) { dup, d.Source, err = prepare(int(fd), network, local, ttl) }); cerr != nil {
+		if cerr := rc.Control(func(fd uintptr) { dup, d.Source, err = prepare(int(fd), network, local, h) }); cerr != nil {
 			return cerr
 		}
 		return err
@@ -36,6 +36,9 @@ func dial(ctx context.Context, network string, local, remote netip.AddrPort, ttl
 	if dup >= 0 {
 		if d.Err != nil {
 			d.ICMP = errorQueue(dup)
+			if h.connectDraws {
+				d.Source = boundTo(dup) // known only now
+			}
 		}
 		// An open duplicate would keep the connection from sending FIN.
 		_ = unix.Close(dup)
@@ -47,9 +50,12 @@ func dial(ctx context.Context, network string, local, remote netip.AddrPort, ttl
 // packet.
 func CanTrace() bool { return true }
 
-// prepare sets what must be set between socket and connect. ttl 0 leaves the
-// system's.
-func prepare(fd int, network string, local netip.AddrPort, ttl int) (dup int, source netip.AddrPort, err error) {
+// drawsByParity: connect draws TCP ports of one parity and bind those of the
+// other (net/ipv4/inet_hashtables.c, inet_connection_sock.c).
+const drawsByParity = true
+
+// prepare sets what must be set between socket and connect.
+func prepare(fd int, network string, local netip.AddrPort, h how) (dup int, source netip.AddrPort, err error) {
 	var sa unix.Sockaddr
 	set := func(level, opt, value int) {
 		if err == nil {
@@ -60,10 +66,13 @@ func prepare(fd int, network string, local netip.AddrPort, ttl int) (dup int, so
 	}
 	one := func(level, opt int) { set(level, opt, 1) }
 	switch {
-	case ttl > 0 && local.Addr().Is4():
-		set(unix.IPPROTO_IP, unix.IP_TTL, ttl)
-	case ttl > 0:
-		set(unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, ttl)
+	case h.ttl > 0 && local.Addr().Is4():
+		set(unix.IPPROTO_IP, unix.IP_TTL, h.ttl)
+	case h.ttl > 0:
+		set(unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, h.ttl)
+	}
+	if h.connectDraws && network == "tcp" && local.Port() == 0 {
+		one(unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT) // ip(7); it holds for IPv6 sockets too
 	}
 	if local.Addr().Is4() {
 		one(unix.IPPROTO_IP, unix.IP_RECVERR)
@@ -72,7 +81,7 @@ func prepare(fd int, network string, local netip.AddrPort, ttl int) (dup int, so
 		one(unix.IPPROTO_IPV6, unix.IPV6_RECVERR)
 		sa = &unix.SockaddrInet6{Port: int(local.Port()), Addr: local.Addr().As16(), ZoneId: zoneID(local.Addr().Zone())}
 	}
-	if local.Port() != 0 {
+	if local.Port() != 0 && !h.drawnHere {
 		// One connection in TIME_WAIT must not block the next from the same
 		// port, nor a socket of ours that listens on it.
 		one(unix.SOL_SOCKET, unix.SO_REUSEADDR)
@@ -84,16 +93,7 @@ func prepare(fd int, network string, local netip.AddrPort, ttl int) (dup int, so
 	if err := unix.Bind(fd, sa); err != nil {
 		return -1, source, fmt.Errorf("bind %s: %w", local, err)
 	}
-	got, err := unix.Getsockname(fd)
-	if err != nil {
-		return -1, source, fmt.Errorf("getsockname: %w", err)
-	}
-	switch a := got.(type) {
-	case *unix.SockaddrInet4:
-		source = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		source = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
-	}
+	source = boundTo(fd)
 	if network != "tcp" {
 		return -1, source, nil
 	}
@@ -102,6 +102,21 @@ func prepare(fd int, network string, local netip.AddrPort, ttl int) (dup int, so
 		return -1, source, fmt.Errorf("dup: %w", err)
 	}
 	return dup, source, nil
+}
+
+// boundTo is the local address and port of a socket, zero if it has none.
+func boundTo(fd int) netip.AddrPort {
+	got, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	switch a := got.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+	}
+	return netip.AddrPort{}
 }
 
 func zoneID(zone string) uint32 {

@@ -12,7 +12,7 @@ import (
 
 // dial leaves the source port of a failed attempt unknown, and so the sender
 // of an ICMP error: this system tells neither without privileges.
-func dial(ctx context.Context, network string, local, remote netip.AddrPort, _ int) Dialed {
+func dial(ctx context.Context, network string, local, remote netip.AddrPort, h how) Dialed {
 	d := Dialed{Source: local}
 	nd := net.Dialer{KeepAlive: -1}
 	if network == "tcp" {
@@ -21,12 +21,15 @@ func dial(ctx context.Context, network string, local, remote netip.AddrPort, _ i
 	} else {
 		nd.LocalAddr = net.UDPAddrFromAddrPort(local)
 	}
-	if local.Port() != 0 {
+	if local.Port() != 0 && !h.drawnHere {
 		nd.Control = shareSourcePort
 	}
 	d.Conn, d.Err = nd.DialContext(ctx, network, remote.String())
 	return d
 }
+
+// drawsByParity: what connect and bind draw has nothing to do with parity.
+const drawsByParity = false
 
 // CanTrace reports false: this system does not tell an unprivileged program
 // which device ended the life of a packet.

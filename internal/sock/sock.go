@@ -101,7 +101,65 @@ func Dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 		}
 		local = netip.AddrPortFrom(addr, local.Port())
 	}
-	d := dial(ctx, network, local, remote, 0)
+	return completed(dial(ctx, network, local, remote, how{}))
+}
+
+// DialDrawn opens a connection as Dial does, from a port that is drawn as said:
+// as an ordinary connect draws it, or by bind, of the other parity than that of
+// beside if that is not 0. Where the system draws both alike, beside decides.
+func DialDrawn(ctx context.Context, network string, local netip.Addr, remote netip.AddrPort, drawn result.Drawn, beside uint16) Dialed {
+	if !local.IsValid() {
+		addr, err := SourceFor(remote)
+		if err != nil {
+			return Dialed{Err: err}
+		}
+		local = addr
+	}
+	from := netip.AddrPortFrom(local, 0)
+	if beside != 0 && !(network == "tcp" && drawsByParity) {
+		from = netip.AddrPortFrom(local, freePort(network, local, beside))
+	}
+	return completed(dial(ctx, network, from, remote, how{connectDraws: drawn == result.DrawnConnect, drawnHere: from.Port() != 0}))
+}
+
+// freePort draws a port of the other parity than that of beside; 0: none came.
+func freePort(network string, local netip.Addr, beside uint16) uint16 {
+	const most = 16 // a draw is of either parity
+	for range most {
+		if port := drawPort(network, netip.AddrPortFrom(local, 0)); port != 0 && port%2 != beside%2 {
+			return port
+		}
+	}
+	return 0
+}
+
+// drawPort has the system draw a free port; 0: it gave none.
+func drawPort(network string, at netip.AddrPort) uint16 {
+	if network == "udp" {
+		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+		if err != nil {
+			return 0
+		}
+		defer c.Close()
+		return AddrPortOf(c.LocalAddr()).Port()
+	}
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		return 0
+	}
+	defer l.Close()
+	return AddrPortOf(l.Addr()).Port()
+}
+
+// how a connection is to be opened beside its addresses.
+type how struct {
+	ttl          int  // that its packets start with; 0: the system's
+	connectDraws bool // connect draws the source port, not bind
+	drawnHere    bool // the source port is this package's choice, and no other socket of this program has it
+}
+
+// completed adds to what dial returned what every system knows.
+func completed(d Dialed) Dialed {
 	if d.Conn != nil {
 		d.Source = AddrPortOf(d.Conn.LocalAddr())
 	}
@@ -122,12 +180,9 @@ func DialTTL(ctx context.Context, local, remote netip.AddrPort, ttl int) Dialed 
 		}
 		local = netip.AddrPortFrom(addr, 0)
 	}
-	d := dial(ctx, "tcp", local, remote, ttl)
+	d := completed(dial(ctx, "tcp", local, remote, how{ttl: ttl}))
 	if d.Conn != nil {
 		d.Conn.Close()
-	}
-	if d.ICMP != nil {
-		d.ICMP.Local = isOwn(d.ICMP.From)
 	}
 	return d
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"dialtone/internal/dialer"
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -37,7 +37,7 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 	}
 	var g errgroup.Group
 	g.SetLimit(4)
-	for chunk := range slices.Chunk(ask, echo.MaxDialBack) {
+	for chunk := range slices.Chunk(ask, backAtOnce) {
 		g.Go(func() error {
 			s.askBack(ctx, f, chunk)
 			return nil
@@ -45,6 +45,10 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 	}
 	_ = g.Wait() // what failed is in the jobs
 }
+
+// backAtOnce is how many paths one message asks for: what is known of all their
+// connections has to fit into the answer.
+const backAtOnce = 12
 
 // backAddress is where the far end has to dial to be where its own
 // configuration dials this end, where that is another address than the one that
@@ -117,17 +121,21 @@ func (s *survey) attemptBack(ctx context.Context, j *job) result.Initiator {
 // halvesOf asks the far end to attempt jobs and returns its half of each, and
 // which listener it was.
 func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (halves []result.Initiator, by string, err error) {
-	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes}
+	var paths []echo.BackPath
 	strict := true
 	for _, j := range jobs {
 		var path echo.BackPath
 		path, strict = s.backPath(j)
-		path.Trace = j.trace
-		d.Paths = append(d.Paths, path)
+		path.Trace, path.Samples = j.trace, j.samples()
+		paths = append(paths, path)
 	}
-	// An attempt has up to four steps: connecting, two payloads, and a second
-	// connection for the second of them; and a trace, or the search for a size.
-	err = s.talk(ctx, f, strict, 4*s.Timeout+15*time.Second, func(ctx context.Context, c *echo.Conn) (err error) {
+	return s.dialedBack(ctx, f, strict, paths)
+}
+
+// dialedBack has the far end dial paths.
+func (s *survey) dialedBack(ctx context.Context, f result.Family, strict bool, paths []echo.BackPath) (halves []result.Initiator, by string, err error) {
+	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes, Paths: paths}
+	err = s.talk(ctx, f, strict, dialer.Longest(s.Timeout), func(ctx context.Context, c *echo.Conn) (err error) {
 		by = c.Instance.String()
 		halves, err = c.DialBack(ctx, d)
 		return err

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"dialtone/internal/dialer"
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -181,6 +182,7 @@ func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
 	defer conn.close()
 	asked := time.Now()
 	hello, err := conn.Hello(ctx)
+	conn.ended(err)
 	answered := time.Now()
 	if err != nil {
 		return false
@@ -340,6 +342,9 @@ func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout
 		}
 	}
 	err := errNoContact
+	if s.cut != nil {
+		return s.cut
+	}
 	for _, t := range targets {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -359,13 +364,18 @@ func (s *survey) talkTo(ctx context.Context, target netip.AddrPort, timeout time
 		return err
 	}
 	defer conn.close()
-	return say(ctx, conn.Conn)
+	ctx, stop := s.watchOver(ctx, target, timeout)
+	defer stop()
+	err = say(ctx, conn.Conn)
+	conn.ended(err)
+	return err
 }
 
 // control is an open control conversation.
 type control struct {
 	*echo.Conn
-	local netip.Addr // at this end
+	local netip.Addr  // at this end
+	ended func(error) // is told how the conversation ended
 	close func()
 }
 
@@ -373,14 +383,27 @@ type control struct {
 func (s *survey) open(ctx context.Context, f result.Family, target netip.AddrPort) (*control, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.bindFor(f), 0), target)
+	one := result.Connection{Purpose: result.PurposeControl, At: time.Now().UTC(), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
+	d := sock.DialDrawn(ctx, "tcp", s.bindFor(f), target, result.DrawnConnect, 0)
+	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At))
 	if d.Err != nil {
+		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS
+		if errors.Is(ctx.Err(), context.Canceled) {
+			one.Ended = result.EndedUnknown
+		}
+		s.record(target, one)
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
 	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control"})
+	one.Reached = result.ReachedConnected
+	if err == nil {
+		one.Reached = result.ReachedProved
+	}
+	ended := s.record(target, one)
+	ended(err)
 	if err != nil {
 		d.Conn.Close()
 		return nil, fmt.Errorf("control conversation: %w", err)
 	}
-	return &control{c, d.Source.Addr(), func() { d.Conn.Close() }}, nil
+	return &control{c, d.Source.Addr(), ended, func() { d.Conn.Close() }}, nil
 }

@@ -163,6 +163,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 	}
 	c := talk()
 	if held != nil && impostor(*held, c) != "" {
+		j.took(&c)
 		t.Host = s.addrs[j.family].String() // a server may have a certificate for each name, and the listener asked for none
 		c = talk()
 		c.Impostor = impostor(*held, c)
@@ -170,6 +171,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 	if ctx.Err() != nil {
 		return // interrupted: it tells nothing
 	}
+	j.took(&c)
 	j.initiator.Conversation = &c
 }
 
@@ -237,6 +239,7 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 			continue // the proof stands by itself
 		}
 		for i, j := range chunk {
+			j.took(&held[i])
 			j.initiator.Conversation = &held[i]
 		}
 	}

@@ -30,7 +30,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 		r.To.Addresses = append(r.To.Addresses, a.String())
 	}
 	for _, l := range s.legs {
-		r.Paths = append(r.Paths, s.path(l, resolveErr))
+		r.Paths = append(r.Paths, s.path(l, s.half(l.job), resolveErr))
 	}
 	for _, e := range s.excluded {
 		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{
@@ -97,15 +97,33 @@ func (s *survey) contactOf() *result.Contact {
 	return out
 }
 
-// path makes one path of the report from a leg and its job.
-func (s *survey) path(l *leg, resolveErr error) result.Path {
+// half is a job's half as the report has it: with all of its connections, and
+// untested where a cut-off leaves it open.
+func (s *survey) half(j *job) *result.Initiator {
+	if j.initiator == nil {
+		return nil
+	}
+	i := *j.initiator
+	if why := s.cutShort(j); why != "" {
+		i.NotTried = why
+	}
+	i.Connections = s.connectionsOf(j)
+	if i.NotTried == "" {
+		i.Connections = s.beforeCut(i.Connections)
+	}
+	i.Repeated = i.Repeat()
+	return &i
+}
+
+// path makes one path of the report from a leg and its job's half.
+func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.Path {
 	j := l.job
 	p := result.Path{
 		Flow: l.Row.ID, Service: l.Row.Name, Port: j.port, PlanPort: l.Row.PlanPort, SourcePort: l.Row.SourcePort,
 		Transport: l.Row.Transport, Direction: l.Direction, Family: l.family,
 		From: string(l.From), To: string(l.To), Need: l.Row.Need, Why: l.Row.Why,
 		Counted: l.Counted, Opposite: !slices.Contains(l.Row.From, l.From), Expect: l.Row.Expect, At: s.started.UTC(),
-		Initiator: j.initiator, Acceptor: j.acceptor,
+		Initiator: half, Acceptor: j.acceptor,
 	}
 	if resolveErr != nil && errors.Is(resolveErr, context.Canceled) {
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "interrupted"}
@@ -135,7 +153,7 @@ func (s *survey) path(l *leg, resolveErr error) result.Path {
 	}
 	ruling := verdict.Judge(verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor,
-		Instance: j.instance, Expect: p.Expect,
+		Instance: j.instance, Expect: p.Expect, Loss: s.loss(),
 	})
 	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
 	p.Finding = verdict.Explain(p)
@@ -211,7 +229,9 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}
-	if s.contactLost != nil {
+	if s.cut != nil {
+		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Opened: len(s.everyConnection())}
+	} else if s.contactLost != nil {
 		f.ContactLost = s.contactLost.Error()
 	}
 	if h, ok := s.contacts.hello(); ok {

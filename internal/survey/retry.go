@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"dialtone/internal/dialer"
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -18,12 +19,13 @@ const (
 	retryTimeouts = 3
 )
 
-// retryAll gives paths that failed as noise makes them fail another chance,
-// now that nothing else is under way. What is refused or reset at once may have
-// been one connection too many for a device that counts them, and is tried by
-// itself; silence is what loss looks like. Silence before the handshake is
-// believed, unless other paths of its family show that packets get lost: most
-// of what is silent is meant to be.
+// retryAll tries again, now that nothing else is under way, what one sample does
+// not settle. What is refused or reset at once may have been one connection too
+// many for a device that counts them, and is tried by itself; silence is what
+// loss looks like. Silence before the handshake is believed, unless other paths
+// of its family, or its own trace, show that packets get through: most of what
+// is silent is meant to be. A path of which some connections passed and some did
+// not is studied.
 func (s *survey) retryAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
 	defer cancel()
@@ -39,6 +41,26 @@ func (s *survey) retryAll(ctx context.Context) {
 			slow = append(slow, j)
 		}
 	}
+	s.calm(ctx, quick, slow, s.retry)
+}
+
+// studyAll opens more connections to each path of which some passed and some did
+// not: how many do, and what they have in common.
+func (s *survey) studyAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
+	defer cancel()
+	var mixed []*job
+	for _, j := range s.jobs {
+		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && s.isMixed(j) {
+			mixed = append(mixed, j)
+		}
+	}
+	s.calm(ctx, mixed, nil, s.study)
+}
+
+// calm calls try for each job once the network is left alone: for those that end
+// at once one after the other, and for the others together.
+func (s *survey) calm(ctx context.Context, quick, slow []*job, try func(context.Context, *job)) {
 	countedFirst := func(a, b *job) int {
 		if a.trace != b.trace {
 			return map[bool]int{true: -1, false: 1}[a.trace]
@@ -51,13 +73,22 @@ func (s *survey) retryAll(ctx context.Context) {
 		return
 	}
 	for _, j := range quick[:min(len(quick), maxRetries)] {
-		s.retry(ctx, j)
+		if ctx.Err() != nil {
+			return
+		}
+		try(ctx, j)
 	}
 	var all sync.WaitGroup
 	for _, j := range slow[:min(len(slow), maxRetries)] {
-		all.Go(func() { s.retry(ctx, j) })
+		all.Go(func() { try(ctx, j) })
 	}
 	all.Wait()
+}
+
+// isMixed reports whether some connections of a job passed and some failed.
+func (s *survey) isMixed(j *job) bool {
+	passed, failed := result.Compare(s.connectionsOf(j))
+	return len(passed) > 0 && len(failed) > 0
 }
 
 type doubt int
@@ -79,8 +110,8 @@ func doubtful(j *job) doubt {
 	case result.ConnectRST:
 		return doubtQuick
 	case result.ConnectTimeout:
-		if i.Repeated != nil {
-			return doubtSlow // others of its connections passed
+		if traceOpened(i.Trace) {
+			return doubtSlow // its own trace shows that some packets do
 		}
 		return doubtSilence
 	case result.ConnectOpen:
@@ -102,10 +133,9 @@ func doubtful(j *job) doubt {
 	return doubtNone
 }
 
-// lives reports whether the far end's listener is there still: its end is no
-// fault of any path.
-func (s *survey) lives(ctx context.Context, f result.Family) bool {
-	return s.talk(ctx, f, false, s.Timeout, func(context.Context, *echo.Conn) error { return nil }) == nil
+// traceOpened reports whether a connection of a path's trace opened.
+func traceOpened(t *result.Trace) bool {
+	return t != nil && slices.ContainsFunc(t.Hops, func(h result.Hop) bool { return h.What == result.HopOpen })
 }
 
 // isSound reports whether a TCP attempt was proved and shows nothing that noise
@@ -125,34 +155,20 @@ func (s *survey) isLossy(f result.Family) bool {
 	return false
 }
 
-// retry attempts a job once more. Only a proof takes the place of what was
-// seen first; how often it was tried is kept either way.
+// retry attempts a job once more. What both attempts saw is kept; the path's
+// other facts are those of the one that was proved, or of the first.
 func (s *survey) retry(ctx context.Context, j *job) {
-	if ctx.Err() != nil {
-		return
-	}
 	first := *j.initiator
-	if first.Repeated != nil {
-		j.probe = echo.NewID() // what the accepting end saw of one tells nothing of the other
-	}
 	again := s.attemptEither(ctx, j)
-	if first.Repeated != nil && isSound(again) {
-		again = s.attemptEither(ctx, j) // by chance it may be spared once, and not twice
-	}
-	if again.NotTried != "" || again.Attempts == 0 {
-		s.mu.Lock()
-		j.saw(first)
-		s.mu.Unlock()
-		return
-	}
-	failed := append(slices.Clone(first.Failed), result.Failed{At: first.At, Source: first.Source, Connect: first.Connect, Answer: first.Answer})
 	whole := first
-	if isSound(again) {
-		whole = again
-		whole.Failed = failed
+	if again.NotTried == "" && again.Attempts > 0 {
+		if isSound(again) {
+			whole = again
+		}
+		whole.Connections = slices.Concat(first.Connections, again.Connections)
+		whole.Attempts = first.Attempts + again.Attempts
+		whole.At, whole.ElapsedMS = first.At, result.Milliseconds(time.Since(first.At))
 	}
-	whole.Attempts = first.Attempts + again.Attempts
-	whole.At, whole.ElapsedMS = first.At, result.Milliseconds(time.Since(first.At))
 	s.mu.Lock()
 	j.saw(whole)
 	s.mu.Unlock()
@@ -166,32 +182,69 @@ func (s *survey) attemptEither(ctx context.Context, j *job) result.Initiator {
 	return s.attemptBack(ctx, j)
 }
 
-// recheck attempts those proved paths once more on which no connection could
-// be had for the service's own conversation. If none can be had now, there is a
-// limit to how many pass, and what was proved of the first tells of it alone.
-func (s *survey) recheck(ctx context.Context) {
-	within, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
-	defer cancel()
-	var failed []*job
-	for _, j := range s.jobs {
-		i := j.initiator
-		if i == nil || j.transport != plan.TCP || !isWhole(i) || i.Conversation == nil ||
-			i.Conversation.Outcome != result.ConversationNotHeld || i.Conversation.Attempts < 2 || !wait(within, calmDown) {
-			continue
-		}
-		j.probe = echo.NewID()
-		again := s.attemptEither(within, j)
-		if again.Attempts == 0 || again.NotTried != "" || isWhole(&again) || !s.lives(within, j.family) {
-			j.saw(*i)
-			continue
-		}
-		if again.Repeated == nil {
-			again.Repeated = &result.Repeated{Tried: 3 + i.Conversation.Attempts, Proved: 2, Origin: i.Origin, Instance: i.Instance}
-		}
-		j.saw(again)
-		failed = append(failed, j)
+const (
+	// studied is how many further connections a path gets that works in part.
+	studied = 12
+	// repeatedPorts is how many source ports of those that passed, and of those
+	// that did not, are tried again, and repeats how often.
+	repeatedPorts = 3
+	repeats       = 2
+)
+
+// study opens further connections of a job from the end that it begins at.
+func (s *survey) study(ctx context.Context, j *job) {
+	ports := slices.Repeat(portsToRepeat(j.initiator.Connections), repeats)
+	var more []result.Connection
+	if j.direction == plan.Forward {
+		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, ports, studied)
+	} else {
+		more = s.studyBack(ctx, j, ports)
 	}
-	if len(failed) > 0 {
-		s.gatherHalvesOf(ctx, failed)
+	for i := range more {
+		if more[i].Instance == "" && more[i].Ended == result.EndedElsewhere {
+			more[i].Ended = result.EndedUnknown
+		}
 	}
+	s.mu.Lock()
+	j.initiator.Connections = append(j.initiator.Connections, more...)
+	s.mu.Unlock()
+}
+
+// portsToRepeat are source ports of samples that failed and of samples that
+// passed, in turn.
+func portsToRepeat(all []result.Connection) []int {
+	var failed, passed, out []int
+	for _, c := range all {
+		port := int(c.Source.Port())
+		if c.Purpose != result.PurposeSample || port == 0 {
+			if c.Purpose != result.PurposeProof || !c.IsFailed() || port == 0 {
+				continue // a long conversation leaves a TIME_WAIT behind
+			}
+		}
+		switch {
+		case c.IsFailed() && len(failed) < repeatedPorts:
+			failed = append(failed, port)
+		case c.IsPassed() && len(passed) < repeatedPorts:
+			passed = append(passed, port)
+		}
+	}
+	for n := range repeatedPorts {
+		for _, of := range [][]int{failed, passed} {
+			if n < len(of) {
+				out = append(out, of[n])
+			}
+		}
+	}
+	return out
+}
+
+// studyBack has the far end study a job of its own.
+func (s *survey) studyBack(ctx context.Context, j *job, ports []int) []result.Connection {
+	path, strict := s.backPath(j)
+	path.Study, path.Ports = studied, ports
+	half, by, err := s.dialedBack(ctx, j.family, strict, []echo.BackPath{path})
+	if err != nil || by != j.by {
+		return nil
+	}
+	return half[0].Connections
 }

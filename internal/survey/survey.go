@@ -87,6 +87,8 @@ type survey struct {
 	sought      bool                            // contacts were looked for beside the tested paths
 	expected    string                          // the listener that ought to answer, once all paths were tried; "" before, and if none did
 	contactLost error                           // why the far end could not be asked any more
+	besides     []beside                        // connections beside the attempts
+	cut         *cutOff                         // from when on nothing got through; nil: it did to the end
 	answersAll  []netip.Addr                    // in whose name something opens connections to any port
 	openWay     map[result.Family]*result.Trace // of an open forward path
 }
@@ -128,19 +130,36 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 		s.seek(ctx, remote) // whoever answered may not be whom we dialed
 	}
 	s.expected = s.expectedInstance()
-	s.settle(ctx)
-	s.dialBackAgain(ctx)
-	s.retryAll(ctx)
-	s.tryDecoys(ctx)
-	s.gatherHalves(ctx) // before the conversations, which a witness could take for attempts
-	s.converseAll(ctx)
-	s.confirm(ctx)
-	s.recheck(ctx)
-	s.traceOpen(ctx)
-	s.holdAll(ctx)
+	for _, p := range phases {
+		if s.isCutOff(ctx) {
+			break
+		}
+		p.do(s, ctx)
+	}
+	s.isCutOff(ctx)
+	if s.cut != nil {
+		s.gatherHalves(ctx) // as far as this end knows them
+	}
 	r := s.report(ctx, remote, nil)
 	s.submit(ctx, r)
 	return r, nil
+}
+
+// phases are what a run does once all paths were attempted, in this order.
+var phases = []struct {
+	name string
+	do   func(*survey, context.Context)
+}{
+	{"settle", (*survey).settle},
+	{"dial back again", (*survey).dialBackAgain},
+	{"retry", (*survey).retryAll},
+	{"study", (*survey).studyAll},
+	{"decoys", (*survey).tryDecoys},
+	{"halves", (*survey).gatherHalves}, // before the conversations, which a witness could take for attempts
+	{"converse", (*survey).converseAll},
+	{"confirm", (*survey).confirm},
+	{"trace", (*survey).traceOpen},
+	{"hold", (*survey).holdAll},
 }
 
 // choose selects the rows and makes a leg of each row, direction and family.
@@ -323,9 +342,6 @@ func (s *survey) forward(ctx context.Context, j *job) {
 	i := s.attempt(ctx, j, j.trace)
 	s.finish(j, i)
 	origin, instance := i.Origin, i.Instance
-	if r := i.Repeated; r != nil && i.Answer != result.AnswerKeyed {
-		origin, instance = r.Origin, r.Instance // another connection of it was proved
-	}
 	if instance != "" && i.Answer != result.AnswerVersion && int(origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
 		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, instance, origin.Addr() == i.Target.Addr(), i.Source.Addr(), i.SeenAs.Addr()})
 	}
@@ -333,15 +349,35 @@ func (s *survey) forward(ctx context.Context, j *job) {
 
 // attempt attempts a forward job from this end.
 func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiator {
-	i := dialer.Attempt(ctx, dialer.Path{
-		Flow: j.flow, Transport: j.transport, Probe: j.probe,
-		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
-		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
-	}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace})
+	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{
+		Key: s.Key, Run: s.id, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(),
+	})
 	if ctx.Err() != nil && isUnfinished(i) {
 		i.NotTried = "interrupted"
 	}
 	return i
+}
+
+// pathOf is a forward job as the dialer is asked for it.
+func (s *survey) pathOf(j *job) dialer.Path {
+	return dialer.Path{
+		Flow: j.flow, Transport: j.transport, Probe: j.probe,
+		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
+		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
+	}
+}
+
+// countedSamples is how many connections a counted path gets: with the service's
+// own conversation beside them, one that fails half of them is missed in less
+// than one run of a hundred.
+const countedSamples = 6
+
+// samples is how many connections a job gets that proves itself.
+func (j *job) samples() int {
+	if j.trace {
+		return countedSamples
+	}
+	return dialer.MinSamples
 }
 
 // isUnfinished reports whether a payload did not come through, which proves

@@ -17,10 +17,19 @@ type Facts struct {
 	Shift        int           // this end's port shift
 	FarShift     int           // the far end's, if there was contact
 	Waited       time.Duration // for how long both ends dialed each other; 0: this one did once
+	CutOff       *CutOff       // from when on nothing got through any more; nil: it did to the end
 	ContactLost  string        // why the far end, after it had answered, could not be asked any more
 	// AnswersAll are the far end's addresses to which connections open on ports
 	// where nothing listens.
 	AnswersAll []netip.Addr
+}
+
+// A CutOff is the moment from which on nothing got through any more.
+type CutOff struct {
+	At     time.Time
+	After  time.Duration // since the run began
+	Ended  result.Ended  // how everything ended from then on
+	Opened int           // connections that the run opened in all
 }
 
 // Conclude completes a report whose paths are judged: its findings about the
@@ -88,6 +97,9 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	if r.Contact == nil && r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && len(out) == 0 && !r.Interrupted {
 		out = append(out, noContact(r, f, refused == attempted))
 	}
+	if f.CutOff != nil {
+		out = append(out, cutOff(r, *f.CutOff))
+	}
 	if f.ContactLost != "" {
 		out = append(out, result.Finding{Code: "contact-lost", Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
 			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block it. Run the test again.", r.To.Host)})
@@ -112,6 +124,24 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		}
 	}
 	return out
+}
+
+// cutOff tells of the moment from which on nothing got through.
+func cutOff(r *result.Report, c CutOff) result.Finding {
+	from := "this address"
+	if len(r.From.Addresses) > 0 {
+		from = strings.Join(r.From.Addresses, ", ")
+	}
+	when := fmt.Sprintf("At %s UTC, %.1f s after this run began,", c.At.UTC().Format("15:04:05.000"), c.After.Seconds())
+	if c.Ended == result.EndedReset {
+		return result.Finding{Code: "listener-gone",
+			Text:   fmt.Sprintf("%s the listener on %s stopped answering: its ports refuse connections, also those that had worked before. What came later was not tested.", when, r.To.Host),
+			Advice: fmt.Sprintf("Make sure that listen runs on %s (it stops by itself after --for, and with its window), and run the test again. If it never stopped, ask whether a firewall began to refuse %s at that time.", r.To.Host, from)}
+	}
+	return result.Finding{Code: "cut-off",
+		Text: fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had worked before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, c.Opened),
+		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections shut out %s at that time, and to exempt it for the test; "+
+			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, from)}
 }
 
 // blackHoles tells of an address family of the far end that nothing gets

@@ -16,9 +16,7 @@ func Explain(p result.Path) *result.Finding {
 	f := explain(p)
 	switch {
 	case f == nil || p.Initiator == nil:
-	case isException(p.Initiator) && p.Expect != plan.ExpectClosed:
-		f.Text = fmt.Sprintf("Not every connection fares alike: of %d to this port %s proved, and this is one of the others. %s", p.Initiator.Repeated.Tried, wasOrWere(p.Initiator.Repeated.Proved), f.Text)
-	case p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict) && !isException(p.Initiator):
+	case p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict):
 		f.Text += fmt.Sprintf(" It was tried %d times.", p.Initiator.Attempts)
 	}
 	if f != nil {
@@ -98,6 +96,8 @@ func explain(p result.Path) *result.Finding {
 		return e.mtuHole()
 	case result.IdleDropped:
 		return e.idleDropped()
+	case result.Unsteady:
+		return e.unsteady()
 	}
 	return nil
 }
@@ -120,11 +120,6 @@ func (e explainer) say(code, text, advice string) *result.Finding {
 // which service, what happens now, and why it is needed. now may be empty. Time
 // and ports of the attempt, for the firewall's log, are the path's own.
 func (e explainer) request(verb, now string) string {
-	if isException(e.i) && e.p.Expect != plan.ExpectClosed {
-		verb = "let every connection pass, not only some:"
-		now = "A rule that allows it is there, and something on the way shares out or counts connections: a load balancer with a member that does not work, " +
-			"a limit on how many one address may have, or intrusion prevention. Of those that fail: " + now
-	}
 	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
 	if to := e.p.OthersOrigin; to != "" && strings.HasPrefix(verb, "allow") {
 		parts = append(parts, fmt.Sprintf("Behind the NAT at %s it must be forwarded to %s.", e.at(), to))
@@ -302,7 +297,7 @@ func (e explainer) silent() *result.Finding {
 }
 
 func (e explainer) redirected() *result.Finding {
-	if r := e.i.Repeated; r != nil && (r.Instance != e.i.Instance || r.Origin != e.i.Origin) {
+	if r := e.i.Repeat(); r != nil && r.Instance != "" && (r.Instance != e.i.Instance || r.Origin != e.i.Origin) {
 		return e.say("redirected-in-turn", fmt.Sprintf("Connections to %s do not all lead to the same listener: one was answered by instance %.8s at %s, another by instance %.8s at %s",
 			e.port(), e.i.Instance, e.i.Origin, r.Instance, r.Origin),
 			e.request("lead to one machine only", "A load balancer or translation shares the connections out among several"))
@@ -563,8 +558,8 @@ func (e explainer) closed() *result.Finding {
 	if e.p.OK {
 		return nil
 	}
-	if isException(e.i) {
-		return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and %s proved of %d connections to it", wasOrWere(e.i.Repeated.Proved), e.i.Repeated.Tried),
+	if r := e.i.Repeat(); r != nil {
+		return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and %s proved of %d connections to it", wasOrWere(r.Proved), r.Tried),
 			e.request("block", ""))
 	}
 	return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and from %s it is (%s)", e.source(), e.p.Verdict),

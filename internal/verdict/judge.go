@@ -16,6 +16,9 @@ type Case struct {
 	Acceptor  *result.Acceptor // nil: there was nobody to ask
 	// Instance is the listener process that ought to answer; "" if not known.
 	Instance string
+	// Loss is the chance that a packet or the answer to it gets lost, as all
+	// connections of the run show it; 0: none is known to.
+	Loss     float64
 	External bool // the row's target is somebody else's real service
 	// Installed says that the real software is expected to answer.
 	Installed bool
@@ -32,9 +35,9 @@ type Ruling struct {
 // Judge rules on a case. The order of its questions is the order of
 // precedence of result.Verdicts.
 func Judge(c Case) Ruling {
-	r := Ruling{Verdict: verdict(c), Proof: proof(c)}
+	r := Ruling{Verdict: steady(c, verdict(c)), Proof: proof(c)}
 	if c.Expect == plan.ExpectClosed {
-		r.OK = isClosed(r.Verdict) && !isException(c.Initiator)
+		r.OK = isClosed(r.Verdict)
 	} else {
 		r.OK = r.Verdict == result.Open || r.Proof == result.ProofService && hasRealSoftware(c, r.Verdict)
 	}
@@ -55,12 +58,6 @@ func isClosed(v result.Verdict) bool {
 		return true
 	}
 	return false
-}
-
-// isException reports whether other connections of the same path than the one
-// that is judged were proved.
-func isException(i *result.Initiator) bool {
-	return i != nil && i.Repeated != nil && i.Answer != result.AnswerKeyed
 }
 
 func proof(c Case) result.Proof {
@@ -145,8 +142,8 @@ func isStrangers(c Case) bool {
 // what it does not know answers what it does.
 func withConversation(c Case, v result.Verdict) result.Verdict {
 	t := c.Initiator.Conversation
-	if t == nil || t.Outcome == result.ConversationNotHeld || c.Initiator.Repeated != nil {
-		return v // one that came through is no more than one of several that did
+	if t == nil || t.Outcome == result.ConversationNotHeld {
+		return v
 	}
 	if c.isHeld() {
 		return ofHeld(t, v)
@@ -282,7 +279,7 @@ func leads(origin result.Endpoint, instance string, c Case) bool {
 // keyed judges a path whose proof stands.
 func keyed(c Case) result.Verdict {
 	i := c.Initiator
-	if leads(i.Origin, i.Instance, c) || i.Repeated != nil && leads(i.Repeated.Origin, i.Repeated.Instance, c) {
+	if r := i.Repeat(); leads(i.Origin, i.Instance, c) || r != nil && r.Instance != "" && leads(r.Origin, r.Instance, c) {
 		return result.Redirected
 	}
 	var corrupted, hole, reset, unfinished bool

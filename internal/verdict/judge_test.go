@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -63,10 +64,35 @@ func rejectedBy(m result.ICMP) result.Initiator {
 	return i
 }
 
-// once makes an initiator's evidence that of a connection that failed when
-// another was proved.
-func once(i *result.Initiator) {
-	i.Repeated = &result.Repeated{Tried: 3, Proved: 1, Origin: target, Instance: here}
+// connections are samples of a path, one second apart: + passed, - got no
+// answer, r was reset, p lost its payload; from ports that differ in parity.
+func connections(how string) []result.Connection {
+	out := []result.Connection{}
+	for n, c := range how {
+		one := result.Connection{
+			Purpose: result.PurposeSample, At: began.Add(time.Duration(n) * time.Second),
+			Source:  result.EndpointFrom(netip.AddrPortFrom(netip.MustParseAddr("10.1.0.2"), uint16(40000+n))),
+			Reached: result.ReachedNothing, Ended: result.EndedSilent,
+		}
+		switch c {
+		case '+':
+			one.Reached, one.Ended = result.ReachedDone, result.EndedWell
+		case 'r':
+			one.Ended = result.EndedReset
+		case 'p':
+			one.Reached = result.ReachedProved
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+var began = time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+
+// sampled gives an initiator the connections that how describes.
+func sampled(i result.Initiator, how string) result.Initiator {
+	i.Connections = connections(how)
+	return i
 }
 
 // conversed returns the half of an acceptor that a service's conversation
@@ -192,11 +218,16 @@ func TestEveryVerdictFromItsEvidence(t *testing.T) {
 		{name: "one of several connections failed: noise", i: with(proved(), func(i *result.Initiator) {
 			i.Repeated = &result.Repeated{Tried: 5, Proved: 4, Origin: target, Instance: here}
 		}), want: result.Open, proof: result.ProofKeyed},
-		{name: "several connections got nothing, others were proved", i: with(failed(result.ConnectTimeout), once), a: acceptor(result.PortBound, result.SawNothing), want: result.Filtered},
-		{name: "several connections stalled, and a conversation is the exception", i: with(connected(result.AnswerSilent), func(i *result.Initiator) {
-			once(i)
+		{name: "all connections passed", i: sampled(proved(), "++++++"), want: result.Open, proof: result.ProofKeyed},
+		{name: "one of six got no answer", i: sampled(proved(), "+++-++"), want: result.Unsteady, proof: result.ProofKeyed},
+		{name: "the first was reset", i: sampled(proved(), "r+++++"), want: result.Unsteady, proof: result.ProofKeyed},
+		{name: "some lose their payload", i: sampled(with(proved(), func(i *result.Initiator) { i.Sent.Outcome = result.TransferStalled }), "p++p++"), want: result.Unsteady, proof: result.ProofKeyed},
+		{name: "all lose their payload", i: sampled(with(proved(), func(i *result.Initiator) { i.Sent.Outcome = result.TransferStalled }), "pppppp"), want: result.Stalled, proof: result.ProofKeyed},
+		{name: "some changed on the way", i: sampled(with(proved(), func(i *result.Initiator) { i.Sent.Outcome = result.TransferCorrupted }), "-++-++"), want: result.Corrupted, proof: result.ProofKeyed},
+		{name: "none passed", i: sampled(failed(result.ConnectTimeout), "--"), a: acceptor(result.PortBound, result.SawNothing), want: result.Filtered},
+		{name: "a conversation passed and no proof", i: with(sampled(connected(result.AnswerSilent), "--"), func(i *result.Initiator) {
 			i.Conversation = &result.Conversation{Speaks: "tds", Outcome: result.ConversationCompleted, Keyed: true}
-		}), a: conversed(), want: result.Stalled, proof: result.ProofService},
+		}), a: conversed(), want: result.Open, proof: result.ProofService},
 
 		{name: "FIN before proof", i: connected(result.AnswerClosed), want: result.Reset},
 		{name: "RST before proof", i: connected(result.AnswerReset), a: acceptor(result.PortBound, result.SawNothing), want: result.Reset},
@@ -264,8 +295,7 @@ func TestPortThatMustBeClosed(t *testing.T) {
 }
 
 func TestPortThatMustBeClosedAndLetsOneConnectionThroughIsNotOK(t *testing.T) {
-	i := failed(result.ConnectTimeout)
-	once(&i)
+	i := sampled(proved(), "+--")
 	c := Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing), Instance: here, Expect: plan.ExpectClosed}
 	if got := Judge(c); got.OK {
 		t.Errorf("got %+v", got)

@@ -31,11 +31,8 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if a != nil && a.Match == result.MatchTime {
 		add(result.NoteMatchedByTime, "what the listener saw was matched by address and time, because the source port is not known there")
 	}
-	if i != nil && i.Repeated != nil && p.Verdict == result.Open {
-		add(result.NoteRetried, "of %d connections %s proved: packets get lost, or something on the way limits connections", i.Repeated.Tried, wasOrWere(i.Repeated.Proved))
-	}
 	if i != nil && i.ICMP == nil && i.Attempts > 1 && p.Verdict == result.Open {
-		add(result.NoteRetried, "it took %d attempts%s", i.Attempts, failedWords(i.Failed))
+		add(result.NoteRetried, "it took %d attempts", i.Attempts)
 	}
 	if text := relayed(i, a); text != "" {
 		add(result.NoteRelayed, "%s", text)
@@ -48,6 +45,9 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	}
 	if text := slow(i); p.Verdict == result.Open && text != "" {
 		add(result.NoteSlow, "%s", text)
+	}
+	if text := failedByLoss(i); p.Verdict == result.Open && text != "" {
+		add(result.NoteLossy, "%s", text)
 	}
 	if i != nil && p.Verdict == result.Open && (isSlow(i.Sent) || isSlow(i.Received)) {
 		add(result.NoteLossy, "the payload crossed only at the second attempt, with more time: the line is slow or loses packets")
@@ -85,28 +85,6 @@ func relayed(i *result.Initiator, a *result.Acceptor) string {
 	}
 	return fmt.Sprintf("%s (this end: MSS %d, round trip %.1f ms; far end: MSS %d, round trip %.1f ms, sees it come from %s)",
 		text, i.TCP.MSS, i.TCP.RTTMS, a.TCP.MSS, a.TCP.RTTMS, a.Source)
-}
-
-// failedWords says how the earlier attempts of an open path ended.
-func failedWords(failed []result.Failed) string {
-	var how []string
-	for _, f := range failed {
-		switch {
-		case f.Connect == result.ConnectRST:
-			how = append(how, "refused with RST")
-		case f.Connect == result.ConnectTimeout:
-			how = append(how, "silence")
-		case f.Answer == result.AnswerSilent:
-			how = append(how, "silence after the handshake")
-		default:
-			how = append(how, "cut off after the handshake")
-		}
-	}
-	if len(how) == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (first: %s, with other paths tried at the same time). By itself it works: a device on the way may limit how many connections one address has at once, or packets get lost",
-		strings.Join(how, ", "))
 }
 
 // lossy says that packets are lost and in which direction, "" if they are not

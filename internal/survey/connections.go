@@ -1,0 +1,95 @@
+package survey
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+	"dialtone/internal/verdict"
+)
+
+// A beside is a connection that this run opened to a forward path's port beside
+// its attempt: to ask the far end, or to keep it idle.
+type beside struct {
+	target netip.AddrPort
+	result.Connection
+}
+
+// record keeps a connection that was opened beside the attempts, and returns
+// what its end is told to.
+func (s *survey) record(target netip.AddrPort, c result.Connection) (ended func(error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.besides)
+	s.besides = append(s.besides, beside{target, c})
+	return func(err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		b := &s.besides[n]
+		b.ElapsedMS = result.Milliseconds(time.Since(b.At))
+		if err != nil && b.Ended == result.EndedWell {
+			b.Ended = endedBy(err)
+		}
+	}
+}
+
+// endedBy says how a conversation's connection ended by the error that ended it.
+func endedBy(err error) result.Ended {
+	var refused *echo.RefusedError
+	switch {
+	case errors.As(err, &refused), errors.Is(err, context.Canceled):
+		return result.EndedUnknown // by agreement, or by ourselves
+	case sock.IsReset(err):
+		return result.EndedReset
+	case sock.IsClosed(err):
+		return result.EndedClosed
+	case sock.Classify(err) == result.ConnectTimeout:
+		return result.EndedSilent
+	}
+	return result.EndedUnknown
+}
+
+// connectionsOf are all connections of a job, in order of time.
+func (s *survey) connectionsOf(j *job) []result.Connection {
+	if j.initiator == nil {
+		return nil
+	}
+	all := slices.Clone(j.initiator.Connections)
+	if j.direction == plan.Forward && j.transport == plan.TCP && j.sourcePort == 0 {
+		for _, b := range s.besides {
+			if b.target == j.initiator.Target.AddrPort {
+				all = append(all, b.Connection)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At) })
+	return all
+}
+
+// everyConnection lists those of all jobs. To be called when no attempt is under
+// way.
+func (s *survey) everyConnection() []result.Connection {
+	var all []result.Connection
+	for _, j := range s.jobs {
+		all = append(all, s.connectionsOf(j)...)
+	}
+	return all
+}
+
+// took moves the connection of a conversation to the list of its path.
+func (j *job) took(c *result.Conversation) {
+	if c.Connection != nil {
+		j.initiator.Connections = append(j.initiator.Connections, *c.Connection)
+		c.Connection = nil
+	}
+}
+
+// loss is the chance that a packet or the answer to it gets lost, as the
+// connections of this run show it.
+func (s *survey) loss() float64 { return verdict.RoundTripLoss(s.everyConnection()) }

@@ -1,0 +1,187 @@
+package survey
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"dialtone/internal/result"
+)
+
+// A cutOff is the moment from which on nothing got through, not even to paths
+// that had worked before: a device that shut this address out, a line that went
+// down, a listener that ended.
+type cutOff struct {
+	at    time.Time // when something got through last
+	ended result.Ended
+}
+
+// Error says so, as the reason why nothing can be asked any more.
+func (c *cutOff) Error() string {
+	return fmt.Sprintf("nothing gets through since %s UTC", c.at.UTC().Format("15:04:05.000"))
+}
+
+// isCutOff goes back to paths that worked, if anything failed since the last
+// success. It returns at once where nothing did, or nothing ever worked.
+func (s *survey) isCutOff(ctx context.Context) bool {
+	if s.cut != nil || ctx.Err() != nil {
+		return s.cut != nil
+	}
+	ways := s.waysBack()
+	if len(ways) == 0 {
+		return false
+	}
+	last, suspect := lastPassed(s.everyConnection())
+	if !suspect {
+		return false
+	}
+	for round := range backRounds {
+		if round > 0 && !wait(ctx, calmDown) {
+			return false
+		}
+		if s.anyAnswers(ctx, ways) {
+			return false
+		}
+	}
+	if ctx.Err() != nil {
+		return false
+	}
+	_, ended := lastFailed(s.everyConnection())
+	s.cut = &cutOff{at: last, ended: ended}
+	return true
+}
+
+const (
+	// backWays is how many paths that worked are tried, and backRounds how often.
+	backWays, backRounds = 3, 2
+	// maxBackTime bounds each try.
+	maxBackTime = 3 * time.Second
+)
+
+// waysBack are targets on which the far end proved itself, on different ports.
+func (s *survey) waysBack() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, f := range s.families() {
+		for _, p := range s.contacts.ways(f, s.expected) {
+			if len(out) < backWays {
+				out = append(out, p.target)
+			}
+		}
+	}
+	return out
+}
+
+// anyAnswers reports whether the far end proves itself on any of these paths.
+func (s *survey) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
+	ctx, cancel := context.WithTimeout(ctx, min(s.Timeout, maxBackTime))
+	defer cancel()
+	answers := make(chan struct{}, len(ways))
+	var all sync.WaitGroup
+	for _, w := range ways {
+		all.Go(func() {
+			if c, err := s.open(ctx, result.FamilyOf(w.Addr()), w); err == nil {
+				c.close()
+				answers <- struct{}{}
+				cancel() // one is enough
+			}
+		})
+	}
+	all.Wait()
+	return len(answers) > 0
+}
+
+// lastPassed is when a connection passed last, and whether any failed that began
+// after it.
+func lastPassed(all []result.Connection) (last time.Time, suspect bool) {
+	for i := range all {
+		if c := &all[i]; c.IsPassed() && c.Over().After(last) {
+			last = c.Over()
+		}
+	}
+	for i := range all {
+		if c := &all[i]; c.IsFailed() && !c.At.Before(last) {
+			suspect = true
+		}
+	}
+	return last, suspect && !last.IsZero()
+}
+
+// lastFailed is when a connection failed last, and how.
+func lastFailed(all []result.Connection) (at time.Time, ended result.Ended) {
+	for i := range all {
+		if c := &all[i]; c.IsFailed() && c.At.After(at) {
+			at, ended = c.At, c.Ended
+		}
+	}
+	return at, ended
+}
+
+// beat is how often a long conversation is watched over.
+const beat = 2 * time.Second
+
+// watchOver ends a conversation that may take longer than a step once the far end
+// cannot be reached beside it either: a device that forgot a connection says
+// nothing to whoever waits on it.
+func (s *survey) watchOver(ctx context.Context, target netip.AddrPort, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if timeout <= s.Timeout {
+		return ctx, cancel
+	}
+	go func() {
+		for missed := 0; wait(ctx, beat); {
+			if s.anyAnswers(ctx, []netip.AddrPort{target}) {
+				missed = 0
+			} else if missed++; missed == backRounds {
+				cancel()
+			}
+		}
+	}()
+	return ctx, cancel
+}
+
+// cutShort says why a job is untested after a cut-off, "" if what was seen of it
+// before tells.
+func (s *survey) cutShort(j *job) string {
+	i := j.initiator
+	if s.cut == nil || i == nil || i.NotTried != "" {
+		return ""
+	}
+	why := s.cut.Error() + ", not even to ports that worked before; "
+	if i.Answer != result.AnswerKeyed {
+		if i.At.Before(s.cut.at) {
+			return ""
+		}
+		return why + "this path was tried only after that"
+	}
+	passed := 0
+	for _, c := range s.connectionsOf(j) {
+		if c.IsPassed() {
+			passed++
+		}
+	}
+	switch {
+	case !isWhole(i):
+		return why + "this path was proved before, and its payload did not come to its end"
+	case passed < j.samples():
+		return fmt.Sprintf("%sof this path %d connections were tried before, and all passed", why, passed)
+	case s.mayConverse(j) && (i.Conversation == nil || i.Conversation.Outcome == result.ConversationNotHeld):
+		return why + "this path was proved before, and its service's own conversation was not held"
+	}
+	return ""
+}
+
+// beforeCut leaves out what failed when nothing got through any more.
+func (s *survey) beforeCut(all []result.Connection) []result.Connection {
+	if s.cut == nil {
+		return all
+	}
+	var out []result.Connection
+	for _, c := range all {
+		if c.IsPassed() || c.Over().Before(s.cut.at) {
+			out = append(out, c)
+		}
+	}
+	return out
+}

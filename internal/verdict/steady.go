@@ -1,0 +1,295 @@
+package verdict
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// steady takes into account that what one connection did is one sample: a path
+// that was proved is no more than unsteady if others of the same run failed,
+// unless the loss of packets that the run shows makes so many failures likely.
+func steady(c Case, v result.Verdict) result.Verdict {
+	if c.Initiator == nil || c.Initiator.Answer != result.AnswerKeyed {
+		return v
+	}
+	switch v {
+	case result.Open, result.MTUHole, result.Reset, result.Stalled:
+	default:
+		return v // it says something that one connection is enough to show
+	}
+	passed, failed := result.Compare(c.Initiator.Connections)
+	if len(passed) == 0 || len(failed) == 0 || isLoss(c, len(passed), failed) {
+		return v
+	}
+	return result.Unsteady
+}
+
+const (
+	// likely is how likely it has to be that loss alone makes so many connections
+	// fail, for loss to be taken as the cause.
+	likely = 0.05
+	// synTries and datagramTries are how often a further connection's SYN is sent
+	// within its time (RFC 6298 section 2: after 1 s again), and a datagram
+	// (RFC 8489 section 6.2.1: after 0.5 and 1.5 s).
+	synTries, datagramTries = 2, 3
+)
+
+// isLoss reports whether the loss of the run makes so many failures likely.
+func isLoss(c Case, passed int, failed []result.Connection) bool {
+	if slices.ContainsFunc(failed, func(f result.Connection) bool { return f.Ended != result.EndedSilent }) {
+		return false // lost packets answer nothing
+	}
+	tries := synTries
+	if c.Transport == plan.UDP {
+		tries = datagramTries
+	}
+	return atLeast(len(failed), passed+len(failed), math.Pow(c.Loss, float64(tries))) > likely
+}
+
+// atLeast is the chance that of n connections k or more fail, if each does with
+// chance p.
+func atLeast(k, n int, p float64) float64 {
+	sum := 0.0
+	for i := k; i <= n; i++ {
+		sum += math.Exp(logChoose(n, i)) * math.Pow(p, float64(i)) * math.Pow(1-p, float64(n-i))
+	}
+	return sum
+}
+
+func logChoose(n, k int) float64 {
+	a, _ := math.Lgamma(float64(n + 1))
+	b, _ := math.Lgamma(float64(k + 1))
+	c, _ := math.Lgamma(float64(n - k + 1))
+	return a - b - c
+}
+
+// failedByLoss says that some connections of an open path failed, "" if none
+// did.
+func failedByLoss(i *result.Initiator) string {
+	if i == nil {
+		return ""
+	}
+	passed, failed := result.Compare(i.Connections)
+	if len(passed) == 0 || len(failed) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d connections failed, as many as the loss of packets that this run measured makes likely", len(failed), len(passed)+len(failed))
+}
+
+// unsteady explains a path of which some connections work and others do not.
+func (e explainer) unsteady() *result.Finding {
+	passed, failed := result.Compare(e.i.Connections)
+	all := slices.Concat(passed, failed)
+	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At) })
+	code, words, cause := inCommon(passed, failed, all)
+	return e.say(code, fmt.Sprintf("Of %d connections %d passed and %d failed (%s). %s", len(all), len(passed), len(failed), endings(failed), words),
+		e.request("let every connection pass, not only some:", "A rule that allows it is there. "+cause))
+}
+
+// endings counts how connections failed.
+func endings(failed []result.Connection) string {
+	words := map[result.Ended]string{
+		result.EndedSilent: "without an answer", result.EndedReset: "by RST", result.EndedClosed: "by FIN",
+		result.EndedICMP: "by an ICMP error", result.EndedForeign: "with other bytes",
+	}
+	var out []string
+	for _, ended := range []result.Ended{result.EndedSilent, result.EndedReset, result.EndedClosed, result.EndedICMP, result.EndedForeign} {
+		opened, not := 0, 0
+		for _, f := range failed {
+			switch {
+			case f.Ended != ended:
+			case f.Reached == result.ReachedNothing:
+				not++
+			default:
+				opened++
+			}
+		}
+		if not > 0 {
+			out = append(out, fmt.Sprintf("%d %s", not, words[ended]))
+		}
+		if opened > 0 {
+			out = append(out, fmt.Sprintf("%d after the handshake %s", opened, words[ended]))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// enough is how many connections have to agree before that is taken for a rule.
+const enough = 2
+
+// inCommon says what the connections that failed have in common, and what
+// usually causes that.
+func inCommon(passed, failed, all []result.Connection) (code, words, cause string) {
+	switch {
+	case isByParity(passed, failed) || isByPort(all):
+		return "unsteady-ports", "The source port decides: " + portWords(passed, failed) + ".",
+			"Devices that share connections out over two or more equal ways go by the ports (ECMP, a bundle of links, a pair of firewalls or load balancers): one of the ways does not work"
+	case isBeside(failed, all):
+		return "unsteady-at-once", fmt.Sprintf("Those that failed were opened while others were; opened alone, one after the other, %d passed.", alone(passed)),
+			"A limit on how many connections one address may open at once, or a moment of trouble"
+	case everyNth(all) > 0:
+		return "unsteady-in-turn", fmt.Sprintf("Every %s one failed.", ordinal(everyNth(all))),
+			"A load balancer that shares connections out in turn has a member that does not work"
+	case isFromThen(all):
+		return "unsteady-number", "The first ones passed and none after them.",
+			"A limit on how many connections one address may open, or intrusion prevention"
+	}
+	return "unsteady", "Those that failed have nothing in common that this test can see.",
+		"The usual causes: a load balancer with a member that does not work, a limit on how many connections one address may open in a time, or the loss of many packets"
+}
+
+func parity(c result.Connection) uint16 { return c.Source.Port() % 2 }
+
+// isByParity reports whether all that failed left from ports of one parity, and
+// all that passed from the other.
+func isByParity(passed, failed []result.Connection) bool {
+	if len(passed) < enough || len(failed) < enough {
+		return false
+	}
+	of := parity(failed[0])
+	return !slices.ContainsFunc(failed, func(c result.Connection) bool { return parity(c) != of || c.Source.Port() == 0 }) &&
+		!slices.ContainsFunc(passed, func(c result.Connection) bool { return parity(c) == of || c.Source.Port() == 0 })
+}
+
+// isByPort reports whether connections from the same port always fared alike,
+// and both a port that fails and one that does not were tried again.
+func isByPort(all []result.Connection) bool {
+	type fate struct{ passed, failed int }
+	ports := map[uint16]*fate{}
+	for _, c := range all {
+		f := ports[c.Source.Port()]
+		if f == nil {
+			f = &fate{}
+			ports[c.Source.Port()] = f
+		}
+		if c.IsPassed() {
+			f.passed++
+		} else {
+			f.failed++
+		}
+	}
+	good, bad := 0, 0
+	for port, f := range ports {
+		switch {
+		case port == 0 || f.passed > 0 && f.failed > 0:
+			return false
+		case f.passed >= enough:
+			good++
+		case f.failed >= enough:
+			bad++
+		}
+	}
+	return good >= enough && bad >= enough
+}
+
+func portWords(passed, failed []result.Connection) string {
+	if isByParity(passed, failed) {
+		name := map[uint16]string{0: "even", 1: "odd"}
+		return fmt.Sprintf("from %s ports all pass, and from %s ones none does (%s failed)", name[parity(passed[0])], name[parity(failed[0])], portsOf(failed))
+	}
+	return fmt.Sprintf("what failed from a port failed from it again (%s), and what passed passed again (%s)", portsOf(failed), portsOf(passed))
+}
+
+// portsOf lists the source ports of connections.
+func portsOf(list []result.Connection) string {
+	const most = 8
+	var ports []string
+	for _, c := range list {
+		if p := fmt.Sprint(c.Source.Port()); !slices.Contains(ports, p) && len(ports) < most {
+			ports = append(ports, p)
+		}
+	}
+	return strings.Join(ports, ", ")
+}
+
+// isAlone reports whether no other path was tried when a connection was opened.
+func isAlone(c result.Connection) bool { return c.Purpose == result.PurposeStudy }
+
+func alone(list []result.Connection) (n int) {
+	for _, c := range list {
+		if isAlone(c) {
+			n++
+		}
+	}
+	return n
+}
+
+// isBeside reports whether all that failed were opened beside others, and all
+// that were opened alone passed.
+func isBeside(failed, all []result.Connection) bool {
+	const few = 4
+	return alone(all) >= few && alone(failed) == 0
+}
+
+// everyNth is the distance at which connections that were opened one after the
+// other failed, 0 if it is not always the same.
+func everyNth(all []result.Connection) int {
+	const few = 3
+	last, distance, seen := -1, 0, 0
+	n := 0
+	for _, c := range all {
+		if !isAlone(c) {
+			continue
+		}
+		if c.IsFailed() {
+			if last >= 0 {
+				if distance != 0 && n-last != distance {
+					return 0
+				}
+				distance = n - last
+			}
+			last, seen = n, seen+1
+		}
+		n++
+	}
+	if seen < few || distance < 2 {
+		return 0
+	}
+	return distance
+}
+
+// isFromThen reports whether the first connections passed and none after them.
+func isFromThen(all []result.Connection) bool {
+	first := slices.IndexFunc(all, func(c result.Connection) bool { return c.IsFailed() })
+	return first >= 1 && len(all)-first > enough && !slices.ContainsFunc(all[first:], func(c result.Connection) bool { return c.IsPassed() })
+}
+
+func ordinal(n int) string {
+	switch n {
+	case 2:
+		return "second"
+	case 3:
+		return "third"
+	}
+	return fmt.Sprintf("%dth", n)
+}
+
+// RoundTripLoss is the chance that a packet or the answer to it gets lost, by
+// how long handshakes took that came about: whatever waits on a SYN's answer
+// sends it again after 1, 3 and 7 s (RFC 6298 section 2). Connections that never
+// came about may have another cause. 0: nothing shows that packets get lost.
+func RoundTripLoss(all []result.Connection) float64 {
+	sent, lost := 0, 0
+	for _, c := range all {
+		if c.Sent > 0 && c.IsPassed() {
+			sent, lost = sent+c.Sent, lost+c.Lost
+			continue
+		}
+		if c.Reached == result.ReachedNothing {
+			continue
+		}
+		sent++
+		for after := 1.0; c.ConnectMS >= after*1000; after = 2*after + 1 {
+			sent, lost = sent+1, lost+1
+		}
+	}
+	if lost == 0 {
+		return 0
+	}
+	return float64(lost) / float64(sent)
+}
