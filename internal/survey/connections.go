@@ -21,9 +21,13 @@ type beside struct {
 	result.Connection
 }
 
-// record keeps a connection that was opened beside the attempts, and returns
-// what its end is told to.
-func (s *survey) record(target netip.AddrPort, c result.Connection) (ended func(error)) {
+// record keeps a connection that was opened beside the attempts under ctx, and
+// returns what its end is told to. One that this end gave up tells nothing.
+func (s *survey) record(ctx context.Context, target netip.AddrPort, c result.Connection) (ended func(error)) {
+	givenUp := func() bool { return errors.Is(ctx.Err(), context.Canceled) }
+	if c.Ended != result.EndedWell && givenUp() {
+		c.Ended = result.EndedUnknown
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := len(s.besides)
@@ -33,7 +37,11 @@ func (s *survey) record(target netip.AddrPort, c result.Connection) (ended func(
 		defer s.mu.Unlock()
 		b := &s.besides[n]
 		b.ElapsedMS = result.Milliseconds(time.Since(b.At))
-		if err != nil && b.Ended == result.EndedWell {
+		switch {
+		case err == nil || b.Ended != result.EndedWell:
+		case givenUp():
+			b.Ended = result.EndedUnknown
+		default:
 			b.Ended = endedBy(err)
 		}
 	}
@@ -43,8 +51,8 @@ func (s *survey) record(target netip.AddrPort, c result.Connection) (ended func(
 func endedBy(err error) result.Ended {
 	var refused *echo.RefusedError
 	switch {
-	case errors.As(err, &refused), errors.Is(err, context.Canceled):
-		return result.EndedUnknown // by agreement, or by ourselves
+	case errors.As(err, &refused):
+		return result.EndedUnknown // by agreement
 	case sock.IsReset(err):
 		return result.EndedReset
 	case sock.IsClosed(err):

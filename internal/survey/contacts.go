@@ -380,18 +380,15 @@ type control struct {
 }
 
 // open opens a control conversation: a connection, and a proof of its own.
-func (s *survey) open(ctx context.Context, f result.Family, target netip.AddrPort) (*control, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+func (s *survey) open(conversation context.Context, f result.Family, target netip.AddrPort) (*control, error) {
+	ctx, cancel := context.WithTimeout(conversation, s.Timeout)
 	defer cancel()
 	one := result.Connection{Purpose: result.PurposeControl, At: time.Now().UTC(), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
 	d := sock.DialDrawn(ctx, "tcp", s.bindFor(f), target, result.DrawnConnect, 0)
 	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At))
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS
-		if errors.Is(ctx.Err(), context.Canceled) {
-			one.Ended = result.EndedUnknown
-		}
-		s.record(target, one)
+		s.record(conversation, target, one)
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
 	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control"})
@@ -399,7 +396,7 @@ func (s *survey) open(ctx context.Context, f result.Family, target netip.AddrPor
 	if err == nil {
 		one.Reached = result.ReachedProved
 	}
-	ended := s.record(target, one)
+	ended := s.record(conversation, target, one)
 	ended(err)
 	if err != nil {
 		d.Conn.Close()
