@@ -65,9 +65,18 @@ func test(c *ucli.Context, cfg survey.Config, wait time.Duration) (*result.Repor
 	if wait > 0 {
 		return meet(c.Context, c.App.ErrWriter, cfg, wait)
 	}
-	stop := showProgress(c.App.ErrWriter, &cfg)
-	defer stop()
-	return survey.Run(c.Context, cfg)
+	if cli.Bool(c, "verbose") {
+		sayTo(c, "")("this run ends by itself within %v", cfg.Longest().Round(time.Second))
+	}
+	r, err := func() (*result.Report, error) {
+		stop := showProgress(c.App.ErrWriter, &cfg)
+		defer stop()
+		return survey.Run(c.Context, cfg)
+	}()
+	if err == nil && cli.Bool(c, "verbose") {
+		sayTo(c, "")("%s", verdict.SampleWords(r))
+	}
+	return r, err
 }
 
 // configure makes a survey of the command line.

@@ -101,7 +101,7 @@ func steps(c *ucli.Context, common cli.Common) (survey.Config, error) {
 	}
 	cfg := survey.Config{
 		Software: cli.Software, Hostname: name, Plan: common.Plan, Excluded: common.Excluded,
-		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"),
+		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"), Gentle: cli.Bool(c, "gentle"),
 		Hold: cli.Duration(c, "hold"), Timeout: cli.Duration(c, "timeout"), Bind: common.Bind,
 	}
 	if cfg.Timeout <= 0 {

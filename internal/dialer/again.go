@@ -3,6 +3,8 @@ package dialer
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	"dialtone/internal/echo"
@@ -145,26 +147,48 @@ func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
 	}
 }
 
-// Study opens further connections of a path, one after the other: first from the
-// source ports given, then n with fresh ones that differ in parity.
+// atOnceStudying is how many connections of a study are opened side by side: those
+// that fail take their time.
+const atOnceStudying = 2
+
+// Study opens further connections of a path, two at a time: first from the source
+// ports given, then n with fresh ones that differ in parity from one pair to the
+// next.
 func Study(ctx context.Context, p Path, o Options, ports []int, n int) []result.Connection {
 	a := newAttempt(p, o)
+	var all []*attempt
 	for _, port := range ports {
 		f := a.further(o)
-		f.Source, f.drawn = netip.AddrPortFrom(p.Source.Addr(), uint16(port)), ""
-		f.once(ctx, openTimeout)
-		f.drop()
-		if f.seen.SourceError == "" { // else it left from another port
-			a.list(f)
-		}
+		f.Source, f.wanted = netip.AddrPortFrom(p.Source.Addr(), uint16(port)), netip.AddrPortFrom(p.Source.Addr(), uint16(port))
+		all = append(all, f)
 	}
-	for range n {
+	for i := range n {
+		f := a.further(o)
+		if i/atOnceStudying%2 == 1 {
+			f.drawn = result.DrawnBind
+		}
+		all = append(all, f)
+	}
+	var last uint16 // port of the pair before, where its parity decides
+	for pair := range slices.Chunk(all, atOnceStudying) {
 		if ctx.Err() != nil {
 			break
 		}
-		f := a.sample(ctx, a)
-		f.drop()
-		a.list(f)
+		var both sync.WaitGroup
+		for _, f := range pair {
+			f.beside = last
+			both.Go(func() {
+				f.once(ctx, openTimeout)
+				f.drop()
+			})
+		}
+		both.Wait()
+		last = pair[0].seen.Source.Port()
+		for _, f := range pair {
+			if f.seen.SourceError == "" { // else it left from another port than it was to
+				a.list(f)
+			}
+		}
 	}
 	for i := range a.seen.Connections {
 		a.seen.Connections[i].Purpose = result.PurposeStudy
@@ -192,6 +216,7 @@ func (a *attempt) sample(ctx context.Context, of *attempt) *attempt {
 
 // once opens a further connection and moves a little payload over it.
 func (a *attempt) once(ctx context.Context, timeout time.Duration) {
+	pauseFor(ctx, a.Pace)
 	a.open(ctx, timeout)
 	if a.proof == nil {
 		return

@@ -111,6 +111,10 @@ func TestStudyRepeatsSourcePorts(t *testing.T) {
 	again := Study(t.Context(), path, o, ports, 2)
 	mu.Lock()
 	defer mu.Unlock()
+	if len(from) == 6 {
+		slices.Sort(from[:2]) // they are opened two at a time
+		slices.Sort(from[2:4])
+	}
 	if len(again) != 4 || len(from) != 6 || !slices.Equal(from[2:4], from[:2]) {
 		t.Errorf("%d connections from %v, want the first two ports again: %+v", len(again), from, again)
 	}

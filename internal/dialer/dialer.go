@@ -44,6 +44,8 @@ type Options struct {
 	// Samples is how many connections a path that proves itself gets at least: a
 	// device that fails half of them is missed by n with a chance of 2^-n.
 	Samples int
+	// Pace is how long to wait before each further connection.
+	Pace time.Duration
 }
 
 // settle is how long to wait before an error that came at once is given a

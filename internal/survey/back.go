@@ -37,7 +37,12 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 	}
 	var g errgroup.Group
 	g.SetLimit(4)
-	for chunk := range slices.Chunk(ask, backAtOnce) {
+	atOnce := backAtOnce
+	if s.Gentle {
+		g.SetLimit(1)
+		atOnce = 1
+	}
+	for chunk := range slices.Chunk(ask, atOnce) {
 		g.Go(func() error {
 			s.askBack(ctx, f, chunk)
 			return nil

@@ -21,10 +21,11 @@ type beside struct {
 	result.Connection
 }
 
-// record keeps a connection that was opened beside the attempts under ctx, and
-// returns what its end is told to. One that this end gave up tells nothing.
-func (s *survey) record(ctx context.Context, target netip.AddrPort, c result.Connection) (ended func(error)) {
-	givenUp := func() bool { return errors.Is(ctx.Err(), context.Canceled) }
+// record keeps a connection that was opened beside the attempts, and returns
+// what its end is told to. One that this end gave up, because the phase it
+// belongs to was over, tells nothing.
+func (s *survey) record(phase context.Context, target netip.AddrPort, c result.Connection) (ended func(error)) {
+	givenUp := func() bool { return phase.Err() != nil }
 	if c.Ended != result.EndedWell && givenUp() {
 		c.Ended = result.EndedUnknown
 	}

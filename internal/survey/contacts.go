@@ -173,13 +173,13 @@ func (cs *contacts) direct() bool {
 
 // greet asks the far end what it is, over one path, and reports whether it said.
 func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
-	defer cancel()
 	conn, err := s.open(ctx, c.family, p.target)
 	if err != nil {
 		return false
 	}
 	defer conn.close()
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
 	asked := time.Now()
 	hello, err := conn.Hello(ctx)
 	conn.ended(err)
@@ -357,13 +357,13 @@ func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout
 }
 
 func (s *survey) talkTo(ctx context.Context, target netip.AddrPort, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	conn, err := s.open(ctx, result.FamilyOf(target.Addr()), target)
 	if err != nil {
 		return err
 	}
 	defer conn.close()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	ctx, stop := s.watchOver(ctx, target, timeout)
 	defer stop()
 	err = say(ctx, conn.Conn)
@@ -380,15 +380,15 @@ type control struct {
 }
 
 // open opens a control conversation: a connection, and a proof of its own.
-func (s *survey) open(conversation context.Context, f result.Family, target netip.AddrPort) (*control, error) {
-	ctx, cancel := context.WithTimeout(conversation, s.Timeout)
+func (s *survey) open(phase context.Context, f result.Family, target netip.AddrPort) (*control, error) {
+	ctx, cancel := context.WithTimeout(phase, s.Timeout)
 	defer cancel()
 	one := result.Connection{Purpose: result.PurposeControl, At: time.Now().UTC(), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
 	d := sock.DialDrawn(ctx, "tcp", s.bindFor(f), target, result.DrawnConnect, 0)
 	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At))
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS
-		s.record(conversation, target, one)
+		s.record(phase, target, one)
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
 	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control"})
@@ -396,7 +396,7 @@ func (s *survey) open(conversation context.Context, f result.Family, target neti
 	if err == nil {
 		one.Reached = result.ReachedProved
 	}
-	ended := s.record(conversation, target, one)
+	ended := s.record(phase, target, one)
 	ended(err)
 	if err != nil {
 		d.Conn.Close()

@@ -57,7 +57,7 @@ func (s *survey) converseAll(ctx context.Context) {
 			if n := t.good + t.ended; n > 1 {
 				c.Attempts = n
 			}
-			if isEnded && t.ended == 1 || restsOnConversation(j.initiator) && t.good == 1 {
+			if isEnded && t.ended == 1 && !j.studied || restsOnConversation(j.initiator) && t.good == 1 {
 				j.talk = echo.NewID()
 				again = append(again, j)
 				pause = pause || isEnded

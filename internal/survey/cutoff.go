@@ -126,7 +126,7 @@ const beat = 2 * time.Second
 // nothing to whoever waits on it.
 func (s *survey) watchOver(ctx context.Context, target netip.AddrPort, timeout time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	if timeout <= s.Timeout {
+	if timeout <= s.Timeout || s.Gentle {
 		return ctx, cancel
 	}
 	go func() {

@@ -40,7 +40,11 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 	if s.accept != nil && s.accept.l != nil {
 		r.Listened = s.accept.l.Listened(s.accept.since)
 	}
-	verdict.Conclude(r, s.facts(resolveErr))
+	facts := s.facts(resolveErr)
+	if errors.Is(context.Cause(ctx), errLongest) {
+		facts.TooLong = s.Longest()
+	}
+	verdict.Conclude(r, facts)
 	r.ElapsedMS = time.Since(s.started).Milliseconds()
 	return r
 }

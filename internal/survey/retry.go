@@ -47,11 +47,9 @@ func (s *survey) retryAll(ctx context.Context) {
 // studyAll opens more connections to each path of which some passed and some did
 // not: how many do, and what they have in common.
 func (s *survey) studyAll(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
-	defer cancel()
 	var mixed []*job
 	for _, j := range s.jobs {
-		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && s.isMixed(j) {
+		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && !j.studied && s.isMixed(j) {
 			mixed = append(mixed, j)
 		}
 	}
@@ -184,10 +182,10 @@ func (s *survey) attemptEither(ctx context.Context, j *job) result.Initiator {
 
 const (
 	// studied is how many further connections a path gets that works in part.
-	studied = 12
+	studied = 8
 	// repeatedPorts is how many source ports of those that passed, and of those
 	// that did not, are tried again, and repeats how often.
-	repeatedPorts = 3
+	repeatedPorts = 2
 	repeats       = 2
 )
 
@@ -196,7 +194,7 @@ func (s *survey) study(ctx context.Context, j *job) {
 	ports := slices.Repeat(portsToRepeat(j.initiator.Connections), repeats)
 	var more []result.Connection
 	if j.direction == plan.Forward {
-		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, ports, studied)
+		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout, Pace: s.pace()}, ports, studied)
 	} else {
 		more = s.studyBack(ctx, j, ports)
 	}
@@ -206,14 +204,15 @@ func (s *survey) study(ctx context.Context, j *job) {
 		}
 	}
 	s.mu.Lock()
+	j.studied = true
 	j.initiator.Connections = append(j.initiator.Connections, more...)
 	s.mu.Unlock()
 }
 
-// portsToRepeat are source ports of samples that failed and of samples that
-// passed, in turn.
+// portsToRepeat are source ports of samples that failed, and then of samples that
+// passed.
 func portsToRepeat(all []result.Connection) []int {
-	var failed, passed, out []int
+	var failed, passed []int
 	for _, c := range all {
 		port := int(c.Source.Port())
 		if c.Purpose != result.PurposeSample || port == 0 {
@@ -228,14 +227,7 @@ func portsToRepeat(all []result.Connection) []int {
 			passed = append(passed, port)
 		}
 	}
-	for n := range repeatedPorts {
-		for _, of := range [][]int{failed, passed} {
-			if n < len(of) {
-				out = append(out, of[n])
-			}
-		}
-	}
-	return out
+	return append(failed, passed...)
 }
 
 // studyBack has the far end study a job of its own.

@@ -5,6 +5,7 @@ package survey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -48,6 +49,9 @@ type Config struct {
 	// Bind are the local addresses to dial from and to accept on, at most one
 	// of each family; none leaves it to the system.
 	Bind []netip.Addr
+	// Gentle opens one connection after the other, and no more than needed: for a
+	// network that shuts out whoever opens many.
+	Gentle bool
 	// Hold is how long connections are kept idle, to find out which gap they
 	// survive; 0 keeps none.
 	Hold time.Duration
@@ -106,14 +110,38 @@ func newSurvey(c Config) *survey {
 	if c.Bytes == 0 {
 		c.Bytes = echo.PayloadSize
 	}
+	attempts, conversations := maxAtOnce, atOnceConversing
+	if c.Gentle {
+		attempts, conversations = 1, 1
+	}
 	return &survey{
 		Config: c, id: echo.NewID(), started: time.Now(),
 		addrs: map[result.Family]netip.Addr{}, jobs: map[jobKey]*job{},
-		slots: make(chan struct{}, maxAtOnce), talking: make(chan struct{}, atOnceConversing), contacts: newContacts(),
+		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations), contacts: newContacts(),
 	}
 }
 
+const (
+	// phasesLong is how many times as long as one attempt all phases take that
+	// wait for attempts: the first, what is dialed back again, retries and studies.
+	phasesLong = 4
+	// gentleRows is how many rows a gentle run is given time for.
+	gentleRows = 64
+)
+
+// Longest is how long a run takes at most: then it ends by itself, and what was
+// not tried by then is untested.
+func (c Config) Longest() time.Duration {
+	long := phasesLong*dialer.Longest(c.Timeout) + conversingTime + c.Hold + 4*c.Timeout
+	if c.Gentle {
+		long += gentleRows * 2 * c.Timeout
+	}
+	return long
+}
+
 func (s *survey) run(ctx context.Context) (*result.Report, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Longest(), errLongest)
+	defer cancel()
 	resolveErr := s.resolve(ctx)
 	remote := s.Remote
 	if len(remote) == 0 {
@@ -157,10 +185,14 @@ var phases = []struct {
 	{"decoys", (*survey).tryDecoys},
 	{"halves", (*survey).gatherHalves}, // before the conversations, which a witness could take for attempts
 	{"converse", (*survey).converseAll},
+	{"study again", (*survey).studyAll}, // a conversation is a connection, too
 	{"confirm", (*survey).confirm},
 	{"trace", (*survey).traceOpen},
 	{"hold", (*survey).holdAll},
 }
+
+// errLongest ends a run that takes too long.
+var errLongest = errors.New("the run took too long")
 
 // choose selects the rows and makes a leg of each row, direction and family.
 // Called again with other roles of the far end it adds what is new and drops
@@ -219,8 +251,10 @@ type job struct {
 
 	// Guarded by the survey's mutex until all attempts are over.
 	started   bool
+	gentle    bool   // no more connections than needed
 	trace     bool   // find out where it stops
 	hold      bool   // keep connections idle on it
+	studied   bool   // further connections told what those that failed have in common
 	port      int    // as dialed; differs from the key's for named ports
 	by        string // the listener that dialed back
 	initiator *result.Initiator
@@ -232,7 +266,7 @@ func (s *survey) jobFor(f plan.Flow, family result.Family) *job {
 	k := jobKey{direction: f.Direction, transport: f.Row.Transport, port: f.Row.Port, sourcePort: f.Row.SourcePort, family: family}
 	j := s.jobs[k]
 	if j == nil {
-		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), talk: echo.NewID(), speaks: f.Row.Speaks, port: k.port}
+		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), talk: echo.NewID(), speaks: f.Row.Speaks, port: k.port, gentle: s.Gentle}
 		s.jobs[k] = j
 	}
 	if j.speaks != f.Row.Speaks {
@@ -350,7 +384,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 // attempt attempts a forward job from this end.
 func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiator {
 	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{
-		Key: s.Key, Run: s.id, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(),
+		Key: s.Key, Run: s.id, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(),
 	})
 	if ctx.Err() != nil && isUnfinished(i) {
 		i.NotTried = "interrupted"
@@ -374,10 +408,21 @@ const countedSamples = 6
 
 // samples is how many connections a job gets that proves itself.
 func (j *job) samples() int {
-	if j.trace {
+	if j.trace && !j.gentle {
 		return countedSamples
 	}
 	return dialer.MinSamples
+}
+
+// gentlePace is how long a gentle run waits between two connections.
+const gentlePace = 250 * time.Millisecond
+
+// pace is how long to wait between two connections to one port.
+func (s *survey) pace() time.Duration {
+	if s.Gentle {
+		return gentlePace
+	}
+	return 0
 }
 
 // isUnfinished reports whether a payload did not come through, which proves

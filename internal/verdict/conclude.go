@@ -17,6 +17,7 @@ type Facts struct {
 	Shift        int           // this end's port shift
 	FarShift     int           // the far end's, if there was contact
 	Waited       time.Duration // for how long both ends dialed each other; 0: this one did once
+	TooLong      time.Duration // after how long the run ended itself; 0: it came to its end
 	CutOff       *CutOff       // from when on nothing got through any more; nil: it did to the end
 	ContactLost  string        // why the far end, after it had answered, could not be asked any more
 	// AnswersAll are the far end's addresses to which connections open on ports
@@ -96,6 +97,11 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	}
 	if r.Contact == nil && r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && len(out) == 0 && !r.Interrupted {
 		out = append(out, noContact(r, f, refused == attempted))
+	}
+	if f.TooLong > 0 {
+		out = append(out, result.Finding{Code: "run-limit",
+			Text:   fmt.Sprintf("The run ended itself after %v, before every path was tried to the end.", f.TooLong.Round(time.Second)),
+			Advice: "Test fewer rows at a time with --only, or give a shorter --timeout. If the network is merely slow, a longer --timeout gives the whole run more time too."})
 	}
 	if f.CutOff != nil {
 		out = append(out, cutOff(r, *f.CutOff))

@@ -130,7 +130,7 @@ func inCommon(passed, failed, all []result.Connection) (code, words, cause strin
 		return "unsteady-ports", "The source port decides: " + portWords(passed, failed) + ".",
 			"Devices that share connections out over two or more equal ways go by the ports (ECMP, a bundle of links, a pair of firewalls or load balancers): one of the ways does not work"
 	case isBeside(failed, all):
-		return "unsteady-at-once", fmt.Sprintf("Those that failed were opened while others were; opened alone, one after the other, %d passed.", alone(passed)),
+		return "unsteady-at-once", fmt.Sprintf("Those that failed were opened while many others were; opened two at a time, %d passed.", alone(passed)),
 			"A limit on how many connections one address may open at once, or a moment of trouble"
 	case everyNth(all) > 0:
 		return "unsteady-in-turn", fmt.Sprintf("Every %s one failed.", ordinal(everyNth(all))),
@@ -173,14 +173,15 @@ func isByPort(all []result.Connection) bool {
 			f.failed++
 		}
 	}
+	const repeated = 2 // fewer agree by chance
 	good, bad := 0, 0
 	for port, f := range ports {
 		switch {
 		case port == 0 || f.passed > 0 && f.failed > 0:
 			return false
-		case f.passed >= enough:
+		case f.passed > repeated:
 			good++
-		case f.failed >= enough:
+		case f.failed > repeated:
 			bad++
 		}
 	}
@@ -292,4 +293,23 @@ func RoundTripLoss(all []result.Connection) float64 {
 		return 0
 	}
 	return float64(lost) / float64(sent)
+}
+
+// SampleWords says how many connections the counted paths of a report got, and
+// how likely it is that a device that fails half of them was missed.
+func SampleWords(r *result.Report) string {
+	fewest := 0
+	for _, p := range r.Paths {
+		if !p.Counted || p.Initiator == nil {
+			continue
+		}
+		if passed, _ := result.Compare(p.Initiator.Connections); p.Verdict == result.Open && (fewest == 0 || len(passed) < fewest) {
+			fewest = len(passed)
+		}
+	}
+	if fewest == 0 {
+		return "no required path is open, so none was sampled"
+	}
+	return fmt.Sprintf("each required path that is open passed at least %d connections: one that fails half of them at random is missed by chance in %.1f %% of runs",
+		fewest, 100*math.Pow(0.5, float64(fewest)))
 }
