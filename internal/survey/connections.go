@@ -73,7 +73,7 @@ func (s *survey) connectionsOf(j *job) []result.Connection {
 	if j.direction == plan.Forward && j.transport == plan.TCP && j.sourcePort == 0 {
 		for _, b := range s.besides {
 			if b.target == j.initiator.Target.AddrPort {
-				all = append(all, b.Connection)
+				all = append(all, b.of(j.initiator))
 			}
 		}
 	}
@@ -81,9 +81,24 @@ func (s *survey) connectionsOf(j *job) []result.Connection {
 	return all
 }
 
-// everyConnection lists those of all jobs. To be called when no attempt is under
-// way.
+// of is the connection as one of a path's: it names the listener that proved
+// itself only where that is another one.
+func (b beside) of(i *result.Initiator) result.Connection {
+	c := b.Connection
+	switch {
+	case c.Instance == "" || i.Instance == "":
+	case c.Instance != i.Instance || c.Origin.Port() != i.Origin.Port():
+		c.Ended = result.EndedElsewhere
+		return c
+	}
+	c.Instance, c.Origin = "", result.Endpoint{}
+	return c
+}
+
+// everyConnection lists those of all jobs that are known by now.
 func (s *survey) everyConnection() []result.Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var all []result.Connection
 	for _, j := range s.jobs {
 		all = append(all, s.connectionsOf(j)...)

@@ -394,7 +394,7 @@ func (s *survey) open(phase context.Context, f result.Family, target netip.AddrP
 	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control"})
 	one.Reached = result.ReachedConnected
 	if err == nil {
-		one.Reached = result.ReachedProved
+		one.Reached, one.Origin, one.Instance = result.ReachedProved, result.EndpointFrom(c.Origin), c.Instance.String()
 	}
 	ended := s.record(phase, target, one)
 	ended(err)

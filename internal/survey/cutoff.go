@@ -7,19 +7,25 @@ import (
 	"sync"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
 // A cutOff is the moment from which on nothing got through, not even to paths
 // that had worked before: a device that shut this address out, a line that went
-// down, a listener that ended.
+// down, a listener that ended. Or the listener was started anew: what it saw
+// before nobody knows.
 type cutOff struct {
-	at    time.Time // when something got through last
+	at    time.Time // when something got through last, or to the old listener
 	ended result.Ended
+	anew  string // the instance that answers since; "": nobody does
 }
 
 // Error says so, as the reason why nothing can be asked any more.
 func (c *cutOff) Error() string {
+	if c.anew != "" {
+		return fmt.Sprintf("the listener was started anew after %s UTC", c.at.UTC().Format("15:04:05.000"))
+	}
 	return fmt.Sprintf("nothing gets through since %s UTC", c.at.UTC().Format("15:04:05.000"))
 }
 
@@ -28,6 +34,9 @@ func (c *cutOff) Error() string {
 func (s *survey) isCutOff(ctx context.Context) bool {
 	if s.cut != nil || ctx.Err() != nil {
 		return s.cut != nil
+	}
+	if s.cut = s.restarted(); s.cut != nil {
+		return true
 	}
 	ways := s.waysBack()
 	if len(ways) == 0 {
@@ -51,6 +60,56 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 	_, ended := lastFailed(s.everyConnection())
 	s.cut = &cutOff{at: last, ended: ended}
 	return true
+}
+
+// restarted finds out whether another listener took the place of one, at the same
+// address: then all that one proved was before all that the other did. A balancer
+// between two would mix them.
+func (s *survey) restarted() *cutOff {
+	type reign struct{ first, last time.Time }
+	reigns := map[string]*reign{}
+	seen := func(instance string, at time.Time) {
+		r := reigns[instance]
+		if r == nil {
+			r = &reign{first: at}
+			reigns[instance] = r
+		}
+		if at.Before(r.first) {
+			r.first = at
+		}
+		if at.After(r.last) {
+			r.last = at
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		i := j.initiator
+		if j.direction != plan.Forward || i == nil || i.Answer != result.AnswerKeyed {
+			continue
+		}
+		for _, c := range s.connectionsOf(j) {
+			switch {
+			case c.Ended == result.EndedElsewhere && c.Origin != i.Origin:
+				return nil // led to another machine or port
+			case c.Ended == result.EndedElsewhere:
+				seen(c.Instance, c.At)
+			case c.Reached == result.ReachedProved || c.Reached == result.ReachedDone:
+				seen(i.Instance, c.At)
+			}
+		}
+	}
+	if len(reigns) != 2 {
+		return nil
+	}
+	for a, of := range reigns {
+		for b, other := range reigns {
+			if a != b && of.last.Before(other.first) {
+				return &cutOff{at: of.last, anew: b}
+			}
+		}
+	}
+	return nil
 }
 
 const (
@@ -141,6 +200,10 @@ func (s *survey) watchOver(ctx context.Context, target netip.AddrPort, timeout t
 	return ctx, cancel
 }
 
+// enoughSYNs is how long before a cut-off an attempt must have begun for its
+// silence to tell: two SYNs went unanswered then (RFC 6298 section 2).
+const enoughSYNs = 1500 * time.Millisecond
+
 // cutShort says why a job is untested after a cut-off, "" if what was seen of it
 // before tells.
 func (s *survey) cutShort(j *job) string {
@@ -148,12 +211,15 @@ func (s *survey) cutShort(j *job) string {
 	if s.cut == nil || i == nil || i.NotTried != "" {
 		return ""
 	}
-	why := s.cut.Error() + ", not even to ports that worked before; "
+	why := s.cut.Error() + "; "
+	if s.cut.anew == "" {
+		why = s.cut.Error() + ", not even to ports that worked before; "
+	}
 	if i.Answer != result.AnswerKeyed {
-		if i.At.Before(s.cut.at) {
+		if s.cut.at.Sub(i.At) > enoughSYNs {
 			return ""
 		}
-		return why + "this path was tried only after that"
+		return why + "this path was tried only then"
 	}
 	passed := 0
 	for _, c := range s.connectionsOf(j) {
@@ -179,7 +245,7 @@ func (s *survey) beforeCut(all []result.Connection) []result.Connection {
 	}
 	var out []result.Connection
 	for _, c := range all {
-		if c.IsPassed() || c.Over().Before(s.cut.at) {
+		if c.Over().Before(s.cut.at) || c.IsPassed() && (s.cut.anew == "" || !c.At.After(s.cut.at)) {
 			out = append(out, c)
 		}
 	}

@@ -157,12 +157,21 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	}
 	ruling := verdict.Judge(verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor,
-		Instance: j.instance, Expect: p.Expect, Loss: s.loss(),
+		Instance: s.expectedOf(j), Expect: p.Expect, Loss: s.loss(),
 	})
 	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
 	p.Finding = verdict.Explain(p)
 	p.Notes = verdict.Notes(p, l.Row.PortAssumed, s.leftOut)
 	return p
+}
+
+// expectedOf is the listener that ought to answer a job. Where one took another's
+// place, both did when it was their turn.
+func (s *survey) expectedOf(j *job) string {
+	if s.cut != nil && s.cut.anew != "" && j.direction == plan.Forward && j.initiator != nil {
+		return j.initiator.Instance
+	}
+	return j.instance
 }
 
 // othersSeenAs is the address that a NAT gives to the proved paths of a job's
@@ -234,7 +243,7 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 		f.ResolveError = resolveErr.Error()
 	}
 	if s.cut != nil {
-		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Opened: len(s.everyConnection())}
+		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Opened: len(s.everyConnection())}
 	} else if s.contactLost != nil {
 		f.ContactLost = s.contactLost.Error()
 	}

@@ -154,7 +154,7 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 		return s.report(ctx, remote, resolveErr), nil
 	}
 	remote = s.attemptAll(ctx, remote)
-	if !s.contacts.direct() && ctx.Err() == nil {
+	if !s.contacts.direct() && !s.isCutOff(ctx) && ctx.Err() == nil {
 		s.seek(ctx, remote) // whoever answered may not be whom we dialed
 	}
 	s.expected = s.expectedInstance()
@@ -300,10 +300,10 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 	families := s.families()
 	first := s.startForward(ctx, &g, s.pending(plan.Forward, false, families...))
 	s.contacts.await(ctx, first, families...)
-	if _, ok := s.contacts.hello(); !ok {
+	if _, ok := s.contacts.hello(); !ok && !s.isCutOff(ctx) {
 		s.greetAgain(ctx)
 	}
-	if _, ok := s.contacts.hello(); !ok && ctx.Err() == nil {
+	if _, ok := s.contacts.hello(); !ok && ctx.Err() == nil && s.cut == nil {
 		s.seek(ctx, remote)
 	}
 	if hello, ok := s.contacts.hello(); ok && len(s.Remote) == 0 && len(hello.Roles) > 0 {

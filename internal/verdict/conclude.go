@@ -30,6 +30,7 @@ type CutOff struct {
 	At     time.Time
 	After  time.Duration // since the run began
 	Ended  result.Ended  // how everything ended from then on
+	Anew   bool          // nothing ended: another listener answers in the place of the one before
 	Opened int           // connections that the run opened in all
 }
 
@@ -95,7 +96,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			out = append(out, *p.Finding)
 		}
 	}
-	if r.Contact == nil && r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && len(out) == 0 && !r.Interrupted {
+	if f.CutOff == nil && r.Contact == nil && r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && len(out) == 0 && !r.Interrupted {
 		out = append(out, noContact(r, f, refused == attempted))
 	}
 	if f.TooLong > 0 {
@@ -139,6 +140,11 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 		from = strings.Join(r.From.Addresses, ", ")
 	}
 	when := fmt.Sprintf("At %s UTC, %.1f s after this run began,", c.At.UTC().Format("15:04:05.000"), c.After.Seconds())
+	if c.Anew {
+		return result.Finding{Code: "listener-restarted",
+			Text:   fmt.Sprintf("%s the listener on %s was started anew. What the first one saw nobody can be asked any more.", when, r.To.Host),
+			Advice: "Run the test again, and leave listen running while it lasts. Nothing to ask of the network."}
+	}
 	if c.Ended == result.EndedReset {
 		return result.Finding{Code: "listener-gone",
 			Text:   fmt.Sprintf("%s the listener on %s stopped answering: its ports refuse connections, also those that had worked before. What came later was not tested.", when, r.To.Host),

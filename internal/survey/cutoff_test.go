@@ -1,0 +1,151 @@
+package survey
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"dialtone/internal/listener"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/verdict"
+)
+
+// gate is a device that leads each connection to whatever lead says; nil: it
+// takes it and stays silent, for good.
+type gate struct{ lead func() net.Addr }
+
+func (g *gate) start(t *testing.T, at netip.AddrPort) {
+	t.Helper()
+	l, err := net.Listen("tcp", at.String())
+	if err != nil {
+		cannotBind(t, at.String(), err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to := g.lead()
+			if to == nil {
+				t.Cleanup(func() { in.Close() })
+				continue
+			}
+			out, err := net.Dial("tcp", to.String())
+			if err != nil {
+				_ = in.(*net.TCPConn).SetLinger(0)
+				in.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(in, out); in.Close() }()
+			go func() { _, _ = io.Copy(out, in); out.Close() }()
+		}
+	}()
+}
+
+// cutRows is a plan of as many rows as a run has time to be cut off in.
+func cutRows(first int) *plan.Plan {
+	var rows []plan.Row
+	for i := range 4 {
+		rows = append(rows, row(string(rune('a'+i)), first+i, "client", "server"))
+	}
+	return planOf(rows...)
+}
+
+func findingOf(r *result.Report, code string) *result.Finding {
+	for i := range r.Findings {
+		if r.Findings[i].Code == code {
+			return &r.Findings[i]
+		}
+	}
+	return nil
+}
+
+// Intrusion prevention shuts an address out after so many connections: what came
+// later was not tested, and nothing says that it is blocked, or open.
+func TestWhatCameAfterACutOffIsUntested(t *testing.T) {
+	for n, spared := range []int32{3, 9, 18} {
+		t.Run(fmt.Sprintf("after %d connections", spared), func(t *testing.T) {
+			t.Parallel()
+			cutOffAfter(t, spared, cutRows(24501+10*n))
+		})
+	}
+}
+
+func cutOffAfter(t *testing.T, spared int32, p *plan.Plan) {
+	listen(t, p, far)
+	var opened atomic.Int32
+	for _, r := range p.Rows {
+		g := &gate{lead: func() net.Addr {
+			if opened.Add(1) > spared {
+				return nil
+			}
+			return net.TCPAddrFromAddrPort(netip.AddrPortFrom(far, uint16(r.Port)))
+		}}
+		g.start(t, netip.AddrPortFrom(device, uint16(r.Port)))
+	}
+	c := config(p, device)
+	c.Timeout = time.Second
+	r := run(t, t.Context(), c)
+	f := findingOf(r, "cut-off")
+	if f == nil || !strings.Contains(f.Text, "everything between") {
+		t.Errorf("no finding of the cut-off: %+v", r.Findings)
+	}
+	if findingOf(r, "no-contact") != nil || findingOf(r, "contact-lost") != nil {
+		t.Errorf("%+v", r.Findings)
+	}
+	untested := 0
+	for _, p := range r.Paths {
+		switch p.Verdict {
+		case result.Untested:
+			untested++
+			if p.Finding == nil || !strings.Contains(p.Finding.Text, "nothing gets through since") || strings.Contains(p.Finding.Advice, "lease allow") {
+				t.Errorf("%s: %+v", p.Flow, p.Finding)
+			}
+		case result.Open:
+		default:
+			t.Errorf("%s is %s: %+v", p.Flow, p.Verdict, p.Finding)
+		}
+	}
+	if verdict.ExitCode(r) != 1 || untested == 0 {
+		t.Errorf("exit %d, %d untested", verdict.ExitCode(r), untested)
+	}
+}
+
+// A listener that is started anew in the middle is no load balancer.
+func TestAListenerStartedAnewIsSaidToBe(t *testing.T) {
+	p := cutRows(24551)
+	one, two := netip.MustParseAddr("127.78.0.4"), far
+	for _, at := range []netip.Addr{one, two} {
+		listenWith(t, listener.Config{Key: testKey(), Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{at}})
+	}
+	// Behind the device the address is the same to whoever dials; the two
+	// listeners say which address they have, so both have to have one.
+	var opened atomic.Int32
+	for _, r := range p.Rows {
+		g := &gate{lead: func() net.Addr {
+			at := one
+			if opened.Add(1) > 10 {
+				at = two
+			}
+			return net.TCPAddrFromAddrPort(netip.AddrPortFrom(at, uint16(r.Port)))
+		}}
+		g.start(t, netip.AddrPortFrom(device, uint16(r.Port)))
+	}
+	r := run(t, t.Context(), config(p, device))
+	// Two addresses: this is a device that leads elsewhere, and no restart.
+	if findingOf(r, "listener-restarted") != nil {
+		t.Errorf("two machines are told as one that was started anew: %+v", r.Findings)
+	}
+	if !slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Verdict == result.Redirected }) {
+		t.Errorf("no path is redirected: %+v", r.Paths)
+	}
+}
