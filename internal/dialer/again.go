@@ -123,9 +123,12 @@ func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
 		return // it is busy with the first connection, and from another port other rules may hold
 	}
 	if second == nil {
-		second = a.sample(ctx, a)
+		second = a.sample(ctx, a, sized || a.Transport == plan.UDP)
 		defer second.drop()
 		a.list(second)
+		if n := len(a.seen.Connections); second.seen.Sent != nil && second.seen.Sent.Want == a.Bytes && a.seen.Connections[n-1].IsPassed() {
+			a.seen.Connections[n-2].Ended = payloadEnded(a.seen.Sent, a.seen.Received) // the whole payload passes elsewhere: the two can be compared
+		}
 	}
 	if sized && second.proof != nil && first.conn != nil && a.isSame(second) && first.proof != nil {
 		a.relay(ctx, first.conn, first.proof, second.proof)
@@ -138,7 +141,7 @@ func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
 		if quiet = quiet + 1; last.Ended != result.EndedSilent {
 			quiet = 0
 		}
-		f := a.sample(ctx, a)
+		f := a.sample(ctx, a, true)
 		f.drop()
 		a.list(f)
 	}
@@ -178,7 +181,7 @@ func Study(ctx context.Context, p Path, o Options, ports []int, n int) []result.
 		for _, f := range pair {
 			f.beside = last
 			both.Go(func() {
-				f.once(ctx, openTimeout)
+				f.once(ctx, openTimeout, sampleBytes)
 				f.drop()
 			})
 		}
@@ -196,8 +199,9 @@ func Study(ctx context.Context, p Path, o Options, ports []int, n int) []result.
 	return a.seen.Connections
 }
 
-// sample opens one more connection, of the other parity than the last.
-func (a *attempt) sample(ctx context.Context, of *attempt) *attempt {
+// sample opens one more connection, of the other parity than the last. Unless a
+// little payload is enough, it moves the whole.
+func (a *attempt) sample(ctx context.Context, of *attempt, little bool) *attempt {
 	f := a.further(a.Options)
 	timeout := openTimeout
 	if of.seen.RTTMS != nil {
@@ -210,12 +214,16 @@ func (a *attempt) sample(ctx context.Context, of *attempt) *attempt {
 			f.drawn = result.DrawnBind
 		}
 	}
-	f.once(ctx, min(a.Timeout, timeout))
+	if little {
+		f.once(ctx, min(a.Timeout, timeout), sampleBytes)
+	} else {
+		f.once(ctx, a.Timeout, a.Bytes)
+	}
 	return f
 }
 
-// once opens a further connection and moves a little payload over it.
-func (a *attempt) once(ctx context.Context, timeout time.Duration) {
+// once opens a further connection and moves n bytes each way over it.
+func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
 	pauseFor(ctx, a.Pace)
 	a.open(ctx, timeout)
 	if a.proof == nil {
@@ -223,10 +231,10 @@ func (a *attempt) once(ctx context.Context, timeout time.Duration) {
 	}
 	moving, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	sent := a.proof.Send(moving, sampleBytes)
+	sent := a.proof.Send(moving, n)
 	a.seen.Sent = &sent
 	if sent.Outcome == result.TransferIntact {
-		received := a.proof.Receive(moving, sampleBytes)
+		received := a.proof.Receive(moving, n)
 		a.seen.Received = &received
 	}
 	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At))
@@ -354,20 +362,24 @@ var unproved = map[result.AnswerOutcome]result.Ended{
 	result.AnswerSilent: result.EndedSilent, result.AnswerICMP: result.EndedICMP,
 }
 
-// ended says how a proved connection's payload ended; without one it went well.
+// ended says how a proved connection ended by what became of its payload. One
+// that carried more than a sample does cannot be held against samples.
 func ended(transfers ...*result.Transfer) result.Ended {
+	e := payloadEnded(transfers...)
+	if e != result.EndedWell && slices.ContainsFunc(transfers, func(t *result.Transfer) bool { return t != nil && t.Want > sampleBytes }) {
+		return result.EndedCut
+	}
+	return e
+}
+
+// payloadEnded says how a payload ended; none ended well.
+func payloadEnded(transfers ...*result.Transfer) result.Ended {
 	for _, t := range transfers {
 		if t == nil {
 			continue
 		}
-		switch {
-		case t.Outcome == result.TransferIntact:
-			continue
-		case t.Intact >= sampleBytes,
-			t.Want > sampleBytes && (t.Outcome == result.TransferReset || t.Outcome == result.TransferClosed): // how much arrived is not known then
-			return result.EndedCut
-		}
 		switch t.Outcome {
+		case result.TransferIntact:
 		case result.TransferReset:
 			return result.EndedReset
 		case result.TransferClosed:

@@ -26,9 +26,12 @@ type Scenario struct {
 	Dial    Dial              `yaml:"dial"`
 	Partner *Partner          `yaml:"partner"` // a second dial, at the other institution
 	Exit    int               `yaml:"exit"`
-	Contact string            `yaml:"contact"` // "some" (default) or "none"
-	Expect  []Expect          `yaml:"expect"`
-	Default result.Verdict    `yaml:"default"` // of every path that no Expect is about
+	// OrExit is another status that dial may end with, where chance decides which
+	// paths a fault meets.
+	OrExit  *int           `yaml:"or_exit"`
+	Contact string         `yaml:"contact"` // "some" (default) or "none"
+	Expect  []Expect       `yaml:"expect"`
+	Default result.Verdict `yaml:"default"` // of every path that no Expect is about
 	// Findings are codes of what must be found about the run as a whole.
 	Findings []string `yaml:"findings"`
 	Says     []string `yaml:"says"`  // must be in the text report, of dial address
@@ -71,6 +74,7 @@ type Expect struct {
 	Family    result.Family  `yaml:"family"`
 
 	Verdict result.Verdict    `yaml:"verdict"`
+	Or      []result.Verdict  `yaml:"or"` // as good, where chance decides; never open for a path that must not be
 	OK      *bool             `yaml:"ok"`
 	Proof   result.Proof      `yaml:"proof"`   // what it rests on
 	Finding string            `yaml:"finding"` // its code

@@ -66,7 +66,8 @@ func serviceNote(p result.Path) string {
 			orElse(t.Fact("passive"), "not tried"), orElse(t.Fact("active"), "not tried"))
 	case p.Verdict == result.Open && len(t.Adapted) > 0:
 		return fmt.Sprintf("%s came through with the addresses of its data connections rewritten: %s", name, strings.Join(t.Adapted, "; "))
-	case i.Answer == result.AnswerKeyed && isWhole(i) && p.Verdict != result.Open && p.Proof == result.ProofKeyed && t.Outcome != result.ConversationCompleted:
+	case i.Answer == result.AnswerKeyed && isWhole(i) && p.Verdict != result.Open && p.Verdict != result.Unsteady && p.Proof == result.ProofKeyed &&
+		t.Outcome != result.ConversationCompleted && t.Outcome != result.ConversationNotHeld:
 		return fmt.Sprintf("the keyed proof passed, and %s %s", name, endedWords(t))
 	}
 	return ""
