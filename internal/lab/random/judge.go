@@ -49,6 +49,7 @@ type truth struct {
 	lossy         float64        // share of packets that the link loses, the worse way
 	natures       []nature       // of the faults that concern it
 	all           bool           // every TCP row of its direction strays
+	elsewhere     bool           // whatever works forward strays: as behind any NAT
 	mixed         bool           // the report says somewhere that paths lead to different listeners
 }
 
@@ -239,7 +240,7 @@ func judge(c trial, f facts) []wrong {
 		}
 		judged[k] = true
 		tr := know(c, f, k)
-		tr.all, tr.mixed = allStray(c, f, k), saysMixed(r)
+		tr.all, tr.elsewhere, tr.mixed = stray(c, f, "tcp"), stray(c, f, "tcp", "udp"), saysMixed(r)
 		if words := openWrongly(p, tr); words != "" {
 			say(wrongOpen, k.String(), "%s (%s); %s", p.Verdict, p.Proof, words)
 		}
@@ -265,16 +266,21 @@ func judge(c trial, f facts) []wrong {
 	return all
 }
 
-// allStray reports whether every TCP row of a row's direction leads elsewhere:
-// to one machine that is not the one that was meant, as behind any NAT.
-func allStray(c trial, f facts, r row) bool {
-	return !slices.ContainsFunc(c.Topology.rows(), func(o row) bool {
-		if o.Transport != "tcp" || o.Reverse != r.Reverse {
-			return false
+// stray reports whether every forward row over these transports that works at
+// all leads elsewhere.
+func stray(c trial, f facts, transports ...string) bool {
+	some := false
+	for _, o := range c.Topology.rows() {
+		if o.Reverse || !slices.Contains(transports, o.Transport) {
+			continue
 		}
 		tr := know(c, f, o)
-		return tr.strayed < tr.worked
-	})
+		if tr.strayed < tr.worked {
+			return false
+		}
+		some = some || tr.worked > 0
+	}
+	return some
 }
 
 func saysMixed(r report) bool {
@@ -296,12 +302,12 @@ func openWrongly(p path, tr truth) string {
 	}
 	lossOnly := !slices.ContainsFunc(tr.natures, func(n nature) bool { return n != lossy && n != harmless })
 	switch {
-	case tr.never():
+	case tr.never() && !tr.elsewhere:
 		return "it never works: " + tr.String()
 	case lossOnly:
 		return "" // what TCP recovers, and what the next attempt does, is for notes
-	case tr.strayed == tr.worked && tr.all && tr.mixed:
-		return "" // every path leads to another listener with the key, and the report says where they differ
+	case tr.elsewhere || tr.strayed == tr.worked && tr.mixed && tr.all:
+		return "" // one machine is there, if not the one that was meant; or the report says where paths differ
 	case tr.strayed*10 >= tr.tried*4:
 		return "it leads elsewhere: " + tr.String()
 	case slices.Contains(tr.natures, moment) || slices.Contains(tr.natures, own):
@@ -422,7 +428,9 @@ func accusesFalsely(c trial, p path, tr truth, f facts) string {
 			return fmt.Sprintf("it blames %v, and it is %v", who, concerned[0].accused)
 		}
 	}
-	if len(concerned) == 1 && concerned[0].mention != nil && blamesNetwork.MatchString(text) && !mentioned(f.Report, p, concerned[0].mention) {
+	// Where nobody could be asked, all that might be the cause may be listed.
+	unasked := p.Verdict == "silent" && f.Report.Contact == nil
+	if len(concerned) == 1 && concerned[0].mention != nil && !unasked && blamesNetwork.MatchString(text) && !mentioned(f.Report, p, concerned[0].mention) {
 		return fmt.Sprintf("it blames the network for this: %s", concerned[0].Text)
 	}
 	if len(concerned) > 0 {

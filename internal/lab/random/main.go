@@ -126,7 +126,7 @@ type player struct {
 	bin            lab.Binaries
 	self           string
 	stdout, stderr io.Writer
-	labs           atomic.Int64
+	numbers        atomic.Int64
 	mu             sync.Mutex
 	done           int
 }
@@ -137,7 +137,7 @@ func (p *player) all(ctx context.Context) (outcomes []outcome, err error) {
 		err = errors.Join(err, lab.Sweep(p.root, mine))
 	}()
 	begun := time.Now()
-	slots := make(chan struct{}, p.options.labs)
+	slots := make(chan struct{}, p.labs)
 	var wg sync.WaitGroup
 	for i := range p.count {
 		slots <- struct{}{}
@@ -199,7 +199,7 @@ func (p *player) seed(ctx context.Context, c trial) outcome {
 
 // play plays one trial in a lab of its own.
 func (p *player) play(ctx context.Context, c trial) (f facts, err error) {
-	l, err := lab.Up(ctx, p.root, lab.NameFor(os.Getpid(), int(p.labs.Add(1))))
+	l, err := lab.Up(ctx, p.root, lab.NameFor(os.Getpid(), int(p.numbers.Add(1))))
 	if err != nil {
 		return f, err
 	}
