@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -43,63 +45,88 @@ func catalogueKinds() []string {
 	return out
 }
 
-// draw makes the trial of a seed. With a kind, only faults of that kind. The
-// same seed draws the same trial; seeds one after the other go round the
-// catalogue, so that no kind is rare.
-func draw(seed uint64, kind string) trial {
+// draw makes the trial of a seed. kinds, joined by a plus sign, are the kinds of
+// its faults; "" draws those too. What a kind draws depends on the seed, the
+// kind and the network alone: the smallest trial that shows a mistake is the
+// same seed with fewer kinds, and a new kind in the catalogue leaves most seeds
+// as they are.
+func draw(seed uint64, kinds string) trial {
 	rng := rand.New(rand.NewPCG(seed, 0x10))
 	c := trial{Seed: seed, Topology: drawTopology(rng)}
-	main := catalogue[seed%uint64(len(catalogue))]
-	if i := slices.Index(catalogueKinds(), kind); i >= 0 {
-		main = catalogue[i]
-	}
-	if slices.Contains([]string{"rp-filter", "few-ports"}, main.kind) {
-		c.Topology.Six = false
-	}
-	if main.kind == "udp" || main.kind == "own-instance" {
-		c.Topology.Pair = false
-	}
-	if main.kind == "addresses" || main.kind == "own-instance" {
-		c.Topology.NAT = "" // the name says where to
-	}
-	d := &drawer{rng, c.Topology}
-	c.Faults = []fault{main.make(d)}
-	if main.kind == "none" {
+	wanted := strings.Split(kinds, "+")
+	if kinds == "" {
+		order := shuffled(seed)
+		n := 1
+		if order[0] != "none" {
+			n = []int{1, 1, 1, 1, 1, 1, 2, 2, 2, 3}[rng.IntN(10)]
+		}
+		c.Topology.fit(order[:1])
+		for _, k := range order {
+			t := c.Topology
+			if t.fit([]string{k}); len(c.Faults) >= n || k == "none" && len(c.Faults) > 0 || t != c.Topology {
+				continue
+			}
+			if f := c.make(k); !clashes(c.Faults, f) {
+				c.Faults = append(c.Faults, f)
+			}
+		}
 		return c
 	}
-	for n := rng.IntN(20); len(c.Faults) < 3 && n < 9; n += 5 { // 55 % one, 25 % two, 20 % three
-		b := catalogue[1+rng.IntN(len(catalogue)-1)]
-		if kind != "" {
-			b = main
-		}
-		if b.kind == "rp-filter" && c.Topology.Six || b.kind == "udp" && c.Topology.Pair || b.kind == "own-instance" {
-			continue
-		}
-		f := b.make(d)
-		if clashes(c.Faults, f) {
-			continue
-		}
-		c.Faults = append(c.Faults, f)
+	c.Topology.fit(wanted)
+	for _, k := range wanted {
+		c.Faults = append(c.Faults, c.make(k))
 	}
 	return c
 }
 
-func (b block) make(d *drawer) fault {
-	f := b.draw(d)
-	f.Kind = b.kind
+// shuffled is every kind in an order that the seed draws.
+func shuffled(seed uint64) []string {
+	order := catalogueKinds()
+	slices.SortFunc(order, func(a, b string) int { return cmp.Compare(number(seed, a), number(seed, b)) })
+	return order
+}
+
+// number is a number drawn for a seed and a kind.
+func number(seed uint64, kind string) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %s", seed, kind)
+	return rand.New(rand.NewPCG(h.Sum64(), seed)).Uint64()
+}
+
+// make draws a fault of a kind for the trial's network.
+func (c trial) make(kind string) fault {
+	d := &drawer{rand.New(rand.NewPCG(c.Seed, number(c.Seed, kind))), c.Topology}
+	f := catalogue[slices.Index(catalogueKinds(), kind)].draw(d)
+	f.Kind = kind
 	return f
+}
+
+// fit makes the network one in which faults of these kinds make sense.
+func (t *topology) fit(kinds []string) {
+	for _, k := range kinds {
+		switch k {
+		case "rp-filter", "few-ports":
+			t.Six = false
+		case "udp":
+			t.Pair = false
+		case "own-instance":
+			t.Pair, t.NAT = false, ""
+		case "addresses":
+			t.NAT = "" // the name says where to
+		}
+	}
 }
 
 // clashes reports whether a fault cannot be planted beside others.
 func clashes(faults []fault, f fault) bool {
 	for _, o := range faults {
 		switch {
-		case o.hosts != nil && f.hosts != nil, o.listen != "" && f.listen != "", o.Kind == f.Kind && f.commands != nil,
+		case o.hosts != nil && f.hosts != nil, o.listen != "" && f.listen != "", f.nature == own && o.nature == own,
 			o.there != nil && f.there != nil, o.back != nil && f.back != nil,
 			o.limits != "" && f.limits != "", o.limited != "" && f.limited != "",
 			o.second != "" && f.second != "" && o.second != f.second,
 			o.nature == elsewhere && f.nature == elsewhere,
-			o.Kind == "own-instance", o.hosts != nil && f.nature == elsewhere, f.hosts != nil && o.nature == elsewhere:
+			o.Kind == "own-instance", f.Kind == "own-instance", o.hosts != nil && f.nature == elsewhere, f.hosts != nil && o.nature == elsewhere:
 			return true
 		}
 	}

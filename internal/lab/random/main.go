@@ -74,7 +74,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.scratch, "scratch", "", "a directory to build in, which is removed at the end")
 	flags.Uint64Var(&o.seed, "seed", 1, "the first seed")
 	flags.IntVar(&o.count, "count", 50, "how many seeds, one after the other")
-	flags.StringVar(&o.kind, "kind", "", "draw faults of this kind only")
+	flags.StringVar(&o.kind, "kind", "", "the faults' kind, or kinds joined by +, instead of drawing that too")
 	flags.IntVar(&o.labs, "labs", 4, "how many labs side by side")
 	flags.BoolVar(&o.shrink, "shrink", true, "play a wrong trial again, with fewer faults")
 	flags.BoolVar(&o.verbose, "verbose", false, "show what was planted, found out and said")
@@ -83,9 +83,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("random takes flags only, and at least one seed and lab: %v", args)
 		fmt.Fprintln(stderr, "lab:", err)
 	}
-	if err == nil && o.kind != "" && !slices.Contains(catalogueKinds(), o.kind) {
-		err = fmt.Errorf("there is no kind %q: it is one of %s", o.kind, strings.Join(catalogueKinds(), " "))
-		fmt.Fprintln(stderr, "lab:", err)
+	for _, k := range strings.Split(o.kind, "+") {
+		if err == nil && o.kind != "" && !slices.Contains(catalogueKinds(), k) {
+			err = fmt.Errorf("there is no kind %q: it is one of %s", k, strings.Join(catalogueKinds(), " "))
+			fmt.Fprintln(stderr, "lab:", err)
+		}
 	}
 	return o, err
 }
@@ -237,8 +239,8 @@ func (p *player) tell(out outcome) {
 	case !p.shrink:
 	case out.small == nil:
 		fmt.Fprintln(p.stdout, "  it did not show again")
-	case out.small.String() != out.trial.String():
-		fmt.Fprintf(p.stdout, "  the smallest that shows it: %s\n", out.small)
+	default:
+		fmt.Fprintf(p.stdout, "  the smallest that shows it: --seed %d --kind %s\n", out.trial.Seed, strings.Join(out.small.kinds(), "+"))
 	}
 }
 

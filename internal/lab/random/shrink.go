@@ -22,12 +22,5 @@ func shrink(c trial, wrongs []wrong, again func(trial) []wrong) *trial {
 		}
 		i++
 	}
-	if c.Topology.Delay > 0 {
-		smaller := c
-		smaller.Topology.Delay = 0
-		if alike(smaller) {
-			c = smaller
-		}
-	}
 	return &c
 }
