@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"dialtone/internal/lab/random/oracle"
 	"dialtone/internal/lab/random/router"
 )
 
@@ -403,6 +404,68 @@ var catalogue = []block{
 			plants: []plant{dnat(c, "", "", fmt.Sprintf("%s %s counter name hits dnat %s to %s", c.match, by, fam, to))}, places: []string{n.name}, accused: []party{nat, device}}
 	}},
 
+	{"led-back", func(d *drawer) fault {
+		rows := []row{{7968, "tcp", false}}
+		if d.IntN(2) == 0 {
+			rows = d.allTCP(false)
+		}
+		n := d.t.way()[1]
+		c := d.t.at(n, false, rows...)
+		a, fam := d.t.nearNode().addrs[0], "ip"
+		if d.t.Six {
+			a, fam = d.t.nearNode().addrs[1], "ip6"
+		}
+		return fault{Text: fmt.Sprintf("%s leads %s back to the machine that dials", n.name, words(rows)), nature: own, rows: rows, translates: true,
+			plants: []plant{dnat(c, fam, a), {n.name, fmt.Sprintf("table inet %%s { chain back { type nat hook postrouting priority srcnat; oifname %q %s daddr %s masquerade; }; }", n.near, fam, a)}},
+			places: []string{n.name}, accused: []party{nat, device, naming, nearEnd}, mention: saysOwn}
+	}},
+	{"answered-by-device", func(d *drawer) fault {
+		rows, n := d.someForward(), d.router()
+		c := d.t.at(n, false, rows...)
+		mode := pick(d, "silent", "close", "banner", "echo")
+		return fault{Text: fmt.Sprintf("%s answers %s itself (%s)", n.name, words(rows), mode), nature: elsewhere, rows: rows, pretends: &pretence{n.name, mode},
+			plants: []plant{dnat(c, "", "", fmt.Sprintf("%s counter name hits redirect to :%d", c.match, oracle.PretendPort))}, places: []string{n.name}, accused: []party{nat, device}}
+	}},
+	{"far-masquerade", func(d *drawer) fault {
+		n := d.t.way()[3]
+		var reverse []row
+		for _, r := range d.t.rows() {
+			if r.Reverse {
+				reverse = append(reverse, r)
+			}
+		}
+		return fault{Text: n.name + " puts its own address in the place of everybody's towards the far end", nature: static, rows: reverse, translates: true,
+			plants: []plant{{n.name, fmt.Sprintf("table inet %%s { counter hits { }\n chain c { type nat hook postrouting priority srcnat - 1; oifname %q counter name hits masquerade; }; }", n.far)}},
+			places: []string{n.name}, accused: []party{nat, device}}
+	}},
+	{"neighbour", func(d *drawer) fault {
+		r := d.forward()
+		n := d.t.way()[1]
+		c := d.t.at(n, false, r)
+		return fault{Text: fmt.Sprintf("%s drops %s, and from the same address outside somebody else connects to that port", n.name, r), nature: static, rows: []row{r}, stranger: n.name,
+			plants: []plant{hook(c, "", c.match+" counter name hits drop")}, places: []string{n.name}, accused: []party{device}}
+	}},
+	{"changed", func(d *drawer) fault {
+		r := d.forward()
+		t := &router.Treatment{Ports: []int{r.Port}, Change: pick(d, 0.02, 0.2, 1)}
+		f := fault{Text: fmt.Sprintf("wan changes a byte in %.0f %% of the segments of port %d", t.Change*100, r.Port), nature: content, there: t, places: []string{"wan"}, accused: []party{device}}
+		for _, o := range d.t.rows() {
+			if o.Port == r.Port && o.Transport == "tcp" {
+				f.rows = append(f.rows, o)
+			}
+		}
+		if d.IntN(2) == 0 {
+			f.there, f.back = nil, t
+		}
+		return f
+	}},
+	{"idle", func(d *drawer) fault {
+		return rest(d, "a connection that is idle for 1.5 s is forgotten", "update @known { tcp sport timeout 1500ms } accept")
+	}},
+	{"age", func(d *drawer) fault {
+		return rest(d, "a connection that is 1.5 s old is forgotten, idle or not", "accept")
+	}},
+
 	{"mtu", func(d *drawer) fault {
 		rows, n, most := d.some(), d.router(), pick(d, 576, 900, 1280, 1400)
 		c := d.t.at(n, d.IntN(2) == 0, rows...)
@@ -547,6 +610,16 @@ func loss(d *drawer, p float64) fault {
 		f.Text, f.there = fmt.Sprintf("%.0f %% of packets are lost on the way back", p*100), nil
 	}
 	return f
+}
+
+// rest is a device that forgets connections, tested with --hold.
+func rest(d *drawer, what, known string) fault {
+	r, n := d.forward(), d.router()
+	c := d.t.at(n, false, r)
+	return fault{Text: fmt.Sprintf("%s: %s, of %s", n.name, what, r), nature: resting, rows: []row{r}, hold: "3s",
+		plants: []plant{hook(c, "set known { type inet_service; size 65535; flags dynamic,timeout; timeout 1500ms; }",
+			c.match+" tcp sport @known "+known, c.match+" "+syn+" add @known { tcp sport } accept", c.match+" counter name hits drop")},
+		places: []string{n.name}, accused: []party{device}}
 }
 
 // sticky is a share of connections that a device chooses at their first packet

@@ -111,6 +111,12 @@ func (t *topology) fit(kinds []string) {
 			t.Pair = false
 		case "own-instance":
 			t.Pair, t.NAT = false, ""
+		case "led-back":
+			t.Pair, t.NAT = false, ""
+		case "neighbour":
+			t.Pair, t.Six, t.BothWays, t.NAT = false, false, false, "masquerade"
+		case "far-masquerade":
+			t.Pair = false
 		case "addresses":
 			t.NAT = "" // the name says where to
 		}
@@ -124,6 +130,7 @@ func clashes(faults []fault, f fault) bool {
 		case o.hosts != nil && f.hosts != nil, o.listen != "" && f.listen != "", f.nature == own && o.nature == own,
 			o.there != nil && f.there != nil, o.back != nil && f.back != nil,
 			o.limits != "" && f.limits != "", o.limited != "" && f.limited != "",
+			o.pretends != nil && f.pretends != nil, o.hold != "" && f.hold != "",
 			o.second != "" && f.second != "" && o.second != f.second,
 			o.nature == elsewhere && f.nature == elsewhere,
 			o.Kind == "own-instance", f.Kind == "own-instance", o.hosts != nil && f.nature == elsewhere, f.hosts != nil && o.nature == elsewhere:

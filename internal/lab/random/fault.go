@@ -23,6 +23,7 @@ const (
 	content                 // what is said decides
 	size                    // how large a packet is decides
 	elsewhere               // connections lead to something else
+	resting                 // how long a connection is idle, or lasts, decides
 	own                     // one of the two programs or machines does it
 )
 
@@ -54,6 +55,12 @@ const (
 	sleeps   action = "sleeps"
 )
 
+// A pretence is something at a node that accepts connections in another's name.
+type pretence struct {
+	node string
+	mode string // see oracle.Pretend
+}
+
 // A fault is one thing that is planted.
 type fault struct {
 	Kind string
@@ -75,6 +82,11 @@ type fault struct {
 	limits   string   // shell words before dial, or
 	limited  string   // before listen
 	beside   bool     // another dial runs at the same time
+	stranger string   // a node from which somebody else connects to the same ports
+	pretends *pretence
+	hold     string // dial's --hold
+
+	translates bool // an address is changed on the way, beside what the topology does
 
 	places  []string // nodes that do it
 	accused []party  // who may be accused of it

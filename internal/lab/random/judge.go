@@ -152,7 +152,7 @@ func port(endpoint string) int {
 
 func fare(r row, opener, accepter oracle.Seens) (o fates) {
 	for _, s := range accepter.Conns {
-		if s.Out || s.Transport != r.Transport || port(s.To) != r.Port {
+		if from := port(s.From); s.Out || s.Transport != r.Transport || port(s.To) != r.Port || from >= oracle.StrangerPorts && from < oracle.StrangerPorts+oracle.Strangers {
 			continue
 		}
 		o.arrived++
@@ -240,7 +240,8 @@ func judge(c trial, f facts) []wrong {
 		}
 		judged[k] = true
 		tr := know(c, f, k)
-		tr.all, tr.elsewhere, tr.mixed = stray(c, f, "tcp"), stray(c, f, "tcp", "udp"), saysMixed(r)
+		tr.all, tr.mixed = stray(c, f, "tcp"), saysMixed(r)
+		tr.elsewhere = stray(c, f, "tcp", "udp") && !slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.nature == own })
 		if words := openWrongly(p, tr); words != "" {
 			say(wrongOpen, k.String(), "%s (%s); %s", p.Verdict, p.Proof, words)
 		}
@@ -317,6 +318,8 @@ func openWrongly(p path, tr truth) string {
 		return "" // the run as a whole must say it
 	case tr.own.failed > 0:
 		return "it works in part: " + tr.String()
+	case slices.Contains(tr.natures, resting) && tr.touched:
+		return "its connections are cut off after a while, and it was tested with --hold: " + tr.String()
 	case tr.share() <= few && !slices.Contains(tr.natures, limit): // two dozen at once may be more than it lets through
 		return "it works in part: " + tr.String()
 	}
@@ -416,6 +419,9 @@ func accusesFalsely(c trial, p path, tr truth, f facts) string {
 		if fl.touches(rowOf(p)) && fl.nature != harmless && (f.Hits[i] > 0 || len(fl.plants) == 0 || fl.hosts != nil) {
 			concerned = append(concerned, fl)
 		}
+	}
+	if p.Verdict == "idle-dropped" && !slices.ContainsFunc(concerned, func(fl fault) bool { return fl.Kind == "idle" }) {
+		return "no connection is cut off for being idle"
 	}
 	if p.Finding == nil {
 		return ""
@@ -559,7 +565,7 @@ func denied(r report, exit int, c trial) []string {
 			out = append(out, name+" names a hop 0")
 		}
 		for _, n := range p.Notes {
-			translated := c.Topology.NAT != "" || c.Topology.Pair || slices.ContainsFunc(c.Faults, func(f fault) bool { return f.nature == elsewhere || f.hosts != nil })
+			translated := c.Topology.NAT != "" || c.Topology.Pair || slices.ContainsFunc(c.Faults, func(f fault) bool { return f.nature == elsewhere || f.hosts != nil || f.translates })
 			if n.Code == "nat" && !translated {
 				out = append(out, fmt.Sprintf("%s: a NAT that is not there: %s", name, n.Text))
 			}

@@ -299,6 +299,11 @@ func (s *stage) knock(ctx context.Context) (all oracle.Results, err error) {
 			}()
 		}
 	}
+	end, err := s.startOthers(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	forward, there := s.doors(false)
 	reverse, back := s.doors(true)
 	serve := map[string][]oracle.Door{t.farNode().name: forward, t.nearNode().name: reverse}
@@ -339,6 +344,40 @@ func (s *stage) knock(ctx context.Context) (all oracle.Results, err error) {
 	return all, errors.Join(errs...)
 }
 
+// startOthers starts who answers in another's name, and, with strangers, who
+// else connects.
+func (s *stage) startOthers(ctx context.Context, strangers bool) (end func(), err error) {
+	var parts []*part
+	end = func() {
+		for _, p := range parts {
+			_ = p.end(nil)
+		}
+	}
+	start := func(node string, message any, args ...string) error {
+		p, err := s.part(ctx, node, message, args...)
+		if err == nil {
+			parts = append(parts, p)
+		}
+		return err
+	}
+	for _, f := range s.trial.Faults {
+		if f.pretends != nil {
+			err = errors.Join(err, start(f.pretends.node, nil, "pretend", f.pretends.mode))
+		}
+		if f.stranger != "" && strangers {
+			var doors []oracle.Door
+			for _, r := range f.rows {
+				doors = append(doors, oracle.Door{Addr: s.trial.Topology.target(), Port: r.Port, Transport: r.Transport})
+			}
+			err = errors.Join(err, start(f.stranger, doors, "stranger"))
+		}
+	}
+	if err != nil {
+		end()
+	}
+	return end, err
+}
+
 // run runs the real programs with everything planted.
 func (s *stage) run(ctx context.Context, f *facts) (err error) {
 	t := s.trial.Topology
@@ -359,6 +398,12 @@ func (s *stage) run(ctx context.Context, f *facts) (err error) {
 			err = errors.Join(err, e)
 		}()
 	}
+
+	end, err := s.startOthers(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer end()
 
 	nodes := []string{t.farNode().name}
 	if n := s.second(); n != "" {
@@ -511,6 +556,11 @@ func (s *stage) argv() []string {
 	argv = append(argv, "--format", "json")
 	if t.BothWays {
 		argv = append(argv, "--both-ways")
+	}
+	for _, f := range s.trial.Faults {
+		if f.hold != "" {
+			argv = append(argv, "--hold", f.hold)
+		}
 	}
 	if s.hosts() != nil {
 		return append(argv, "far.lab")

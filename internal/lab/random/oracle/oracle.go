@@ -50,6 +50,28 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer)
 			return err
 		}
 		return json.NewEncoder(stdout).Encode(Knock(ctx, doors))
+	case "pretend": // pretend MODE
+		stop, err := Pretend(args[1])
+		if err != nil {
+			return err
+		}
+		defer stop()
+		fmt.Fprintln(stdout, "ready")
+		_, _ = io.Copy(io.Discard, stdin)
+		return nil
+	case "stranger": // doors on the first line of stdin
+		doors, rest, err := readDoors(stdin)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		for _, d := range doors {
+			go Disturb(ctx, d)
+		}
+		fmt.Fprintln(stdout, "ready")
+		_, _ = io.Copy(io.Discard, rest)
+		return nil
 	case "capture": // capture INTERFACE
 		c, err := Listen(args[1])
 		if err != nil {

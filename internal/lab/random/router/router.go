@@ -37,12 +37,13 @@ type Treatment struct {
 	Reorder   float64       // held back by ReorderBy
 	ReorderBy time.Duration
 	Duplicate float64
-	Strip     int // number of a TCP option to take out of SYN and SYN-ACK; 0 is none
+	Change    float64 // of TCP segments with payload: one byte becomes another
+	Strip     int     // number of a TCP option to take out of SYN and SYN-ACK; 0 is none
 }
 
 // Counts are what was done, by port of the far end's service, and direction.
 type Counts struct {
-	Passed, Lost, Held, Doubled, Stripped int
+	Passed, Lost, Held, Doubled, Stripped, Changed int
 }
 
 // A Router treats packets that it reads and writes them back.
@@ -136,6 +137,9 @@ func (r *Router) treat(p []byte) {
 	}
 	if !lose && concerns && t.Strip != 0 && strip(p, ip, byte(t.Strip)) {
 		r.counts.Stripped++
+	}
+	if !lose && concerns && r.rng.Float64() < t.Change && change(p, ip) {
+		r.counts.Changed++
 	}
 	r.mu.Unlock()
 
@@ -234,12 +238,32 @@ func strip(p []byte, h ipHeader, kind byte) bool {
 		i += n
 	}
 	if found {
-		segment[16], segment[17] = 0, 0
-		src, dst := h.src.AsSlice(), h.dst.AsSlice()
-		s := sum(src) + sum(dst) + uint32(protoTCP) + uint32(len(segment)) + sum(segment)
-		binary.BigEndian.PutUint16(segment[16:], ^fold(s))
+		seal(segment, h)
 	}
 	return found
+}
+
+// change makes a byte in the middle of a segment's payload another one, and
+// reports whether there is any payload worth it.
+func change(p []byte, h ipHeader) bool {
+	if h.proto != protoTCP || len(p) < h.at+20 {
+		return false
+	}
+	segment := p[h.at:]
+	begins := int(segment[12]>>4) * 4
+	if len(segment) < begins+100 {
+		return false
+	}
+	segment[(begins+len(segment))/2] ^= 0x20 // as a change of case does
+	seal(segment, h)
+	return true
+}
+
+// seal makes a segment's checksum right again.
+func seal(segment []byte, h ipHeader) {
+	segment[16], segment[17] = 0, 0
+	s := sum(h.src.AsSlice()) + sum(h.dst.AsSlice()) + uint32(protoTCP) + uint32(len(segment)) + sum(segment)
+	binary.BigEndian.PutUint16(segment[16:], ^fold(s))
 }
 
 func sum(b []byte) uint32 {
@@ -293,6 +317,7 @@ func (t *Treatment) Add(o Treatment) {
 	t.Reorder = max(t.Reorder, o.Reorder)
 	t.ReorderBy = max(t.ReorderBy, o.ReorderBy)
 	t.Duplicate = max(t.Duplicate, o.Duplicate)
+	t.Change = max(t.Change, o.Change)
 	if o.Strip != 0 {
 		t.Strip = o.Strip
 	}
