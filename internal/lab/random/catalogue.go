@@ -391,7 +391,7 @@ var catalogue = []block{
 		if d.IntN(2) == 0 {
 			slices.Reverse(hosts)
 		}
-		return fault{Text: fmt.Sprintf("the far end's name has the addresses %s; %s is one that %s", strings.Join(hosts, " and "), dead, what), nature: share, hosts: hosts, accused: []party{naming, farEnd, device}}
+		return fault{Text: fmt.Sprintf("the far end's name has the addresses %s; %s is one that %s", strings.Join(hosts, " and "), dead, what), nature: share, hosts: hosts, accused: []party{naming, farEnd, device, listener}}
 	}},
 	{"two-listeners", func(d *drawer) fault {
 		rows := d.someForward()

@@ -261,6 +261,11 @@ func describe(w io.Writer, c trial, f facts) {
 			fmt.Fprintf(w, "  %-18s note %s: %s\n", "", n.Code, n.Text)
 		}
 		fmt.Fprintf(w, "  %-18s %s\n", "", know(c, f, k))
+		if p.Initiator != nil {
+			for _, o := range p.Initiator.Connections {
+				fmt.Fprintf(w, "    own %s from %s (%s) at %s for %.0f ms: %s, %s\n", o.Purpose, o.Source, o.Drawn, o.At.Format("05.000"), o.ElapsedMS, o.Reached, o.Ended)
+			}
+		}
 	}
 	for _, fd := range f.Report.Findings {
 		fmt.Fprintf(w, "  finding %s: %s | %s\n", fd.Code, fd.Text, fd.Advice)

@@ -1,5 +1,7 @@
 package main
 
+import "time"
+
 // A report is dial's JSON as far as it is judged. It is written down here once
 // more, so that the judge rests on the documented form (docs/report.schema.json)
 // and not on the code that writes it.
@@ -46,7 +48,8 @@ type path struct {
 			Outcome string
 			Keyed   bool
 		}
-		TCP *struct{ Retransmits int }
+		TCP         *struct{ Retransmits int }
+		Connections []connection
 	}
 	Acceptor *struct {
 		Instance string
@@ -62,4 +65,15 @@ type transfer struct {
 	Outcome string
 	Want    int
 	Intact  int
+}
+
+// A connection is one that dial made to a row's port.
+type connection struct {
+	Purpose   string
+	At        time.Time
+	ElapsedMS float64 `json:"elapsed_ms"`
+	Source    string
+	Drawn     string
+	Reached   string
+	Ended     string
 }
