@@ -81,7 +81,7 @@ var (
 	saysLimit    = regexp.MustCompile(`(?i)limit|shun|intrusion|rate|cut|count|stopped|no more|lost|member|balanc|share`)
 	saysListener = regexp.MustCompile(`(?i)listen.{0,60}(stop|restart|end|runs|sleep|asleep|slow|busy|instance)|restarted|stopped|answered at first|was lost|contact`)
 	saysReverse  = regexp.MustCompile(`(?i)rp_filter|reverse.?path`)
-	saysOwn      = regexp.MustCompile(`(?i)leads back|this machine|own address|own listen|itself`)
+	saysOwn      = regexp.MustCompile(`(?i)leads? back|is this (very )?machine|own address`)
 	saysFiles    = regexp.MustCompile(`(?i)descriptor|open files|too many`)
 	saysPorts    = regexp.MustCompile(`(?i)local ports?|ports? of this machine|source ports?|cannot assign|address already in use|in use`)
 )

@@ -48,7 +48,7 @@ type truth struct {
 	touched       bool           // a fault that concerns the row was met while dial ran
 	lossy         float64        // share of packets that the link loses, the worse way
 	natures       []nature       // of the faults that concern it
-	all           bool           // every TCP row of its direction strays
+	undecided     bool           // as many rows lead to one listener as to another: nobody can tell which is meant
 	elsewhere     bool           // whatever works forward strays: as behind any NAT
 	mixed         bool           // the report says somewhere that paths lead to different listeners
 }
@@ -240,8 +240,9 @@ func judge(c trial, f facts) []wrong {
 		}
 		judged[k] = true
 		tr := know(c, f, k)
-		tr.all, tr.mixed = stray(c, f, "tcp"), saysMixed(r)
-		tr.elsewhere = stray(c, f, "tcp", "udp") && !slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.nature == own })
+		some, of := stray(c, f)
+		tr.undecided, tr.mixed = 2*some >= of, saysMixed(r)
+		tr.elsewhere = some == of && some > 0 && !slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.nature == own })
 		if words := openWrongly(p, tr); words != "" {
 			say(wrongOpen, k.String(), "%s (%s); %s", p.Verdict, p.Proof, words)
 		}
@@ -267,21 +268,20 @@ func judge(c trial, f facts) []wrong {
 	return all
 }
 
-// stray reports whether every forward row over these transports that works at
-// all leads elsewhere.
-func stray(c trial, f facts, transports ...string) bool {
-	some := false
+// stray counts the forward rows that work, and those of them that lead to
+// somebody else.
+func stray(c trial, f facts) (some, of int) {
 	for _, o := range c.Topology.rows() {
-		if o.Reverse || !slices.Contains(transports, o.Transport) {
+		tr := know(c, f, o)
+		if o.Reverse || tr.worked == 0 {
 			continue
 		}
-		tr := know(c, f, o)
-		if tr.strayed < tr.worked {
-			return false
+		of++
+		if tr.strayed == tr.worked {
+			some++
 		}
-		some = some || tr.worked > 0
 	}
-	return some
+	return some, of
 }
 
 func saysMixed(r report) bool {
@@ -307,7 +307,7 @@ func openWrongly(p path, tr truth) string {
 		return "it never works: " + tr.String()
 	case lossOnly:
 		return "" // what TCP recovers, and what the next attempt does, is for notes
-	case tr.elsewhere || tr.strayed == tr.worked && tr.mixed && tr.all:
+	case tr.elsewhere || tr.mixed && tr.undecided && tr.strayed == tr.worked:
 		return "" // one machine is there, if not the one that was meant; or the report says where paths differ
 	case tr.strayed*10 >= tr.tried*4:
 		return "it leads elsewhere: " + tr.String()
@@ -346,7 +346,7 @@ func blockedFalsely(p path, tr truth, anyTouched bool) string {
 		}
 		return ""
 	}
-	if !tr.always() || tr.touched {
+	if !tr.always() || tr.touched || p.Verdict == "redirected" && tr.undecided && tr.mixed {
 		return ""
 	}
 	if p.Verdict == "untested" && anyTouched {
@@ -427,6 +427,9 @@ func accusesFalsely(c trial, p path, tr truth, f facts) string {
 		return ""
 	}
 	text := p.Finding.Text + " " + p.Finding.Advice
+	if len(concerned) == 1 && concerned[0].mention != nil && concerned[0].mention.MatchString(allFindings(f.Report, p)) {
+		return "" // it is named as what it is
+	}
 	if who, ok := accuses[p.Finding.Code]; ok && len(concerned) > 0 {
 		if !slices.ContainsFunc(concerned, func(fl fault) bool {
 			return slices.ContainsFunc(fl.accused, func(a party) bool { return slices.Contains(who, a) })
@@ -435,8 +438,8 @@ func accusesFalsely(c trial, p path, tr truth, f facts) string {
 		}
 	}
 	// Where nobody could be asked, all that might be the cause may be listed.
-	unasked := p.Verdict == "silent" && f.Report.Contact == nil
-	if len(concerned) == 1 && concerned[0].mention != nil && !unasked && blamesNetwork.MatchString(text) && !mentioned(f.Report, p, concerned[0].mention) {
+	unasked := len(concerned) > 0 && (p.Verdict == "silent" || p.Verdict == "refused") && f.Report.Contact == nil && concerned[0].hosts == nil
+	if len(concerned) == 1 && concerned[0].mention != nil && !unasked && blamesNetwork.MatchString(text) {
 		return fmt.Sprintf("it blames the network for this: %s", concerned[0].Text)
 	}
 	if len(concerned) > 0 {
@@ -449,12 +452,13 @@ func accusesFalsely(c trial, p path, tr truth, f facts) string {
 
 func rowOf(p path) row { return row{p.PlanPort, p.Transport, p.Direction == "reverse"} }
 
-// mentioned reports whether a report says somewhere what it should.
-func mentioned(r report, p path, what *regexp.Regexp) bool {
-	if what.MatchString(p.Finding.Text + " " + p.Finding.Advice) {
-		return true
+// allFindings is what is said of a row and of the run.
+func allFindings(r report, p path) string {
+	text := p.Finding.Text + " " + p.Finding.Advice
+	for _, fd := range r.Findings {
+		text += " " + fd.Text + " " + fd.Advice
 	}
-	return slices.ContainsFunc(r.Findings, func(fd finding) bool { return what.MatchString(fd.Text + " " + fd.Advice) })
+	return text
 }
 
 // strangers names a device in a text that is neither an end nor where a fault
