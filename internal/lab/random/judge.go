@@ -316,6 +316,8 @@ func openWrongly(p path, tr truth) string {
 			return "no connection of this run came through: " + tr.String()
 		}
 		return "" // the run as a whole must say it
+	case p.Proof == "service" && slices.Contains(tr.natures, content):
+		return "" // what the service says passes; only what this test says for itself does not
 	case tr.own.failed > 0:
 		return "it works in part: " + tr.String()
 	case slices.Contains(tr.natures, resting) && tr.touched:
@@ -337,6 +339,9 @@ func blockedFalsely(p path, tr truth, anyTouched bool) string {
 	if p.OK {
 		return ""
 	}
+	if p.Verdict == "untested" && anyTouched {
+		return "" // nobody could be asked
+	}
 	if tr.lossy > 0 {
 		// TCP recovers a tenth of its packets lost; more may be unsteady.
 		gentle := tr.lossy <= 0.1 && !slices.ContainsFunc(tr.natures, func(n nature) bool { return n != lossy && n != harmless })
@@ -348,9 +353,6 @@ func blockedFalsely(p path, tr truth, anyTouched bool) string {
 	}
 	if !tr.always() || tr.touched || p.Verdict == "redirected" && tr.undecided && tr.mixed {
 		return ""
-	}
-	if p.Verdict == "untested" && anyTouched {
-		return "" // nobody could be asked
 	}
 	return "it works: " + tr.String()
 }
