@@ -316,7 +316,7 @@ var catalogue = []block{
 		f := fault{nature: own, accused: []party{nearEnd, listener}, mention: saysFiles}
 		f.Text, f.limits = fmt.Sprintf("dial may have %d descriptors", n), fmt.Sprintf("ulimit -n %d", n)
 		if d.IntN(2) == 0 {
-			n += 14
+			n += 48 // it cannot even begin with fewer
 			f.Text, f.limits, f.limited = fmt.Sprintf("listen may have %d descriptors", n), "", fmt.Sprintf("ulimit -n %d", n)
 		}
 		return f
