@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -126,11 +127,15 @@ func know(c trial, f facts, r row) truth {
 			}
 		}
 	}
-	opener, accepter := f.Near, f.Far
+	opener, accepter, from := f.Near, f.Far, t.nearNode().addrs
 	if r.Reverse {
-		opener, accepter = f.Far, f.Near
+		opener, accepter, from = f.Far, f.Near, t.farNode().addrs
 	}
-	tr.own = fare(r, opener, accepter)
+	from = append(slices.Clone(from), t.target(), t.back()) // behind a NAT
+	if slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.translates }) {
+		from = nil // whoever it is
+	}
+	tr.own = fare(r, opener, accepter, from)
 	return tr
 }
 
@@ -150,9 +155,14 @@ func port(endpoint string) int {
 	return int(a.Port())
 }
 
-func fare(r row, opener, accepter oracle.Seens) (o fates) {
+// fare tells how connections to a row fared. from are the addresses as which the
+// end that opened them arrives, nil for any: others may use the port as well.
+func fare(r row, opener, accepter oracle.Seens, from []string) (o fates) {
 	for _, s := range accepter.Conns {
-		if from := port(s.From); s.Out || s.Transport != r.Transport || port(s.To) != r.Port || from >= oracle.StrangerPorts && from < oracle.StrangerPorts+oracle.Strangers {
+		if host, _, _ := net.SplitHostPort(s.From); from != nil && !slices.Contains(from, host) {
+			continue
+		}
+		if source := port(s.From); s.Out || s.Transport != r.Transport || port(s.To) != r.Port || source >= oracle.StrangerPorts && source < oracle.StrangerPorts+oracle.Strangers {
 			continue
 		}
 		o.arrived++
