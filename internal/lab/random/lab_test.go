@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"dialtone/internal/lab"
+)
+
+const root = "../../.."
+
+func TestMain(m *testing.M) {
+	help() // the oracle's parts run as this program
+	os.Exit(m.Run())
+}
+
+// A kept seed is one that must be right. Its kinds are named, so that it draws
+// the same when others are added.
+type kept struct {
+	kind string
+	seed uint64
+}
+
+func keptSeeds(t *testing.T) []kept {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", "seeds.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []kept
+	for line := range strings.Lines(string(b)) {
+		line, _, _ = strings.Cut(line, "#")
+		f := strings.Fields(line)
+		if len(f) == 0 {
+			continue
+		}
+		for _, s := range f[1:] {
+			n, err := strconv.ParseUint(s, 10, 64)
+			if err != nil {
+				t.Fatalf("testdata/seeds.txt: %q: %v", line, err)
+			}
+			all = append(all, kept{f[0], n})
+		}
+	}
+	return all
+}
+
+func TestKeptSeedsNameKinds(t *testing.T) {
+	for _, k := range keptSeeds(t) {
+		for _, one := range strings.Split(k.kind, "+") {
+			if !slices.Contains(catalogueKinds(), one) {
+				t.Errorf("testdata/seeds.txt: there is no kind %q", one)
+			}
+		}
+	}
+}
+
+// TestSeeds plays the seeds of testdata/seeds.txt. One that is wrong is played
+// again: side by side with others on a busy machine a run may be short of time.
+// A wrong open is never excused.
+func TestSeeds(t *testing.T) {
+	lack := lab.Missing(root)
+	if os.Getenv("DIALTONE_LAB") == "" {
+		t.Skip("DIALTONE_LAB is not set: DIALTONE_LAB=1 go test ./internal/lab/random")
+	}
+	if len(lack) > 0 {
+		t.Fatal("DIALTONE_LAB is set, but:\n  " + strings.Join(lack, "\n  "))
+	}
+	dir := t.TempDir()
+	bin, err := lab.Build(t.Context(), root, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, progress bytes.Buffer
+	p := &player{options: options{root: root, scratch: dir, labs: 6, shrink: true}, bin: bin, self: self, stdout: &out, stderr: &progress}
+	t.Cleanup(func() {
+		if err := lab.Sweep(root, func(pid int) bool { return pid == os.Getpid() }); err != nil {
+			t.Error(err)
+		}
+	})
+	slots := make(chan struct{}, p.labs)
+	var wg sync.WaitGroup
+	for _, k := range keptSeeds(t) {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			o := p.seed(t.Context(), draw(k.seed, k.kind))
+			if o.err != nil {
+				t.Error(o.err)
+			}
+			words := fmt.Sprintf("scripts/lab random --kind %s --seed %d --count 1 --verbose: %s", k.kind, k.seed, o.trial)
+			for _, w := range o.wrong {
+				if o.small != nil || w.Class == wrongOpen {
+					t.Errorf("%s\n  %s", words, w)
+				} else {
+					t.Logf("once, and not again: %s\n  %s", words, w)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
