@@ -101,9 +101,9 @@ func readReport(name string) (*result.Report, error) {
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, merge.MaxSize+1))
+	b, err := io.ReadAll(io.LimitReader(f, result.MaxReport+1))
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
-	return merge.Parse(b)
+	return result.ParseReport(b, result.MaxReport)
 }

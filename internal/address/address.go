@@ -90,7 +90,7 @@ func Run(ctx context.Context, c Config) *result.AddressReport {
 	}
 	defer r.close()
 	out := &result.AddressReport{
-		Schema: result.AddressSchema, Tool: c.Software, Started: started.UTC(), Host: c.Hostname,
+		Schema: result.AddressSchema, Tool: c.Software, Started: result.TimeOf(started), Host: c.Hostname,
 	}
 	out.Published = r.resolveAll(ctx)
 	r.askAll(ctx, r.first())

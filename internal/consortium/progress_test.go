@@ -5,24 +5,35 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"dialtone/internal/merge"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
 func report(run string) *result.Report {
 	return &result.Report{
-		Schema: result.Schema, Run: run, Mode: result.ModePaths, Started: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC),
+		Schema: result.Schema, Run: run, Mode: result.ModePaths, Started: result.TimeOf(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)),
 		Paths: []result.Path{{
 			Flow: "odyssey-out", Port: 7968, Transport: plan.TCP, Direction: plan.Forward, Family: result.IP4, Expect: plan.ExpectOpen,
 			Verdict: result.Refused, Proof: result.ProofNone, Initiator: &result.Initiator{Connect: result.ConnectRST, Attempts: 1},
 		}},
 		Listened: &result.Listened{Arrivals: []result.Arrival{{Detail: "another partner"}}},
 	}
+}
+
+func encoded(t *testing.T, r *result.Report) string {
+	t.Helper()
+	b, err := result.Encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func open(t *testing.T, name string, again bool) *Progress {
@@ -50,8 +61,8 @@ func TestWhatWasTestedIsKnownAfterARunThatWasKilled(t *testing.T) {
 	second := open(t, name, false) // the first was never closed
 	want := report("run of A")
 	want.Listened = nil
-	if got := second.Report("A", "1"); !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+	if got, want := encoded(t, second.Report("A", "1")), encoded(t, merge.Sound(want)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if second.Report("B", "1") == nil {
 		t.Error("B is not known")
@@ -76,6 +87,60 @@ func TestWhatWasTestedIsKnownAfterARunThatWasKilled(t *testing.T) {
 	}
 	if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file is still there: %v", err)
+	}
+}
+
+// Each line holds the document that docs/report.schema.json describes.
+func TestProgressHoldsDocumentsOfTheSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "docs", "report.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join("..", "merge", "testdata", "mixed-a.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := result.ParseReport(b, result.MaxReport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As a run leaves it in memory.
+	r.Started = result.TimeOf(r.Started.Add(123_456 * time.Nanosecond))
+	r.Findings, r.OutOfScope, r.From.Addresses, r.Paths[0].Notes, r.Summary.Verdicts, r.Paths[1].At = nil, nil, nil, nil, nil, result.Time{}
+	name := filepath.Join(t.TempDir(), "p")
+	p := open(t, name, false)
+	if err := p.Add("A", "1", r); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = os.ReadFile(name); err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.Split(bytes.TrimSuffix(b, []byte("\n")), []byte("\n"))
+	if len(lines) != 2 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(lines[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(v.(map[string]any)["report"]); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever can write the file can write that a path is open.
+func TestProgressClaimsNoMoreThanItsEvidence(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "p")
+	r := report("run")
+	p := &r.Paths[0]
+	p.Verdict, p.Proof, p.OK, p.Counted, p.Initiator = result.Open, result.ProofKeyed, true, true, nil
+	r.Summary = result.Summary{OK: true, Counted: 1}
+	if err := open(t, name, false).Add("A", "1", r); err != nil {
+		t.Fatal(err)
+	}
+	got := open(t, name, false).Report("A", "1")
+	if got == nil || got.Paths[0].OK || got.Paths[0].Verdict != result.Untested || got.Summary.OK {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -117,7 +117,7 @@ func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
 		a.payload(ctx, a.conn, a.proof)
 		sized = isWhole(a.seen.Sent) && isWhole(a.seen.Received)
 	}
-	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At))
+	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At.Time))
 	a.list(first, second)
 	if a.Source.Port() != 0 {
 		return // it is busy with the first connection, and from another port other rules may hold
@@ -237,7 +237,7 @@ func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
 		received := a.proof.Receive(moving, n)
 		a.seen.Received = &received
 	}
-	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At))
+	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At.Time))
 }
 
 // isSame reports whether another connection's proof is of the same listener and
@@ -257,9 +257,9 @@ func (a *attempt) further(o Options) *attempt {
 func (a *attempt) open(run context.Context, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(run, timeout)
 	defer cancel()
-	a.seen.At = time.Now().UTC()
+	a.seen.At = result.TimeOf(time.Now())
 	defer func() {
-		a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At))
+		a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At.Time))
 		if run.Err() != nil && a.seen.Answer != result.AnswerKeyed {
 			a.seen.NotTried = "interrupted"
 		}

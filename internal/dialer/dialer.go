@@ -69,7 +69,7 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 		defer a.late.end()
 	}
 	a = a.begin(ctx)
-	a.seen.At, a.seen.ElapsedMS = start.UTC(), result.Milliseconds(time.Since(start))
+	a.seen.At, a.seen.ElapsedMS = result.TimeOf(start), result.Milliseconds(time.Since(start))
 	if (stopped(a.seen.Connect) || isUnproved(a.seen.Answer)) && ctx.Err() == nil {
 		a.seen.Trace = a.late.result()
 	}
@@ -108,7 +108,7 @@ type attempt struct {
 
 func newAttempt(p Path, o Options) *attempt {
 	return &attempt{Path: p, Options: o, wanted: p.Source, seen: result.Initiator{
-		Probe: p.Probe.String(), At: time.Now().UTC(), Target: result.EndpointFrom(p.Target),
+		Probe: p.Probe.String(), At: result.TimeOf(time.Now()), Target: result.EndpointFrom(p.Target),
 		WantedSource: int(p.Source.Port()),
 	}, drawn: result.DrawnConnect}
 }

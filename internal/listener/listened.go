@@ -19,7 +19,7 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 	l.watch.Look()
 	until := time.Now()
 	out := &result.Listened{
-		Instance: l.Instance.String(), Since: since.UTC(), Until: until.UTC(), Witness: l.watch.State(),
+		Instance: l.Instance.String(), Since: result.TimeOf(since), Until: result.TimeOf(until), Witness: l.watch.State(),
 		Blind: l.watch.Blind(since, until), Ports: l.listenedPorts(), Arrivals: []result.Arrival{},
 	}
 	if l.ledger.start().After(since) {
@@ -47,7 +47,7 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 	for _, a := range arrivals {
 		out.Arrivals = append(out.Arrivals, *a)
 	}
-	slices.SortFunc(out.Arrivals, func(a, b result.Arrival) int { return a.First.Compare(b.First) })
+	slices.SortFunc(out.Arrivals, func(a, b result.Arrival) int { return a.First.Compare(b.First.Time) })
 	if len(out.Arrivals) > maxArrivals {
 		out.Truncated = true
 		out.Arrivals = out.Arrivals[len(out.Arrivals)-maxArrivals:]
@@ -78,7 +78,7 @@ func addArrival(to map[ends]*result.Arrival, k ends, a result.Arrival) {
 }
 
 func ofEntry(e entry) result.Arrival {
-	a := result.Arrival{First: e.At.UTC(), Last: e.At.UTC(), Saw: result.SawAccepted, Kind: string(e.Kind)}
+	a := result.Arrival{First: result.TimeOf(e.At), Last: result.TimeOf(e.At), Saw: result.SawAccepted, Kind: string(e.Kind)}
 	if a.Proved = e.Run != (entry{}).Run; a.Proved {
 		a.Run = e.Run.String()
 	}
@@ -86,7 +86,7 @@ func ofEntry(e entry) result.Arrival {
 }
 
 func ofHalfOpen(h sock.HalfOpen) result.Arrival {
-	a := result.Arrival{First: h.First.UTC(), Last: h.Last.UTC(), Saw: result.SawHalfOpen}
+	a := result.Arrival{First: result.TimeOf(h.First), Last: result.TimeOf(h.Last), Saw: result.SawHalfOpen}
 	switch {
 	case !h.Answered:
 		a.Saw, a.Detail = result.SawNothing, "its SYN was seen at the network interface, and this machine's TCP stack did not answer it"
@@ -96,15 +96,15 @@ func ofHalfOpen(h sock.HalfOpen) result.Arrival {
 	return a
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
+func earlier(a, b result.Time) result.Time {
+	if b.Before(a.Time) {
 		return b
 	}
 	return a
 }
 
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
+func later(a, b result.Time) result.Time {
+	if b.After(a.Time) {
 		return b
 	}
 	return a

@@ -12,7 +12,7 @@ import (
 
 func delivery(t *testing.T, run string) echo.Delivery {
 	t.Helper()
-	return mustPack(t, &result.Report{Schema: result.Schema, Run: run})
+	return mustPack(t, &result.Report{Schema: result.Schema, Run: run, Mode: result.ModePaths})
 }
 
 func TestDeliveredReportIsKeptOnceForTheListenersOwnMachine(t *testing.T) {
@@ -58,8 +58,9 @@ func TestDeliveryThatIsNoReportIsRefused(t *testing.T) {
 	for name, d := range map[string]echo.Delivery{
 		"nothing":       {},
 		"no gzip":       {Report: []byte("{}")},
-		"another thing": mustPack(t, &result.Report{Schema: "other/1"}),
-		"a bomb":        mustPack(t, &result.Report{Schema: result.Schema, Tool: strings.Repeat("x", 5<<20)}),
+		"another thing": mustPack(t, &result.Report{Schema: "other/1", Run: "r", Mode: result.ModePaths}),
+		"claims":        mustPack(t, &result.Report{Schema: result.Schema, Run: "r", Mode: result.ModePaths, Paths: []result.Path{{Verdict: "splendid"}}}),
+		"a bomb":        mustPack(t, &result.Report{Schema: result.Schema, Run: "r", Mode: result.ModePaths, Tool: strings.Repeat("x", 5<<20)}),
 	} {
 		var refused *echo.RefusedError
 		if _, err := far.Deliver(within(t, guardTime), d); !errors.As(err, &refused) {

@@ -141,7 +141,7 @@ func matches(from, to *result.Report) []match {
 		}
 		for _, t := range at[sent{v.Transport, v.Port, v.Source.Port()}] {
 			if len(used[t.source]) == 1 && isSource(t, v, to) {
-				out = append(out, match{t.at, v.First, t.source == v.Source})
+				out = append(out, match{t.at, v.First.Time, t.source == v.Source})
 				break
 			}
 		}

@@ -250,7 +250,7 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 	out.Acceptor = half
 	switch {
 	case out.SeenAs.IsValid() || !half.Source.IsValid():
-	case half.Joined == nil || half.Joined.Attempt.Equal(out.Initiator.At):
+	case half.Joined == nil || half.Joined.Attempt.Equal(out.Initiator.At.Time):
 		out.SeenAs = half.Source
 	case out.OthersSeenAs == "" && half.Source.Addr() != out.Source.Addr():
 		out.OthersSeenAs = half.Source.Addr().String() // another attempt's port says nothing of this one's
@@ -322,7 +322,7 @@ func (j *joiner) choose(p, dialed, accepted *result.Path) result.Path {
 	}
 	j.find(result.Finding{Code: "contradiction",
 		Text: fmt.Sprintf("The two reports contradict each other about %s (port %d, %s): the end that dialed it says %s (%s), the end that accepted says %s (%s). The worse counts.",
-			p.Flow, p.Port, p.Direction, dialed.Verdict, timeWords(dialed.At), accepted.Verdict, timeWords(accepted.At)),
+			p.Flow, p.Port, p.Direction, dialed.Verdict, timeWords(dialed.At.Time), accepted.Verdict, timeWords(accepted.At.Time)),
 		Advice: "It may have changed between the two runs. Run the test again on both sides."})
 	return *worse
 }

@@ -16,10 +16,10 @@ import (
 	"dialtone/internal/verdict"
 )
 
-var noon = time.Date(2026, 3, 17, 14, 0, 0, 0, time.UTC)
+var noon = result.TimeOf(time.Date(2026, 3, 17, 14, 0, 0, 0, time.UTC))
 
 // at is so long after two o'clock.
-func at(d time.Duration) time.Time { return noon.Add(d) }
+func at(d time.Duration) result.Time { return result.TimeOf(noon.Add(d)) }
 
 func ap(s string) result.Endpoint { return result.EndpointFrom(netip.MustParseAddrPort(s)) }
 
@@ -411,7 +411,7 @@ func real(t *testing.T, name string, shift time.Duration) *result.Report {
 		}
 		return []byte(v.Add(shift).Format(`"2006-01-02T15:04:05.000Z"`))
 	})
-	r, err := Parse(b)
+	r, err := result.ParseReport(b, result.MaxReport)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func golden(t *testing.T, name string, got []byte) {
 func client(n int) *result.Report {
 	own := fmt.Sprintf("10.1.%d.%d", n/3, 10+n)
 	r := &result.Report{
-		Schema: result.Schema, Tool: "dialtone test", Run: fmt.Sprintf("run-%d", n), Started: noon.Add(time.Duration(n) * time.Minute), Plan: "illiad", Mode: result.ModePaths,
+		Schema: result.Schema, Tool: "dialtone test", Run: fmt.Sprintf("run-%d", n), Started: at(time.Duration(n) * time.Minute), Plan: "illiad", Mode: result.ModePaths,
 		From:    result.End{Role: "client", Host: fmt.Sprintf("ws-%d.example.edu", n), Addresses: []string{own}},
 		To:      result.End{Role: "server,web,database", Host: "illiad.example.edu", Addresses: []string{"10.2.0.10"}},
 		Contact: &result.Contact{Instance: "x"},
@@ -195,7 +195,7 @@ func TestJoinedReportsMatchTheSchema(t *testing.T) {
 		if err := report.Write(&out, report.JSON, joinOf(t, real(t, name+"-a", 0), real(t, name+"-b", 0)), report.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Parse(out.Bytes()); err != nil {
+		if _, err := result.ParseReport(out.Bytes(), result.MaxReport); err != nil {
 			t.Errorf("%s: what was joined is not read again: %v", name, err)
 		}
 		v, err := jsonschema.UnmarshalJSON(&out)

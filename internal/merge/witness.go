@@ -31,17 +31,17 @@ func elapsed(ms float64) time.Duration {
 // that one, and it was over when the next began.
 func attempts(i *result.Initiator) []attempt {
 	long := max(elapsed(i.ElapsedMS), slack)
-	out := []attempt{{i.At, i.At.Add(elapsed(i.ElapsedMS)), i.Source, i.Connect, i.Answer}}
+	out := []attempt{{i.At.Time, i.At.Add(elapsed(i.ElapsedMS)), i.Source, i.Connect, i.Answer}}
 	for n, f := range i.Failed {
 		end := f.At.Add(long)
-		next := i.At
+		next := i.At.Time
 		if n+1 < len(i.Failed) {
-			next = i.Failed[n+1].At
+			next = i.Failed[n+1].At.Time
 		}
-		if next.After(f.At) && next.Before(end) {
+		if next.After(f.At.Time) && next.Before(end) {
 			end = next
 		}
-		out = append(out, attempt{f.At, end, f.Source, f.Connect, f.Answer})
+		out = append(out, attempt{f.At.Time, end, f.Source, f.Connect, f.Answer})
 	}
 	return out
 }
@@ -265,7 +265,7 @@ func (w witness) inside(tried []attempt) (best attempt, margin time.Duration) {
 		if t.at.IsZero() || l.Since.IsZero() || l.Until.IsZero() {
 			continue
 		}
-		m := min(t.at.Add(w.clocks.offset).Sub(l.Since), l.Until.Sub(t.end.Add(w.clocks.offset)))
+		m := min(t.at.Add(w.clocks.offset).Sub(l.Since.Time), l.Until.Sub(t.end.Add(w.clocks.offset)))
 		if m >= need && m > margin {
 			best, margin = t, m
 		}
@@ -333,7 +333,7 @@ func (w witness) blind(p *result.Path, port result.PortState) string {
 
 func (w witness) joined(t attempt) *result.Joined {
 	l := w.far.Listened
-	return &result.Joined{Attempt: t.at, Since: l.Since, Until: l.Until, ClockMS: w.clocks.ms()}
+	return &result.Joined{Attempt: result.TimeOf(t.at), Since: l.Since, Until: l.Until, ClockMS: w.clocks.ms()}
 }
 
 func sightingWords(v result.Arrival) string {

@@ -1,9 +1,7 @@
 package report
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -40,29 +38,8 @@ func CheckAddressFormat(f Format) error {
 	return fmt.Errorf("an address report has no form %q: use %s", f, alternatives([]string{string(Text), string(JSON)}))
 }
 
-// renderAddressJSON writes exactly the struct, with lists that are never null
-// and with times in UTC to the millisecond.
-func renderAddressJSON(r *result.AddressReport, _ Options) ([]byte, error) {
-	c := *r
-	c.Started = millis(r.Started)
-	c.Own, c.Views, c.Inbound, c.Seen, c.Findings = filled(r.Own), filled(r.Views), filled(r.Inbound), filled(r.Seen), filled(r.Findings)
-	c.Published = filled(slices.Clone(r.Published))
-	for i := range c.Published {
-		c.Published[i].Addresses = filled(c.Published[i].Addresses)
-	}
-	c.Mappings = filled(slices.Clone(r.Mappings))
-	for i := range c.Mappings {
-		c.Mappings[i].Destinations = filled(c.Mappings[i].Destinations)
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(c); err != nil {
-		return nil, err
-	}
-	return escapeUnprintable(stampMillis(b.Bytes())), nil
-}
+// renderAddressJSON writes exactly the struct.
+func renderAddressJSON(r *result.AddressReport, _ Options) ([]byte, error) { return result.Encode(r) }
 
 // renderAddressText writes an address report for people.
 func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
@@ -84,7 +61,7 @@ func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
 	t.mappings()
 	fields := [][2]string{
 		{"From", strings.TrimPrefix(endName(result.End{Host: t.Host, Addresses: t.Own}), "at ")},
-		{"Started", startLine(t.Started, t.ElapsedMS)},
+		{"Started", startLine(t.Started.Time, t.ElapsedMS)},
 		{"By", t.Tool},
 	}
 	if t.Interrupted {

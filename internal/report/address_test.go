@@ -32,7 +32,7 @@ func addressReportOf(t *testing.T) *result.AddressReport {
 	again.Test, again.Source = result.TestAgain, endpoint("10.0.0.9:4001")
 	unresolved := result.View{Observer: "nosuch.example.org", Test: result.TestFirst, Outcome: result.ViewUnresolved, Error: "nosuch.example.org: no such name"}
 	return &result.AddressReport{
-		Schema: result.AddressSchema, Tool: "dialtone 0.1.0", Started: time.Date(2026, 3, 17, 21, 51, 40, 0, time.UTC), ElapsedMS: 4300, Host: "illiad",
+		Schema: result.AddressSchema, Tool: "dialtone 0.1.0", Started: result.TimeOf(time.Date(2026, 3, 17, 21, 51, 40, 0, time.UTC)), ElapsedMS: 4300, Host: "illiad",
 		AddressEvidence: result.AddressEvidence{
 			Own: []string{"10.0.0.9"}, Port: 7968, Published: []result.Published{{Name: "odyssey.example.edu", Error: "no such name"}},
 			Views:   []result.View{view, again, unresolved},
@@ -58,7 +58,7 @@ func renderAddress(t *testing.T, f Format, r *result.AddressReport, o Options) s
 
 func TestAddressReportsMatchTheirSchema(t *testing.T) {
 	schema := compile(t, addressSchema)
-	for name, r := range map[string]*result.AddressReport{"full": addressReportOf(t), "empty": {Schema: result.AddressSchema, Started: time.Now()}} {
+	for name, r := range map[string]*result.AddressReport{"full": addressReportOf(t), "empty": {Schema: result.AddressSchema, Started: result.TimeOf(time.Now())}} {
 		if err := schema.Validate(decode(t, renderAddress(t, JSON, r, Options{}))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -75,34 +75,8 @@ func WriteMatrix(w io.Writer, f Format, m *result.Matrix, o Options) error {
 	return err
 }
 
-// renderMatrixJSON writes exactly the struct, as renderJSON does.
-func renderMatrixJSON(m *result.Matrix, _ Options) ([]byte, error) {
-	c := *m
-	c.Reports = filled(slices.Clone(m.Reports))
-	for i := range c.Reports {
-		r := &c.Reports[i]
-		r.Started = millis(r.Started)
-		r.From.Addresses, r.To.Addresses = filled(r.From.Addresses), filled(r.To.Addresses)
-		if r.Summary.Verdicts == nil {
-			r.Summary.Verdicts = map[result.Verdict]int{}
-		}
-	}
-	c.Columns = filled(m.Columns)
-	c.Rows = filled(slices.Clone(m.Rows))
-	for i := range c.Rows {
-		c.Rows[i].Addresses, c.Rows[i].Cells = filled(c.Rows[i].Addresses), filled(c.Rows[i].Cells)
-	}
-	c.Requests = filled(slices.Clone(m.Requests))
-	for i := range c.Requests {
-		q := &c.Requests[i]
-		q.Flows, q.Rows, q.Subnets, q.Log = filled(q.Flows), filled(q.Rows), filled(q.Subnets), filled(slices.Clone(q.Log))
-		for k := range q.Log {
-			q.Log[k].At = millis(q.Log[k].At)
-		}
-	}
-	c.Findings = filled(m.Findings)
-	return encode(c)
-}
+// renderMatrixJSON writes exactly the struct.
+func renderMatrixJSON(m *result.Matrix, _ Options) ([]byte, error) { return result.Encode(m) }
 
 // renderMatrixText writes a matrix for people.
 func renderMatrixText(m *result.Matrix, o Options) ([]byte, error) {

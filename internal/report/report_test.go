@@ -23,7 +23,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 // t0 carries a zone, as a caller's time.Now does.
-var t0 = time.Date(2026, 3, 17, 16, 51, 40, 123_456_789, time.FixedZone("", -5*3600))
+var t0 = result.Time{Time: time.Date(2026, 3, 17, 16, 51, 40, 123_456_789, time.FixedZone("", -5*3600))}
 
 func ap(s string) result.Endpoint { return result.EndpointFrom(netip.MustParseAddrPort(s)) }
 
@@ -50,7 +50,7 @@ func path(flow, service string, port int, source, target string) result.Path {
 	p := result.Path{
 		Flow: flow, Service: service, Port: port, PlanPort: port, Transport: plan.TCP, Direction: plan.Forward,
 		Family: result.IP4, From: "client", To: "server", Need: plan.Required, Counted: true, Expect: plan.ExpectOpen,
-		Verdict: result.Open, OK: true, Proof: result.ProofKeyed, At: t0.Add(1200 * time.Millisecond), Attempts: 1, RTTMS: ptr(0.71),
+		Verdict: result.Open, OK: true, Proof: result.ProofKeyed, At: result.TimeOf(t0.Add(1200 * time.Millisecond)), Attempts: 1, RTTMS: ptr(0.71),
 	}
 	if source != "" {
 		p.Source = ap(source)
@@ -147,7 +147,7 @@ func mixedBag() *result.Report {
 	lost.Finding.Code = "reply-lost"
 	back := reversed(uncounted(broken(path("odyssey-back", "Odyssey", 7968, "", ""), result.Untested,
 		"The far end did not get to it.", ""), plan.Unknown))
-	back.Port, back.At = 0, time.Time{}
+	back.Port, back.At = 0, result.Time{}
 	with(r,
 		broken(path("sql-client", "SQL Server (TDS)", 1433, "192.0.2.5:51612", "198.51.100.9:1433"), result.Filtered,
 			"The connection request left here and never arrived; the far end watched throughout.", ask),
@@ -182,14 +182,14 @@ func interrupted() *result.Report {
 	)
 	r.Interrupted = true
 	for i := range r.Paths[1:] {
-		r.Paths[1+i].Port, r.Paths[1+i].At, r.Paths[1+i].Attempts = 0, time.Time{}, 0
+		r.Paths[1+i].Port, r.Paths[1+i].At, r.Paths[1+i].Attempts = 0, result.Time{}, 0
 	}
 	return r
 }
 
 func twoFamilies() *result.Report {
 	r := base()
-	r.Started = t0.UTC()
+	r.Started = result.TimeOf(t0.Time)
 	r.From.Addresses = append(r.From.Addresses, "2001:db8:1::5")
 	r.To.Addresses = append(r.To.Addresses, "2001:db8:2::9")
 	no6 := broken(path("platform", "ILLiad Web Platform", 443, "", ""), result.Unreachable,
@@ -228,7 +228,7 @@ func everything() *result.Report {
 		paths = append(paths, p)
 	}
 	bare := path("bare", "Service", 80, "", "")
-	bare.Verdict, bare.OK, bare.Proof, bare.At, bare.RTTMS, bare.Family = result.Unresolved, false, result.ProofNone, time.Time{}, nil, ""
+	bare.Verdict, bare.OK, bare.Proof, bare.At, bare.RTTMS, bare.Family = result.Unresolved, false, result.ProofNone, result.Time{}, nil, ""
 	bare.Initiator = &result.Initiator{NotTried: "no address", ICMP: &result.ICMP{}}
 	bare.Acceptor = &result.Acceptor{Port: result.PortUnknown, Saw: result.SawUnknown}
 	r.Findings = []result.Finding{{Code: "wrong-key", Text: "The key does not match.", Advice: "Copy it again."}}
@@ -479,11 +479,11 @@ func TestJSONIsTheStruct(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What the contract changes, by hand: times, and the lists that were nil.
-	ms := time.Date(2026, 3, 17, 21, 51, 40, 123_000_000, time.UTC)
+	ms := result.TimeOf(time.Date(2026, 3, 17, 21, 51, 40, 123_000_000, time.UTC))
 	r.Started = ms
 	for i := range r.Paths {
 		if p := &r.Paths[i]; p.Flow != "bare" {
-			p.At, p.Initiator.At = ms.Add(1200*time.Millisecond), ms
+			p.At, p.Initiator.At = result.TimeOf(ms.Add(1200*time.Millisecond)), ms
 		} else {
 			p.Notes = []result.Note{}
 		}
@@ -529,7 +529,7 @@ func TestJSONTimes(t *testing.T) {
 		{time.Time{}, "null"},
 	} {
 		p := path("a", "A", 1, "", "")
-		p.At = c.at
+		p.At = result.Time{Time: c.at}
 		p.Finding = &result.Finding{Text: "\n  \"at\": \"2026-03-17T21:51:40Z\"\n"} // must stay as it is
 		out := render(t, JSON, with(base(), p), Options{})
 		if !strings.Contains(out, "\n      \"at\": "+c.want+",\n") {

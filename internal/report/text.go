@@ -49,7 +49,7 @@ func (t *textReport) head() {
 		{"From", endName(t.Report.From)},
 		{"To", endName(t.To)},
 		{"Plan", t.planLine()},
-		{"Started", startLine(t.Started, t.ElapsedMS)},
+		{"Started", startLine(t.Started.Time, t.ElapsedMS)},
 	}
 	if t.Interrupted {
 		fields[3][1] += ", then interrupted"
@@ -212,7 +212,7 @@ func contactLine(c *result.Contact) string {
 // joinLine names the other report.
 func joinLine(j *result.Join) string {
 	return fmt.Sprintf("with the report of %s (run %s by %s, started %s)",
-		cmp.Or(j.Host, "the other end"), cmp.Or(j.Run, "unknown"), cmp.Or(j.Tool, "an unknown program"), startLine(j.Started, j.ElapsedMS))
+		cmp.Or(j.Host, "the other end"), cmp.Or(j.Run, "unknown"), cmp.Or(j.Tool, "an unknown program"), startLine(j.Started.Time, j.ElapsedMS))
 }
 
 // joinClockLine says what is known of two clocks whose reports were joined, and

@@ -1,8 +1,6 @@
 package result
 
 import (
-	"time"
-
 	"dialtone/internal/plan"
 )
 
@@ -12,12 +10,12 @@ const AddressSchema = "dialtone.address/1"
 // An AddressReport is what one run of dial address found: the addresses as which
 // others see this machine, and whether they lead back to it.
 type AddressReport struct {
-	Schema      string    `json:"schema"`
-	Tool        string    `json:"tool"` // name and version of the program that wrote it
-	Started     time.Time `json:"started"`
-	ElapsedMS   int64     `json:"elapsed_ms"`
-	Interrupted bool      `json:"interrupted"`
-	Host        string    `json:"host"` // this machine's name
+	Schema      string `json:"schema"`
+	Tool        string `json:"tool"` // name and version of the program that wrote it
+	Started     Time   `json:"started"`
+	ElapsedMS   int64  `json:"elapsed_ms"`
+	Interrupted bool   `json:"interrupted"`
+	Host        string `json:"host"` // this machine's name
 	AddressEvidence
 	AddressConclusion
 }

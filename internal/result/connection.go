@@ -9,14 +9,14 @@ import (
 // UDP one exchange on a socket of its own. Every one is evidence, and none
 // takes the place of another: what works only in part shows in the list.
 type Connection struct {
-	Purpose   Purpose   `json:"purpose"`
-	At        time.Time `json:"at"` // when it began, UTC
-	ElapsedMS float64   `json:"elapsed_ms"`
-	Source    Endpoint  `json:"source"`
-	Drawn     Drawn     `json:"drawn,omitempty"` // how its source port was chosen; "": it was given
-	Reached   Reached   `json:"reached"`         // how far it came
-	Ended     Ended     `json:"ended"`           // how it ended
-	ConnectMS float64   `json:"connect_ms,omitempty"`
+	Purpose   Purpose  `json:"purpose"`
+	At        Time     `json:"at"` // when it began, UTC
+	ElapsedMS float64  `json:"elapsed_ms"`
+	Source    Endpoint `json:"source"`
+	Drawn     Drawn    `json:"drawn,omitempty"` // how its source port was chosen; "": it was given
+	Reached   Reached  `json:"reached"`         // how far it came
+	Ended     Ended    `json:"ended"`           // how it ended
+	ConnectMS float64  `json:"connect_ms,omitempty"`
 	// Origin and Instance are of the listener that proved itself on it, where
 	// that is not the path's own.
 	Origin   Endpoint `json:"origin,omitzero"`
@@ -121,7 +121,7 @@ func Compare(all []Connection) (passed, failed []Connection) {
 			failed = append(failed, c)
 		}
 	}
-	byTime := func(a, b Connection) int { return a.At.Compare(b.At) }
+	byTime := func(a, b Connection) int { return a.At.Compare(b.At.Time) }
 	slices.SortStableFunc(passed, byTime)
 	slices.SortStableFunc(failed, byTime)
 	return passed, failed

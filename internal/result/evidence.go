@@ -9,7 +9,7 @@ import (
 // connection saw.
 type Initiator struct {
 	Probe        string         `json:"probe"` // random id that ties both halves together
-	At           time.Time      `json:"at"`    // when the first attempt began, UTC
+	At           Time           `json:"at"`    // when the first attempt began, UTC
 	ElapsedMS    float64        `json:"elapsed_ms"`
 	ResolveError string         `json:"resolve_error,omitempty"`
 	Source       Endpoint       `json:"source"`
@@ -45,7 +45,7 @@ type Initiator struct {
 
 // A Failed is an earlier attempt, and how it ended.
 type Failed struct {
-	At      time.Time      `json:"at"`
+	At      Time           `json:"at"`
 	Source  Endpoint       `json:"source"`
 	Connect ConnectOutcome `json:"connect"`
 	Answer  AnswerOutcome  `json:"answer,omitempty"`

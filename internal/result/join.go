@@ -1,14 +1,12 @@
 package result
 
-import "time"
-
 // A Join says that a report was joined afterwards, from two files, with what
 // the other end reported of its own run.
 type Join struct {
 	Run       string      `json:"run"` // of the other end's report
 	Tool      string      `json:"tool"`
 	Host      string      `json:"host"`
-	Started   time.Time   `json:"started"` // by its own clock
+	Started   Time        `json:"started"` // by its own clock
 	ElapsedMS int64       `json:"elapsed_ms"`
 	ClockMS   *int64      `json:"clock_ms"` // its clock minus this end's, in milliseconds; null: not known
 	Clock     ClockSource `json:"clock"`    // where ClockMS comes from
@@ -29,11 +27,11 @@ const (
 // A Joined says how the accepting end's half of a path was found in another
 // report, by the times and addresses in both.
 type Joined struct {
-	Attempt time.Time `json:"attempt"`  // when the attempt that it is about began, by the initiator's clock
-	Since   time.Time `json:"since"`    // the accepting end listened from here, by its own clock
-	Until   time.Time `json:"until"`    // and until here
-	Arrived time.Time `json:"arrived"`  // when it arrived, by the accepting end's clock; null: nothing of it is known to have
-	ClockMS *int64    `json:"clock_ms"` // the acceptor's clock minus the initiator's, in milliseconds; null: not known
+	Attempt Time   `json:"attempt"`  // when the attempt that it is about began, by the initiator's clock
+	Since   Time   `json:"since"`    // the accepting end listened from here, by its own clock
+	Until   Time   `json:"until"`    // and until here
+	Arrived Time   `json:"arrived"`  // when it arrived, by the accepting end's clock; null: nothing of it is known to have
+	ClockMS *int64 `json:"clock_ms"` // the acceptor's clock minus the initiator's, in milliseconds; null: not known
 	// WithinMS: where ClockMS is not known, the half holds if the two clocks
 	// differ by less than this many milliseconds; 0 if it does not depend on them.
 	WithinMS int64 `json:"within_ms"`

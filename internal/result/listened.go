@@ -1,8 +1,6 @@
 package result
 
 import (
-	"time"
-
 	"dialtone/internal/plan"
 )
 
@@ -11,8 +9,8 @@ import (
 // machine's own.
 type Listened struct {
 	Instance  string         `json:"instance"` // listener process, as in the other end's evidence
-	Since     time.Time      `json:"since"`    // it answered and watched from here, UTC
-	Until     time.Time      `json:"until"`
+	Since     Time           `json:"since"`    // it answered and watched from here, UTC
+	Until     Time           `json:"until"`
 	Witness   WitnessState   `json:"witness"`
 	Blind     string         `json:"blind"` // why it may have missed something in that time; "" if it cannot have
 	Ports     []ListenedPort `json:"ports"`
@@ -35,8 +33,8 @@ type Arrival struct {
 	Transport plan.Transport `json:"transport"`
 	Source    Endpoint       `json:"source"` // as seen here
 	Local     Endpoint       `json:"local"`
-	First     time.Time      `json:"first"` // UTC
-	Last      time.Time      `json:"last"`
+	First     Time           `json:"first"` // UTC
+	Last      Time           `json:"last"`
 	Saw       Sighting       `json:"saw"`    // accepted, or half-open; nothing: its SYN was seen at the interface only
 	Kind      string         `json:"kind"`   // what the contact amounted to, as in the ledger; "" if not known
 	Proved    bool           `json:"proved"` // it proved the key

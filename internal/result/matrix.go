@@ -1,8 +1,6 @@
 package result
 
 import (
-	"time"
-
 	"dialtone/internal/plan"
 )
 
@@ -24,17 +22,17 @@ type Matrix struct {
 
 // A ReportSummary is a report without its paths.
 type ReportSummary struct {
-	Run         string    `json:"run"`
-	Tool        string    `json:"tool"`
-	Started     time.Time `json:"started"`
-	ElapsedMS   int64     `json:"elapsed_ms"`
-	Interrupted bool      `json:"interrupted"`
-	Plan        string    `json:"plan"`
-	Mode        Mode      `json:"mode"`
-	From        End       `json:"from"`
-	To          End       `json:"to"`
-	Contact     bool      `json:"contact"` // whether a path carried the control conversation
-	Summary     Summary   `json:"summary"`
+	Run         string  `json:"run"`
+	Tool        string  `json:"tool"`
+	Started     Time    `json:"started"`
+	ElapsedMS   int64   `json:"elapsed_ms"`
+	Interrupted bool    `json:"interrupted"`
+	Plan        string  `json:"plan"`
+	Mode        Mode    `json:"mode"`
+	From        End     `json:"from"`
+	To          End     `json:"to"`
+	Contact     bool    `json:"contact"` // whether a path carried the control conversation
+	Summary     Summary `json:"summary"`
 }
 
 // A MatrixColumn is a flow of the plan in one direction over one address
@@ -93,8 +91,8 @@ type Subnet struct {
 
 // A LogEntry is one attempt, as a firewall's log has it.
 type LogEntry struct {
-	At     time.Time `json:"at"`
-	Source Endpoint  `json:"source"`
-	SeenAs Endpoint  `json:"seen_as"`
-	Target Endpoint  `json:"target"`
+	At     Time     `json:"at"`
+	Source Endpoint `json:"source"`
+	SeenAs Endpoint `json:"seen_as"`
+	Target Endpoint `json:"target"`
 }

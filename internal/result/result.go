@@ -11,7 +11,6 @@ package result
 
 import (
 	"net/netip"
-	"time"
 
 	"dialtone/internal/plan"
 )
@@ -22,11 +21,11 @@ const Schema = "dialtone.report/1"
 // A Report is everything that one run of dial found. It speaks for the source
 // addresses it names, and for paths: it says nothing about ILLiad itself.
 type Report struct {
-	Schema    string    `json:"schema"`
-	Tool      string    `json:"tool"` // name and version of the program that wrote it
-	Run       string    `json:"run"`  // random id of this run, as in the listener's ledger
-	Started   time.Time `json:"started"`
-	ElapsedMS int64     `json:"elapsed_ms"`
+	Schema    string `json:"schema"`
+	Tool      string `json:"tool"` // name and version of the program that wrote it
+	Run       string `json:"run"`  // random id of this run, as in the listener's ledger
+	Started   Time   `json:"started"`
+	ElapsedMS int64  `json:"elapsed_ms"`
 	// Interrupted is true when the run was stopped before every path was judged.
 	Interrupted bool         `json:"interrupted"`
 	Plan        string       `json:"plan"`
@@ -144,7 +143,7 @@ type Path struct {
 	Verdict    Verdict        `json:"verdict"`
 	OK         bool           `json:"ok"`
 	Proof      Proof          `json:"proof"`
-	At         time.Time      `json:"at"`
+	At         Time           `json:"at"`
 	Source     Endpoint       `json:"source"`  // as the initiating machine knows it
 	Target     Endpoint       `json:"target"`  // as it was dialed
 	SeenAs     Endpoint       `json:"seen_as"` // source as the accepting machine saw it

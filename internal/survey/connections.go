@@ -37,7 +37,7 @@ func (s *survey) record(phase context.Context, target netip.AddrPort, c result.C
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		b := &s.besides[n]
-		b.ElapsedMS = result.Milliseconds(time.Since(b.At))
+		b.ElapsedMS = result.Milliseconds(time.Since(b.At.Time))
 		switch {
 		case err == nil || b.Ended != result.EndedWell:
 		case givenUp():
@@ -77,7 +77,7 @@ func (s *survey) connectionsOf(j *job) []result.Connection {
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At.Time) })
 	return all
 }
 

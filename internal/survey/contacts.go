@@ -383,9 +383,9 @@ type control struct {
 func (s *survey) open(phase context.Context, f result.Family, target netip.AddrPort) (*control, error) {
 	ctx, cancel := context.WithTimeout(phase, s.Timeout)
 	defer cancel()
-	one := result.Connection{Purpose: result.PurposeControl, At: time.Now().UTC(), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
+	one := result.Connection{Purpose: result.PurposeControl, At: result.TimeOf(time.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
 	d := sock.DialDrawn(ctx, "tcp", s.bindFor(f), target, result.DrawnConnect, 0)
-	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At))
+	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At.Time))
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS
 		s.record(phase, target, one)

@@ -171,7 +171,7 @@ func lastPassed(all []result.Connection) (last time.Time, suspect bool) {
 func lastFailed(all []result.Connection) (at time.Time, ended result.Ended) {
 	for i := range all {
 		if c := &all[i]; c.IsFailed() && c.At.After(at) {
-			at, ended = c.At, c.Ended
+			at, ended = c.At.Time, c.Ended
 		}
 	}
 	return at, ended

@@ -185,7 +185,7 @@ func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job, c
 }
 
 func query(j *job, changed bool) echo.WitnessQuery {
-	began := time.Since(j.initiator.At)
+	began := time.Since(j.initiator.At.Time)
 	return echo.WitnessQuery{
 		Probe: j.probe, Transport: j.transport, Port: j.port, Source: j.initiator.Source, SourceChanged: changed,
 		BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),

@@ -18,7 +18,7 @@ import (
 // address to dial.
 func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr error) *result.Report {
 	r := &result.Report{
-		Schema: result.Schema, Tool: s.Software, Run: s.id.String(), Started: s.started.UTC(),
+		Schema: result.Schema, Tool: s.Software, Run: s.id.String(), Started: result.TimeOf(s.started),
 		Interrupted: ctx.Err() != nil,
 		Plan:        s.Plan.Name, Mode: result.ModePaths,
 		From:    result.End{Role: s.roleWords(s.Local), Host: s.Hostname, Addresses: s.ownAddresses()},
@@ -126,7 +126,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 		Flow: l.Row.ID, Service: l.Row.Name, Port: j.port, PlanPort: l.Row.PlanPort, SourcePort: l.Row.SourcePort,
 		Transport: l.Row.Transport, Direction: l.Direction, Family: l.family,
 		From: string(l.From), To: string(l.To), Need: l.Row.Need, Why: l.Row.Why,
-		Counted: l.Counted, Opposite: !slices.Contains(l.Row.From, l.From), Expect: l.Row.Expect, At: s.started.UTC(),
+		Counted: l.Counted, Opposite: !slices.Contains(l.Row.From, l.From), Expect: l.Row.Expect, At: result.TimeOf(s.started),
 		Initiator: half, Acceptor: j.acceptor,
 	}
 	if resolveErr != nil && errors.Is(resolveErr, context.Canceled) {

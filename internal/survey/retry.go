@@ -165,7 +165,7 @@ func (s *survey) retry(ctx context.Context, j *job) {
 		}
 		whole.Connections = slices.Concat(first.Connections, again.Connections)
 		whole.Attempts = first.Attempts + again.Attempts
-		whole.At, whole.ElapsedMS = first.At, result.Milliseconds(time.Since(first.At))
+		whole.At, whole.ElapsedMS = first.At, result.Milliseconds(time.Since(first.At.Time))
 	}
 	s.mu.Lock()
 	j.saw(whole)

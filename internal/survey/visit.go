@@ -60,7 +60,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 		return nil, err
 	}
 	r := &result.Report{
-		Schema: result.Schema, Tool: c.Software, Run: v.run.String(), Started: v.started.UTC(), Plan: c.Plan.Name,
+		Schema: result.Schema, Tool: c.Software, Run: v.run.String(), Started: result.TimeOf(v.started), Plan: c.Plan.Name,
 		Mode:  result.ModeInstalled,
 		From:  result.End{Role: roleWords(c.Local, c.All), Host: c.Hostname, Addresses: []string{}},
 		To:    result.End{Role: joinRoles(remote), Host: c.Host, Addresses: []string{}},
@@ -174,7 +174,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		return []result.Path{v.path(f, result.IP4, host, port, result.Initiator{Probe: echo.NewID().String(), NotTried: why}, s.leftOut)}
 	}
 	if err := s.resolve(ctx); err != nil {
-		i := result.Initiator{Probe: echo.NewID().String(), At: time.Now().UTC(), Attempts: 1, ResolveError: err.Error()}
+		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(time.Now()), Attempts: 1, ResolveError: err.Error()}
 		return []result.Path{v.path(f, result.IP4, host, port, i, s.leftOut)}
 	}
 	var out []result.Path
@@ -211,7 +211,7 @@ func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i
 		Flow: f.Row.ID, Service: f.Row.Name, Port: port, PlanPort: f.Row.PlanPort, SourcePort: f.Row.SourcePort,
 		Transport: f.Row.Transport, Direction: f.Direction, Family: family,
 		From: string(f.From), To: string(f.To), Host: v.hostFor(f.Row, host), Need: f.Row.Need, Why: f.Row.Why,
-		Counted: f.Counted, Expect: f.Row.Expect, Real: true, At: v.started.UTC(),
+		Counted: f.Counted, Expect: f.Row.Expect, Real: true, At: result.TimeOf(v.started),
 		Initiator: &i, Source: i.Source, Target: i.Target, Attempts: i.Attempts,
 	}
 	if !i.At.IsZero() {

@@ -20,7 +20,7 @@ func pathOf(c Case) result.Path {
 		Flow: "sql-client", Service: "SQL Server (TDS)", Port: c.Port, PlanPort: c.Port, Transport: c.Transport,
 		Direction: plan.Forward, Family: result.IP4, From: "client", To: "database", Need: plan.Required,
 		Why: "Every ILLiad Client works directly on the database.", Counted: true, Expect: c.Expect,
-		Verdict: r.Verdict, Proof: r.Proof, OK: r.OK, At: time.Date(2026, 11, 3, 9, 30, 5, 0, time.UTC),
+		Verdict: r.Verdict, Proof: r.Proof, OK: r.OK, At: result.TimeOf(time.Date(2026, 11, 3, 9, 30, 5, 0, time.UTC)),
 		Initiator: c.Initiator, Acceptor: c.Acceptor,
 	}
 	if i := c.Initiator; i != nil {

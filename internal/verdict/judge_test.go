@@ -70,7 +70,7 @@ func connections(how string) []result.Connection {
 	out := []result.Connection{}
 	for n, c := range how {
 		one := result.Connection{
-			Purpose: result.PurposeSample, At: began.Add(time.Duration(n) * time.Second),
+			Purpose: result.PurposeSample, At: result.TimeOf(began.Add(time.Duration(n) * time.Second)),
 			Source:  result.EndpointFrom(netip.AddrPortFrom(netip.MustParseAddr("10.1.0.2"), uint16(40000+n))),
 			Reached: result.ReachedNothing, Ended: result.EndedSilent,
 		}

@@ -85,7 +85,7 @@ func failedByLoss(i *result.Initiator) string {
 func (e explainer) unsteady() *result.Finding {
 	passed, failed := result.Compare(e.i.Connections)
 	all := slices.Concat(passed, failed)
-	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At.Time) })
 	code, words, cause := inCommon(passed, failed, all)
 	return e.say(code, fmt.Sprintf("Of %d connections %d passed and %d failed (%s). %s", len(all), len(passed), len(failed), endings(failed), words),
 		e.request("let every connection pass, not only some:", "A rule that allows it is there. "+cause))

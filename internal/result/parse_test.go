@@ -1,22 +1,18 @@
-package merge
+package result
 
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf16"
-
-	"dialtone/internal/report"
-	"dialtone/internal/result"
 )
 
 func example(t testing.TB) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "mixed-a.json"))
+	b, err := os.ReadFile(filepath.Join("..", "merge", "testdata", "mixed-a.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,11 +48,11 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"no address", replaced(`"target": "203.0.113.2:7968"`, `"target": "203.0.113.2"`), "endpoint"},
 		{"no time", replaced(`"since": "2026`, `"since": "20x6`), "cannot parse"},
 		{"a time that cannot be written again", replaced(`"started": "2026-`, `"started": "0001-`), "year 1"},
-		{"too large", strings.Repeat(" ", MaxSize+1), "larger than 16 MiB"},
-		{"too many paths", replaced(`"paths": [`, `"paths": [`+strings.Repeat(`{},`, maxPaths)), "the most"},
+		{"too large", strings.Repeat(" ", MaxReport+1), "larger than 16 MiB"},
+		{"too many paths", replaced(`"paths": [`, `"paths": [`+strings.Repeat(`{},`, maxOf["paths"])), "the most"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Parse([]byte(c.in))
+			_, err := ParseReport([]byte(c.in), MaxReport)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want …%s…", err, c.want)
 			}
@@ -73,12 +69,12 @@ func TestParseReadsWhatPowerShellMakesOfIt(t *testing.T) {
 		binary.LittleEndian.PutUint16(little[2*i:], u)
 		binary.BigEndian.PutUint16(big[2*i:], u)
 	}
-	want, err := Parse(good)
+	want, err := ParseReport(good, MaxReport)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, b := range map[string][]byte{"UTF-16LE": little, "UTF-16BE": big, "UTF-8 with a mark": append([]byte("\xef\xbb\xbf"), good...)} {
-		r, err := Parse(b)
+		r, err := ParseReport(b, MaxReport)
 		if err != nil || r.Run != want.Run || len(r.Paths) != len(want.Paths) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -87,57 +83,7 @@ func TestParseReadsWhatPowerShellMakesOfIt(t *testing.T) {
 
 func TestParseAllowsNewFields(t *testing.T) {
 	b := bytes.Replace(example(t), []byte(`"mode":`), []byte(`"mood": "good", "mode":`), 1)
-	if _, err := Parse(b); err != nil {
+	if _, err := ParseReport(b, MaxReport); err != nil {
 		t.Error(err)
-	}
-}
-
-// Whatever is read can be joined, tabulated and written again.
-func FuzzParse(f *testing.F) {
-	// Small ones: most of a whole report is words.
-	f.Add([]byte(`{"schema":"dialtone.report/1","run":"x","mode":"paths","from":{"role":"server","host":"b","addresses":["10.3.0.10"]},"to":{"role":"peer","addresses":["10.2.0.10"]},` +
-		`"paths":[{"flow":"odyssey-out","port":7968,"transport":"tcp","direction":"forward","family":"ip4","expect":"open","verdict":"silent","proof":"none","counted":true,` +
-		`"initiator":{"at":"2026-11-24T22:05:48Z","elapsed_ms":4e3,"source":"10.3.0.10:37041","target":"10.2.0.10:7968","attempts":1,"connect":"timeout","failed":[{"at":"2026-11-24T22:05:40Z","source":"10.3.0.10:1","connect":"timeout"}]}}],` +
-		`"listened":{"since":"2026-11-24T22:00:00Z","until":"2026-11-24T22:06:00Z","witness":"table","ports":[{"port":7968,"transport":"tcp","family":"ip4","state":"bound"}],` +
-		`"arrivals":[{"transport":"tcp","port":7968,"source":"10.2.0.10:43537","first":"2026-11-24T22:05:48Z","last":"2026-11-24T22:05:49Z","saw":"half-open"}]}}`))
-	f.Add([]byte(`{"schema":"dialtone.report/1","run":"x","mode":"paths","paths":[{"verdict":"reply-lost","direction":"forward","transport":"tcp","family":"ip4","expect":"open","proof":"none","finding":{"advice":"x"}}]}`))
-	f.Add([]byte(`{"schema":"dialtone.report/1","run":"x","mode":"paths","started":null,"listened":{"arrivals":[{"saw":"half-open"}],"ports":[{"state":"bound"}]}}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := Parse(b)
-		if err != nil {
-			return
-		}
-		other, err := Parse(example(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out bytes.Buffer
-		for _, two := range [][2]*result.Report{{r, other}, {other, r}} {
-			if p, ok := Pair(two[0], two[1], true); ok {
-				joined := Join(two[0], two[1], p)
-				write(t, &out, joined)
-			} else {
-				write(t, &out, Join(two[0], two[1], Pairing{Assumed: true}))
-			}
-		}
-		m := Tabulate("test", []Input{{Report: r}, {Name: "other", Report: other}})
-		for _, f := range []report.Format{report.Text, report.JSON, report.CSV} {
-			if err := report.WriteMatrix(&out, f, m, report.Options{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-}
-
-func write(t *testing.T, out *bytes.Buffer, r *result.Report) {
-	t.Helper()
-	for _, f := range []report.Format{report.Text, report.JSON} {
-		out.Reset()
-		if err := report.Write(out, f, r, report.Options{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !json.Valid(out.Bytes()) {
-		t.Fatal("what was written is no JSON")
 	}
 }
