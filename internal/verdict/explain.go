@@ -50,6 +50,9 @@ func explain(p result.Path) *result.Finding {
 	if p.Expect == plan.ExpectClosed {
 		return e.closed()
 	}
+	if lacksEvidence(p) {
+		return e.noEvidence()
+	}
 	if p.Initiator != nil && p.Initiator.Answer == result.AnswerKeyed && isWhole(p.Initiator) {
 		switch p.Verdict {
 		case result.Intercepted, result.Reset, result.Stalled:
