@@ -61,6 +61,8 @@ func (host) Deliver(echo.Peer, echo.Delivery) (echo.Receipt, func(), error) {
 }
 func (host) Collect(echo.Peer) (echo.Collected, error) { return echo.Collected{}, nil }
 
+func (host) Vouch(echo.Peer, echo.Vouch) (echo.Vouched, error) { return echo.Vouched{}, nil }
+
 func answerer() *echo.Answerer {
 	return &echo.Answerer{Key: rightKey, Instance: echo.NewID(), Software: "test 1", Host: host{}}
 }

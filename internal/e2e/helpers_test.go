@@ -86,7 +86,8 @@ func (deaf) Meet(echo.Peer, echo.Meet) echo.Met { return echo.Met{} }
 func (deaf) Deliver(echo.Peer, echo.Delivery) (echo.Receipt, func(), error) {
 	return echo.Receipt{}, nil, nil
 }
-func (deaf) Collect(echo.Peer) (echo.Collected, error) { return echo.Collected{}, nil }
+func (deaf) Collect(echo.Peer) (echo.Collected, error)         { return echo.Collected{}, nil }
+func (deaf) Vouch(echo.Peer, echo.Vouch) (echo.Vouched, error) { return echo.Vouched{}, nil }
 
 func (deaf) DialBack(context.Context, echo.Peer, echo.DialBack) (d echo.DialedBack) { return d }
 

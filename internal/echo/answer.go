@@ -67,6 +67,9 @@ type Host interface {
 	// Collect gives the newest report that was delivered to a program of this
 	// machine; an error to any other.
 	Collect(Peer) (Collected, error)
+	// Vouch says what this listener itself bears out of a run, to a program of
+	// this machine; an error to any other.
+	Vouch(Peer, Vouch) (Vouched, error)
 }
 
 // An Answerer answers on bound ports in the name of one listener process.

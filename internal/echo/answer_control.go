@@ -112,6 +112,16 @@ func (c *answering) control(m *stun.Message) bool {
 			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
 		}
 		return c.reply(m, got)
+	case methodVouch:
+		var v Vouch
+		if err := json.Unmarshal(body, &v); err != nil || len(v.Claims) > MaxClaims {
+			return c.refuse(m, "a Vouch request that this version does not understand")
+		}
+		got, err := c.Host.Vouch(c.peer, v)
+		if err != nil {
+			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
+		}
+		return c.reply(m, got)
 	case methodBacklog:
 		return c.backlog(m)
 	case methodBacklogged:

@@ -38,6 +38,7 @@ const (
 	methodMeet         stun.Method = 0xDAB
 	methodDeliver      stun.Method = 0xDAC
 	methodCollect      stun.Method = 0xDAD
+	methodVouch        stun.Method = 0xDAE
 	methodBacklogged   stun.Method = 0xDA7
 )
 

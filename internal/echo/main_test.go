@@ -129,6 +129,10 @@ func (h *fakeHost) Collect(Peer) (Collected, error) {
 	return Collected{Delivery: &Delivery{Report: []byte("kept")}, AgeMS: 7}, nil
 }
 
+func (h *fakeHost) Vouch(_ Peer, v Vouch) (Vouched, error) {
+	return Vouched{Borne: make([]bool, len(v.Claims))}, nil
+}
+
 func (h *fakeHost) kinds() []Kind {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -96,6 +97,31 @@ type Collected struct {
 	AgeMS    int64     `json:"age_ms"`   // since it was delivered
 }
 
+// A Vouch asks a listener of the same machine what it can bear out itself of a
+// run whose report came from elsewhere.
+type Vouch struct {
+	Run    ID      `json:"run"`
+	Claims []Claim `json:"claims"` // at most MaxClaims
+}
+
+// MaxClaims is how many claims one message may carry.
+const MaxClaims = 256
+
+// A Claim is a path that is said to work.
+type Claim struct {
+	Direction plan.Direction `json:"direction"` // forward: this machine dialed it
+	Transport plan.Transport `json:"transport"`
+	Port      int            `json:"port"` // that was dialed
+	Family    result.Family  `json:"family"`
+	// Service: by the service's own conversation, not by the keyed proof.
+	Service bool `json:"service"`
+}
+
+// A Vouched answers a Vouch.
+type Vouched struct {
+	Borne []bool `json:"borne"` // of each claim, in the same order
+}
+
 // Meet asks the far end which of the two is to make the run.
 func (c *Conn) Meet(ctx context.Context, m Meet) (Turn, error) {
 	met, err := converse[Met](ctx, c, methodMeet, m)
@@ -120,6 +146,18 @@ func (c *Conn) Collect(ctx context.Context) (Collected, error) {
 	got, err := converse[Collected](ctx, c, methodCollect, struct{}{})
 	if err != nil {
 		return got, fmt.Errorf("collect: %w", err)
+	}
+	return got, nil
+}
+
+// Vouch asks a listener of this machine what it can bear out itself.
+func (c *Conn) Vouch(ctx context.Context, v Vouch) (Vouched, error) {
+	got, err := converse[Vouched](ctx, c, methodVouch, v)
+	if err == nil && len(got.Borne) != len(v.Claims) {
+		err = fmt.Errorf("%d answers to %d claims", len(got.Borne), len(v.Claims))
+	}
+	if err != nil {
+		return Vouched{}, fmt.Errorf("vouch: %w", err)
 	}
 	return got, nil
 }

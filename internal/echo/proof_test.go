@@ -495,6 +495,7 @@ func TestContextEndsEachCallAtOnce(t *testing.T) {
 		"HeldBack": func(ctx context.Context, c *Conn) error { _, err := c.HeldBack(ctx, NewID()); return err },
 		"Meet":     func(ctx context.Context, c *Conn) error { _, err := c.Meet(ctx, Meet{}); return err },
 		"Deliver":  func(ctx context.Context, c *Conn) error { _, err := c.Deliver(ctx, Delivery{}); return err },
+		"Vouch":    func(ctx context.Context, c *Conn) error { _, err := c.Vouch(ctx, Vouch{}); return err },
 		"Collect":  func(ctx context.Context, c *Conn) error { _, err := c.Collect(ctx); return err },
 		"Backlog":  func(ctx context.Context, c *Conn) error { _, err := c.Backlog(ctx, c); return err },
 		"Submit":   func(ctx context.Context, c *Conn) error { return c.Submit(ctx, Submission{}) },

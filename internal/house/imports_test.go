@@ -36,7 +36,7 @@ var floors = []struct {
 	{"internal/listener", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
 	{"internal/verdict", floor{[]string{"plan", "result"}, "verdicts are pure functions of evidence: what cannot reach the network cannot depend on it"}},
 	{"internal/merge", floor{[]string{"plan", "result", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business"}},
-	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer", "listener", "verdict"}, "a run prints nothing and knows no flags"}},
+	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer", "listener", "verdict", "merge"}, "a run prints nothing and knows no flags; merge, until meeting is a package of its own, because a report that the other end hands over is not believed (merge.Sound)"}},
 	{"internal/address", floor{[]string{"plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
 	{"internal/report", floor{[]string{"plan", "result"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/invite", floor{[]string{"plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},

@@ -112,6 +112,7 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 				return nil
 			}
 			out.Halves[i] = dialer.Attempt(ctx, path, opts)
+			l.dialed.attempted(p.Run, path.Transport, path.Target, out.Halves[i])
 			return nil
 		})
 	}
@@ -151,6 +152,7 @@ func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.Convers
 			out.Conversations[i] = dialer.Converse(ctx, path, opts, dialer.Talk{
 				Speaks: l.speaks(back.Flow), Host: p.Remote.Addr().String(), Token: back.Probe, Fingerprint: fingerprint, Rate: back.RateKbits,
 			})
+			l.dialed.conversed(p.Run, path.Transport, path.Target, out.Conversations[i])
 			return nil
 		})
 	}

@@ -66,6 +66,7 @@ type Listener struct {
 	backs    chan struct{} // one token for each dial-back conversation under way
 	holds    holds
 	mailbox  mailbox
+	dialed   dialedBack
 
 	certificate tls.Certificate // fresh for this process
 	fingerprint []byte          // of it, SHA-256

@@ -10,6 +10,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
+	"dialtone/internal/merge"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -149,10 +150,10 @@ func (m *meeting) run(ctx context.Context) (*result.Report, error) {
 	return r, err
 }
 
-// complete makes the far end's report this end's. What that end did not test,
+// complete makes of the far end's report what this end may say. What that end did not test,
 // because it dials this one by fewer address families, this end does.
 func (m *meeting) complete(ctx context.Context, h handed) (*result.Report, error) {
-	r := m.mirrored(h.report)
+	r := m.mirrored(m.believed(ctx, h.report))
 	if !h.more {
 		return r, nil
 	}
@@ -214,14 +215,9 @@ func (m *meeting) await(ctx context.Context, d time.Duration) handed {
 // that came before this end began to wait counts if it is as fresh as one that
 // it would have waited for.
 func (m *meeting) collected(ctx context.Context) *result.Report {
-	asked := map[string]bool{}
-	for _, h := range m.accept.held {
-		if h.sibling == nil || asked[h.instance] {
-			continue
-		}
-		asked[h.instance] = true
+	for _, at := range m.siblings() {
 		var got echo.Collected
-		_ = m.base.talkTo(ctx, *h.sibling, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		_ = m.base.talkTo(ctx, at, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
 			got, err = c.Collect(ctx)
 			return err
 		})
@@ -256,7 +252,7 @@ func (m *meeting) take(r *result.Report, last bool) (echo.Receipt, func()) {
 	if !m.isOurs(r) {
 		return echo.Receipt{}, nil
 	}
-	own := m.mirrored(r)
+	own := m.mirrored(merge.Sound(r))
 	more := !last && m.lacks(own) && gotThrough(own)
 	return echo.Receipt{More: more}, func() {
 		select {
