@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(building{m}, map[string]func(){
 		"hold":      hold,
 		"listen-v2": listenV2,
+		"hand-over": handOver,
 		"stun-tcp":  stunTCP,
 	})
 }

@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,6 +68,38 @@ func listenV2() {
 			defer conn.Close()
 			a.Answer(context.Background(), conn)
 		}()
+	}
+}
+
+// handOver hands a report to an end that waits, as whoever has the key can:
+// hand-over FROM TO:PORT KEY REPORT.
+func handOver() {
+	key, err := echo.ParseKey(os.Args[3])
+	check(err)
+	b, err := os.ReadFile(os.Args[4])
+	check(err)
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err = z.Write(b)
+	check(err)
+	check(z.Close())
+	var r struct{ Run echo.ID }
+	check(json.Unmarshal(b, &r))
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for dial := (net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(os.Args[1])}}); ; time.Sleep(100 * time.Millisecond) {
+		conn, err := dial.DialContext(ctx, "tcp", os.Args[2])
+		if ctx.Err() != nil {
+			check(err)
+		}
+		if err != nil {
+			continue // it does not wait yet
+		}
+		c, err := echo.Prove(ctx, conn, echo.Ask{Key: key, Run: r.Run, Probe: echo.NewID(), Flow: "hand-over"})
+		check(err)
+		_, err = c.Deliver(ctx, echo.Delivery{Report: packed.Bytes()})
+		check(err)
+		return
 	}
 }
 

@@ -64,7 +64,7 @@ func (m *meeting) asWanted(p *result.Path) {
 		if !l.isFarEnds(p) {
 			continue
 		}
-		p.Counted = p.Counted || l.Counted
+		p.Counted, p.Need = p.Counted || l.Counted, l.Row.Need
 		if p.Expect != l.Row.Expect {
 			p.Expect = l.Row.Expect
 			p.OK = p.OK && p.Verdict == result.Open // by key, whatever was expected
