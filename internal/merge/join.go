@@ -249,7 +249,11 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 	out := *p
 	out.Acceptor = half
 	switch {
-	case out.SeenAs.IsValid() || !half.Source.IsValid():
+	case out.SeenAs.IsValid():
+	case !half.Source.IsValid():
+		if out.OthersSeenAs == "" {
+			out.OthersSeenAs = natOf(&out, seenAddrs(dialed, listened))
+		}
 	case half.Joined == nil || half.Joined.Attempt.Equal(out.Initiator.At.Time):
 		out.SeenAs = half.Source
 	case out.OthersSeenAs == "" && half.Source.Addr() != out.Source.Addr():
@@ -334,20 +338,13 @@ func timeWords(t time.Time) string {
 	return "at " + t.UTC().Format(time.DateTime) + " UTC by its clock"
 }
 
-// vague are verdicts that only lack the other half, and what they may turn out
-// to be with it.
-var vague = map[result.Verdict][]result.Verdict{
-	result.Silent:   {result.Filtered, result.ReplyLost},
-	result.Answered: {result.Occupied, result.Intercepted},
-}
-
 // moreKnown returns the one of two paths that says the same as the other and
 // more, nil if neither does.
 func moreKnown(x, y *result.Path) *result.Path {
 	switch {
-	case slices.Contains(vague[x.Verdict], y.Verdict):
+	case slices.Contains(x.Verdict.Row().Becomes, y.Verdict):
 		return y
-	case slices.Contains(vague[y.Verdict], x.Verdict):
+	case slices.Contains(y.Verdict.Row().Becomes, x.Verdict):
 		return x
 	case x.Verdict == y.Verdict && x.Acceptor == nil && y.Acceptor != nil:
 		return y
@@ -360,5 +357,5 @@ func isWorse(x, y *result.Path) bool {
 	if x.OK != y.OK {
 		return !x.OK
 	}
-	return slices.Index(result.Verdicts, x.Verdict) < slices.Index(result.Verdicts, y.Verdict)
+	return x.Verdict.Row().Reach < y.Verdict.Row().Reach
 }

@@ -2,6 +2,7 @@ package merge
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"dialtone/internal/plan"
@@ -218,20 +219,29 @@ func (q *requests) add(r *result.Report, p *result.Path, n int) *result.Request 
 	out.Counted = out.Counted || p.Counted
 	out.Flows = addOnce(out.Flows, p.Flow)
 	out.Rows = addOnce(out.Rows, n)
-	mine, seenAs := p.Source, p.SeenAs
-	if p.Direction == plan.Reverse {
-		mine, seenAs = p.Target, result.Endpoint{}
-	}
-	switch {
-	case seenAs.IsValid():
-		out.Subnets = inSubnet(out.Subnets, seenAs.Addr())
-	case mine.IsValid():
-		out.Subnets = inSubnet(out.Subnets, mine.Addr())
+	if a := outside(p); a.IsValid() {
+		out.Subnets = inSubnet(out.Subnets, a)
 	}
 	if p.Source.IsValid() && p.Target.IsValid() && len(out.Log) < maxLog {
 		out.Log = append(out.Log, result.LogEntry{At: p.At, Source: p.Source, SeenAs: p.SeenAs, Target: p.Target})
 	}
 	return out
+}
+
+// outside is the address of the machine that ran dial as a firewall on a path
+// sees it: as the accepting end saw it, or other paths of the run show it, behind
+// a NAT; else its own.
+func outside(p *result.Path) netip.Addr {
+	if p.Direction == plan.Reverse {
+		return p.Target.Addr()
+	}
+	if p.SeenAs.IsValid() {
+		return p.SeenAs.Addr()
+	}
+	if a, err := netip.ParseAddr(p.OthersSeenAs); err == nil {
+		return a
+	}
+	return p.Source.Addr()
 }
 
 // commonAdvice is a path's advice without the address of the machine that ran

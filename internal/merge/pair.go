@@ -136,6 +136,25 @@ func seenAddrs(own, far *result.Report) []netip.Addr {
 	return slices.Compact(out)
 }
 
+// natOf is the one address of a path's family as which its source is known to be
+// seen, by key, although it has another itself; "" if there is none, or several.
+func natOf(p *result.Path, seenAs []netip.Addr) string {
+	if !p.Source.IsValid() {
+		return ""
+	}
+	seen := ""
+	for _, a := range seenAs {
+		switch {
+		case result.FamilyOf(a) != p.Family:
+		case a == p.Source.Addr(), seen != "":
+			return ""
+		default:
+			seen = a.String()
+		}
+	}
+	return seen
+}
+
 func addrs(list []string) []netip.Addr {
 	var out []netip.Addr
 	for _, s := range list {

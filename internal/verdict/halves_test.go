@@ -100,3 +100,40 @@ func TestVerdictWithoutItsHalfAccusesNobody(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is said of a path follows from what its report carries: whoever reads
+// the report can say the same.
+func TestWhatIsSaidSurvivesBeingWritten(t *testing.T) {
+	for _, m := range []result.Mode{result.ModePaths, result.ModeInstalled, result.ModeEgress} {
+		for iname, i := range anyInitiator() {
+			r := &result.Report{Schema: result.Schema, Run: "r", Mode: m}
+			for _, a := range anyAcceptor() {
+				if a != nil && a.Saw == "" {
+					continue
+				}
+				p := result.Path{Flow: "x", From: "client", To: "server", Host: "host.example.edu", Port: 80, PlanPort: 80, Transport: plan.TCP, Direction: plan.Forward,
+					Family: result.IP4, Expect: plan.ExpectOpen, Real: m != result.ModePaths, Initiator: i, Acceptor: a, OthersSeenAs: "192.0.2.1", OthersOrigin: "192.0.2.2"}
+				ruling := Judge(Case{Transport: p.Transport, Port: p.Port, Initiator: i, Acceptor: a, Expect: p.Expect, External: m == result.ModeEgress, Installed: m == result.ModeInstalled})
+				p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
+				p.Finding, p.Notes = Explain(p), Notes(p, false, netip.Addr{})
+				r.Paths = append(r.Paths, p)
+			}
+			b, err := result.Encode(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back, err := result.ParseReport(b, result.MaxReport)
+			if err != nil {
+				t.Fatalf("%s: %v", iname, err)
+			}
+			for n, p := range back.Paths {
+				if got := Explain(p); got != nil && *got != *r.Paths[n].Finding || (got == nil) != (r.Paths[n].Finding == nil) {
+					t.Errorf("%s, initiator %s: said %+v, and after reading %+v", m, iname, r.Paths[n].Finding, got)
+				}
+				if got := Notes(p, false, netip.Addr{}); !slices.Equal(got, r.Paths[n].Notes) {
+					t.Errorf("%s, initiator %s: noted %+v, and after reading %+v", m, iname, r.Paths[n].Notes, got)
+				}
+			}
+		}
+	}
+}

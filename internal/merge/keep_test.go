@@ -1,0 +1,157 @@
+package merge
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/verdict"
+)
+
+// A verdict that was added somewhere and not to the table cannot pass as the
+// better one.
+func TestUnknownVerdictIsTheWorst(t *testing.T) {
+	for _, ok := range []bool{false, true} {
+		for _, v := range result.Verdicts {
+			fresh, known := &result.Path{Verdict: "brand-new", OK: ok}, &result.Path{Verdict: v, OK: ok}
+			if !isWorse(fresh, known) || isWorse(known, fresh) {
+				t.Errorf("beside %s (ok %v) a verdict that nobody knows is the better one", v, ok)
+			}
+		}
+	}
+	for _, v := range result.Verdicts {
+		if isWorse(&result.Path{Verdict: result.Open, OK: true}, &result.Path{Verdict: v}) {
+			t.Errorf("a path that works is worse than %s", v)
+		}
+		if v != result.Untested && isWorse(&result.Path{Verdict: result.Untested}, &result.Path{Verdict: v}) {
+			t.Errorf("knowing nothing is worse than %s", v)
+		}
+	}
+}
+
+// written is a report as another machine reads it.
+func written(t *testing.T, r *result.Report) *result.Report {
+	t.Helper()
+	b, err := result.Encode(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := result.ParseReport(b, result.MaxReport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return back
+}
+
+// visited is a report of dial egress or --installed in which a host ended as i
+// says.
+func visited(m result.Mode, run string, i *result.Initiator) *result.Report {
+	p := result.Path{
+		Flow: "ldap", Service: "LDAP", Port: 389, PlanPort: 389, Transport: plan.TCP, Direction: plan.Forward, Family: result.IP4, From: "server", To: "ldap",
+		Host: "ldap.example.edu", Need: plan.Conditional, Counted: true, Expect: plan.ExpectOpen, Real: true,
+		At: i.At, Source: i.Source, Target: i.Target, Attempts: 1, Initiator: i,
+	}
+	ruling := verdict.Judge(verdict.Case{Transport: p.Transport, Port: p.Port, Initiator: i, External: m == result.ModeEgress, Installed: m == result.ModeInstalled, Expect: p.Expect})
+	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
+	p.Finding, p.Notes = verdict.Explain(p), []result.Note{}
+	r := &result.Report{Schema: result.Schema, Run: run, Mode: m, Started: noon, Plan: "illiad", From: result.End{Role: "server", Host: "ws"}, Paths: []result.Path{p}}
+	verdict.Summarize(r)
+	return r
+}
+
+// Nobody starts listen on somebody else's LDAP server: what the reports advised
+// is what their matrix asks for, whatever became of the paths.
+func TestRealHostsKeepTheirAdvice(t *testing.T) {
+	ends := map[string]func(*result.Initiator){
+		"refused": func(i *result.Initiator) { i.Connect = result.ConnectRST },
+		"silent":  func(i *result.Initiator) { i.Connect = result.ConnectTimeout },
+		"reset":   func(i *result.Initiator) { i.Connect, i.Answer = result.ConnectOpen, result.AnswerReset },
+		"stalled": func(i *result.Initiator) { i.Connect, i.Answer = result.ConnectOpen, result.AnswerSilent },
+	}
+	for _, m := range []result.Mode{result.ModeEgress, result.ModeInstalled} {
+		for want, end := range ends {
+			var in []Input
+			for n, source := range []string{"10.1.0.10:50001", "10.1.0.11:50002"} {
+				i := timeout(source, "192.0.2.7:389", time.Minute)
+				end(i)
+				in = append(in, Input{Report: written(t, visited(m, string(rune('a'+n)), i))})
+			}
+			own := in[0].Report.Paths[0]
+			if string(own.Verdict) != want {
+				t.Fatalf("%s: the report says %s", want, own.Verdict)
+			}
+			got := Tabulate("test", in)
+			if len(got.Requests) != 1 || len(got.Requests[0].Rows) != 2 {
+				t.Errorf("%s, %s: %d requests for what both need alike: %+v", m, want, len(got.Requests), got.Requests)
+			}
+			for _, q := range got.Requests {
+				if strings.Contains(q.Advice, "listen") != strings.Contains(own.Finding.Advice, "listen") || strings.Contains(q.Advice, "that listen runs") {
+					t.Errorf("%s, %s: the report advised\n%s\nand the matrix asks\n%s", m, want, own.Finding.Advice, q.Advice)
+				}
+			}
+		}
+	}
+}
+
+// A firewall behind a NAT sees the NAT's address: that a path got no answer does
+// not make it forget the one that other paths show.
+func TestRequestsNameTheAddressBehindTheNAT(t *testing.T) {
+	r := client(3)
+	for i := range r.Paths {
+		p := &r.Paths[i]
+		p.OthersSeenAs = "203.0.113.9"
+		p.Finding = verdict.Explain(*p)
+	}
+	m := Tabulate("test", []Input{{Report: written(t, r)}})
+	for _, q := range m.Requests {
+		if len(q.Subnets) != 1 || !slices.Equal(q.Subnets[0].Addresses, []string{"203.0.113.9"}) {
+			t.Errorf("%s: %+v", q.Code, q.Subnets)
+		}
+	}
+}
+
+// So does a path that is completed from the other end's report: b knows a by the
+// NAT's address from its own paths, which a dialed back over.
+func TestJoinedPathKeepsTheNAT(t *testing.T) {
+	a, b := halves()
+	a.Paths[0].Initiator.Source, a.Paths[0].Source = ap("10.9.0.4:50123"), ap("10.9.0.4:50123")
+	a.From.Addresses = []string{"10.9.0.4"}
+	a.Contact = &result.Contact{Direction: plan.Forward, SeenAs: ap(hostA + ":50001"), ClockMS: new(int64), Instance: b.Listened.Instance}
+	got := Join(a, b, Pairing{})
+	if p := got.Paths[0]; p.Verdict != result.Filtered || p.OthersSeenAs != hostA || !strings.Contains(p.Finding.Advice, "seen as "+hostA+" on other paths") {
+		t.Errorf("%s, others seen as %q: %s", p.Verdict, p.OthersSeenAs, p.Finding.Advice)
+	}
+}
+
+// What was not tested is not tested afterwards either, whatever else the report
+// holds of it and whatever the other end saw.
+func TestUntestedStaysUntested(t *testing.T) {
+	const why = "the listener was lost before its turn"
+	cut := func(r *result.Report) {
+		p := &r.Paths[0]
+		p.Initiator.NotTried = why
+		p.Verdict, p.Proof, p.OK = result.Untested, result.ProofNone, false
+		p.Finding = verdict.Explain(*p)
+		verdict.Summarize(r)
+	}
+	a, b := halves()
+	cut(a)
+	b.Listened.Arrivals = []result.Arrival{arrival(hostA+":50123", 187*time.Second, result.SawHalfOpen)}
+	for name, r := range map[string]*result.Report{"joined": Join(written(t, a), written(t, b), Pairing{}), "sound": Sound(written(t, a))} {
+		if p := r.Paths[0]; p.Verdict != result.Untested || !strings.Contains(p.Finding.Text, why) || r.Summary.OK {
+			t.Errorf("%s: %s, %s", name, p.Verdict, p.Finding.Text)
+		}
+	}
+	m := Tabulate("test", []Input{{Report: written(t, a)}, {Report: written(t, b)}})
+	if c := m.Rows[0].Cells[0]; c.Verdict != result.Untested || c.OK || c.Request != 0 {
+		t.Errorf("%+v", c)
+	}
+	for _, q := range m.Requests {
+		if slices.Contains(q.Rows, 0) {
+			t.Errorf("something is asked for because of it: %+v", q)
+		}
+	}
+}
