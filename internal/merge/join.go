@@ -217,7 +217,11 @@ func from(r *result.Report, found, p *result.Path) *result.Path {
 		out, _ = sound(r, out)
 	}
 	if isExplained(r, &out) {
-		out.Finding = verdict.Explain(out) // in the roles of the other end
+		// In the roles of the other end. A finding of another code rests on more than
+		// this path, and stands.
+		if f := verdict.Explain(out); f == nil || found.Finding == nil || f.Code == found.Finding.Code || out.Expect != found.Expect {
+			out.Finding = f
+		}
 	}
 	return &out
 }

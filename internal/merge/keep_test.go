@@ -155,3 +155,30 @@ func TestUntestedStaysUntested(t *testing.T) {
 		}
 	}
 }
+
+// An operator's own mistake is said, and is no request: whoever takes the matrix
+// to a firewall's people does not find it among what they are asked for.
+func TestOwnMistakeIsNoRequest(t *testing.T) {
+	for _, code := range result.OwnCodes {
+		for _, v := range result.Verdicts {
+			if v == result.Open {
+				continue
+			}
+			r := client(0)
+			for i := range r.Paths {
+				p := &r.Paths[i]
+				p.Verdict, p.OK, p.Proof, p.Finding = v, false, result.ProofNone, &result.Finding{Code: code, Text: "What is wrong.", Advice: "What to mend."}
+			}
+			m := Tabulate("test", []Input{{Report: written(t, r)}, {Report: written(t, client(1))}})
+			for _, q := range m.Requests {
+				if q.Code == code || slices.Contains(q.Rows, 0) {
+					t.Errorf("%s, %s: asked for: %+v", code, v, q)
+				}
+			}
+			said := slices.ContainsFunc(m.Findings, func(f result.Finding) bool { return f.Code == code && f.Advice == "What to mend." })
+			if !said && v != result.Untested {
+				t.Errorf("%s, %s: it is not said any more: %+v", code, v, m.Findings)
+			}
+		}
+	}
+}

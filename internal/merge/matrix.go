@@ -111,7 +111,7 @@ func (t *tabulator) row(n int, name string, r *result.Report) {
 		}
 	}
 	for i := range r.Paths {
-		if p := &r.Paths[i]; !p.OK && p.Finding != nil && p.Finding.Advice != "" && p.Verdict != result.Untested {
+		if p := &r.Paths[i]; !p.OK && p.Finding != nil && p.Finding.Advice != "" && p.Verdict != result.Untested && !p.Finding.IsOwn() {
 			request := t.wanted.add(r, p, n)
 			if at := t.index[columnOf(p)]; paths[at] == p {
 				t.wanted.cells = append(t.wanted.cells, cellRequest{row.Cells[at], request})
@@ -126,7 +126,7 @@ func (t *tabulator) row(n int, name string, r *result.Report) {
 	if r.Interrupted {
 		t.m.Findings = append(t.m.Findings, interrupted(r))
 	}
-	for _, f := range r.Findings {
+	for _, f := range slices.Concat(r.Findings, ownFindings(r)) {
 		f.Text = name + ": " + f.Text
 		t.m.Findings = append(t.m.Findings, f)
 	}
@@ -137,6 +137,22 @@ func (t *tabulator) row(n int, name string, r *result.Report) {
 	for v, count := range r.Summary.Verdicts {
 		s.Verdicts[v] += count
 	}
+}
+
+// ownFindings are what the paths of a report need that is asked of no firewall's
+// people, each once, unless the report says it of the whole run already.
+func ownFindings(r *result.Report) []result.Finding {
+	var out []result.Finding
+	for i := range r.Paths {
+		f := r.Paths[i].Finding
+		if r.Paths[i].OK || r.Paths[i].Verdict == result.Untested || f == nil || !f.IsOwn() {
+			continue
+		}
+		if is := func(known result.Finding) bool { return known.Code == f.Code }; !slices.ContainsFunc(r.Findings, is) && !slices.ContainsFunc(out, is) {
+			out = append(out, *f)
+		}
+	}
+	return out
 }
 
 // sources are the addresses that a report speaks for.

@@ -698,3 +698,22 @@ func FuzzHostileStrings(f *testing.F) {
 		}
 	})
 }
+
+// What the two ends have to mend stands apart from what others are asked for,
+// and nobody is sent to a firewall's log because of it.
+func TestOwnMistakesAreNotAskedFor(t *testing.T) {
+	for _, code := range result.OwnCodes {
+		own := path("own", "A service", 1433, "192.0.2.5:50001", "198.51.100.9:1433")
+		own.Verdict, own.OK, own.Finding = result.Answered, false, &result.Finding{Code: code, Text: "Own mistake.", Advice: "Mend this."}
+		foreign := path("foreign", "Another", 443, "192.0.2.5:50002", "198.51.100.9:443")
+		foreign.Verdict, foreign.OK, foreign.Finding = result.Filtered, false, &result.Finding{Code: "filtered", Text: "Dropped.", Advice: "Please allow that."}
+		out := render(t, Text, with(base(), own, foreign), Options{})
+		mend, ask, found := strings.Cut(out, "What to ask for")
+		if !found || !strings.Contains(mend, "What to mend first") || !strings.Contains(mend, "Mend this.") || strings.Contains(ask, "Mend this.") || !strings.Contains(ask, "2. Please allow that.") {
+			t.Errorf("%s:\n%s", code, out)
+		}
+		if strings.Contains(mend, "Log") || !strings.Contains(ask, "Log") {
+			t.Errorf("%s: a log is to be searched for it, or none for the other:\n%s", code, out)
+		}
+	}
+}

@@ -37,10 +37,16 @@ func optional(p *result.Path) bool {
 	return !p.Counted && !p.OK && p.Verdict != result.Untested && p.Finding != nil
 }
 
-// requests lists what to ask for: first what is needed, then the rest.
+// isOwn reports whether what p needs is for the people at the two ends to do, so
+// that nobody takes it to a firewall's.
+func isOwn(p *result.Path) bool { return p.Finding != nil && p.Finding.IsOwn() }
+
+// requests lists what to mend at the two ends, then what to ask for: first what
+// is needed, then the rest.
 func (t *textReport) requests() {
-	n := t.requestsFor("What to ask for", wanted, 0)
-	t.requestsFor("Only if this site needs these too", optional, n)
+	n := t.requestsFor("What to mend first, at the two ends", func(p *result.Path) bool { return (wanted(p) || optional(p)) && isOwn(p) }, 0)
+	n = t.requestsFor("What to ask for", func(p *result.Path) bool { return wanted(p) && !isOwn(p) }, n)
+	t.requestsFor("Only if this site needs these too", func(p *result.Path) bool { return optional(p) && !isOwn(p) }, n)
 }
 
 // requestsFor lists one item for each different advice about the paths that
@@ -75,6 +81,9 @@ func (t *textReport) requestsFor(title string, keep func(*result.Path) bool, n i
 		}
 		label = "Log"
 		for _, s := range logLines(g) {
+			if isOwn(first) {
+				break // no firewall's log has anything of it
+			}
 			fields = append(fields, [2]string{label, s})
 			label = ""
 		}

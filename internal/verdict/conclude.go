@@ -38,6 +38,7 @@ type CutOff struct {
 // run as a whole, and its summary.
 func Conclude(r *result.Report, f Facts) {
 	Summarize(r)
+	explainMuteDatagrams(r)
 	r.Findings = append(r.Findings, findings(r, f)...)
 }
 

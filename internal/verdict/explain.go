@@ -112,6 +112,9 @@ type explainer struct {
 	a *result.Acceptor
 }
 
+// startAlike is what to do where the two ends do not mean the same ports.
+const startAlike = "Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and with no --bind that leaves this address out, and run the test again."
+
 // nothingListens is the code of a refusal that comes from the target itself.
 const nothingListens = "nothing-listens"
 
@@ -235,7 +238,7 @@ func (e explainer) refused() *result.Finding {
 			e.request("allow", "It is answered with RST now"+e.byWhom()))
 	case e.a != nil && e.a.Port == result.PortUnbound:
 		return e.say(nothingListens, fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
-			"The way is probably free, but that was not proved. Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and with no --bind that leaves this address out, and run the test again.")
+			"The way is probably free, but that was not proved. "+startAlike)
 	case e.a != nil && e.a.Port == result.PortBusy:
 		return e.say("refused-busy", fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
 			"Stop that software for the test, start listen again, and repeat.")
@@ -293,6 +296,11 @@ func (e explainer) silent() *result.Finding {
 		text = "No answer came, and whether anything arrived is unknown"
 		if e.a.Reason != "" {
 			text += ": " + e.a.Reason
+		}
+		if e.a.Port == result.PortUnbound {
+			// Nobody would have answered: no firewall is to open a port that the two
+			// ends do not agree on.
+			return e.say("silent", with(text, e.where()), "Nothing is known of the way. "+startAlike)
 		}
 	}
 	return e.say("silent", with(text, e.where()),

@@ -16,7 +16,7 @@ import (
 func anyInitiator() map[string]*result.Initiator {
 	all := map[string]*result.Initiator{"none": nil, "empty": {}}
 	whole := &result.Transfer{Outcome: result.TransferIntact, Want: 1, Intact: 1}
-	for _, c := range []result.ConnectOutcome{"", result.ConnectOpen, result.ConnectTimeout, result.ConnectRST, result.ConnectICMP, result.ConnectDenied, result.ConnectNoRoute, result.ConnectFailed} {
+	for _, c := range []result.ConnectOutcome{"", result.ConnectOpen, result.ConnectTimeout, result.ConnectRST, result.ConnectICMP} {
 		for _, a := range []result.AnswerOutcome{"", result.AnswerKeyed, result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion, result.AnswerForeign,
 			result.AnswerEchoed, result.AnswerClosed, result.AnswerReset, result.AnswerSilent, result.AnswerICMP} {
 			name := fmt.Sprintf("connect %q, answer %q", c, a)

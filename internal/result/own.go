@@ -1,0 +1,23 @@
+package result
+
+import "slices"
+
+// OwnCodes are the codes of findings about what the people at the two ends have to mend
+// themselves: how they started the two programs, what they gave them, or that the
+// test did not come to its end. No firewall has anything to do with it.
+var OwnCodes = []string{
+	"interrupted",
+	"name-not-found",
+	"no-evidence",
+	"not-allowed",
+	"not-dialed",
+	"other-plan",
+	"other-shift",
+	"other-version",
+	"untested",
+	"wrong-key",
+}
+
+// IsOwn reports whether what a finding says is for the people at the two ends to
+// mend, and nothing to ask a firewall's for.
+func (f Finding) IsOwn() bool { return slices.Contains(OwnCodes, f.Code) }
