@@ -182,3 +182,46 @@ func TestOwnMistakeIsNoRequest(t *testing.T) {
 		}
 	}
 }
+
+// What a run's loss of packets makes likely is no fault of a path: the report's
+// own connections show that loss to whoever reads it.
+func TestReadPathIsHeldAgainstTheRunsLoss(t *testing.T) {
+	read := func(slow int) *result.Path {
+		a, _ := halves()
+		p := &a.Paths[0]
+		p.Initiator = keyed(hostA+":50123", outsideB+":7968", "x")
+		for n := range 21 {
+			c := result.Connection{Purpose: result.PurposeSample, At: at(time.Duration(n) * time.Second), Source: ap(hostA + ":50124"), Reached: result.ReachedDone, Ended: result.EndedWell}
+			if n < slow {
+				c.ConnectMS = 1100 // its SYN was sent again
+			}
+			if n == 20 {
+				c.Reached, c.Ended = result.ReachedNothing, result.EndedSilent
+			}
+			p.Initiator.Connections = append(p.Initiator.Connections, c)
+		}
+		p.Verdict, p.Proof, p.OK, p.Finding = result.Open, result.ProofKeyed, true, nil
+		return &Sound(written(t, a)).Paths[0]
+	}
+	if p := read(10); p.Verdict != result.Open || !p.OK {
+		t.Errorf("where a third of the packets gets lost: %s, %+v", p.Verdict, p.Finding)
+	}
+	if p := read(0); p.Verdict != result.Unsteady || p.OK {
+		t.Errorf("where none does: %s", p.Verdict)
+	}
+}
+
+// Arrivals of a path's further connections are known to be this end's.
+func TestFurtherConnectionsAreAttemptsToo(t *testing.T) {
+	a, b := halves()
+	a.Contact = &result.Contact{ClockMS: new(int64)}
+	i := a.Paths[0].Initiator
+	i.Connections = []result.Connection{
+		{Purpose: result.PurposeProof, At: i.At, ElapsedMS: 4000, Source: i.Source, Reached: result.ReachedNothing, Ended: result.EndedSilent},
+		{Purpose: result.PurposeSample, At: i.At, ElapsedMS: 4000, Source: ap(hostA + ":50124"), Reached: result.ReachedNothing, Ended: result.EndedSilent},
+	}
+	b.Listened.Arrivals = []result.Arrival{arrival(hostA+":50124", 187*time.Second, result.SawHalfOpen)}
+	if p := joinOf(t, a, b).Paths[0]; p.Verdict != result.ReplyLost {
+		t.Errorf("%s: %+v", p.Verdict, p.Finding)
+	}
+}

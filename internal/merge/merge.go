@@ -42,11 +42,32 @@ func Unique(in []Input) ([]Input, []result.Finding) {
 	return out, findings
 }
 
+// lossOf is what a report's connections show of the loss of packets, where that
+// decides on a path: if some of its own connections passed and others did not.
+// Rows that one attempt stands for have the same connections, which count once.
+func lossOf(r *result.Report, p *result.Path) float64 {
+	if p.Initiator == nil {
+		return 0
+	}
+	if passed, failed := result.Compare(p.Initiator.Connections); len(passed) == 0 || len(failed) == 0 {
+		return 0
+	}
+	var all []result.Connection
+	seen := map[string]bool{}
+	for i := range r.Paths {
+		if h := r.Paths[i].Initiator; h != nil && (h.Probe == "" || !seen[h.Probe]) {
+			seen[h.Probe] = true
+			all = append(all, h.Connections...)
+		}
+	}
+	return verdict.RoundTripLoss(all)
+}
+
 // caseOf is a path of a report as it was judged, as far as the report tells.
 func caseOf(r *result.Report, p *result.Path, instance string) verdict.Case {
 	return verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor, Instance: instance,
-		External: r.Mode == result.ModeEgress, Installed: r.Mode == result.ModeInstalled, Expect: p.Expect,
+		Loss: lossOf(r, p), External: r.Mode == result.ModeEgress, Installed: r.Mode == result.ModeInstalled, Expect: p.Expect,
 	}
 }
 

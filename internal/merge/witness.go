@@ -43,7 +43,31 @@ func attempts(i *result.Initiator) []attempt {
 		}
 		out = append(out, attempt{f.At.Time, end, f.Source, f.Connect, f.Answer})
 	}
+	for n := range i.Connections {
+		c := &i.Connections[n]
+		if !slices.ContainsFunc(out, func(t attempt) bool { return t.source == c.Source && c.Source.IsValid() }) {
+			t := attempt{at: c.At.Time, end: c.At.Add(elapsed(c.ElapsedMS)), source: c.Source}
+			t.connect, t.answer = outcome(c)
+			out = append(out, t)
+		}
+	}
 	return out
+}
+
+// outcome is how a connection ended in the terms of an attempt.
+func outcome(c *result.Connection) (result.ConnectOutcome, result.AnswerOutcome) {
+	switch c.Reached {
+	case result.ReachedNothing:
+		return map[result.Ended]result.ConnectOutcome{
+			result.EndedSilent: result.ConnectTimeout, result.EndedReset: result.ConnectRST, result.EndedICMP: result.ConnectICMP,
+		}[c.Ended], ""
+	case result.ReachedConnected:
+		return result.ConnectOpen, map[result.Ended]result.AnswerOutcome{
+			result.EndedSilent: result.AnswerSilent, result.EndedReset: result.AnswerReset, result.EndedClosed: result.AnswerClosed,
+			result.EndedICMP: result.AnswerICMP, result.EndedForeign: result.AnswerForeign,
+		}[c.Ended]
+	}
+	return result.ConnectOpen, result.AnswerKeyed
 }
 
 // alike are the attempts that ended as the first did: what the accepting end

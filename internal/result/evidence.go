@@ -64,6 +64,9 @@ type Repeated struct {
 
 // Repeat sums up a path's connections; nil: all fared alike.
 func (i *Initiator) Repeat() *Repeated {
+	if i == nil {
+		return nil
+	}
 	if len(i.Connections) == 0 {
 		return i.Repeated // as an earlier release wrote it
 	}

@@ -30,6 +30,9 @@ func lacksEvidence(p result.Path) bool {
 		return !hasTransfer(i, func(t *result.Transfer) bool { return t.Outcome == result.TransferCorrupted })
 	case result.MTUHole:
 		return !hasTransfer(i, func(t *result.Transfer) bool { return t.Hole != nil })
+	case result.Unsteady:
+		passed, failed := result.Compare(i.Connections)
+		return len(passed) == 0 || len(failed) == 0
 	case result.IdleDropped:
 		return len(idleLimits(i.Idle)) == 0
 	}

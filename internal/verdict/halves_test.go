@@ -24,6 +24,8 @@ func anyInitiator() map[string]*result.Initiator {
 			all[name+", whole"] = &result.Initiator{Connect: c, Answer: a, Sent: whole, Received: whole, ICMP: &result.ICMP{Type: 3, Code: 1}}
 			all[name+", conversation"] = &result.Initiator{Connect: c, Answer: a, Sent: whole, Received: whole, Conversation: &result.Conversation{}, Repeated: &result.Repeated{}}
 			all[name+", transfers"] = &result.Initiator{Connect: c, Answer: a, Sent: &result.Transfer{}, Received: &result.Transfer{Hole: &result.Hole{}},
+				Connections: []result.Connection{{Purpose: result.PurposeProof, Reached: result.ReachedDone, Ended: result.EndedWell},
+					{Purpose: result.PurposeSample, Reached: result.ReachedNothing, Ended: result.EndedSilent}},
 				Idle: []result.Idle{{Outcome: result.IdleSilent}}, Relay: &result.Relay{Acknowledged: 9999}, TCP: &result.TCP{Retransmits: 9}}
 		}
 	}
