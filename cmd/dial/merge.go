@@ -50,6 +50,11 @@ func mergeReports(c *ucli.Context) error {
 		in[i].Name = "" // the machine's name says more than the file's
 	}
 	m := merge.Tabulate(cli.Software, in)
+	if len(in) == 2 {
+		if f := merge.OtherKey(in[0].Report, in[1].Report); f != nil {
+			findings = append(findings, *f)
+		}
+	}
 	m.Findings = slices.Concat(findings, m.Findings)
 	return endWith(merge.ExitCode(m), out.writeMatrix(c, m))
 }

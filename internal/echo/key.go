@@ -3,6 +3,7 @@ package echo
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -68,3 +69,11 @@ func (k Key) Derive(purpose string) []byte {
 	h.Write([]byte("dialtone/1 " + purpose))
 	return h.Sum(nil)
 }
+
+// tagBytes is how much of a tag a report shows: enough to tell two sites' reports
+// apart, and too little to find out a key by trying likely ones.
+const tagBytes = 2
+
+// Tag marks what was made with the key, so that two reports show that they were
+// made with the same one. It does not depend on anything else.
+func (k Key) Tag() string { return hex.EncodeToString(k.Derive("tag")[:tagBytes]) }

@@ -32,3 +32,19 @@ func TestTokenIsMadeAndAnsweredWithTheKeyOnly(t *testing.T) {
 		t.Errorf("answer %x to %x", a, token)
 	}
 }
+
+// A report shows its key's tag to whoever gets to read it.
+func TestTagTellsKeysApartAndNothingElse(t *testing.T) {
+	keys := map[string]bool{}
+	for _, text := range []string{"correct-horse-battery-staple", "another-key-altogether", "yet-another-key-here"} {
+		k, err := ParseKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _ := ParseKey(" " + text + " ")
+		if tag := k.Tag(); tag != again.Tag() || keys[tag] || len(tag) != 2*tagBytes {
+			t.Errorf("%s: %s, again %s", text, tag, again.Tag())
+		}
+		keys[k.Tag()] = true
+	}
+}

@@ -19,7 +19,7 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 	l.watch.Look()
 	until := time.Now()
 	out := &result.Listened{
-		Instance: l.Instance.String(), Since: result.TimeOf(since), Until: result.TimeOf(until), Witness: l.watch.State(),
+		Instance: l.Instance.String(), Tag: l.Key.Tag(), Since: result.TimeOf(since), Until: result.TimeOf(until), Witness: l.watch.State(),
 		Blind: l.watch.Blind(since, until), Ports: l.listenedPorts(), Arrivals: []result.Arrival{},
 	}
 	if l.ledger.start().After(since) {

@@ -270,6 +270,30 @@ func TestOnlyTheEndsOfAPairArePaired(t *testing.T) {
 		{"neither address shows it, and there are more", func(_, b *result.Report) {
 			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
 		}, false, false, false},
+		{"neither address shows it, and the key is the same", func(a, b *result.Report) {
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			a.Tag, b.Tag = "1a2b", "1a2b"
+		}, true, true, false},
+		{"the listener's key is the same", func(a, b *result.Report) {
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			a.Tag, b.Listened.Tag = "1a2b", "1a2b"
+		}, true, true, false},
+		{"the key is the same, and there are more", func(a, b *result.Report) {
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			a.Tag, b.Tag = "1a2b", "1a2b"
+		}, false, false, false},
+		{"one does not say which key", func(a, b *result.Report) {
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			a.Tag = "1a2b"
+		}, true, false, false},
+		{"another key", func(a, b *result.Report) {
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			a.Tag, b.Tag = "1a2b", "3c4d"
+		}, true, false, false},
+		{"another key, and one dialed the other's own address", func(a, b *result.Report) { a.Tag, b.Tag = "1a2b", "3c4d" }, true, false, false},
+		{"the same key, and two machines to one partner", func(a, b *result.Report) {
+			b.To, a.Tag, b.Tag = a.To, "1a2b", "1a2b"
+		}, true, false, false},
 		{"a short name is no proof", func(a, b *result.Report) {
 			a.From.Host, b.To.Host, b.To.Addresses = "illiad", "illiad", []string{"192.0.2.99"}
 		}, false, false, false},
@@ -314,6 +338,20 @@ func TestAnAssumedPairSaysSo(t *testing.T) {
 	r := joinOf(t, a, b)
 	if f := find(r, "ends-assumed"); f == nil || !strings.Contains(f.Text, "192.0.2.99") || !strings.Contains(f.Text, hostB) || !r.Joined.Assumed {
 		t.Errorf("findings %+v", r.Findings)
+	}
+}
+
+func TestReportsUnderDifferentKeysSaySo(t *testing.T) {
+	a, b := halves()
+	a.Tag, b.Tag = "1a2b", "3c4d"
+	if f := OtherKey(a, b); f == nil || !strings.Contains(f.Text, "illiad.a.example") || !strings.Contains(f.Text, "illiad.b.example") {
+		t.Errorf("%+v", f)
+	}
+	if b.Tag = a.Tag; OtherKey(a, b) != nil {
+		t.Error("one key is called two")
+	}
+	if b.Tag = ""; OtherKey(a, b) != nil {
+		t.Error("a report without a tag is called another key's")
 	}
 }
 

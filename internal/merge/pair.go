@@ -13,15 +13,16 @@ import (
 // A Pairing says that two reports are those of the two ends of one pair.
 type Pairing struct {
 	// Assumed: nothing in the reports shows it; they are two halves whose roles
-	// match.
+	// match, of a release that did not mark a report with the tag of its key.
 	Assumed bool
 }
 
 // Pair reports whether b is the other end of a. alone says that there are no
-// other reports that it could be.
+// other reports that it could be. Two that were made with different keys never
+// are.
 func Pair(a, b *result.Report, alone bool) (Pairing, bool) {
 	switch {
-	case a.Run == b.Run, a.Mode != result.ModePaths, b.Mode != result.ModePaths, !cross(a, b):
+	case a.Run == b.Run, a.Mode != result.ModePaths, b.Mode != result.ModePaths, !cross(a, b), OtherKey(a, b) != nil:
 		return Pairing{}, false
 	case met(a, b) || met(b, a) || found(a, b) || found(b, a):
 		return Pairing{}, true
@@ -30,9 +31,34 @@ func Pair(a, b *result.Report, alone bool) (Pairing, bool) {
 	case leads(a, b) || leads(b, a):
 		return Pairing{}, true
 	case alone && isServers(a) && isServers(b):
-		return Pairing{Assumed: true}, true
+		switch x, y := tagOf(a), tagOf(b); {
+		case x != "" && y != "":
+			return Pairing{}, true // made with one key
+		case x == "" && y == "":
+			return Pairing{Assumed: true}, true
+		}
 	}
 	return Pairing{}, false
+}
+
+// tagOf is the tag of the key that a report was made with, "" if it has none.
+func tagOf(r *result.Report) string {
+	if r.Tag == "" && r.Listened != nil {
+		return r.Listened.Tag
+	}
+	return r.Tag
+}
+
+// OtherKey says that two reports which could be those of the two ends of a pair
+// were made with different keys, so that neither end can have known the other;
+// nil if they were not.
+func OtherKey(a, b *result.Report) *result.Finding {
+	if x, y := tagOf(a), tagOf(b); x == "" || y == "" || x == y || !cross(a, b) {
+		return nil
+	}
+	return &result.Finding{Code: "other-key",
+		Text:   fmt.Sprintf("The reports of %s and %s were made with different keys, so they are not of the two ends of one pair, and were not joined.", who(a), who(b)),
+		Advice: "If the two tested with each other, one of them had a wrong key: use one key on both sides, and run the test again."}
 }
 
 // cross reports whether each end plays the other's part.

@@ -8,8 +8,9 @@ import (
 // other end's report can be joined with it later (dial merge). Times are this
 // machine's own.
 type Listened struct {
-	Instance  string         `json:"instance"` // listener process, as in the other end's evidence
-	Since     Time           `json:"since"`    // it answered and watched from here, UTC
+	Instance  string         `json:"instance"`      // listener process, as in the other end's evidence
+	Tag       string         `json:"tag,omitempty"` // of its key, as a Report's
+	Since     Time           `json:"since"`         // it answered and watched from here, UTC
 	Until     Time           `json:"until"`
 	Witness   WitnessState   `json:"witness"`
 	Blind     string         `json:"blind"` // why it may have missed something in that time; "" if it cannot have

@@ -11,6 +11,7 @@ var OwnCodes = []string{
 	"no-evidence",
 	"not-allowed",
 	"not-dialed",
+	"other-key",
 	"other-plan",
 	"other-shift",
 	"other-version",

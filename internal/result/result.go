@@ -21,9 +21,12 @@ const Schema = "dialtone.report/1"
 // A Report is everything that one run of dial found. It speaks for the source
 // addresses it names, and for paths: it says nothing about ILLiad itself.
 type Report struct {
-	Schema    string `json:"schema"`
-	Tool      string `json:"tool"` // name and version of the program that wrote it
-	Run       string `json:"run"`  // random id of this run, as in the listener's ledger
+	Schema string `json:"schema"`
+	Tool   string `json:"tool"` // name and version of the program that wrote it
+	Run    string `json:"run"`  // random id of this run, as in the listener's ledger
+	// Tag is the same in all reports of tests with one key, and tells nothing of
+	// it; "": no key was needed, or an earlier release wrote the report.
+	Tag       string `json:"tag,omitempty"`
 	Started   Time   `json:"started"`
 	ElapsedMS int64  `json:"elapsed_ms"`
 	// Interrupted is true when the run was stopped before every path was judged.

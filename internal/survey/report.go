@@ -18,7 +18,7 @@ import (
 // address to dial.
 func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr error) *result.Report {
 	r := &result.Report{
-		Schema: result.Schema, Tool: s.Software, Run: s.id.String(), Started: result.TimeOf(s.started),
+		Schema: result.Schema, Tool: s.Software, Run: s.id.String(), Tag: s.Key.Tag(), Started: result.TimeOf(s.started),
 		Interrupted: ctx.Err() != nil,
 		Plan:        s.Plan.Name, Mode: result.ModePaths,
 		From:    result.End{Role: s.roleWords(s.Local), Host: s.Hostname, Addresses: s.ownAddresses()},
