@@ -93,9 +93,9 @@ func (s *survey) restarted() *cutOff {
 			case c.Ended == result.EndedElsewhere && c.Origin != i.Origin:
 				return nil // led to another machine or port
 			case c.Ended == result.EndedElsewhere:
-				seen(c.Instance, c.At)
+				seen(c.Instance, c.At.Time)
 			case c.Reached == result.ReachedProved || c.Reached == result.ReachedDone:
-				seen(i.Instance, c.At)
+				seen(i.Instance, c.At.Time)
 			}
 		}
 	}
@@ -216,7 +216,7 @@ func (s *survey) cutShort(j *job) string {
 		why = s.cut.Error() + ", not even to ports that worked before; "
 	}
 	if i.Answer != result.AnswerKeyed {
-		if s.cut.at.Sub(i.At) > enoughSYNs {
+		if s.cut.at.Sub(i.At.Time) > enoughSYNs {
 			return ""
 		}
 		return why + "this path was tried only then"
