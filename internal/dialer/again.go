@@ -145,7 +145,8 @@ func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
 		f.drop()
 		a.list(f)
 	}
-	if _, failed := result.Compare(a.seen.Connections); a.Transport == plan.UDP && len(failed) == 0 {
+	isElsewhere := func(c result.Connection) bool { return c.Ended == result.EndedElsewhere }
+	if a.Transport == plan.UDP && !slices.ContainsFunc(a.seen.Connections, isElsewhere) {
 		a.fullPackets(ctx) // of one listener: sizes tell nothing of several
 	}
 }
@@ -286,11 +287,16 @@ func (a *attempt) drop() {
 
 // list adds connections to those of the path.
 func (a *attempt) list(of ...*attempt) {
-	for _, f := range of {
-		if f == nil {
-			continue
+	of = slices.DeleteFunc(slices.Clone(of), func(f *attempt) bool { return f == nil })
+	all := make([]result.Connection, len(of))
+	for i, f := range of {
+		all[i] = f.connection()
+	}
+	for i, f := range of {
+		c := all[i]
+		if f != a {
+			a.merge(f.seen.Datagrams)
 		}
-		c := f.connection()
 		if f != a && a.seen.Instance != "" && f.seen.Answer == result.AnswerKeyed && !a.isSame(f) {
 			c.Ended, c.Origin, c.Instance = result.EndedElsewhere, f.seen.Origin, f.seen.Instance
 		}
@@ -310,6 +316,9 @@ func (a *attempt) connection() result.Connection {
 	}
 	if a.Source.Port() != 0 {
 		c.Drawn = ""
+	}
+	for _, d := range s.Datagrams {
+		c.Sent, c.Lost = c.Sent+d.Sent, c.Lost+d.Sent-d.Answered
 	}
 	if s.Connect == result.ConnectOpen && a.Transport == plan.TCP {
 		c.Reached = result.ReachedConnected

@@ -29,6 +29,9 @@ type Path struct {
 	// table, port 0 to the system.
 	Source netip.AddrPort
 	Probe  echo.ID
+	// Speaks is the protocol of the row's service, "" if it has none that is
+	// known: one whose server speaks first may greet before the proof arrives.
+	Speaks plan.Protocol
 }
 
 // Options are the same for all paths of a run.
@@ -113,8 +116,11 @@ func newAttempt(p Path, o Options) *attempt {
 	}, drawn: result.DrawnConnect}
 }
 
-func (a *attempt) ask() echo.Ask {
-	return echo.Ask{Key: a.Key, Run: a.Run, Probe: a.Probe, Flow: a.Flow}
+func (a *attempt) ask() echo.Ask { return a.Path.ask(a.Options, a.Probe) }
+
+// ask is what an asking end tells of a connection of this path.
+func (p Path) ask(o Options, probe echo.ID) echo.Ask {
+	return echo.Ask{Key: o.Key, Run: o.Run, Probe: probe, Flow: p.Flow, Greeted: service.Greets(string(p.Speaks))}
 }
 
 // prove has the far end prove itself; nil: it did not.

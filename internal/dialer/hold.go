@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -24,12 +25,43 @@ func Gaps(longest time.Duration) []time.Duration {
 	return gaps
 }
 
+var speakers = []result.Speaker{result.SpeakerInitiator, result.SpeakerAcceptor}
+
 // Hold keeps two connections idle for each gap, all at once: stateful devices
-// may treat them differently depending on which end speaks first after it.
-// What it returns is in order of the gaps.
+// may treat them differently depending on which end speaks first after it. A
+// third of the same age, which is never idle for long, tells idleness from an
+// event and from a limit on age. The shortest gap that was deadly is repeated
+// once. What it returns is in order of the gaps.
 func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.Held {
-	speakers := []result.Speaker{result.SpeakerInitiator, result.SpeakerAcceptor}
+	held := holdGaps(ctx, p, o, gaps)
+	idle := make([]result.Idle, len(held))
+	for i, h := range held {
+		idle[i] = h.Idle
+	}
+	var again []time.Duration
+	for _, first := range speakers {
+		if died := result.DeadlyGap(idle, first); died != nil {
+			again = append(again, time.Duration(died.GapMS)*time.Millisecond)
+		}
+	}
+	if len(again) == 0 || ctx.Err() != nil {
+		return held
+	}
+	slices.Sort(again)
+	for _, second := range holdGaps(ctx, p, o, slices.Compact(again)) {
+		for i := range held {
+			if h := &held[i]; h.GapMS == second.GapMS && h.First == second.First && h.Outcome.IsDead() {
+				h.Again = &second.Idle
+			}
+		}
+	}
+	return held
+}
+
+// holdGaps holds the connections of some gaps once.
+func holdGaps(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.Held {
 	held := make([]echo.Held, len(gaps)*len(speakers))
+	busy := make([]result.IdleOutcome, len(gaps))
 	var all sync.WaitGroup
 	for i := range held {
 		h := &held[i]
@@ -38,27 +70,66 @@ func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.H
 		h.GapMS, h.First = gap.Milliseconds(), speakers[i%len(speakers)]
 		all.Go(func() { hold(ctx, h, p, o, gap) })
 	}
+	for i, gap := range gaps {
+		all.Go(func() { busy[i] = keepBusy(ctx, p, o, gap) })
+	}
 	all.Wait()
+	for i := range held {
+		held[i].Busy = busy[i/len(speakers)]
+	}
 	return held
+}
+
+// busyShare is how much of a gap a busy connection is idle at a time. The ladder
+// has half of each gap too, so an idle limit between the two leaves it alone.
+const busyShare = 8
+
+// keepBusy keeps a connection as long as a gap, talking all the time.
+func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) result.IdleOutcome {
+	conn, c, err := holdable(ctx, p, o, echo.NewID())
+	if err != nil {
+		return result.IdleNotHeld
+	}
+	defer conn.Close()
+	within, cancel := context.WithTimeout(ctx, gap+o.Timeout)
+	defer cancel()
+	for began := time.Now(); time.Since(began) < gap; {
+		if err := c.HoldAsker(within, min(gap/busyShare, gap-time.Since(began))); err != nil {
+			if ctx.Err() != nil {
+				return result.IdleNotHeld
+			}
+			return idleOutcome(err)
+		}
+	}
+	return result.IdleSurvived
+}
+
+// holdable opens a connection and has it proved. The caller closes it.
+func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (net.Conn, *echo.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
+	if d.Err != nil {
+		return nil, nil, d.Err
+	}
+	c, err := echo.Prove(ctx, d.Conn, p.ask(o, probe))
+	if err != nil {
+		d.Conn.Close()
+		return nil, nil, err
+	}
+	return d.Conn, c, nil
 }
 
 // hold keeps one connection idle and completes h by what became of it.
 func hold(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duration) {
 	h.Outcome = result.IdleNotHeld
-	step, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
-	d := sock.Dial(step, "tcp", netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
-	if d.Err != nil {
-		h.Detail = d.Err.Error()
-		return
-	}
-	defer d.Conn.Close()
-	h.Source = result.EndpointFrom(d.Source)
-	c, err := echo.Prove(step, d.Conn, echo.Ask{Key: o.Key, Run: o.Run, Probe: h.Probe, Flow: p.Flow})
+	conn, c, err := holdable(ctx, p, o, h.Probe)
 	if err != nil {
 		h.Detail = err.Error()
 		return
 	}
+	defer conn.Close()
+	h.Source = result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr()))
 	idle, cancel := context.WithTimeout(ctx, gap+o.Timeout)
 	defer cancel()
 	if h.First == result.SpeakerInitiator {

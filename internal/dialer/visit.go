@@ -59,6 +59,10 @@ func (a *attempt) visit(ctx context.Context, t Talk) {
 		c = service.Ask(limit, conn, string(t.Speaks), q)
 	}
 	s.Conversation, s.Software, s.Error = &c, c.Software, c.Error
+	if c.IsSilence() {
+		s.Answer = result.AnswerSilent // as is right, and no word of who accepted
+		return
+	}
 	switch c.Outcome {
 	case result.ConversationCompleted, result.ConversationForeign:
 		s.Answer = result.AnswerForeign

@@ -27,7 +27,8 @@ type Peer struct {
 type Kind string
 
 const (
-	KindProved    Kind = "proved"     // a keyed Binding
+	KindAsked     Kind = "asked"      // a keyed Binding: by a holder of the key, or a recording of one's
+	KindProved    Kind = "proved"     // a keyed message with this connection's nonce, which no recording has
 	KindPlain     Kind = "plain"      // a Binding without a key
 	KindWrongKey  Kind = "wrong-key"  // a Binding under another key
 	KindForbidden Kind = "forbidden"  // the key, from an address that is not allowed
@@ -45,7 +46,8 @@ const (
 // A Host does what an Answerer is asked for. All its methods may be called
 // from several goroutines at once.
 type Host interface {
-	// Contact is told of each Binding, before it is answered.
+	// Contact is told of each Binding, before it is answered, and once a connection
+	// of the message that proves the key on it.
 	Contact(Peer, Kind)
 	Hello(Peer) Hello
 	Witness(Peer, Witness) Witnessed
@@ -177,7 +179,7 @@ func (c *answering) patience() {
 // binding answers a Binding request and reports whether to go on.
 func (c *answering) binding(m *stun.Message) bool {
 	kind, peer := c.judge(m, c.peer)
-	if c.kind != KindProved { // what was proved once stays so
+	if c.kind != KindProved && c.kind != KindAsked { // what was proved once stays so
 		c.kind, c.peer = kind, peer
 	}
 	var resp *stun.Message
@@ -204,7 +206,7 @@ func (c *answering) binding(m *stun.Message) bool {
 			_, _ = c.conn.Write(resp.Raw)
 		}
 		return false
-	case KindProved:
+	case KindAsked:
 		if c.nonce == nil {
 			c.nonce = []byte(NewID().String())
 		}
@@ -248,7 +250,7 @@ func (a *Answerer) judge(m *stun.Message, peer Peer) (Kind, Peer) {
 	peer.Probe, _ = getID(m, attrProbe)
 	flow, _ := m.Get(attrFlow)
 	peer.Flow = cleanLine(string(flow), maxFlow)
-	return KindProved, peer
+	return KindAsked, peer
 }
 
 // Keys are all that it accepts.
@@ -352,7 +354,7 @@ func (a *Answerer) AnswerPacket(remote, local netip.AddrPort, b []byte) ([]byte,
 	a.Host.Contact(peer, kind)
 	var resp *stun.Message
 	switch kind {
-	case KindProved:
+	case KindAsked:
 		size := len(b)
 		if wanted, ok := getU32(m, attrAnswerSize); ok {
 			size = min(size, int(wanted))

@@ -30,6 +30,10 @@ func (c *answering) control(m *stun.Message) bool {
 		return false
 	}
 	c.counter = counter
+	if c.kind == KindAsked {
+		c.kind = KindProved
+		c.Host.Contact(c.peer, KindProved)
+	}
 	switch m.Type.Method {
 	case methodHello:
 		return c.reply(m, c.Host.Hello(c.peer))

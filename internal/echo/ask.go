@@ -61,7 +61,7 @@ func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
 	rtt := time.Since(start)
 	if errors.Is(err, errNotSTUN) && ask.Greeted && isGreeting(raw) {
 		m, raw, err = afterGreeting(ctx, conn, raw)
-		rtt = 0 // the greeting waited for us
+		rtt = time.Since(start)
 	}
 	switch {
 	case err != nil && len(raw) > 0:
@@ -85,9 +85,10 @@ func (a Ask) packet(size PacketSize) (*stun.Message, error) {
 	return a.binding(size.Request, stun.RawAttribute{Type: attrAnswerSize, Value: u32(uint32(size.Answer))})
 }
 
-// greetingWait is how long after a greeting a proof may take: it was asked for
-// before the greeting came.
-const greetingWait = time.Second
+// greetingWait is how long after a greeting a proof may take. It was asked for
+// before the greeting came, and what holds up the first bytes of a connection
+// (a relay, a device that scans them) holds up the request as well.
+const greetingWait = 3 * time.Second
 
 // isGreeting reports whether b begins a greeting of FTP's or SMTP's (RFC 959
 // section 5.4, RFC 5321 section 3.1).

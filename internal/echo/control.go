@@ -47,6 +47,9 @@ type WitnessQuery struct {
 	SourceChanged bool  `json:"source_changed"`
 	BeganMS       int64 `json:"began_ms"` // milliseconds ago
 	EndedMS       int64 `json:"ended_ms"` // milliseconds ago
+	// Connect is how the attempt ended at the asking end, where BeganMS is the very
+	// moment of its first packet; "": not told, or the moment is not known.
+	Connect result.ConnectOutcome `json:"connect,omitempty"`
 }
 
 // Witness asks about several attempts.

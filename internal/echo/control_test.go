@@ -90,7 +90,7 @@ func TestControlOutOfTurnIsClosedWithNothingDone(t *testing.T) {
 			_, _ = c.conn.Write(request(t, c))
 			closedUnanswered(t, c.conn)
 			receive(t, over)
-			if want := []Kind{KindProved, KindBadOrder}; !slices.Equal(h.kinds(), want) || h.did() != 1 {
+			if want := []Kind{KindAsked, KindProved, KindBadOrder}; !slices.Equal(h.kinds(), want) || h.did() != 1 {
 				t.Errorf("told %v, did %d", h.kinds(), h.did())
 			}
 		})

@@ -72,7 +72,7 @@ func FuzzAnswer(f *testing.F) {
 		}()
 		select {
 		case e := <-over:
-			if e.kind == KindProved || h.did() != 0 || slices.Contains(h.kinds(), KindProved) || len(e.first) > maxFirst {
+			if e.kind == KindAsked || h.did() != 0 || slices.Contains(h.kinds(), KindAsked) || len(e.first) > maxFirst {
 				t.Errorf("%s, %d bytes, told %v, did %d", e.kind, len(e.first), h.kinds(), h.did())
 			}
 		case <-time.After(guardTime):

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"dialtone/internal/sock"
 )
 
 // A PacketSize is how large a datagram and the answer to it are to be, in
@@ -19,67 +21,177 @@ type PacketSize struct{ Request, Answer int }
 // every path carries (RFC 1122 section 3.3.2: 576 bytes with IP's header).
 var SmallPacket = PacketSize{udpSize, udpSize}
 
+// packets is one socket's keyed Bindings of one size, and what became of them.
+type packets struct {
+	conn net.Conn
+	ask  Ask
+	size PacketSize
+	sent map[[stun.TransactionIDSize]byte]sentPacket // those without an answer
+	all  int                                         // sent
+	last error                                       // what came instead of an answer
+	buf  []byte
+}
+
+type sentPacket struct {
+	req *stun.Message
+	at  time.Time
+}
+
+// A PacketProof is a Proof over a datagram, and the payload that request and
+// answer carried.
+type PacketProof struct {
+	Proof
+	Sent, Received int64 // bytes
+}
+
+func newPackets(conn net.Conn, ask Ask, size PacketSize) *packets {
+	return &packets{conn: conn, ask: ask, size: size, sent: map[[stun.TransactionIDSize]byte]sentPacket{}, buf: make([]byte, MaxPacket)}
+}
+
+// send sends one request, with a transaction id of its own since answering ends
+// ignore repeats.
+func (p *packets) send() error {
+	req, err := p.ask.packet(p.size)
+	if err != nil {
+		return err
+	}
+	p.sent[req.TransactionID] = sentPacket{req, time.Now()}
+	if _, err = p.conn.Write(req.Raw); err == nil || !isTimeout(err) {
+		p.all++
+	}
+	return err
+}
+
+// receive waits until the moment for an answer. The error is a timeout, or the
+// network's; what was no answer is in last.
+func (p *packets) receive(until time.Time) (PacketProof, error) {
+	_ = p.conn.SetReadDeadline(until)
+	for {
+		n, err := p.conn.Read(p.buf)
+		if err != nil {
+			return PacketProof{}, err
+		}
+		m, err := decode(p.buf[:n])
+		if err != nil {
+			p.last = foreign(bytes.Clone(p.buf[:n]), p.anyRequest(), "")
+			continue
+		}
+		r, ok := p.sent[m.TransactionID]
+		if !ok {
+			p.last = foreign(bytes.Clone(p.buf[:n]), nil, "a STUN message that does not answer ours")
+			continue
+		}
+		proof, _, err := p.ask.verify(m, bytes.Clone(p.buf[:n]), r.req)
+		if err != nil {
+			p.last = err // anybody can send a datagram: keep waiting for a true answer
+			continue
+		}
+		delete(p.sent, m.TransactionID)
+		proof.RTT = time.Since(r.at)
+		return PacketProof{proof, int64(padding(r.req)), int64(padding(m))}, nil
+	}
+}
+
+// anyRequest is a request that was sent, nil if none was.
+func (p *packets) anyRequest() []byte {
+	for _, s := range p.sent {
+		return s.req.Raw
+	}
+	return nil
+}
+
 // ProvePacket makes a keyed Binding over a connected datagram socket. It sends
-// again until ctx ends (RFC 8489 section 6.2.1), each time with a transaction
-// id of its own since answering ends ignore repeats, and returns how many it
-// sent. The payload is the padding of request and response.
+// again until ctx ends (RFC 8489 section 6.2.1) and returns how many it sent.
+// The payload is the padding of request and response. An ICMP error ends it
+// unless an answer comes beside it, in the time of one request: whoever sent the
+// error does not speak for the listener then.
 func ProvePacket(ctx context.Context, conn net.Conn, ask Ask, size PacketSize) (p Proof, sent, received int64, attempts int, err error) {
 	defer guard(ctx, conn)()
-	requests := map[[stun.TransactionIDSize]byte]*stun.Message{}
-	began := map[[stun.TransactionIDSize]byte]time.Time{}
-	buf := make([]byte, MaxPacket)
-	var last error
-	for wait := rto; ctx.Err() == nil; wait *= 2 {
-		req, err := ask.packet(size)
-		if err != nil {
-			return p, 0, 0, attempts, err
-		}
-		requests[req.TransactionID], began[req.TransactionID] = req, time.Now()
-		_, err = conn.Write(req.Raw)
-		if isTimeout(err) {
-			break // the connection's deadline is a little ahead of the context's
-		}
-		attempts++
-		if err != nil {
-			return p, 0, 0, attempts, fmt.Errorf("send binding: %w", err)
-		}
+	x := newPackets(conn, ask, size)
+	end := deadlineOf(ctx)
+	for wait := rto; ctx.Err() == nil && (end.IsZero() || time.Until(end) > 0); wait *= 2 {
 		until := time.Now().Add(wait)
-		if d := deadlineOf(ctx); !d.IsZero() && d.Before(until) {
-			until = d
+		if !end.IsZero() && end.Before(until) {
+			until = end
 		}
-		for ctx.Err() == nil {
-			_ = conn.SetReadDeadline(until)
-			n, err := conn.Read(buf)
-			if isTimeout(err) {
+		err := x.send()
+		switch {
+		case isTimeout(err):
+			continue // the connection's deadline is a little ahead of the context's
+		case err != nil:
+			return p, 0, 0, x.all, fmt.Errorf("send binding: %w", err)
+		}
+		proof, err := x.receive(until)
+		if err != nil && !isTimeout(err) && ctx.Err() == nil {
+			failed := fmt.Errorf("receive binding: %w", err)
+			if short := time.Now().Add(besideICMP); short.Before(until) {
+				until = short
+			}
+			if sock.IsTooLarge(err) {
+				return p, 0, 0, x.all, failed
+			}
+			if proof, err = x.receive(until); err != nil {
+				return p, 0, 0, x.all, failed
+			}
+		}
+		if err == nil {
+			return proof.Proof, proof.Sent, proof.Received, x.all, nil
+		}
+	}
+	if x.last != nil {
+		return p, 0, 0, x.all, x.last
+	}
+	return p, 0, 0, x.all, fmt.Errorf("receive binding: %w", context.DeadlineExceeded)
+}
+
+// besideICMP is how long after an ICMP error an answer may still come: a round
+// trip of a long way.
+const besideICMP = 300 * time.Millisecond
+
+// SamplePackets makes n keyed Bindings over a connected datagram socket, one
+// every pace, none of them twice, and waits for the answers so long after the
+// last. It returns each proof, how many requests were sent, and what ended it
+// early or came instead, nil if nothing did.
+func SamplePackets(ctx context.Context, conn net.Conn, ask Ask, size PacketSize, n int, pace, wait time.Duration) (proofs []PacketProof, sent int, err error) {
+	defer guard(ctx, conn)()
+	x := newPackets(conn, ask, size)
+	for i := range n {
+		err = x.send()
+		if sock.IsTooLarge(err) {
+			x.all-- // the path just told its MTU: nothing left this machine
+			continue
+		}
+		if err != nil {
+			break
+		}
+		until := time.Now().Add(pace)
+		if i == n-1 {
+			until = time.Now().Add(wait)
+		}
+		for len(proofs) < n && ctx.Err() == nil {
+			var p PacketProof
+			if p, err = x.receive(until); err != nil {
 				break
 			}
-			if err != nil {
-				return p, 0, 0, attempts, fmt.Errorf("receive binding: %w", err)
-			}
-			m, err := decode(buf[:n])
-			if err != nil {
-				last = foreign(bytes.Clone(buf[:n]), req.Raw, "")
-				continue
-			}
-			r, ok := requests[m.TransactionID]
-			if !ok {
-				last = foreign(bytes.Clone(buf[:n]), nil, "a STUN message that does not answer ours")
-				continue
-			}
-			p, _, err := ask.verify(m, bytes.Clone(buf[:n]), r)
-			if err != nil {
-				// Anybody can send a datagram: keep waiting for a true answer.
-				last = err
-				continue
-			}
-			p.RTT = time.Since(began[m.TransactionID])
-			return p, int64(padding(r)), int64(padding(m)), attempts, nil
+			proofs = append(proofs, p)
+		}
+		if sock.IsTooLarge(err) {
+			x.all--
+			continue
+		}
+		if err != nil && !isTimeout(err) || ctx.Err() != nil {
+			break
 		}
 	}
-	if last != nil {
-		return p, 0, 0, attempts, last
+	switch {
+	case isTimeout(err) && x.last != nil:
+		err = x.last
+	case isTimeout(err):
+		err = nil
+	case sock.IsTooLarge(err):
+		err = nil
 	}
-	return p, 0, 0, attempts, fmt.Errorf("receive binding: %w", context.DeadlineExceeded)
+	return proofs, x.all, err
 }
 
 func padding(m *stun.Message) int {

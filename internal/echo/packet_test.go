@@ -69,7 +69,7 @@ func TestProofOverUDPHasTheSizeThatWasAskedFor(t *testing.T) {
 						t.Errorf("request of %d bytes", len(b))
 					}
 					resp, kind := a.AnswerPacket(remote, local, b)
-					if kind != KindProved || len(resp) != min(size.Answer, size.Request) {
+					if kind != KindAsked || len(resp) != min(size.Answer, size.Request) {
 						t.Errorf("%s, answer of %d bytes", kind, len(resp))
 					}
 					return [][]byte{resp}
@@ -92,7 +92,7 @@ func TestLostDatagramIsSentAgainUnderANewTransaction(t *testing.T) {
 	n := 0
 	at := servePackets(t, loop4, func(remote, local netip.AddrPort, b []byte) [][]byte {
 		resp, kind := a.AnswerPacket(remote, local, b)
-		if kind != KindProved {
+		if kind != KindAsked {
 			t.Errorf("%s", kind)
 		}
 		if n++; n == 1 {
@@ -200,14 +200,14 @@ func TestNothingIsAnsweredOverUDPWithoutTheKey(t *testing.T) {
 		"a mended alteration": refingerprinted(slices.Clone(altered)), "a control request": control.Raw,
 		"more than announced": append(slices.Clone(keyed.Raw), 0, 0, 0, 0), "less than announced": keyed.Raw[:200],
 	} {
-		if resp, kind := a.AnswerPacket(someone, here, b); resp != nil || kind == KindProved {
+		if resp, kind := a.AnswerPacket(someone, here, b); resp != nil || kind == KindAsked {
 			t.Errorf("%s: %s, answered %d bytes", name, kind, len(resp))
 		}
 	}
 	if h.did() != 0 {
 		t.Error("something was done")
 	}
-	if resp, kind := a.AnswerPacket(someone, here, keyed.Raw); resp == nil || kind != KindProved {
+	if resp, kind := a.AnswerPacket(someone, here, keyed.Raw); resp == nil || kind != KindAsked {
 		t.Errorf("and with the key: %s", kind)
 	}
 	if resp, kind := a.AnswerPacket(someone, here, keyed.Raw); resp != nil || kind != KindReplayed {

@@ -116,7 +116,7 @@ func TestMessagesEqualTheSpecificationsVectors(t *testing.T) {
 		{"[2001:db8::7]:50000", "[2001:db8::9]:1433", v.Answer6},
 	} {
 		kind, p := a.judge(req, Peer{Remote: netip.MustParseAddrPort(c.remote), Local: netip.MustParseAddrPort(c.local)})
-		if a.seen = (repeats{}); kind != KindProved || p.Run != v.Run || p.Probe != v.Probe || p.Flow != v.Flow {
+		if a.seen = (repeats{}); kind != KindAsked || p.Run != v.Run || p.Probe != v.Probe || p.Flow != v.Flow {
 			t.Errorf("judged as %s, %+v", kind, p)
 		}
 		resp, err := a.proof(req, p, []byte(v.Nonce), 0)

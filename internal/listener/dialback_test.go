@@ -70,7 +70,13 @@ func TestDialBackToAnotherAddressOfTheSameRun(t *testing.T) {
 	c, _ := prove(t, loop, l.at, run)
 	second := newAsk()
 	second.Run = run.Run
-	prove(t, elsewhere, l.at, second)
+	other, _ := prove(t, elsewhere, l.at, second)
+	if h := backTo(t, c, elsewhere, int(there.Port())); h.Attempts != 0 {
+		t.Errorf("a Binding alone, which may be a recording, is leave to dial back: %+v", h)
+	}
+	if _, err := other.Hello(within(t, guardTime)); err != nil {
+		t.Fatal(err)
+	}
 	if h := backTo(t, c, elsewhere, int(there.Port())); h.Answer != result.AnswerKeyed || h.Target.AddrPort != there {
 		t.Errorf("%+v", h)
 	}
@@ -87,7 +93,9 @@ func TestDatagramIsNoLeaveToDialBack(t *testing.T) {
 	c, _ := prove(t, loop, l.at, run)
 	forged := netip.AddrPortFrom(elsewhere, 40000)
 	l.ledger.accepted(plan.UDP, forged, l.at)
-	l.ledger.proved(echo.Peer{Transport: plan.UDP, Remote: forged, Local: l.at, Run: run.Run, Probe: echo.NewID()})
+	datagram := echo.Peer{Transport: plan.UDP, Remote: forged, Local: l.at, Run: run.Run, Probe: echo.NewID()}
+	l.ledger.asked(datagram)
+	l.ledger.proved(datagram)
 	if h := backTo(t, c, elsewhere, int(victim.Port())); h.Attempts != 0 || came.Load() != 0 {
 		t.Errorf("%+v", h)
 	}

@@ -49,7 +49,7 @@ func TestConnectionsAreKeptIdleTowardsTheAskingAddressOnly(t *testing.T) {
 			continue
 		}
 		if len(so.Held) != 2 || so.Held[0].Outcome != result.IdleSurvived || so.Held[1].Outcome != result.IdleSurvived ||
-			so.Held[0].First == so.Held[1].First || came.Load() != 2 {
+			so.Held[0].First == so.Held[1].First || came.Load() != 3 { // one of them is busy
 			t.Errorf("%+v, %d connections", so.Held, came.Load())
 		}
 		return

@@ -22,11 +22,12 @@ var _ echo.Host = (*Listener)(nil)
 
 // Contact implements echo.Host.
 func (l *Listener) Contact(p echo.Peer, k echo.Kind) {
-	if k == echo.KindProved {
+	switch k {
+	case echo.KindAsked:
+		l.ledger.asked(p)
+	case echo.KindProved:
 		l.ledger.proved(p)
-		if p.Transport == plan.TCP {
-			l.provedAddrs.add(p.Remote.Addr())
-		}
+		l.provedAddrs.add(p.Remote.Addr())
 	}
 	l.contact(Contact{Kind: k, Peer: p})
 }
@@ -190,7 +191,7 @@ func (l *Listener) backPath(p echo.Peer, b echo.BackPath) (dialer.Path, error) {
 		}
 	}
 	return dialer.Path{
-		Flow: b.Flow, Transport: b.Transport, Probe: b.Probe, Source: source,
+		Flow: b.Flow, Transport: b.Transport, Probe: b.Probe, Source: source, Speaks: l.speaks(b.Flow),
 		Target: netip.AddrPortFrom(to, uint16(b.Port)),
 	}, nil
 }

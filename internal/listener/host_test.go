@@ -61,7 +61,7 @@ func TestDialBackGoesToTheAskingAddressAndNoOther(t *testing.T) {
 		cameHere.Load() != 0 {
 		t.Errorf("%d connections there, %d to another address", came.Load(), cameHere.Load())
 	}
-	for _, x := range l.told.await(t, 3)[1:] {
+	for _, x := range l.told.await(t, 4)[2:] {
 		if x.Kind != echo.KindDialBack || x.Peer.Remote != sock.AddrPortOf(conn.LocalAddr()) || !strings.Contains(x.Detail, there.String()) {
 			t.Errorf("told %+v", x)
 		}
@@ -101,7 +101,7 @@ func TestDialBackOutsideThePlanIsRefusedAndTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := l.told.await(t, 1+len(paths))[1:]
+	all := l.told.await(t, 2+len(paths))[2:]
 	for i, h := range halves {
 		if h.NotTried == "" || h.Connect != "" || len(h.NotTried) > 500 {
 			t.Errorf("%.60q/%d: %+v", paths[i].Flow, paths[i].Port, h)

@@ -165,7 +165,7 @@ func (j *Journal) toLedger(line []byte) {
 // mayShow says whether to write a contact down, and how many like it were not.
 func (j *Journal) mayShow(c Contact) (hidden int, ok bool) {
 	switch c.Kind {
-	case echo.KindProved, echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack:
+	case echo.KindAsked, echo.KindProved, echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack:
 		return 0, true
 	}
 	if j.quiet == nil || len(j.quiet) > maxAddrs {

@@ -220,7 +220,7 @@ func TestFullDiskIsToldOnceAndServingGoesOn(t *testing.T) {
 	j.mu.Unlock()
 	prove(t, loop, l.at, newAsk())
 	l.stop()
-	if n := strings.Count(out.String(), "proved"); n != 4 {
+	if n := strings.Count(out.String(), "asked"); n != 4 {
 		t.Errorf("%d contacts are shown", n)
 	}
 	if n := strings.Count(trouble.String(), "cannot be written"); n != 1 || strings.Count(trouble.String(), "can be written again") != 1 {

@@ -38,7 +38,8 @@ type entry struct {
 	Remote, Local netip.AddrPort
 	At            time.Time
 	Kind          echo.Kind   // "" while the connection lasts
-	Run, Probe    echo.ID     // zero until proved
+	Run, Probe    echo.ID     // that a keyed Binding named; zero until one did
+	Proved        bool        // a keyed message with its nonce came: no recording
 	Foreign       int         // bytes that were no STUN
 	TCP           *result.TCP // what the system knew of it at its end
 }
@@ -91,8 +92,8 @@ func (l *ledger) forget() {
 	l.entries = slices.Delete(l.entries, 0, maxEntries/2)
 }
 
-// proved ties a probe to the newest entry of its addresses.
-func (l *ledger) proved(p echo.Peer) {
+// asked ties a probe to the newest entry of its addresses.
+func (l *ledger) asked(p echo.Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.ends[ends{p.Transport, p.Remote, p.Local}]
@@ -102,6 +103,15 @@ func (l *ledger) proved(p echo.Peer) {
 	e.Run, e.Probe = p.Run, p.Probe
 	if l.probes[p.Probe] == nil {
 		l.probes[p.Probe] = e
+	}
+}
+
+// proved records that the newest entry of its addresses is no recording.
+func (l *ledger) proved(p echo.Peer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.ends[ends{p.Transport, p.Remote, p.Local}]; e != nil && e.Probe == p.Probe {
+		e.Proved = true
 	}
 }
 
@@ -146,12 +156,13 @@ func (l *ledger) byProbe(probe echo.ID, t plan.Transport) (entry, bool) {
 }
 
 // provedFrom reports whether a run proved itself over TCP from addr. A datagram
-// does not count: anybody can send one in another's name.
+// does not count, which anybody can send in another's name, and a Binding does
+// not, which anybody can have recorded.
 func (l *ledger) provedFrom(run echo.ID, addr netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.entries, func(e *entry) bool {
-		return e.Transport == plan.TCP && e.Run == run && e.Remote.Addr() == addr && run != (echo.ID{})
+		return e.Transport == plan.TCP && e.Proved && e.Run == run && e.Remote.Addr() == addr && run != (echo.ID{})
 	})
 }
 

@@ -79,7 +79,8 @@ func addArrival(to map[ends]*result.Arrival, k ends, a result.Arrival) {
 
 func ofEntry(e entry) result.Arrival {
 	a := result.Arrival{First: result.TimeOf(e.At), Last: result.TimeOf(e.At), Saw: result.SawAccepted, Kind: string(e.Kind)}
-	if a.Proved = e.Run != (entry{}).Run; a.Proved {
+	a.Proved = e.Proved
+	if e.Run != (entry{}).Run {
 		a.Run = e.Run.String()
 	}
 	return a

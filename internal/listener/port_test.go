@@ -58,7 +58,7 @@ func TestHolderOfTheKeyCannotHideBehindTheListenersId(t *testing.T) {
 	ask := newAsk()
 	ask.Run = l.Instance
 	prove(t, elsewhere, l.at, ask)
-	if all := l.told.list(); len(all) != 1 || all[0].Kind != echo.KindProved {
+	if all := l.told.list(); len(all) != 1 || all[0].Kind != echo.KindAsked {
 		t.Errorf("told %+v", all)
 	}
 }
@@ -161,7 +161,7 @@ func TestForeignDatagramIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := l.ledger.between(plan.UDP, int(l.at.Port()), l.ledger.start(), farFuture)
-	if len(got) != 2 || got[0].Foreign != 6 || got[0].Kind != echo.KindForeign || got[1].Foreign != 0 || got[1].Kind != echo.KindProved {
+	if len(got) != 2 || got[0].Foreign != 6 || got[0].Kind != echo.KindForeign || got[1].Foreign != 0 || got[1].Kind != echo.KindAsked {
 		t.Errorf("%+v", got)
 	}
 }

@@ -2,9 +2,12 @@ package listener
 
 import (
 	"bufio"
+	"context"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,6 +83,66 @@ func TestProofThatComesAfterAGreetingIsAnswered(t *testing.T) {
 	}
 }
 
+// TestAttemptOverARelayThatHandsOnLateIsProved: what holds up the first bytes of
+// a connection lets the service greet meanwhile.
+func TestAttemptOverARelayThatHandsOnLateIsProved(t *testing.T) {
+	for _, p := range []plan.Protocol{plan.FTP, plan.SMTP} {
+		l := spoken(t, p, plan.TCP)
+		path := dialer.Path{Flow: "row", Transport: plan.TCP, Target: lateRelay(t, l.at, 2*greetAfter+1200*time.Millisecond), Probe: echo.NewID(), Speaks: p}
+		i := dialer.Attempt(t.Context(), path, dialer.Options{Key: rightKey, Timeout: guardTime, ProofOnly: true})
+		if i.Answer != result.AnswerKeyed {
+			t.Errorf("%s: %s %s", p, i.Answer, i.Error)
+		}
+		path.Speaks, path.Probe = plan.Odyssey, echo.NewID() // whose server never greets: a stranger did
+		if i := dialer.Attempt(t.Context(), path, dialer.Options{Key: rightKey, Timeout: guardTime, ProofOnly: true}); i.Answer != result.AnswerForeign {
+			t.Errorf("a greeting where none is due, before %s's: %s", p, i.Answer)
+		}
+	}
+}
+
+// lateRelay relays connections and hands on the first bytes of the dialing side
+// so much later.
+func lateRelay(t *testing.T, to netip.AddrPort, late time.Duration) netip.AddrPort {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	t.Cleanup(func() {
+		ln.Close()
+		cancel()
+		all.Wait()
+	})
+	all.Go(func() {
+		for {
+			near, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to.String())
+			if err != nil {
+				near.Close()
+				continue
+			}
+			stop := context.AfterFunc(ctx, func() { near.Close(); far.Close() })
+			all.Go(func() {
+				defer stop()
+				defer far.Close()
+				if wait(ctx, late) {
+					_, _ = io.Copy(far, near)
+				}
+			})
+			all.Go(func() {
+				defer near.Close()
+				_, _ = io.Copy(near, far)
+			})
+		}
+	})
+	return netip.MustParseAddrPort(ln.Addr().String())
+}
+
 func TestSQLBrowserAnswersOnlyWhoProvedItselfOfLate(t *testing.T) {
 	sql := plan.Row{ID: "sql", Transport: plan.TCP, Speaks: plan.TDS}
 	browser := plan.Row{ID: "browser", Transport: plan.UDP, Speaks: plan.SQLBrowser}
@@ -108,7 +171,13 @@ func TestSQLBrowserAnswersOnlyWhoProvedItselfOfLate(t *testing.T) {
 	if got := ask(300 * time.Millisecond); got != "" {
 		t.Errorf("a stranger got %q", got)
 	}
-	prove(t, elsewhere, l.at, newAsk())
+	c, _ := prove(t, elsewhere, l.at, newAsk())
+	if got := ask(300 * time.Millisecond); got != "" {
+		t.Errorf("who sent a Binding, which may be a recording, got %q", got)
+	}
+	if _, err := c.Hello(within(t, guardTime)); err != nil {
+		t.Fatal(err)
+	}
 	if got := ask(guardTime); !strings.Contains(got, "MSSQLSERVER") {
 		t.Errorf("after a proof: %q", got)
 	}

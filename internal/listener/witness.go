@@ -56,6 +56,9 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 	}
 	unproved = slices.DeleteFunc(unproved, func(e entry) bool { return l.ledger.isAnothers(e.Remote.Addr(), run, l.Instance) })
 	v := view{accepted: unproved, half: half}
+	if q.SourceChanged {
+		v.before = l.strangersBefore(q, asSeen, from.Add(-slack))
+	}
 	if !q.SourceChanged {
 		return l.byAddress(a, q, v, from, to)
 	}
@@ -67,6 +70,7 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 type view struct {
 	accepted []entry
 	half     []sock.HalfOpen
+	before   int // that came before it from the address, and no run explains
 }
 
 // byAddress goes by the source address and port, which nothing on the way
@@ -125,6 +129,9 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 		return unknown(a, "another run came from the same address at that time, and the addresses are changed on the way")
 	}
 	is := func(ap netip.AddrPort) bool { return ap.Addr() == asSeen }
+	if why := v.neighbour(q, is, from); why != "" {
+		return unknown(a, why)
+	}
 	for _, e := range v.accepted {
 		if is(e.Remote) {
 			return accepted(a, e, result.MatchTime)
@@ -137,6 +144,77 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 		return unknown(a, "in that time something came from another address, which may be this attempt: addresses are changed on the way")
 	}
 	return l.nothing(a, q, furthest(v.half, is), from, to)
+}
+
+const (
+	// Where the moment of an attempt is known, its first packet arrives at it, or a
+	// second later if that one is lost (RFC 6298 section 2), give or take what
+	// clocks, the way and the watch take.
+	momentBefore = 700 * time.Millisecond
+	momentAfter  = 1700 * time.Millisecond
+	// neighbourTime is how long before an attempt others of its address count.
+	neighbourTime = 10 * time.Minute
+	// aroundRun is how far from a run's proofs its other connections may be.
+	aroundRun = time.Minute
+)
+
+// neighbour says why what came from the attempt's address may be somebody
+// else's behind the same NAT; "": count and moment leave no other reading, or
+// nothing came from it.
+func (v view) neighbour(q echo.WitnessQuery, is func(netip.AddrPort) bool, from time.Time) string {
+	var first time.Time
+	count, opened := 0, false
+	see := func(at time.Time) {
+		if count++; first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	for _, e := range v.accepted {
+		if is(e.Remote) {
+			see(e.At)
+			opened = true
+		}
+	}
+	for _, h := range v.half {
+		if is(h.Source) && h.Answered {
+			see(h.First)
+		}
+	}
+	switch {
+	case count == 0:
+		return ""
+	case v.before > 0:
+		return "somebody else behind the same address connects to that port as well, and the addresses are changed on the way"
+	case q.Connect == "" || q.Transport != plan.TCP:
+		return "" // neither its moment nor how it ended is known
+	case opened && q.Connect == result.ConnectTimeout:
+		return "in that time a connection from the same address opened on that port, and this attempt never did: it is somebody else's behind the same address, or a device's on the way"
+	case first.Before(from.Add(-momentBefore)) || first.After(from.Add(momentAfter)):
+		return "what came from the same address on that port did not come when the attempt was made, and may be somebody else's behind it"
+	}
+	return ""
+}
+
+// strangersBefore counts what came to a port from an address in the time before,
+// while no run came from it that would explain it.
+func (l *Listener) strangersBefore(q echo.WitnessQuery, addr netip.Addr, until time.Time) (n int) {
+	stranger := func(from netip.AddrPort, at time.Time) bool {
+		return from.Addr() == addr && !l.ledger.runsFrom(addr, at.Add(-aroundRun), at.Add(aroundRun))
+	}
+	for _, e := range l.ledger.between(q.Transport, q.Port, until.Add(-neighbourTime), until) {
+		if e.Probe == (echo.ID{}) && stranger(e.Remote, e.At) {
+			n++
+		}
+	}
+	if q.Transport != plan.TCP {
+		return n
+	}
+	for _, h := range l.watch.Between(q.Port, until.Add(-neighbourTime), until) {
+		if stranger(h.Source, h.First) && !l.ledger.has(h.Source, h.Local) {
+			n++
+		}
+	}
+	return n
 }
 
 // nothing says that nothing came, if that is known.

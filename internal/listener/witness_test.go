@@ -181,7 +181,7 @@ func TestProofIsTiedToTheNewestConnectionOfItsAddresses(t *testing.T) {
 	remote, local := netip.MustParseAddrPort("192.0.2.7:20"), netip.MustParseAddrPort("198.51.100.9:50000")
 	first, second := l.accepted(plan.TCP, remote, local), l.accepted(plan.TCP, remote, local)
 	p := echo.Peer{Remote: remote, Local: local, Transport: plan.TCP, Run: echo.NewID(), Probe: echo.NewID()}
-	l.proved(p)
+	l.asked(p)
 	if first.Probe != (echo.ID{}) || second.Probe != p.Probe {
 		t.Error(fmt.Sprint(first, second))
 	}

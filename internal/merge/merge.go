@@ -52,15 +52,16 @@ func lossOf(r *result.Report, p *result.Path) float64 {
 	if passed, failed := result.Compare(p.Initiator.Connections); len(passed) == 0 || len(failed) == 0 {
 		return 0
 	}
-	var all []result.Connection
+	var near []*result.Initiator
+	var far []*result.Acceptor
 	seen := map[string]bool{}
 	for i := range r.Paths {
 		if h := r.Paths[i].Initiator; h != nil && (h.Probe == "" || !seen[h.Probe]) {
 			seen[h.Probe] = true
-			all = append(all, h.Connections...)
+			near, far = append(near, h), append(far, r.Paths[i].Acceptor)
 		}
 	}
-	return verdict.RoundTripLoss(all)
+	return verdict.LossOf(near, far...).RoundTrip()
 }
 
 // caseOf is a path of a report as it was judged, as far as the report tells.

@@ -81,7 +81,7 @@ func met(a, b *result.Report) bool {
 	if a.Contact != nil && a.Contact.Instance != "" && a.Contact.Instance == b.Listened.Instance {
 		return true
 	}
-	return slices.ContainsFunc(b.Listened.Arrivals, func(v result.Arrival) bool { return v.Proved && v.Run != "" && v.Run == a.Run })
+	return slices.ContainsFunc(b.Listened.Arrivals, func(v result.Arrival) bool { return v.Run != "" && v.Run == a.Run })
 }
 
 // found reports whether attempts of a are among the arrivals at b. Behind a NAT

@@ -142,7 +142,7 @@ func (w witness) half(p *result.Path) *result.Acceptor {
 func (w witness) arrivals(p *result.Path) []result.Arrival {
 	return slices.DeleteFunc(slices.Clone(w.far.Listened.Arrivals), func(v result.Arrival) bool {
 		return v.Transport != p.Transport || v.Port != p.Port || !v.Source.IsValid() || result.FamilyOf(v.Source.Addr()) != p.Family ||
-			v.Proved && v.Run != "" && v.Run != w.run
+			v.Run != "" && v.Run != w.run
 	})
 }
 
@@ -159,7 +159,7 @@ func (w witness) recognised(a result.Acceptor, p *result.Path, tried []attempt, 
 				s.how = result.MatchAddress
 			case w.clocks.known() && w.began(t, v) && w.isFrom(t, p, v) && !w.isCrowded(t, v.Source.Addr()):
 				s.how = result.MatchTime
-			case n == 0 && t.connect == result.ConnectOpen && v.Proved && v.Run != "" && v.Run == w.run:
+			case n == 0 && t.connect == result.ConnectOpen && v.Run != "" && v.Run == w.run:
 				s.how = result.MatchRun
 			default:
 				continue
@@ -175,7 +175,7 @@ func (w witness) recognised(a result.Acceptor, p *result.Path, tried []attempt, 
 	}
 	v := best.v
 	a.Port, a.Saw, a.Match = result.PortBound, v.Saw, best.how
-	a.Source, a.Local, a.Proved, a.Detail = v.Source, v.Local, v.Proved, v.Detail
+	a.Source, a.Local, a.Proved, a.Detail = v.Source, v.Local, v.Proved || v.Run != "", v.Detail
 	switch {
 	case a.Saw == result.SawNothing && a.Detail == "":
 		a.Detail = "the SYN arrived at that machine's network interface, and its TCP stack did not answer it"
@@ -222,7 +222,7 @@ func (w witness) isFrom(t attempt, p *result.Path, v *result.Arrival) bool {
 // time of an attempt: then what else came from there may be that run's.
 func (w witness) isCrowded(t attempt, from netip.Addr) bool {
 	return slices.ContainsFunc(w.far.Listened.Arrivals, func(v result.Arrival) bool {
-		return v.Proved && v.Run != w.run && v.Source.IsValid() && v.Source.Addr() == from && w.overlaps(t, &v)
+		return v.Run != "" && v.Run != w.run && v.Source.IsValid() && v.Source.Addr() == from && w.overlaps(t, &v)
 	})
 }
 

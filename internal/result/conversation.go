@@ -1,6 +1,10 @@
 package result
 
-import "dialtone/internal/plan"
+import (
+	"slices"
+
+	"dialtone/internal/plan"
+)
 
 // A Conversation is what came of a service's own conversation on a path, as
 // the asking end saw it.
@@ -25,6 +29,44 @@ type Conversation struct {
 	// Connection is the one it was held on, on the way to the path's own list,
 	// where it ends up; nil: it is there.
 	Connection *Connection `json:"connection,omitempty"`
+	// Failures is how many of them did not come through unchanged.
+	Failures int `json:"failures,omitempty"`
+	// Controls are plain proofs on the same port, one right after each conversation
+	// that fared otherwise than the proof had.
+	Controls []Control `json:"controls,omitempty"`
+}
+
+// A Control is a plain proof that shows whether what became of a conversation
+// was for what it said: time and number hold for both.
+type Control struct {
+	At      Time           `json:"at"`
+	Connect ConnectOutcome `json:"connect"`
+	Answer  AnswerOutcome  `json:"answer,omitempty"`
+}
+
+// enoughFailures is how often a conversation has to fail beside proofs that pass
+// before its content is the cause.
+const enoughFailures = 2
+
+// IsAboutContent reports whether a conversation failed for what it said: more
+// than once, and each time the plain proof passed right after it.
+func (c *Conversation) IsAboutContent() bool {
+	return c.Failures >= enoughFailures && len(c.Controls) >= enoughFailures && !slices.ContainsFunc(c.Controls, isNotKeyed)
+}
+
+func isNotKeyed(c Control) bool { return c.Answer != AnswerKeyed }
+
+// HasFailed reports whether a conversation with our own listener did not come
+// through unchanged, over TCP or not: then it carries the answer to its token as
+// well, unless that goes over FTP's data connection.
+func (c *Conversation) HasFailed(tcp bool) bool {
+	switch c.Outcome {
+	case ConversationNotHeld:
+		return false // there was no connection to fail
+	case ConversationCompleted:
+		return len(c.Changed) > 0 || !c.Keyed && tcp && c.Speaks != string(plan.FTP)
+	}
+	return true
 }
 
 // endings are how a connection ended by how its conversation did.

@@ -35,9 +35,11 @@ type Initiator struct {
 	Connections  []Connection  `json:"connections,omitempty"`
 	Repeated     *Repeated     `json:"repeated,omitempty"`     // what Connections amount to, if not all fared alike; nil: they did
 	Relay        *Relay        `json:"relay,omitempty"`        // whether one connection reaches from end to end; nil: not known
+	Datagrams    []Datagrams   `json:"datagrams,omitempty"`    // that were sent over UDP, by size; none over TCP
 	Conversation *Conversation `json:"conversation,omitempty"` // of the row's service; nil: none was held
 	Idle         []Idle        `json:"idle,omitempty"`         // connections that were kept idle, by gap
 	Trace        *Trace        `json:"trace,omitempty"`        // where its packets get to; nil: not asked
+	DecoysOpen   *bool         `json:"decoys_open,omitempty"`  // whether connections to ports of that address which nobody uses open as well; nil: not tried
 	NotTried     string        `json:"not_tried,omitempty"`    // why no attempt was made
 	WantedSource int           `json:"wanted_source_port,omitempty"`
 	SourceError  string        `json:"source_error,omitempty"` // why the wanted source port was not used
@@ -83,23 +85,6 @@ func (i *Initiator) Repeat() *Repeated {
 	}
 	return &r
 }
-
-const (
-	// synAgainMS: a SYN that is not answered is sent again after a second
-	// (RFC 6298 section 2), so a handshake this long lost one, or is as slow.
-	synAgainMS = 1000
-	// fewRetransmits may be needed on a sound path too.
-	fewRetransmits = 3
-)
-
-// IsLossy reports whether the handshake or the connection shows that packets
-// get lost.
-func (i *Initiator) IsLossy() bool {
-	return i.Connect == ConnectOpen && (i.ConnectMS >= synAgainMS || i.TCP.IsLossy())
-}
-
-// IsLossy reports whether several segments had to be sent again.
-func (t *TCP) IsLossy() bool { return t != nil && t.Retransmits > fewRetransmits }
 
 // ConnectOutcome is how the attempt to open a connection ended. UDP has no
 // connection: there it is ConnectOpen unless an error came back.
@@ -167,6 +152,12 @@ type Hole struct {
 	Passes int64 `json:"passes"` // payload bytes of the largest single packet that crosses
 	Fails  int64 `json:"fails"`  // payload bytes of the smallest that never does
 	Packet int   `json:"packet"` // bytes of the IP packet that carries Passes; 0 if not known
+
+	// What it rests on: how often each was tried in the end, by itself. Fails never
+	// crossed.
+	FailsTried    int `json:"fails_tried,omitempty"`
+	PassesTried   int `json:"passes_tried,omitempty"`
+	PassesCrossed int `json:"passes_crossed,omitempty"`
 }
 
 // An Idle is a connection on which neither end sent anything for a while.
@@ -175,9 +166,39 @@ type Idle struct {
 	First   Speaker     `json:"first"` // who spoke after the gap
 	Outcome IdleOutcome `json:"outcome"`
 	Detail  string      `json:"detail,omitempty"` // the error's words
+	// Busy is what became of a connection of the same age that was never idle for
+	// long; "": none was kept.
+	Busy IdleOutcome `json:"busy,omitempty"`
+	// Again is what became of the same gap the second time, where the first was
+	// deadly; nil: it was not repeated.
+	Again *Idle `json:"again,omitempty"`
 	// FarOpen is whether the accepting end still has it open after it died;
 	// nil: not known.
 	FarOpen *bool `json:"far_open,omitempty"`
+}
+
+// IsDead reports whether the connection did not survive.
+func (o IdleOutcome) IsDead() bool {
+	return o == IdleSilent || o == IdleReset || o == IdleClosed
+}
+
+// DeadlyGap returns the shortest gap from which on none survived where one end
+// spoke first, nil if there is none. A gap that died while a longer one survived
+// is none: it was lost for another cause.
+func DeadlyGap(idle []Idle, first Speaker) *Idle {
+	var longest int64 // gap that survived
+	for _, i := range idle {
+		if i.First == first && i.Outcome == IdleSurvived {
+			longest = max(longest, i.GapMS)
+		}
+	}
+	var died *Idle
+	for n := range idle {
+		if i := &idle[n]; i.First == first && i.GapMS > longest && i.Outcome.IsDead() && (died == nil || i.GapMS < died.GapMS) {
+			died = i
+		}
+	}
+	return died
 }
 
 // Speaker is an end of a connection.
@@ -198,15 +219,6 @@ const (
 	IdleClosed   IdleOutcome = "closed"
 	IdleNotHeld  IdleOutcome = "not-held" // there was no connection to keep idle
 )
-
-// A TCP is what the system knows of a connection (TCP_INFO, tcp(7)).
-type TCP struct {
-	MSS         int     `json:"mss"`         // bytes that one segment may carry to the far end
-	RTTMS       float64 `json:"rtt_ms"`      // smoothed
-	Retransmits int     `json:"retransmits"` // segments sent again, in all
-	Timestamps  bool    `json:"timestamps"`  // both ends agreed on timestamps (RFC 7323)
-	PathMTU     int     `json:"path_mtu"`    // as this end believes
-}
 
 // A Relay is what both ends counted of a connection on which the accepting end
 // did not read. One connection from end to end never acknowledges more bytes

@@ -38,8 +38,8 @@ type Arrival struct {
 	Last      Time           `json:"last"`
 	Saw       Sighting       `json:"saw"`    // accepted, or half-open; nothing: its SYN was seen at the interface only
 	Kind      string         `json:"kind"`   // what the contact amounted to, as in the ledger; "" if not known
-	Proved    bool           `json:"proved"` // it proved the key
-	Run       string         `json:"run"`    // that it said it belongs to, "" if it proved nothing
+	Proved    bool           `json:"proved"` // it proved the key, by a message that cannot be a recording
+	Run       string         `json:"run"`    // that it said under the key it belongs to; "": no keyed message came
 	Detail    string         `json:"detail"`
 	Count     int            `json:"count"` // how often
 }

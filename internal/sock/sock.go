@@ -50,6 +50,15 @@ type Counters struct {
 	Received     int64 // in order, whether or not the program has read it
 }
 
+// A Flight is what a TCP connection has sent that the far end has not
+// acknowledged.
+type Flight struct {
+	Unacknowledged int // segments
+	Resent         int // how often in a row the first of them was sent again
+	MSS            int // bytes that one segment may carry
+	Window         int // bytes that the far end takes at once; 0: none, or not known
+}
+
 // IsClosed reports whether err says that the far end closed the connection.
 func IsClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)

@@ -8,8 +8,12 @@ import (
 	"dialtone/internal/result"
 )
 
-// optTimestamps is TCPI_OPT_TIMESTAMPS (linux/tcp.h).
-const optTimestamps = 1
+// optTimestamps is TCPI_OPT_TIMESTAMPS (linux/tcp.h),
+// and TCPI_OPT_WSCALE the other that matters here.
+const (
+	optTimestamps  = 1
+	optWindowScale = 4
+)
 
 // TCPInfoOf returns what the system knows of a TCP connection, nil if it does
 // not tell.
@@ -21,6 +25,8 @@ func TCPInfoOf(c net.Conn) *result.TCP {
 	return &result.TCP{
 		MSS: int(info.Snd_mss), RTTMS: float64(info.Rtt) / 1000, Retransmits: int(info.Total_retrans),
 		Timestamps: info.Options&optTimestamps != 0, PathMTU: int(info.Pmtu),
+		Segments: int(info.Data_segs_out), Needless: int(info.Dsack_dups), Reordered: int(info.Reord_seen),
+		Unscaled: info.Options&optWindowScale == 0, Window: int(info.Snd_wnd),
 	}
 }
 
@@ -33,6 +39,16 @@ func CountersOf(c net.Conn) (Counters, bool) {
 		return Counters{}, false
 	}
 	return Counters{Acknowledged: int64(info.Bytes_acked), Received: int64(info.Bytes_received)}, true
+}
+
+// FlightOf returns what is on its way on a TCP connection; false if the system
+// does not tell.
+func FlightOf(c net.Conn) (Flight, bool) {
+	info := tcpInfo(c)
+	if info == nil {
+		return Flight{}, false
+	}
+	return Flight{Unacknowledged: int(info.Unacked), Resent: int(info.Retransmits), MSS: int(info.Snd_mss), Window: int(info.Snd_wnd)}, true
 }
 
 func tcpInfo(c net.Conn) (info *unix.TCPInfo) {

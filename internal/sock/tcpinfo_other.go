@@ -11,5 +11,8 @@ import (
 // TCPInfoOf returns nil: it is not asked of this system yet.
 func TCPInfoOf(net.Conn) *result.TCP { return nil }
 
+// FlightOf returns false: it is not asked of this system yet.
+func FlightOf(net.Conn) (Flight, bool) { return Flight{}, false }
+
 // CountersOf returns false: it is not asked of this system yet.
 func CountersOf(net.Conn) (Counters, bool) { return Counters{}, false }

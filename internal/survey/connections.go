@@ -114,6 +114,17 @@ func (j *job) took(c *result.Conversation) {
 	}
 }
 
-// loss is the chance that a packet or the answer to it gets lost, as the
-// connections of this run show it.
-func (s *survey) loss() float64 { return verdict.RoundTripLoss(s.everyConnection()) }
+// loss is the chance that a packet or the answer to it gets lost, as all that
+// this run saw shows it.
+func (s *survey) loss() float64 {
+	var near []*result.Initiator
+	var far []*result.Acceptor
+	for _, j := range s.jobs {
+		if j.initiator != nil {
+			i := *j.initiator
+			i.Connections = s.connectionsOf(j)
+			near, far = append(near, &i), append(far, j.acceptor)
+		}
+	}
+	return verdict.LossOf(near, far...).RoundTrip()
+}

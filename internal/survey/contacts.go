@@ -13,6 +13,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/service"
 	"dialtone/internal/sock"
 )
 
@@ -379,6 +380,11 @@ type control struct {
 	close func()
 }
 
+// greets reports whether the service of a port of the plan's speaks first.
+func (s *survey) greets(port uint16) bool {
+	return slices.ContainsFunc(s.Plan.Rows, func(r plan.Row) bool { return r.Port == int(port) && service.Greets(string(r.Speaks)) })
+}
+
 // open opens a control conversation: a connection, and a proof of its own.
 func (s *survey) open(phase context.Context, f result.Family, target netip.AddrPort) (*control, error) {
 	ctx, cancel := context.WithTimeout(phase, s.Timeout)
@@ -391,7 +397,7 @@ func (s *survey) open(phase context.Context, f result.Family, target netip.AddrP
 		s.record(phase, target, one)
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
-	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control"})
+	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control", Greeted: s.greets(target.Port())})
 	one.Reached = result.ReachedConnected
 	if err == nil {
 		one.Reached, one.Origin, one.Instance = result.ReachedProved, result.EndpointFrom(c.Origin), c.Instance.String()

@@ -25,10 +25,12 @@ const (
 
 // converseAll holds each row's own conversation on every path that opened a
 // connection, whatever its proof came to: a firewall that looks into the
-// payload may pass the one and not the other. What ended as noise may end it is
-// held once more; and where the conversation is all the proof there is, until
-// it went well twice: a cache gives the second what the first was answered. Each
-// has a token of its own.
+// payload may pass the one and not the other. What failed is held once more,
+// since once may be noise; and where the conversation is all the proof there is,
+// until it went well twice: a cache gives the second what the first was answered.
+// Each has a token of its own. Where it fares otherwise than the proof had, a
+// plain proof right after it tells whether it is its content that matters: a
+// limit on number or rate, a pause of the listener, an age hold for both.
 func (s *survey) converseAll(ctx context.Context) {
 	type tally struct{ good, ended int }
 	held := map[*job]*tally{}
@@ -48,7 +50,7 @@ func (s *survey) converseAll(ctx context.Context) {
 			if c == nil {
 				continue
 			}
-			isEnded := isEndedEarly(c)
+			isEnded := isEndedEarly(c) || j.initiator.Answer == result.AnswerKeyed && s.hasFailed(j, c)
 			if isEnded {
 				t.ended++
 			} else {
@@ -71,6 +73,58 @@ func (s *survey) converseAll(ctx context.Context) {
 
 // settleDown is how long a conversation that was cut off is left alone.
 const settleDown = 200 * time.Millisecond
+
+// hasFailed reports whether a conversation with our own listener failed. What
+// real software says of itself is no failure.
+func (s *survey) hasFailed(j *job, c *result.Conversation) bool {
+	if j.direction == plan.Forward && s.heldThere(j) != nil {
+		return false
+	}
+	return c.HasFailed(j.transport == plan.TCP)
+}
+
+// keep takes what came of a conversation, and what is known of those before it.
+func (s *survey) keep(j *job, c result.Conversation) {
+	if before := j.initiator.Conversation; before != nil {
+		c.Failures, c.Controls = before.Failures, before.Controls
+	}
+	if s.hasFailed(j, &c) {
+		c.Failures++
+	}
+	j.initiator.Conversation = &c
+}
+
+// control makes a plain proof on the port of a conversation that fared otherwise
+// than the proof had. Nobody but our own listener is asked for one.
+func (s *survey) control(ctx context.Context, j *job) {
+	c := j.initiator.Conversation
+	if c == nil || j.direction == plan.Forward && s.heldThere(j) != nil {
+		return
+	}
+	if j.initiator.Answer == result.AnswerKeyed && !s.hasFailed(j, c) || j.initiator.Answer != result.AnswerKeyed && !restsOnConversation(j.initiator) {
+		return // they fared alike
+	}
+	one := *j
+	one.probe, one.trace = echo.NewID(), false
+	var i result.Initiator
+	if j.direction == plan.Reverse {
+		i = s.attemptBack(ctx, &one)
+	} else {
+		i = s.proveOnly(ctx, &one)
+	}
+	if i.NotTried != "" || ctx.Err() != nil {
+		return
+	}
+	c.Controls = append(c.Controls, result.Control{At: i.At, Connect: i.Connect, Answer: i.Answer})
+	j.initiator.Connections = append(j.initiator.Connections, i.Connections...)
+}
+
+// proveOnly makes a plain proof on a forward path.
+func (s *survey) proveOnly(ctx context.Context, j *job) result.Initiator {
+	p := s.pathOf(j)
+	p.Source = netip.AddrPortFrom(p.Source.Addr(), 0) // its own may be busy still
+	return dialer.Attempt(ctx, p, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout, ProofOnly: true})
+}
 
 // isEndedEarly reports whether a conversation ended as noise may end it.
 func isEndedEarly(c *result.Conversation) bool {
@@ -99,6 +153,7 @@ func (s *survey) converseEach(ctx context.Context, jobs []*job) {
 			wave.Go(func() {
 				defer s.mayTalk()()
 				s.converse(ctx, j)
+				s.control(ctx, j)
 			})
 		}
 	}
@@ -172,7 +227,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 		return // interrupted: it tells nothing
 	}
 	j.took(&c)
-	j.initiator.Conversation = &c
+	s.keep(j, c)
 }
 
 // impostor says what shows that a conversation was not held with the software
@@ -240,7 +295,8 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 		}
 		for i, j := range chunk {
 			j.took(&held[i])
-			j.initiator.Conversation = &held[i]
+			s.keep(j, held[i])
+			s.control(ctx, j)
 		}
 	}
 }

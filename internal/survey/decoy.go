@@ -22,16 +22,21 @@ func (s *survey) tryDecoys(ctx context.Context) {
 		if !s.hasUnproved(f) {
 			continue
 		}
-		opened := 0
-		for range decoys {
-			if s.opens(ctx, netip.AddrPortFrom(s.addrs[f], s.decoyPort(f))) {
-				opened++
-			}
-		}
-		if opened == decoys {
+		if s.decoysOpen(ctx, f) {
 			s.answersAll = append(s.answersAll, s.addrs[f])
 		}
 	}
+}
+
+// decoysOpen reports whether connections to ports of the far end which nobody
+// uses open.
+func (s *survey) decoysOpen(ctx context.Context, f result.Family) bool {
+	for range decoys {
+		if !s.opens(ctx, netip.AddrPortFrom(s.addrs[f], s.decoyPort(f))) {
+			return false
+		}
+	}
+	return true
 }
 
 // hasUnproved reports whether a forward TCP path of a family opened a

@@ -188,7 +188,7 @@ func query(j *job, changed bool) echo.WitnessQuery {
 	began := time.Since(j.initiator.At.Time)
 	return echo.WitnessQuery{
 		Probe: j.probe, Transport: j.transport, Port: j.port, Source: j.initiator.Source, SourceChanged: changed,
-		BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),
+		Connect: j.initiator.Connect, BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),
 	}
 }
 
@@ -251,7 +251,7 @@ func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
 	if s.started.After(since) {
 		since = s.started
 	}
-	q.BeganMS, q.EndedMS = time.Since(since).Milliseconds(), 0
+	q.BeganMS, q.EndedMS, q.Connect = time.Since(since).Milliseconds(), 0, ""
 	return q
 }
 

@@ -45,7 +45,7 @@ func isWhole(i *result.Initiator) bool {
 
 func (s *survey) hold(ctx context.Context, j *job, gaps []time.Duration) {
 	held := dialer.Hold(ctx, dialer.Path{
-		Flow: j.flow, Transport: j.transport, Target: j.initiator.Target.AddrPort,
+		Flow: j.flow, Transport: j.transport, Target: j.initiator.Target.AddrPort, Speaks: j.speaks,
 		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
 	}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, gaps)
 	s.askWhetherOpen(ctx, j, held)
@@ -96,8 +96,9 @@ func (s *survey) holdBack(ctx context.Context, j *job) {
 		j.initiator.Idle = []result.Idle{notHeld(s.Hold, "the far end did not keep connections idle: "+err.Error())}
 		return
 	}
-	// Each connection has its gap, a step before it and one after it.
-	limit := time.NewTimer(s.Hold + 3*s.Timeout)
+	// Each connection has its gap, a step before it and one after it, and a deadly
+	// gap is repeated.
+	limit := time.NewTimer(2 * (s.Hold + 3*s.Timeout))
 	defer limit.Stop()
 	ask := time.NewTimer(s.Hold)
 	defer ask.Stop()

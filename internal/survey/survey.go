@@ -395,7 +395,7 @@ func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiat
 // pathOf is a forward job as the dialer is asked for it.
 func (s *survey) pathOf(j *job) dialer.Path {
 	return dialer.Path{
-		Flow: j.flow, Transport: j.transport, Probe: j.probe,
+		Flow: j.flow, Transport: j.transport, Probe: j.probe, Speaks: j.speaks,
 		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
 		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
 	}

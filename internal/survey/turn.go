@@ -73,7 +73,7 @@ func (m *meeting) follow(leader echo.ID, quiet time.Duration) {
 func (m *meeting) heard(c listener.Contact) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.part == following && c.Kind == echo.KindProved && (m.leader == (echo.ID{}) || c.Peer.Run == m.leader) {
+	if m.part == following && (c.Kind == echo.KindAsked || c.Kind == echo.KindProved) && (m.leader == (echo.ID{}) || c.Peer.Run == m.leader) {
 		m.last = time.Now()
 	}
 }

@@ -96,11 +96,40 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	for _, e := range append(slices.Clone(c.Excluded), excluded...) {
 		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why})
 	}
+	facts := verdict.Facts{Shift: c.Shift, AnswersAll: v.tryDecoys(ctx, r.Paths)}
 	r.From.Addresses, r.To.Addresses = ends(r.Paths)
 	r.Interrupted = ctx.Err() != nil
-	verdict.Conclude(r, verdict.Facts{Shift: c.Shift})
+	verdict.Conclude(r, facts)
 	r.ElapsedMS = time.Since(v.started).Milliseconds()
 	return r, nil
+}
+
+// tryDecoys finds out, where installed software was silent on a connection that
+// opened, whether ports which nobody uses open as well, and completes the paths.
+// It returns the addresses for which they do. Other people's hosts are left alone.
+func (v *visit) tryDecoys(ctx context.Context, paths []result.Path) []netip.Addr {
+	var all []netip.Addr
+	opened := map[netip.Addr]bool{}
+	for i := range paths {
+		p := &paths[i]
+		if v.Egress || p.Transport != plan.TCP || p.Initiator == nil || p.Initiator.Connect != result.ConnectOpen ||
+			p.Initiator.Answer != result.AnswerSilent || !p.Target.IsValid() || ctx.Err() != nil {
+			continue
+		}
+		addr := p.Target.Addr()
+		if _, known := opened[addr]; !known {
+			f := result.FamilyOf(addr)
+			s := &survey{Config: v.Config, addrs: map[result.Family]netip.Addr{f: addr}, contacts: newContacts()}
+			opened[addr] = s.decoysOpen(ctx, f)
+			if opened[addr] {
+				all = append(all, addr)
+			}
+		}
+		does := opened[addr]
+		p.Initiator.DecoysOpen = &does
+		p.Finding = verdict.Explain(*p)
+	}
+	return all
 }
 
 type visit struct {

@@ -436,6 +436,9 @@ func (e explainer) answered() *result.Finding {
 	if e.p.OK {
 		return nil // real software, in its own language
 	}
+	if t := e.i.Conversation; e.i.Answer == result.AnswerSilent && t != nil && t.IsSilence() {
+		return e.acceptedSilently()
+	}
 	if t := e.i.Conversation; t != nil && e.a == nil && e.i.Answer == result.AnswerForeign {
 		return e.say("not-the-service", with(fmt.Sprintf("Something answered at %s, and not as %s does: %s", e.host(), protocolName(t.Speaks), orElse(t.Error, endedWords(t))), changedWords(t)),
 			e.request("check what answers in place of the service for", "A proxy, a captive portal or other software than expected"))
@@ -453,6 +456,21 @@ func (e explainer) answered() *result.Finding {
 	}
 	return e.say("answered", what+", and "+whose,
 		fmt.Sprintf("This is no proof that the path is open. Make sure that listen runs on %s and holds %s; if it does, look for the device that answers in its place.", e.at(), e.port()))
+}
+
+// acceptedSilently explains a connection that opened where nobody says a word.
+func (e explainer) acceptedSilently() *result.Finding {
+	text := fmt.Sprintf("The connection to %s opened, and nobody knows by whom: not a word was said on it", e.host())
+	switch d := e.i.DecoysOpen; {
+	case d != nil && *d:
+		return e.say("answers-for-all", text+". Ports of that address on which nothing ought to listen open as well, so something on the way, or that machine, accepts everything",
+			e.request("find what accepts connections in place of the machine for", "A SYN proxy, a security gateway or a captive portal accepts whatever is dialed"))
+	case d != nil:
+		text += ". Other ports of that address do not open, so it is no device that accepts everything; one that accepts for this port is possible"
+	}
+	return e.say("accepted-silently", text,
+		fmt.Sprintf("This is no proof that the path is open: %s says nothing until it is spoken to, and neither does what accepts in place of a dead server. "+
+			"See on %s, or in its log, whether the connection arrived at that time; or stop the service for a moment and let listen hold %s.", e.p.Service, e.host(), e.port()))
 }
 
 func (e explainer) reset() *result.Finding {
@@ -478,6 +496,11 @@ func (e explainer) reset() *result.Finding {
 
 func (e explainer) stalled() *result.Finding {
 	if e.i.Answer == result.AnswerKeyed {
+		if e.i.TCP.IsThrottled() {
+			return e.payload("window-scale", fmt.Sprintf("The far end's receive window arrives here as %d bytes, and the answer to the SYN offers no window scale: "+
+				"a device takes that TCP option (RFC 7323, kind 3) out of the SYN-ACK while the far end counts with it, or the far end's own window is that small. "+
+				"Data crawls in the smallest pieces; the size of packets is not the cause. Have the device leave the TCP options alone (no TCP normalisation)", e.i.TCP.Window))
+		}
 		if slices.ContainsFunc(e.transfers(), func(d namedTransfer) bool { return d.t.AnySize }) {
 			return e.payload("stalled-payload",
 				"Single packets of any size cross, so their size is not the cause: a device counts what a connection carries and cuts it off, holds content back to inspect it, or slows it down")

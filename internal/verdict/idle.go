@@ -22,6 +22,9 @@ func idleWords(i *result.Initiator) (result.NoteCode, string) {
 			why = h.Detail
 		}
 	}
+	if event := eventWords(i.Idle); event != "" {
+		return result.NoteIdleUnknown, "how long a connection may be idle here is not known: " + event
+	}
 	if why != "" {
 		return result.NoteIdleUnknown, "how long a connection may be idle here is not known: " + why
 	}
@@ -36,32 +39,67 @@ type idleLimit struct {
 	died     result.Idle   // at the shortest gap from which on none survived
 }
 
-// idleLimits returns a limit for each end that has one. A gap that died while a
-// longer one survived is no limit: it was lost for another cause.
-func idleLimits(idle []result.Idle) []idleLimit {
+// idleLimits returns a limit for each end that has one: a gap from which on no
+// connection survived, twice, while one of the same age that was never idle for
+// long did.
+func idleLimits(idle []result.Idle) []idleLimit { return limits(idle, isIdleness) }
+
+// ageLimits returns one for each end where connections die at an age, idle or
+// not, and did so twice.
+func ageLimits(idle []result.Idle) []idleLimit { return limits(idle, isAge) }
+
+func limits(idle []result.Idle, is func(result.Idle) bool) []idleLimit {
 	var out []idleLimit
 	for _, first := range []result.Speaker{result.SpeakerInitiator, result.SpeakerAcceptor} {
-		var longest int64 // gap that survived
+		died := result.DeadlyGap(idle, first)
+		if died == nil || !is(*died) {
+			continue
+		}
+		longest := int64(0)
 		for _, i := range idle {
 			if i.First == first && i.Outcome == result.IdleSurvived {
 				longest = max(longest, i.GapMS)
 			}
 		}
-		var died *result.Idle
-		for _, i := range idle {
-			if i.First == first && i.GapMS > longest && isDead(i.Outcome) && (died == nil || i.GapMS < died.GapMS) {
-				died = &i
-			}
-		}
-		if died != nil {
-			out = append(out, idleLimit{first, time.Duration(longest) * time.Millisecond, *died})
-		}
+		out = append(out, idleLimit{first, time.Duration(longest) * time.Millisecond, *died})
 	}
 	return out
 }
 
-func isDead(o result.IdleOutcome) bool {
-	return o == result.IdleSilent || o == result.IdleReset || o == result.IdleClosed
+// isIdleness reports whether a gap was deadly because nothing was said in it.
+// Where no busy connection was kept beside it (by an older release), nothing else
+// is known.
+func isIdleness(i result.Idle) bool {
+	if i.Busy == "" && i.Again == nil {
+		return true
+	}
+	return i.Busy == result.IdleSurvived && i.Again != nil && i.Again.Outcome.IsDead() && i.Again.Busy == result.IdleSurvived
+}
+
+// isAge reports whether connections that were busy died with the idle ones, each
+// time.
+func isAge(i result.Idle) bool {
+	return i.Busy.IsDead() && i.Again != nil && i.Again.Outcome.IsDead() && i.Again.Busy.IsDead()
+}
+
+// eventWords says why a connection that died tells of no limit, "" if none died
+// or it does.
+func eventWords(idle []result.Idle) string {
+	for _, first := range []result.Speaker{result.SpeakerInitiator, result.SpeakerAcceptor} {
+		died := result.DeadlyGap(idle, first)
+		if died == nil || isIdleness(*died) || isAge(*died) {
+			continue
+		}
+		gap := time.Duration(died.GapMS) * time.Millisecond
+		switch {
+		case died.Again != nil && died.Again.Outcome == result.IdleSurvived:
+			return fmt.Sprintf("a connection that was idle for %v died, and the next one survived as long: an event, such as a state table that was flushed, and no idle timeout", gap)
+		case died.Busy.IsDead():
+			return fmt.Sprintf("a connection that was idle for %v died, and so did one of the same age that talked all the time: an event, or a limit on age, and no idle timeout", gap)
+		}
+		return fmt.Sprintf("a connection that was idle for %v died, and whether that was for idleness could not be found out", gap)
+	}
+	return ""
 }
 
 func (e explainer) idleDropped() *result.Finding {
@@ -95,4 +133,17 @@ func (e explainer) idleDropped() *result.Finding {
 	}
 	return e.say("idle-dropped", text,
 		e.request("raise the idle timeout for", fmt.Sprintf("A connection is dropped after %s without traffic; let it be longer than the longest pause of a working day, or at least 2 hours, which is when keepalive begins (RFC 9293 section 3.8.4)", after)))
+}
+
+// tooOld explains connections that die at an age, whatever is said on them.
+func (e explainer) tooOld(l idleLimit) *result.Finding {
+	died := time.Duration(l.died.GapMS) * time.Millisecond
+	text := fmt.Sprintf("A connection that was idle for %v died, and one of the same age that talked all the time died as well, twice", died)
+	after := fmt.Sprintf("of at most %v", died)
+	if l.survived > 0 {
+		text += fmt.Sprintf("; %v is the longest that one lived", l.survived)
+		after = fmt.Sprintf("between %v and %v", l.survived, died)
+	}
+	return e.say("session-age", text,
+		e.request("let connections live as long as both ends want, of", fmt.Sprintf("They are cut off at an age %s, idle or not: a maximum session time of a firewall, proxy or load balancer", after)))
 }

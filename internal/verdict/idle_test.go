@@ -60,3 +60,55 @@ func TestPathThatDropsIdleConnectionsIsNotOpen(t *testing.T) {
 		t.Errorf("with none that died: %+v", r)
 	}
 }
+
+func TestEventAndAgeAreNoIdleness(t *testing.T) {
+	const a = result.SpeakerInitiator
+	const lives, dies, reset, none = result.IdleSurvived, result.IdleSilent, result.IdleReset, result.IdleNotHeld
+	died := func(busy result.IdleOutcome, again *result.Idle) []result.Idle {
+		i := held(4, a, dies)
+		i.Busy, i.Again = busy, again
+		return []result.Idle{held(2, a, lives), i}
+	}
+	again := func(o, busy result.IdleOutcome) *result.Idle {
+		return &result.Idle{GapMS: 4000, First: a, Outcome: o, Busy: busy}
+	}
+	for name, c := range map[string]struct {
+		idle       []result.Idle
+		idles, age bool
+	}{
+		"it died twice, and a busy one lived":         {died(lives, again(dies, lives)), true, false},
+		"reset the second time":                       {died(lives, again(reset, lives)), true, false},
+		"it lived the second time":                    {died(lives, again(lives, lives)), false, false},
+		"the busy one died too, and nobody did later": {died(dies, again(lives, lives)), false, false},
+		"the busy one died too, both times":           {died(dies, again(dies, reset)), false, true},
+		"the busy one died the second time":           {died(lives, again(dies, dies)), false, false},
+		"there was no busy one":                       {died(none, again(dies, lives)), false, false},
+		"it could not be repeated":                    {died(lives, nil), false, false},
+		"nobody could be connected the second time":   {died(lives, again(none, none)), false, false},
+		"an older release kept no busy one":           {died("", nil), true, false},
+	} {
+		if got := len(idleLimits(c.idle)) > 0; got != c.idles {
+			t.Errorf("%s: an idle limit: %t", name, got)
+		}
+		if got := len(ageLimits(c.idle)) > 0; got != c.age {
+			t.Errorf("%s: a limit on age: %t", name, got)
+		}
+		i := &result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Origin: target, Instance: here, Sent: intact(), Received: intact(), Idle: c.idle}
+		want := result.Open
+		switch {
+		case c.idles:
+			want = result.IdleDropped
+		case c.age:
+			want = result.Unsteady
+			if f := Explain(result.Path{Verdict: want, Initiator: i}); f == nil || f.Code != "session-age" {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+		if r := Judge(Case{Transport: "tcp", Port: 1433, Instance: here, Initiator: i}); r.Verdict != want {
+			t.Errorf("%s: %s, want %s", name, r.Verdict, want)
+		}
+		if words := eventWords(c.idle); (words == "") != (c.idles || c.age) {
+			t.Errorf("%s: said %q", name, words)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func proof(c Case) result.Proof {
 				return result.ProofService
 			}
 		}
-		if c.Initiator.Answer != result.AnswerKeyed && c.isReal() && !isImpostor(c) && t.Impostor == "" && !(c.isHeld() && t.IsSilence()) {
+		if c.Initiator.Answer != result.AnswerKeyed && c.isReal() && !isImpostor(c) && t.Impostor == "" && !t.IsSilence() {
 			return result.ProofService
 		}
 	}
@@ -254,12 +254,22 @@ func answer(c Case) result.Verdict {
 	case result.AnswerICMP:
 		return icmp(i)
 	case result.AnswerSilent:
+		if isAcceptedSilently(c) {
+			return result.Answered
+		}
 		if c.Transport == plan.UDP { // there was no connection to begin with
 			return silence(c.Acceptor)
 		}
 		return result.Stalled
 	}
 	return result.Untested
+}
+
+// isAcceptedSilently reports whether real software was to answer that says
+// nothing until it is spoken to, and something accepted the connection and said
+// nothing: that software, or whatever accepts in its place.
+func isAcceptedSilently(c Case) bool {
+	return (c.External || c.Installed) && c.Acceptor == nil && c.Initiator.Conversation != nil && c.Initiator.Conversation.IsSilence()
 }
 
 // isImpostor reports whether a host that ought to be real shows that something
@@ -311,6 +321,8 @@ func keyed(c Case) result.Verdict {
 		return result.Stalled
 	case len(idleLimits(i.Idle)) > 0:
 		return result.IdleDropped
+	case len(ageLimits(i.Idle)) > 0:
+		return result.Unsteady
 	}
 	return result.Open
 }

@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"dialtone/internal/result"
@@ -33,6 +34,14 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	}
 	if i != nil && i.ICMP == nil && i.Attempts > 1 && p.Verdict == result.Open {
 		add(result.NoteRetried, "it took %d attempts", i.Attempts)
+	}
+	if i != nil && i.Conversation != nil && p.Verdict == result.Open {
+		switch t := i.Conversation; {
+		case p.Proof == result.ProofService && slices.ContainsFunc(t.Controls, func(c result.Control) bool { return c.Answer == result.AnswerKeyed }):
+			add(result.NoteRetried, "the keyed proof got %s at first, and passed right after the service's own conversation: a matter of the moment, not of what is said", answerWords(i.Answer))
+		case t.Failures > 0 && i.Answer == result.AnswerKeyed:
+			add(result.NoteRetried, "the service's own conversation failed %d of %d times", t.Failures, max(t.Failures, t.Attempts))
+		}
 	}
 	if text := relayed(i, a); text != "" {
 		add(result.NoteRelayed, "%s", text)
@@ -91,29 +100,56 @@ func relayed(i *result.Initiator, a *result.Acceptor) string {
 // known to be.
 func lossy(p result.Path) string {
 	i, a := p.Initiator, p.Acceptor
-	if i == nil || i.TCP == nil || !i.IsLossy() && (a == nil || !a.TCP.IsLossy()) {
+	if i == nil || !i.IsLossy() && (a == nil || !a.TCP.IsLossy()) {
 		return ""
 	}
-	text := fmt.Sprintf("packets get lost on the way: from %s to %s %s", p.From, p.To, againWords(i.TCP, i.Sent))
-	if a != nil && a.TCP != nil {
-		text += fmt.Sprintf(", from %s to %s %s", p.To, p.From, againWords(a.TCP, i.Received))
+	if len(i.Datagrams) > 0 {
+		return "packets get lost on the way, there or back: " + datagramWords(i.Datagrams)
 	}
-	if i.ConnectMS >= synMS {
+	var said []string
+	if i.TCP != nil {
+		said = append(said, fmt.Sprintf("from %s to %s %s", p.From, p.To, againWords(i.TCP, i.Sent)))
+	}
+	if a != nil && a.TCP != nil {
+		said = append(said, fmt.Sprintf("from %s to %s %s", p.To, p.From, againWords(a.TCP, i.Received)))
+	}
+	text := "packets get lost on the way"
+	if len(said) > 0 {
+		text += ": " + strings.Join(said, ", ")
+	}
+	if i.LostSYN() {
 		text += fmt.Sprintf("; connecting took %.1f s, so the first packet was lost", i.ConnectMS/1000)
 	}
 	return text
 }
 
-// synMS is how long a handshake takes at least whose SYN or answer was lost
-// (RFC 6298 section 2).
-const synMS = 1000
-
-// againWords says how many of a payload's segments were sent again.
-func againWords(tcp *result.TCP, t *result.Transfer) string {
-	if tcp.MSS <= 0 || t == nil || t.Want <= 0 {
-		return fmt.Sprintf("segments had to be sent again %d times", tcp.Retransmits)
+// datagramWords says how many datagrams were answered, by size.
+func datagramWords(all []result.Datagrams) string {
+	var said []string
+	for _, d := range all {
+		s := fmt.Sprintf("%d of %d datagrams of %d bytes were answered", d.Answered, d.Sent, d.Request)
+		if d.Sources > 1 {
+			s += fmt.Sprintf(", from %d source ports", d.Sources)
+		}
+		said = append(said, s)
 	}
-	return fmt.Sprintf("%d of about %d segments had to be sent again", tcp.Retransmits, (t.Want+int64(tcp.MSS)-1)/int64(tcp.MSS))
+	return strings.Join(said, "; ")
+}
+
+// againWords says how many of a payload's segments were lost.
+func againWords(tcp *result.TCP, t *result.Transfer) string {
+	needless := ""
+	if tcp.Needless > 0 {
+		needless = fmt.Sprintf(" (%d more needlessly)", tcp.Needless)
+	}
+	of := tcp.Segments
+	if of == 0 && tcp.MSS > 0 && t != nil && t.Want > 0 {
+		of = int((t.Want + int64(tcp.MSS) - 1) / int64(tcp.MSS))
+	}
+	if of == 0 {
+		return fmt.Sprintf("segments had to be sent again %d times%s", tcp.Lost(), needless)
+	}
+	return fmt.Sprintf("%d of about %d segments had to be sent again%s", tcp.Lost(), of, needless)
 }
 
 // slow says that the payload crossed at a speed that staff would notice, ""

@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -24,6 +25,10 @@ func isWhole(i *result.Initiator) bool {
 func (e explainer) serviceStopped() *result.Finding {
 	t := e.i.Conversation
 	text := fmt.Sprintf("The keyed proof and its payload passed, and %s itself did not: %s", protocolName(t.Speaks), endedWords(t))
+	if isCutOff(t) && !t.IsAboutContent() {
+		return e.say("cut-off-later", with(text, controlWords(t)),
+			e.request("find what ends some of the connections of", "It has not to do with what is said: a limit on how many connections one address may have, in all or in a time, or on how long, explains it as well as loss, or a listener that paused"))
+	}
 	if t.Speaks == string(plan.Odyssey) && t.Outcome != result.ConversationForeign && len(t.Changed) == 0 {
 		for _, f := range t.Facts {
 			text += fmt.Sprintf("; %s: %s", f.Name, f.Value)
@@ -33,6 +38,36 @@ func (e explainer) serviceStopped() *result.Finding {
 	}
 	return e.say("application-firewall", with(text, changedWords(t)),
 		e.request("let through unchanged what is really spoken on", fmt.Sprintf("A device that looks into the payload (application firewall, TLS inspection, proxy) treats %s differently from other data on the same port", protocolName(t.Speaks))))
+}
+
+// isCutOff reports whether a conversation came to an end that a limit on number,
+// rate or age brings about as well as a device that reads it.
+func isCutOff(t *result.Conversation) bool {
+	switch t.Outcome {
+	case result.ConversationReset, result.ConversationClosed, result.ConversationSilent:
+		return true
+	}
+	return false
+}
+
+// controlWords says what plain proofs right after a failed conversation came to.
+func controlWords(t *result.Conversation) string {
+	passed := 0
+	for _, c := range t.Controls {
+		if c.Answer == result.AnswerKeyed {
+			passed++
+		}
+	}
+	switch n := len(t.Controls); {
+	case n == 0:
+		return "Whether the plain proof would have passed at that moment is not known, so it is not said that its content is the cause"
+	case passed == n && t.Failures < 2:
+		return fmt.Sprintf("It failed once of %d times only, so it is not said that its content is the cause", max(1, t.Attempts))
+	case passed == 0:
+		return fmt.Sprintf("The plain proof on the same port failed as well right after it (%d of %d), so its content is not the cause", n, n)
+	default:
+		return fmt.Sprintf("Of %d plain proofs on the same port right after it %d failed as well, so its content is not the cause", n, n-passed)
+	}
 }
 
 // impostor explains TLS with a real host that something on the way ended.
@@ -55,6 +90,8 @@ func serviceNote(p result.Path) string {
 	t := i.Conversation
 	name := protocolName(t.Speaks)
 	switch {
+	case p.Verdict == result.Open && p.Proof == result.ProofService && slices.ContainsFunc(t.Controls, func(c result.Control) bool { return c.Answer == result.AnswerKeyed }):
+		return "" // it was the moment, not the content
 	case p.Verdict == result.Open && p.Proof == result.ProofService:
 		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, confirmed by the listener%s: a firewall that looks into the payload, or a proxy, passes what it knows", answerWords(i.Answer), name, fromElsewhere(p))
 	case (p.Verdict == result.Reset || p.Verdict == result.Stalled) && i.Answer != result.AnswerKeyed && isKeyedWhole(t):
@@ -67,7 +104,7 @@ func serviceNote(p result.Path) string {
 	case p.Verdict == result.Open && len(t.Adapted) > 0:
 		return fmt.Sprintf("%s came through with the addresses of its data connections rewritten: %s", name, strings.Join(t.Adapted, "; "))
 	case i.Answer == result.AnswerKeyed && isWhole(i) && p.Verdict != result.Open && p.Verdict != result.Unsteady && p.Proof == result.ProofKeyed &&
-		t.Outcome != result.ConversationCompleted && t.Outcome != result.ConversationNotHeld:
+		t.Outcome != result.ConversationCompleted && t.Outcome != result.ConversationNotHeld && (!isCutOff(t) || t.IsAboutContent()):
 		return fmt.Sprintf("the keyed proof passed, and %s %s", name, endedWords(t))
 	}
 	return ""

@@ -84,6 +84,9 @@ func failedByLoss(i *result.Initiator) string {
 // unsteady explains a path of which some connections work and others do not.
 func (e explainer) unsteady() *result.Finding {
 	passed, failed := result.Compare(e.i.Connections)
+	if ages := ageLimits(e.i.Idle); len(failed) == 0 && len(ages) > 0 {
+		return e.tooOld(ages[0])
+	}
 	all := slices.Concat(passed, failed)
 	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At.Time) })
 	code, words, cause := inCommon(passed, failed, all)
@@ -268,31 +271,6 @@ func ordinal(n int) string {
 		return "third"
 	}
 	return fmt.Sprintf("%dth", n)
-}
-
-// RoundTripLoss is the chance that a packet or the answer to it gets lost, by
-// how long handshakes took that came about: whatever waits on a SYN's answer
-// sends it again after 1, 3 and 7 s (RFC 6298 section 2). Connections that never
-// came about may have another cause. 0: nothing shows that packets get lost.
-func RoundTripLoss(all []result.Connection) float64 {
-	sent, lost := 0, 0
-	for _, c := range all {
-		if c.Sent > 0 && c.IsPassed() {
-			sent, lost = sent+c.Sent, lost+c.Lost
-			continue
-		}
-		if c.Reached == result.ReachedNothing {
-			continue
-		}
-		sent++
-		for after := 1.0; c.ConnectMS >= after*1000; after = 2*after + 1 {
-			sent, lost = sent+1, lost+1
-		}
-	}
-	if lost == 0 {
-		return 0
-	}
-	return float64(lost) / float64(sent)
 }
 
 // SampleWords says how many connections the counted paths of a report got, and

@@ -1,0 +1,106 @@
+package result
+
+// A TCP is what the system knows of a connection (TCP_INFO, tcp(7)).
+type TCP struct {
+	MSS         int     `json:"mss"`         // bytes that one segment may carry to the far end
+	RTTMS       float64 `json:"rtt_ms"`      // smoothed
+	Retransmits int     `json:"retransmits"` // segments sent again, in all
+	Timestamps  bool    `json:"timestamps"`  // both ends agreed on timestamps (RFC 7323)
+	PathMTU     int     `json:"path_mtu"`    // as this end believes
+
+	// Segments is how many with payload were sent, those sent again among them;
+	// 0: not known.
+	Segments int `json:"segments,omitempty"`
+	// Needless is how many of those sent again had arrived the first time, as the
+	// far end told (DSACK, RFC 2883): they were late or in disorder, not lost.
+	Needless int `json:"needless,omitempty"`
+	// Reordered is how often segments were seen to arrive in another order.
+	Reordered int `json:"reordered,omitempty"`
+	// Unscaled says that the handshake agreed on no window scale (RFC 7323
+	// section 2.2), as this end saw it.
+	Unscaled bool `json:"unscaled,omitempty"`
+	// Window is how many bytes the far end offered last to take at once; 0: none,
+	// or not known.
+	Window int `json:"window,omitempty"`
+}
+
+// Datagrams counts those of one size that asked over UDP, from however many
+// source ports. Each asked for one answer.
+type Datagrams struct {
+	Request  int `json:"request"`  // bytes of UDP payload of each
+	Answer   int `json:"answer"`   // bytes asked for in the answer
+	Sent     int `json:"sent"`     // whose time for an answer is over
+	Answered int `json:"answered"` // of them
+	Sources  int `json:"sources"`  // source ports they left from
+	Deaf     int `json:"deaf"`     // of these, which got no answer to any
+}
+
+const (
+	// synAgainMS: a SYN that is not answered is sent again after a second
+	// (RFC 6298 section 2), so a handshake that takes so much longer than a round
+	// trip lost one.
+	synAgainMS = 1000
+	// fewLost may be lost on a sound path too.
+	fewLost = 3
+)
+
+// IsLossy reports whether the handshake or the connection shows that packets
+// get lost, or enough datagrams stayed without an answer.
+func (i *Initiator) IsLossy() bool {
+	if i.Connect != ConnectOpen {
+		return false
+	}
+	if i.LostSYN() || i.TCP.IsLossy() {
+		return true
+	}
+	missing := 0
+	for _, d := range i.Datagrams {
+		if d.Answered > 0 { // of a size that never crosses, size is the cause
+			missing += d.Sent - d.Answered
+		}
+	}
+	return missing > fewLost
+}
+
+// LostSYN reports whether the handshake took so long that its first packet or
+// the answer to it was lost. A long way is no loss: its round trip is allowed
+// for.
+func (i *Initiator) LostSYN() bool {
+	return i.Connect == ConnectOpen && i.ConnectMS-i.RoundTripMS() >= synAgainMS
+}
+
+// RoundTripMS is the shortest round trip that was seen, in milliseconds; 0: none
+// is known.
+func (i *Initiator) RoundTripMS() float64 {
+	ms := 0.0
+	if i.RTTMS != nil {
+		ms = *i.RTTMS
+	}
+	if i.TCP != nil && i.TCP.RTTMS > 0 && (ms == 0 || i.TCP.RTTMS < ms) {
+		ms = i.TCP.RTTMS
+	}
+	return ms
+}
+
+// Lost is how many segments had to be sent again because they did not arrive.
+func (t *TCP) Lost() int {
+	if t == nil {
+		return 0
+	}
+	return max(0, t.Retransmits-t.Needless)
+}
+
+// IsLossy reports whether several segments were lost.
+func (t *TCP) IsLossy() bool { return t.Lost() > fewLost }
+
+// smallWindow is fewer bytes than any end offers that is ready to take a
+// payload: a segment or two (RFC 9293 section 3.8.6.2.2 has it offer no less).
+const smallWindow = 2 * 1460
+
+// IsThrottled reports whether the far end's window, as it arrived, lets less out
+// than a few segments at once. Without window scale it may be one of which a
+// device took the scale away (RFC 7323 section 2.2: the far end still counts
+// with it).
+func (t *TCP) IsThrottled() bool {
+	return t != nil && t.Unscaled && t.Window > 0 && t.Window < smallWindow
+}

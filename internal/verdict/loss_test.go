@@ -1,0 +1,126 @@
+package verdict
+
+import (
+	"math"
+	"testing"
+
+	"dialtone/internal/result"
+)
+
+func TestLossIsEstimatedOverAllEvidence(t *testing.T) {
+	rtt := func(ms float64) *float64 { return &ms }
+	tcp := func(segments, again, needless int) *result.TCP {
+		return &result.TCP{MSS: 1448, Segments: segments, Retransmits: again, Needless: needless}
+	}
+	open := func(t *result.TCP, ms float64) *result.Initiator {
+		return &result.Initiator{Connect: result.ConnectOpen, ConnectMS: ms, TCP: t}
+	}
+	datagrams := func(d ...result.Datagrams) *result.Initiator {
+		return &result.Initiator{Connect: result.ConnectOpen, ConnectMS: 0.1, Datagrams: d}
+	}
+	slow := open(tcp(200, 1, 0), 1210)
+	slow.RTTMS = rtt(1200)
+	for name, c := range map[string]struct {
+		all               []*result.Initiator
+		far               []*result.Acceptor
+		oneWay, roundTrip float64
+	}{
+		"nothing is known":                         {},
+		"nothing is lost":                          {all: []*result.Initiator{open(tcp(190, 0, 0), 1), open(tcp(190, 0, 0), 1)}},
+		"a tenth of what is sent":                  {all: []*result.Initiator{open(tcp(200, 20, 0), 1), open(tcp(200, 20, 0), 1)}, oneWay: 0.1, roundTrip: 0.1},
+		"a tenth each way":                         {all: []*result.Initiator{open(tcp(200, 20, 0), 1)}, far: []*result.Acceptor{{TCP: tcp(200, 20, 0)}, {}, nil}, oneWay: 0.1, roundTrip: 0.19},
+		"what was sent again needlessly":           {all: []*result.Initiator{open(tcp(200, 40, 40), 1)}},
+		"some of it":                               {all: []*result.Initiator{open(tcp(200, 40, 20), 1)}, oneWay: 0.1, roundTrip: 0.1},
+		"a long way is no loss":                    {all: []*result.Initiator{slow}, oneWay: 0.005, roundTrip: 0.005},
+		"one SYN of three is no rate":              {all: []*result.Initiator{open(tcp(190, 0, 0), 1001), open(tcp(190, 0, 0), 1), open(tcp(190, 0, 0), 1)}},
+		"SYNs that came late, of many connections": {all: []*result.Initiator{{Connect: result.ConnectOpen, ConnectMS: 1, Connections: shaken(30, 10)}}, oneWay: 1 - math.Sqrt(0.75), roundTrip: 0.25},
+		"half of the datagrams":                    {all: []*result.Initiator{datagrams(result.Datagrams{Sent: 30, Answered: 15, Sources: 8}, result.Datagrams{Sent: 20, Answered: 10, Sources: 4})}, oneWay: 1 - math.Sqrt(0.5), roundTrip: 0.5},
+		"a size that never crosses is no loss":     {all: []*result.Initiator{datagrams(result.Datagrams{Sent: 20, Answered: 20, Sources: 4}, result.Datagrams{Sent: 60, Sources: 12, Deaf: 12})}},
+		"nor are source ports that are deaf":       {all: []*result.Initiator{datagrams(result.Datagrams{Sent: 20, Answered: 10, Sources: 4, Deaf: 2})}},
+		"one datagram a port, and that is loss":    {all: []*result.Initiator{datagrams(result.Datagrams{Sent: 20, Answered: 10, Sources: 20, Deaf: 10})}, oneWay: 1 - math.Sqrt(0.5), roundTrip: 0.5},
+		"an attempt that got nothing is no loss":   {all: []*result.Initiator{{Connect: result.ConnectTimeout, ConnectMS: 4000}, {NotTried: "no contact"}, nil}},
+		"segments that the system did not count":   {all: []*result.Initiator{{Connect: result.ConnectOpen, TCP: &result.TCP{MSS: 1000, Retransmits: 25}, Sent: &result.Transfer{Intact: 100_000}}}, oneWay: 0.2, roundTrip: 0.2},
+	} {
+		l := LossOf(c.all, c.far...)
+		if got := l.OneWay(); math.Abs(got-c.oneWay) > 0.001 {
+			t.Errorf("%s: %.3f one way, want %.3f (%+v)", name, got, c.oneWay, l)
+		}
+		if got := l.RoundTrip(); math.Abs(got-c.roundTrip) > 0.001 {
+			t.Errorf("%s: %.3f of round trips, want %.3f (%+v)", name, got, c.roundTrip, l)
+		}
+	}
+}
+
+// shaken are connections whose handshake came about, some of them a second late.
+func shaken(n, late int) []result.Connection {
+	out := make([]result.Connection, n)
+	for i := range out {
+		out[i] = result.Connection{Reached: result.ReachedDone, ConnectMS: 1}
+		if i < late {
+			out[i].ConnectMS = 1001
+		}
+	}
+	return append(out, result.Connection{Reached: result.ReachedNothing, ConnectMS: 4000})
+}
+
+func TestLossExplainsAFailureOnlyWhereItIsLikely(t *testing.T) {
+	half := Loss{Datagrams: Lost{100, 50}}
+	tenth := Loss{There: Lost{1000, 100}}
+	for name, c := range map[string]struct {
+		l                  Loss
+		connections, tries int
+		likely             bool
+	}{
+		"half of the round trips, three tries":                      {half, 1, 3, true},
+		"five tries of one connection":                              {half, 1, 5, false},
+		"five tries of forty connections":                           {half, 40, 5, true},
+		"a tenth, three tries":                                      {tenth, 1, 3, false},
+		"a tenth, three tries of forty connections, is not so rare": {tenth, 40, 3, false},
+		"no loss was seen":                                          {Loss{There: Lost{1000, 0}}, 40, 1, false},
+	} {
+		if p := c.l.Explains(c.connections, c.tries); (p > 0.05) != c.likely {
+			t.Errorf("%s: %.4f", name, p)
+		}
+	}
+}
+
+func TestThrottledStallIsToldByItsWindow(t *testing.T) {
+	p := result.Path{Verdict: result.Stalled, From: "client", To: "server", Transport: "tcp", Port: 7968, Service: "Odyssey", Initiator: &result.Initiator{
+		Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Sent: &result.Transfer{Outcome: result.TransferStalled, Want: 262144, Intact: 936},
+		Received: &result.Transfer{Outcome: result.TransferIntact, Want: 262144, Intact: 262144}, TCP: &result.TCP{MSS: 1448, Unscaled: true, Window: 64},
+	}}
+	if f := Explain(p); f == nil || f.Code != "window-scale" {
+		t.Errorf("%+v", f)
+	}
+	for _, roomy := range []result.TCP{{Window: 64}, {Unscaled: true, Window: 64240}, {Unscaled: true}} {
+		p.Initiator.TCP = &roomy
+		if f := Explain(p); f == nil || f.Code != "stalled-payload" {
+			t.Errorf("%+v: %+v", roomy, f)
+		}
+	}
+}
+
+func TestLateOrNeedlessIsNotLossy(t *testing.T) {
+	ms := 1200.0
+	for name, i := range map[string]*result.Initiator{
+		"a round trip of 1.2 s":            {Connect: result.ConnectOpen, ConnectMS: 1215, RTTMS: &ms, TCP: &result.TCP{RTTMS: 1203, Retransmits: 1}},
+		"sent again needlessly":            {Connect: result.ConnectOpen, ConnectMS: 1, TCP: &result.TCP{Retransmits: 60, Needless: 58, Reordered: 40}},
+		"datagrams of a size that cannot":  {Connect: result.ConnectOpen, Datagrams: []result.Datagrams{{Sent: 20, Answered: 20}, {Sent: 20}}},
+		"two datagrams":                    {Connect: result.ConnectOpen, Datagrams: []result.Datagrams{{Sent: 20, Answered: 18}}},
+		"a handshake that never completed": {Connect: result.ConnectTimeout, ConnectMS: 4000},
+	} {
+		if i.IsLossy() {
+			t.Errorf("%s is lossy", name)
+		}
+	}
+	for name, i := range map[string]*result.Initiator{
+		"a SYN":             {Connect: result.ConnectOpen, ConnectMS: 1002, TCP: &result.TCP{RTTMS: 1}},
+		"a SYN on long way": {Connect: result.ConnectOpen, ConnectMS: 2215, RTTMS: &ms},
+		"several segments":  {Connect: result.ConnectOpen, TCP: &result.TCP{Retransmits: 10, Needless: 2}},
+		"several datagrams": {Connect: result.ConnectOpen, Datagrams: []result.Datagrams{{Sent: 20, Answered: 14}}},
+	} {
+		if !i.IsLossy() {
+			t.Errorf("%s: not lossy", name)
+		}
+	}
+}

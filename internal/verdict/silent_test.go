@@ -1,0 +1,35 @@
+package verdict
+
+import (
+	"strings"
+	"testing"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// Whatever accepts a connection can say nothing, as a real Odyssey server does.
+func TestSilenceOfInstalledSoftwareIsNoProof(t *testing.T) {
+	yes, no := true, false
+	for _, c := range []struct {
+		decoys *bool
+		code   string
+	}{{nil, "accepted-silently"}, {&no, "accepted-silently"}, {&yes, "answers-for-all"}} {
+		for _, external := range []bool{false, true} {
+			i := connected(result.AnswerSilent)
+			i.DecoysOpen = c.decoys
+			i.Conversation = &result.Conversation{Speaks: string(plan.Odyssey), Outcome: result.ConversationCompleted}
+			r := Judge(Case{Transport: plan.TCP, Port: 7968, Initiator: &i, External: external, Installed: !external})
+			p := result.Path{Verdict: r.Verdict, Proof: r.Proof, OK: r.OK, Real: true, From: "client", To: "server", Transport: plan.TCP, Port: 7968, Service: "Odyssey", Initiator: &i}
+			f := Explain(p)
+			if r.OK || r.Verdict != result.Answered || r.Proof != result.ProofNone || f == nil || f.Code != c.code || !strings.Contains(f.Text, "nobody knows by whom") {
+				t.Errorf("decoys open %v: %+v, %+v", c.decoys, r, f)
+			}
+		}
+	}
+	spoke := connected(result.AnswerForeign)
+	spoke.Conversation = &result.Conversation{Speaks: string(plan.HTTPS), Outcome: result.ConversationCompleted}
+	if r := Judge(Case{Transport: plan.TCP, Port: 443, Initiator: &spoke, Installed: true}); !r.OK || r.Proof != result.ProofService {
+		t.Errorf("software that spoke: %+v", r)
+	}
+}
