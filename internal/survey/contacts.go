@@ -389,6 +389,11 @@ func (s *survey) open(phase context.Context, f result.Family, target netip.AddrP
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS
 		s.record(phase, target, one)
+		if l := sock.LackOf(d.Err); l != "" {
+			s.mu.Lock()
+			s.lacks = l
+			s.mu.Unlock()
+		}
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
 	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control"})

@@ -11,6 +11,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 	"dialtone/internal/verdict"
 )
 
@@ -32,6 +33,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 	for _, l := range s.legs {
 		r.Paths = append(r.Paths, s.path(l, s.half(l.job), resolveErr))
 	}
+	verdict.Enliven(r.Paths, r.Contact != nil)
 	for _, e := range s.excluded {
 		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{
 			Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why,
@@ -153,7 +155,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 		if p.Direction == plan.Forward {
 			open = s.openWay[p.Family]
 		}
-		p.Stop = verdict.Locate(p.Initiator.Trace, open)
+		p.Stop = verdict.Locate(p.Initiator.Trace, open, p.Target.Addr())
 	}
 	ruling := verdict.Judge(verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor,
@@ -245,7 +247,10 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 	if s.cut != nil {
 		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Opened: len(s.everyConnection())}
 	} else if s.contactLost != nil {
-		f.ContactLost = s.contactLost.Error()
+		f.ContactLost, f.Lacks = s.contactLost.Error(), sock.LackOf(s.contactLost)
+	}
+	if _, ok := s.contacts.hello(); !ok {
+		f.Lacks = s.lacks
 	}
 	if h, ok := s.contacts.hello(); ok {
 		f.FarShift = h.Shift
