@@ -568,8 +568,8 @@ func (e explainer) stalled() *result.Finding {
 		return e.say("stalled", fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
 			e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy, traffic inspection, or a service that is stuck"))
 	}
-	if f := e.dropped(); f != nil {
-		return f
+	if f := e.dropped(); f != nil && e.a.Saw == result.SawHalfOpen {
+		return f // otherwise something else accepted it
 	}
 	code, who := e.accepter()
 	if e.isHeld() {

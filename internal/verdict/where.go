@@ -79,7 +79,7 @@ func (e explainer) suspects(s *result.Stop) string {
 // last names the last device that let a packet die.
 func (e explainer) last(s *result.Stop) string {
 	if s.NATHop == s.LastHop {
-		return fmt.Sprintf("the NAT at %s (hop %d, or a device there that it speaks for)", e.at(), s.LastHop)
+		return fmt.Sprintf("the NAT at %s (or a device that it speaks for, at hop %d)", e.at(), s.LastHop)
 	}
 	return hopWords(s.LastHop, s.Last)
 }
