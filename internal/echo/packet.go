@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // A PacketSize is how large a datagram and the answer to it are to be, in
@@ -23,13 +26,18 @@ var SmallPacket = PacketSize{udpSize, udpSize}
 // again until ctx ends (RFC 8489 section 6.2.1), each time with a transaction
 // id of its own since answering ends ignore repeats, and returns how many it
 // sent. The payload is the padding of request and response.
+//
+// An ICMP error is no answer, and does not take one back that follows it: a
+// device may send it beside passing the datagram on, and anybody can forge it.
+// After one it waits for softWait.
 func ProvePacket(ctx context.Context, conn net.Conn, ask Ask, size PacketSize) (p Proof, sent, received int64, attempts int, err error) {
 	defer guard(ctx, conn)()
 	requests := map[[stun.TransactionIDSize]byte]*stun.Message{}
 	began := map[[stun.TransactionIDSize]byte]time.Time{}
 	buf := make([]byte, MaxPacket)
-	var last error
-	for wait := rto; ctx.Err() == nil; wait *= 2 {
+	var last, soft error
+	deadline := deadlineOf(ctx)
+	for wait := rto; ctx.Err() == nil && (deadline.IsZero() || time.Now().Before(deadline)); wait *= 2 {
 		req, err := ask.packet(size)
 		if err != nil {
 			return p, 0, 0, attempts, err
@@ -39,19 +47,34 @@ func ProvePacket(ctx context.Context, conn net.Conn, ask Ask, size PacketSize) (
 		if isTimeout(err) {
 			break // the connection's deadline is a little ahead of the context's
 		}
+		if err != nil && soft == nil && isSoft(err) {
+			// An error that came for the datagram before: this one was not sent.
+			soft = fmt.Errorf("send binding: %w", err)
+			_, err = conn.Write(req.Raw)
+		}
 		attempts++
 		if err != nil {
 			return p, 0, 0, attempts, fmt.Errorf("send binding: %w", err)
 		}
 		until := time.Now().Add(wait)
-		if d := deadlineOf(ctx); !d.IsZero() && d.Before(until) {
-			until = d
+		if soft != nil {
+			until = time.Now().Add(softWait)
+		}
+		if !deadline.IsZero() && deadline.Before(until) {
+			until = deadline
 		}
 		for ctx.Err() == nil {
 			_ = conn.SetReadDeadline(until)
 			n, err := conn.Read(buf)
 			if isTimeout(err) {
 				break
+			}
+			if err != nil && soft == nil && isSoft(err) {
+				soft = fmt.Errorf("receive binding: %w", err)
+				if t := time.Now().Add(softWait); t.Before(until) {
+					until = t
+				}
+				continue
 			}
 			if err != nil {
 				return p, 0, 0, attempts, fmt.Errorf("receive binding: %w", err)
@@ -75,6 +98,12 @@ func ProvePacket(ctx context.Context, conn net.Conn, ask Ask, size PacketSize) (
 			p.RTT = time.Since(began[m.TransactionID])
 			return p, int64(padding(r)), int64(padding(m)), attempts, nil
 		}
+		if soft != nil {
+			return p, 0, 0, attempts, soft
+		}
+	}
+	if soft != nil {
+		return p, 0, 0, attempts, soft
 	}
 	if last != nil {
 		return p, 0, 0, attempts, last
@@ -85,6 +114,19 @@ func ProvePacket(ctx context.Context, conn net.Conn, ask Ask, size PacketSize) (
 func padding(m *stun.Message) int {
 	b, _ := m.Get(stun.AttrPadding)
 	return len(b)
+}
+
+// softWait is how long an answer may follow an ICMP error.
+const softWait = 300 * time.Millisecond
+
+// isSoft reports whether err is that of an ICMP error that says that the
+// datagram did not get there, as connected sockets report it.
+func isSoft(err error) bool {
+	switch sock.Classify(err) {
+	case result.ConnectRST, result.ConnectICMP, result.ConnectNoRoute:
+		return true
+	}
+	return false
 }
 
 func isTimeout(err error) bool {

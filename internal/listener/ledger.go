@@ -134,11 +134,17 @@ func (l *ledger) between(t plan.Transport, port int, from, to time.Time) []entry
 	return out
 }
 
-// byProbe returns the first entry that carried the probe. Only keyed messages
-// set it.
-func (l *ledger) byProbe(probe echo.ID, t plan.Transport) (entry, bool) {
+// byProbe returns the entry that carried the probe from that very source, or
+// else the first that carried it: an attempt that is made again keeps its probe.
+// Only keyed messages set it.
+func (l *ledger) byProbe(probe echo.ID, t plan.Transport, source netip.AddrPort) (entry, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, e := range l.entries {
+		if e.Probe == probe && e.Transport == t && e.Remote == source {
+			return *e, true
+		}
+	}
 	if e := l.probes[probe]; e != nil && e.Transport == t {
 		return *e, true
 	}

@@ -40,7 +40,7 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 	a := result.Acceptor{Instance: l.Instance.String(), Saw: result.SawUnknown}
 	a.Port, a.Holder = l.portState(q.Transport, q.Port, q.Source.Addr(), asSeen)
 
-	if e, ok := l.ledger.byProbe(q.Probe, q.Transport); ok && q.Probe != (echo.ID{}) {
+	if e, ok := l.ledger.byProbe(q.Probe, q.Transport, q.Source.AddrPort); ok && q.Probe != (echo.ID{}) {
 		return accepted(a, e, result.MatchProbe)
 	}
 	if a.Port == result.PortBusy {
