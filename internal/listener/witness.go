@@ -153,6 +153,16 @@ func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.Hal
 	if a.Port != result.PortBound {
 		return unknown(a, "the listener does not hold that port")
 	}
+	if syn != nil {
+		// It arrived: what became of it needs no watching throughout.
+		a.Saw, a.Source, a.Local = result.SawNothing, result.EndpointFrom(syn.Source), result.EndpointFrom(syn.Local)
+		a.Dropped, a.Detail = l.watch.Dropped(*syn)
+		if why := l.watch.Blind(from, to); why == "" || a.Dropped != result.DropFirewall {
+			return a
+		}
+		// The kernel may have answered, or turned it away, unseen.
+		a.Source, a.Local, a.Dropped, a.Detail = result.Endpoint{}, result.Endpoint{}, "", ""
+	}
 	if q.Transport == plan.TCP {
 		if why := l.watch.Blind(from, to); why != "" {
 			return unknown(a, why)
@@ -164,10 +174,6 @@ func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.Hal
 		}
 	}
 	a.Saw = result.SawNothing
-	if syn != nil {
-		a.Source, a.Local = result.EndpointFrom(syn.Source), result.EndpointFrom(syn.Local)
-		a.Detail = "the SYN arrived at this machine's network interface, and its TCP stack did not answer it: this machine's own firewall dropped it"
-	}
 	return a
 }
 
