@@ -86,7 +86,7 @@ func (l *Listener) byAddress(a result.Acceptor, q echo.WitnessQuery, v view, fro
 		}
 	}
 	if h := furthest(v.half, is); h != nil && h.Answered {
-		return halfOpen(a, *h)
+		return l.halfOpen(a, *h, from, to)
 	}
 	// Something that nobody claims may be this attempt under another address.
 	for _, e := range v.accepted {
@@ -110,7 +110,7 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 	if h := furthest(v.half, exact); h != nil && len(v.accepted) == 0 {
 		a.Match = result.MatchAddress
 		if h.Answered {
-			return halfOpen(a, *h)
+			return l.halfOpen(a, *h, from, to)
 		}
 		return l.nothing(a, q, h, from, to)
 	}
@@ -131,7 +131,7 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 		}
 	}
 	if h := furthest(v.half, is); h != nil && h.Answered {
-		return halfOpen(a, *h)
+		return l.halfOpen(a, *h, from, to)
 	}
 	if n := len(v.accepted) + len(v.half); n > 0 && furthest(v.half, is) == nil {
 		return unknown(a, "in that time something came from another address, which may be this attempt: addresses are changed on the way")
@@ -193,6 +193,22 @@ func accepted(a result.Acceptor, e entry, m result.Match) result.Acceptor {
 		a.Detail = "the listener recorded it as " + string(e.Kind)
 	}
 	return a
+}
+
+// halfOpen says that an attempt was answered and nobody took its connection,
+// unless that is this program's own fault: what it cannot take in time waits in
+// the kernel, and is no half-open connection at all or is one for that cause.
+func (l *Listener) halfOpen(a result.Acceptor, h sock.HalfOpen, from, to time.Time) result.Acceptor {
+	why := l.troubles.during(from, to)
+	switch {
+	case why == "":
+		return halfOpen(a, h)
+	case l.watch.QueueOverflowed(from, to):
+		a = halfOpen(a, h)
+		a.Dropped, a.Detail = result.DropQueue, why+", and the queue of connections that wait for it was full"
+		return a
+	}
+	return unknown(a, why)
 }
 
 func halfOpen(a result.Acceptor, h sock.HalfOpen) result.Acceptor {

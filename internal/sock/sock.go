@@ -269,6 +269,28 @@ func LocalAddrs() ([]netip.Addr, error) {
 	return out, nil
 }
 
+// IsOnLink reports whether an address is on a network that this machine has an
+// interface in, and not its own.
+func IsOnLink(a netip.Addr) bool {
+	as, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	a = a.Unmap().WithZone("")
+	on := false
+	for _, of := range as {
+		p, err := netip.ParsePrefix(of.String())
+		if err != nil {
+			continue
+		}
+		if p.Addr().Unmap() == a {
+			return false
+		}
+		on = on || p.Contains(a)
+	}
+	return on
+}
+
 func isOwn(a netip.Addr) bool {
 	if !a.IsValid() {
 		return false
