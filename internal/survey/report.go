@@ -91,8 +91,8 @@ func (s *survey) contactOf() *result.Contact {
 		Flow: c.flow, Direction: plan.Forward, Port: c.port, Family: c.family,
 		Target: result.EndpointFrom(c.target), SeenAs: result.EndpointFrom(c.seenAs),
 		Instance: c.hello.Instance.String(), Software: c.hello.Software, Plan: c.hello.Plan,
-		Partners: c.hello.Partners,
-		Roles:    c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
+		Partners: c.hello.Partners, HidesSource: c.hides,
+		Roles: c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
 	}
 	if out.Roles == nil {
 		out.Roles = []string{}

@@ -251,7 +251,7 @@ func otherAddresses(r *result.Report) []result.Finding {
 			out = append(out, f)
 		}
 	}
-	if c := r.Contact; c != nil {
+	if c := r.Contact; c != nil && !c.HidesSource {
 		say(r.From.Host, c.SeenAs.Addr(), c.Partners)
 	}
 	var to []netip.Addr

@@ -196,7 +196,9 @@ var runClaims = []struct {
 }
 
 func noneProved(ps []result.Path) bool {
-	return !slices.ContainsFunc(ps, func(p result.Path) bool { return p.Initiator.Answer == result.AnswerKeyed || p.Initiator.Repeated != nil })
+	return !slices.ContainsFunc(ps, func(p result.Path) bool {
+		return p.Initiator.Answer == result.AnswerKeyed || p.Initiator.Repeated != nil
+	})
 }
 
 func TestNoFindingOfARunDeniesItsRows(t *testing.T) {
