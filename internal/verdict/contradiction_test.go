@@ -284,7 +284,7 @@ func TestSuspectsAreListedUntilTheEvidenceExcludesThem(t *testing.T) {
 		{"RST before any device", failed(result.ConnectRST), bound, false, &result.Stop{NextHop: 1, ByHop: 1}, "",
 			"refused-on-the-way", []string{"security software of the machine that dials"}, []string{"hop 0"}},
 		{"RST from behind the NAT", failed(result.ConnectRST), bound, false, &result.Stop{LastHop: 3, NATHop: 3, NextHop: 4, ByHop: 4}, "10.3.0.10",
-			"nat-leads-elsewhere", []string{"forwards port 1433, to another machine", "a rule that leads it elsewhere"}, []string{"has no rule"}},
+			"nat-leads-elsewhere", []string{"forwards port 1433 to another machine", "a rule that leads it elsewhere"}, []string{"has no rule"}},
 		{"RST of the NAT itself, or from nobody knows where", failed(result.ConnectRST), bound, false, nil, "10.3.0.10",
 			"nat-no-forward", []string{"or leads it to another machine", "or one that leads elsewhere", "forward to 10.3.0.10"}, nil},
 		{"host unreachable about itself, behind a NAT", rejectedBy(result.ICMP{Type: 3, Code: 1, From: target.Addr()}), bound, false, nil, "10.3.0.10",

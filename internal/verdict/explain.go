@@ -327,7 +327,7 @@ func (e explainer) natNoForward() *result.Finding {
 	verb := fmt.Sprintf("forward to %s what comes to %s:", to, e.at())
 	seen := fmt.Sprintf("RST came back from %s, the address of a NAT in front of %s, and nothing of it reached %s", e.at(), to, to)
 	if s := e.p.Stop; s != nil && s.NATHop > 0 && s.ByHop > s.NATHop {
-		return e.say("nat-leads-elsewhere", fmt.Sprintf("%s. The RST comes from behind the NAT (it needs a TTL of %d, and at %d a device lives that speaks in the NAT's name): the NAT forwards %s, to another machine, on which nothing listens", seen, s.ByHop, s.NATHop, e.port()),
+		return e.say("nat-leads-elsewhere", fmt.Sprintf("%s. The RST comes from behind the NAT (it needs a TTL of %d, and at %d a device lives that speaks in the NAT's name): the NAT forwards %s to another machine, on which nothing listens", seen, s.ByHop, s.NATHop, e.port()),
 			e.request(verb, fmt.Sprintf("The NAT at %s has a rule that leads it elsewhere", e.at())))
 	}
 	return e.say("nat-no-forward", fmt.Sprintf("%s: the NAT answers itself instead of forwarding %s, or leads it to another machine, on which nothing listens", seen, e.port()),
