@@ -41,7 +41,7 @@ type Initiator struct {
 	NotTried     string        `json:"not_tried,omitempty"`    // why no attempt was made
 	WantedSource int           `json:"wanted_source_port,omitempty"`
 	SourceError  string        `json:"source_error,omitempty"` // why the wanted source port was not used
-	Lacks        Lack          `json:"lacks,omitempty"`        // what this machine had none left of, so that nothing was sent; "": not that
+	Lacks        Lack          `json:"lacks,omitempty"`        // what this machine had none left of for one of its connections; "": not that
 }
 
 // A Lack is what a machine has run out of.

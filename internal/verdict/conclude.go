@@ -316,7 +316,11 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 func provedPaths(paths []result.Path) []result.Path {
 	return slices.DeleteFunc(slices.Clone(paths), func(p result.Path) bool {
 		i := p.Initiator
-		return i == nil || i.Answer != result.AnswerKeyed && (i.Repeated == nil || i.Repeated.Proved == 0)
+		if i == nil {
+			return true
+		}
+		r := i.Repeat()
+		return i.Answer != result.AnswerKeyed && (r == nil || r.Proved == 0)
 	})
 }
 

@@ -70,7 +70,7 @@ var claims = []claim{
 	}},
 	{code: "no-local-port", bears: lacking},
 	{code: "closed-or-off", bears: func(p result.Path) bool { return p.Expect == plan.ExpectClosed && isClosed(p.Verdict) }},
-	{code: "should-be-closed", bears: func(p result.Path) bool { return !isClosed(p.Verdict) || isException(p.Initiator) }},
+	{code: "should-be-closed", bears: func(p result.Path) bool { return !isClosed(p.Verdict) || p.Initiator.Repeat() != nil }},
 	// A machine is no hop on the way to itself, and there is no hop 0.
 	{words: target.Addr().String() + " (hop", bears: func(result.Path) bool { return false }},
 	{words: "hop 0", bears: func(result.Path) bool { return false }},
