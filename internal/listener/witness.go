@@ -31,7 +31,19 @@ func (l *Listener) Sightings(queries []echo.WitnessQuery, asSeen netip.Addr, run
 // maxAge is how far back a query may reach, in milliseconds. Memory is shorter.
 const maxAge = int64(24 * time.Hour / time.Millisecond)
 
+// sighting says what this listener saw of one attempt, and whether it was able
+// to do its part at that time.
 func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now time.Time) result.Acceptor {
+	a := l.saw(q, asSeen, run, now)
+	if a.Dropped == "" && a.Port != result.PortUnknown {
+		if why := l.troubles.during(now.Add(-time.Duration(q.BeganMS)*time.Millisecond), now.Add(-time.Duration(q.EndedMS)*time.Millisecond)); why != "" {
+			a.Dropped, a.Detail = result.DropListener, why
+		}
+	}
+	return a
+}
+
+func (l *Listener) saw(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now time.Time) result.Acceptor {
 	if q.EndedMS < 0 || q.BeganMS < q.EndedMS || q.BeganMS > maxAge {
 		return unknown(result.Acceptor{Instance: l.Instance.String(), Port: result.PortUnknown}, "the question's span of time makes no sense")
 	}

@@ -306,7 +306,7 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 	}) {
 		advice += " If it does run, every path to it is blocked."
 	} else {
-		advice += " If it does run, something on the way answers in its place, or ends what it does not know."
+		advice += " If it does run, it may be stopped or its machine asleep, or something on the way answers in its place, or ends what it does not know."
 	}
 	return result.Finding{Code: "no-contact", Text: what, Advice: advice}
 }

@@ -63,10 +63,11 @@ var claims = []claim{
 	{code: "reverse-path", bears: droppedBy(result.DropReversePath)},
 	{code: "conntrack-full", bears: droppedBy(result.DropConntrack)},
 	{code: "listener-busy", bears: droppedBy(result.DropQueue)},
+	{code: "listener-paused", bears: droppedBy(result.DropListener)},
 	// Who is not at fault is asked for nothing.
 	{words: "Please ", bears: not(lacking)},
 	{words: "Please ", bears: func(p result.Path) bool {
-		return p.Verdict == result.Stalled && saw(result.SawNothing)(p) || p.Expect == plan.ExpectClosed || !droppedBy(result.DropReversePath, result.DropConntrack, result.DropQueue)(p)
+		return p.Verdict == result.Stalled && saw(result.SawNothing)(p) || p.Expect == plan.ExpectClosed || !droppedBy(result.DropReversePath, result.DropConntrack, result.DropQueue, result.DropListener)(p)
 	}},
 	{code: "no-local-port", bears: lacking},
 	{code: "closed-or-off", bears: func(p result.Path) bool { return p.Expect == plan.ExpectClosed && isClosed(p.Verdict) }},
@@ -122,8 +123,11 @@ func evidence() []result.Path {
 		i.Lacks = l
 		cases = append(cases, Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
 	}
-	for _, d := range []result.Drop{result.DropFirewall, result.DropReversePath, result.DropConntrack, result.DropQueue} {
-		for _, s := range []result.Sighting{result.SawNothing, result.SawHalfOpen} {
+	for _, d := range []result.Drop{result.DropFirewall, result.DropReversePath, result.DropConntrack, result.DropQueue, result.DropListener} {
+		for _, s := range []result.Sighting{result.SawNothing, result.SawHalfOpen, result.SawUnknown, result.SawAccepted} {
+			if d != result.DropListener && s != result.SawNothing && s != result.SawHalfOpen {
+				continue
+			}
 			for _, i := range []result.Initiator{failed(result.ConnectTimeout), connected(result.AnswerSilent)} {
 				a := acceptor(result.PortBound, s)
 				a.Dropped, a.Detail = d, "the words of that end"

@@ -350,6 +350,16 @@ func (e explainer) filtered() *result.Finding {
 		e.request("allow", now))
 }
 
+// what names what was sent first.
+func (e explainer) what() string {
+	if e.p.Transport == plan.UDP {
+		return "the request"
+	}
+	return "the connection"
+}
+
+func capitalized(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
 // dropped explains what the machine of the listener itself did to packets that
 // reached it, other than by its firewall; nil: nothing is known of it.
 func (e explainer) dropped() *result.Finding {
@@ -367,11 +377,17 @@ func (e explainer) dropped() *result.Finding {
 	case result.DropQueue:
 		return e.say("listener-busy", fmt.Sprintf("The connection reached %s, and waits there until the program takes it: %s", e.at(), e.a.Detail),
 			fmt.Sprintf("Nothing to ask for: the network let it through. Make sure that listen on %s is not stopped and the machine not overloaded, and run the test again.", e.at()))
+	case result.DropListener:
+		return e.say("listener-paused", fmt.Sprintf("%s did not get its answer (%s), and %s: that is no word about the network", capitalized(e.what()), e.p.Verdict, e.a.Detail),
+			fmt.Sprintf("See to it that listen on %s runs throughout (the machine awake, the program not stopped, with file descriptors enough), and run the test again.", e.at()))
 	}
 	return nil
 }
 
 func (e explainer) silent() *result.Finding {
+	if f := e.dropped(); f != nil {
+		return f
+	}
 	text := "No answer came, and there was no contact to ask whether anything arrived"
 	switch {
 	case e.p.Real:
@@ -568,7 +584,7 @@ func (e explainer) stalled() *result.Finding {
 		return e.say("stalled", fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
 			e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy, traffic inspection, or a service that is stuck"))
 	}
-	if f := e.dropped(); f != nil && e.a.Saw == result.SawHalfOpen {
+	if f := e.dropped(); f != nil && (e.a.Saw == result.SawHalfOpen || e.a.Dropped == result.DropListener) {
 		return f // otherwise something else accepted it
 	}
 	code, who := e.accepter()
