@@ -70,8 +70,21 @@ type Witness struct {
 
 // Witnessed answers, in the same order.
 type Witnessed struct {
+	// Paused are spans in which the answering end could not do its part: it was
+	// stopped, its machine asleep, or it had no file descriptor left. Null: it
+	// does not tell; the newest are told, MaxPaused at most.
+	Paused  []Span            `json:"paused"`
 	Answers []result.Acceptor `json:"answers"`
 }
+
+// A Span is a span of time, as milliseconds before the moment of telling.
+type Span struct {
+	BeganMS int64 `json:"began_ms"`
+	EndedMS int64 `json:"ended_ms"`
+}
+
+// MaxPaused is how many spans one answer has at most.
+const MaxPaused = 64
 
 // MaxWitness is how many queries one message may carry.
 const MaxWitness = 64

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"dialtone/internal/echo"
 	"dialtone/internal/sock"
 )
 
@@ -51,6 +52,17 @@ func (t *troubles) during(from, to time.Time) string {
 		}
 	}
 	return ""
+}
+
+// told are the newest spans, as the other end is told of them.
+func (t *troubles) told(now time.Time) []echo.Span {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := []echo.Span{}
+	for _, s := range t.spans[max(0, len(t.spans)-echo.MaxPaused):] {
+		out = append(out, echo.Span{BeganMS: now.Sub(s.from).Milliseconds(), EndedMS: now.Sub(s.to).Milliseconds()})
+	}
+	return out
 }
 
 func (t *troubles) sleptFor() time.Duration {

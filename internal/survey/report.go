@@ -114,6 +114,9 @@ func (s *survey) half(j *job) *result.Initiator {
 		i.NotTried = why
 	}
 	i.Connections = s.connectionsOf(j)
+	if j.direction == plan.Forward {
+		i.Connections = besidePauses(i.Connections, s.pauses)
+	}
 	if i.NotTried == "" {
 		i.Connections = s.beforeCut(i.Connections)
 	}
@@ -240,7 +243,7 @@ func (s *survey) behindNAT(of *job) string {
 
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
-	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited}
+	f := verdict.Facts{Paused: s.pausedFor(time.Now()), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}
