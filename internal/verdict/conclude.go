@@ -21,7 +21,7 @@ type Facts struct {
 	CutOff       *CutOff       // from when on nothing got through any more; nil: it did to the end
 	ContactLost  string        // why the far end, after it had answered, could not be asked any more
 	// Paused is for how long in this run the far end's listener could not do its
-	// part; 0: it could all the time, or does not tell.
+	// part; less than a second is not worth a word. 0: it could, or does not tell.
 	Paused time.Duration
 	// Lacks is what this machine had none left of when it tried to ask the far
 	// end; "": it was not that.
@@ -124,7 +124,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		out = append(out, result.Finding{Code: "contact-lost", Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
 			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block it. Run the test again.", r.To.Host)})
 	}
-	if f.Paused > 0 {
+	if f.Paused >= time.Second {
 		out = append(out, result.Finding{Code: "listener-paused",
 			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
 			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
