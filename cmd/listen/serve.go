@@ -73,7 +73,7 @@ func serve(c *ucli.Context) error {
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
 		Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: journal.Write,
-		Lines: s.lines(),
+		Lines: s.lines(), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
 	failed := l.Bind(c.Context)
 	if c.Bool("check") {

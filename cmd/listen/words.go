@@ -98,9 +98,16 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 	fmt.Fprintf(w, "Listening for plan %s on %s\n", s.Plan.Name, portList(l.Bound()))
 	fmt.Fprintf(w, "until %s. Stop it with Ctrl-C.\n\n", until.Format("2006-01-02 15:04 MST"))
 	addrs := s.addresses()
-	fmt.Fprintf(w, "On a staff PC run:\n  dial%s %s\n", s.flags(), addrs[0])
-	if _, ok := s.Plan.Roles[plan.RolePeer]; ok {
+	isClient := s.isDialedBy(plan.RoleClient)
+	isPeer := s.Plan.Roles[plan.RolePeer] != "" && (s.isDialedBy(plan.RolePeer) || s.plays(plan.RolePeer))
+	if isClient {
+		fmt.Fprintf(w, "On a staff PC run:\n  dial%s %s\n", s.flags(), addrs[0])
+	}
+	if isPeer {
 		fmt.Fprintf(w, "At a partner institution, on its server, run:\n  dial odyssey%s %s\n", s.flags(), slices.Concat(s.public, addrs)[0])
+	}
+	if !isClient && !isPeer {
+		fmt.Fprintf(w, "On the machine to test from, run, with its role (listen plan shows the rows):\n  dial%s --role ROLE %s\n", s.flags(), addrs[0])
 	}
 	if len(addrs) > 1 && len(s.public) == 0 {
 		fmt.Fprintf(w, "Other addresses of this machine: %s. Behind a NAT, give the address that others use.\n", strings.Join(addrs[1:], ", "))
@@ -111,6 +118,19 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 			"They paste it behind dial odyssey, or save the e-mail and run: dial odyssey \"@FILE\"\n", s.inviteFile, invitation)
 	}
 	fmt.Fprintln(w)
+}
+
+// plays reports whether listen was told to play a role; told none, it plays all.
+func (s *serving) plays(r plan.Role) bool { return len(s.roles) == 0 || slices.Contains(s.roles, r) }
+
+// isDialedBy reports whether any row of the plan runs from a role to one that
+// is played here. A plan of a site's own may know no such role: then whoever
+// runs dial says with --role what it is.
+func (s *serving) isDialedBy(from plan.Role) bool {
+	if _, ok := s.Plan.Roles[from]; !ok {
+		return from == plan.RoleClient
+	}
+	return slices.ContainsFunc(s.Plan.Rows, func(r plan.Row) bool { return s.plays(r.To) && slices.Contains(r.From, from) })
 }
 
 // lines tell a person who reaches a port by browser, mail or FTP program how to

@@ -304,6 +304,9 @@ func (a *attempt) list(of ...*attempt) {
 			c.Purpose = result.PurposeProof
 		}
 		a.seen.Connections = append(a.seen.Connections, c)
+		if f.seen.Lacks != "" {
+			a.seen.Lacks = f.seen.Lacks // fewer connections than meant say as much of the path
+		}
 	}
 }
 

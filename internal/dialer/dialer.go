@@ -163,6 +163,7 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 		// a refusal, another error).
 		s.Connect, s.Answer = result.ConnectOpen, result.AnswerReset
 	}
+	s.Lacks = sock.LackOf(d.Err)
 	if d.Err != nil {
 		s.Error = d.Err.Error()
 		return nil

@@ -285,15 +285,16 @@ func (c *Conn) Hello(ctx context.Context) (Hello, error) {
 }
 
 // Witness asks what the far end saw of attempts, at most MaxWitness of them.
-func (c *Conn) Witness(ctx context.Context, q []WitnessQuery) ([]result.Acceptor, error) {
+func (c *Conn) Witness(ctx context.Context, q []WitnessQuery) (Witnessed, error) {
 	w, err := converse[Witnessed](ctx, c, methodWitness, Witness{Queries: q})
 	if err == nil && len(w.Answers) != len(q) {
 		err = fmt.Errorf("%d answers to %d queries", len(w.Answers), len(q))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("witness: %w", err)
+		return Witnessed{}, fmt.Errorf("witness: %w", err)
 	}
-	return w.Answers, nil
+	w.Paused = w.Paused[:min(len(w.Paused), MaxPaused)]
+	return w, nil
 }
 
 // DialBack asks the far end to attempt paths towards us, at most MaxDialBack

@@ -28,6 +28,20 @@ type Hello struct {
 	High    map[string]int      `json:"high"`  // row id → the high port it named for FTP active data
 	Clock   int64               `json:"clock"` // Unix time in milliseconds
 	Witness result.WitnessState `json:"witness"`
+	// Started is when it began (Unix time in milliseconds by its own clock), and
+	// UptimeMS how long ago that was: another start is another process, even with
+	// the same key. SleptMS is for how long in all since then it did not run,
+	// since it was stopped or its machine asleep.
+	Started  int64 `json:"started"`
+	UptimeMS int64 `json:"uptime_ms"`
+	SleptMS  int64 `json:"slept_ms"`
+	// OtherRuns counts runs other than the asking one that proved themselves
+	// from the same address in the last minute: a second dial on that machine, or
+	// a neighbour behind the same NAT.
+	OtherRuns int `json:"other_runs"`
+	// Neighbour: the asking end's address, as it arrives, is on a network that
+	// this machine has an interface in.
+	Neighbour bool `json:"neighbour"`
 	// Certificate is the SHA-256 of its TLS certificate (DER), in hex.
 	Certificate string `json:"certificate"`
 	// Partners are the addresses by which its own configuration knows its
@@ -59,8 +73,21 @@ type Witness struct {
 
 // Witnessed answers, in the same order.
 type Witnessed struct {
+	// Paused are spans in which the answering end could not do its part: it was
+	// stopped, its machine asleep, or it had no file descriptor left. Null: it
+	// does not tell; the newest are told, MaxPaused at most.
+	Paused  []Span            `json:"paused"`
 	Answers []result.Acceptor `json:"answers"`
 }
+
+// A Span is a span of time, as milliseconds before the moment of telling.
+type Span struct {
+	BeganMS int64 `json:"began_ms"`
+	EndedMS int64 `json:"ended_ms"`
+}
+
+// MaxPaused is how many spans one answer has at most.
+const MaxPaused = 64
 
 // MaxWitness is how many queries one message may carry.
 const MaxWitness = 64

@@ -254,8 +254,8 @@ func TestControlMessagesArriveWhole(t *testing.T) {
 	c := prove(t, at, newAsk())
 	ctx := within(t, guardTime)
 	w, err := c.Witness(ctx, make([]WitnessQuery, MaxWitness))
-	if err != nil || len(w) != MaxWitness {
-		t.Errorf("%d answers, %v", len(w), err)
+	if err != nil || len(w.Answers) != MaxWitness {
+		t.Errorf("%d answers, %v", len(w.Answers), err)
 	}
 	d := DialBack{TimeoutMS: 1000, Bytes: 10, Paths: []BackPath{{Flow: "odyssey", Probe: NewID(), Transport: plan.TCP, Port: 7968, SourcePort: 20}}}
 	halves, err := c.DialBack(ctx, d)

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -238,5 +240,76 @@ func TestUDPAnswerIsNeverLargerThanItsRequest(t *testing.T) {
 		if answered == 0 {
 			t.Error("never answered")
 		}
+	}
+}
+
+// lateContext has a deadline that passes before it ends, as a timer's does on a
+// busy machine.
+type lateContext struct {
+	context.Context
+	deadline time.Time
+}
+
+func (c lateContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// lateConn's writes do not notice a deadline at once either.
+type lateConn struct{ net.Conn }
+
+func (c lateConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
+func TestProofOverUDPSendsNothingOnceItsTimeIsUp(t *testing.T) {
+	var got atomic.Int64
+	at := servePackets(t, netip.AddrFrom4([4]byte{127, 0, 0, 1}), func(_, _ netip.AddrPort, _ []byte) [][]byte { got.Add(1); return nil })
+	ctx := lateContext{within(t, 900*time.Millisecond), time.Now().Add(100 * time.Millisecond)}
+	_, _, _, attempts, err := ProvePacket(ctx, lateConn{dialUDP(t, at)}, newAsk(), SmallPacket)
+	if err == nil || attempts > 2 || got.Load() > 2 {
+		t.Errorf("%d attempts, %d arrived, %v", attempts, got.Load(), err)
+	}
+}
+
+// refusing is a connection on which reads and writes first bring the ICMP
+// errors of datagrams sent before.
+type refusing struct {
+	net.Conn
+	reads, writes int // that fail
+}
+
+func (c *refusing) Read(b []byte) (int, error) {
+	if c.reads > 0 {
+		c.reads--
+		return 0, &net.OpError{Op: "read", Err: syscall.ECONNREFUSED}
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *refusing) Write(b []byte) (int, error) {
+	if c.writes > 0 {
+		c.writes--
+		return 0, &net.OpError{Op: "write", Err: syscall.ECONNREFUSED}
+	}
+	return c.Conn.Write(b)
+}
+
+// A device may send an ICMP error and pass the datagram on all the same.
+func TestAnswerOutweighsAnICMPErrorBesideIt(t *testing.T) {
+	a := newAnswerer(&fakeHost{})
+	at := servePackets(t, netip.AddrFrom4([4]byte{127, 0, 0, 1}), func(remote, local netip.AddrPort, b []byte) [][]byte {
+		resp, _ := a.AnswerPacket(remote, local, b)
+		return [][]byte{resp}
+	})
+	for name, c := range map[string]*refusing{"read": {reads: 1}, "write": {writes: 1}} {
+		c.Conn = dialUDP(t, at)
+		if p, _, _, attempts, err := ProvePacket(within(t, guardTime), c, newAsk(), SmallPacket); err != nil || p.Instance != a.Instance || attempts != 1 {
+			t.Errorf("%s: %+v, %d attempts, %v", name, p, attempts, err)
+		}
+	}
+}
+
+func TestICMPErrorWithoutAnAnswerEndsTheProofSoon(t *testing.T) {
+	at := servePackets(t, netip.AddrFrom4([4]byte{127, 0, 0, 1}), func(_, _ netip.AddrPort, _ []byte) [][]byte { return nil })
+	began := time.Now()
+	_, _, _, _, err := ProvePacket(within(t, guardTime), &refusing{Conn: dialUDP(t, at), reads: 1}, newAsk(), SmallPacket)
+	if !errors.Is(err, syscall.ECONNREFUSED) || time.Since(began) > guardTime/2 {
+		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // A Listener is the Host of its Answerer.
@@ -39,6 +40,9 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Bound: map[string][]int{}, High: map[string]int{},
 		Clock: time.Now().UnixMilli(), Witness: l.watch.State(),
 		Certificate: l.Fingerprint(), Partners: l.Partners,
+		Started: l.began.UnixMilli(), UptimeMS: time.Since(l.began).Milliseconds(), SleptMS: l.troubles.sleptFor().Milliseconds(),
+		OtherRuns: l.ledger.otherRuns(p.Remote.Addr(), time.Now().Add(-time.Minute), p.Run, l.Instance),
+		Neighbour: sock.IsOnLink(p.Remote.Addr()),
 	}
 	for _, r := range l.Roles {
 		h.Roles = append(h.Roles, string(r))
@@ -63,7 +67,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 
 // Witness implements echo.Host.
 func (l *Listener) Witness(p echo.Peer, w echo.Witness) echo.Witnessed {
-	return echo.Witnessed{Answers: l.Sightings(w.Queries, p.Remote.Addr(), p.Run)}
+	return echo.Witnessed{Answers: l.Sightings(w.Queries, p.Remote.Addr(), p.Run), Paused: l.troubles.told(time.Now())}
 }
 
 const (

@@ -42,6 +42,7 @@ type entry struct {
 	Proved        bool        // a keyed message with its nonce came: no recording
 	Foreign       int         // bytes that were no STUN
 	TCP           *result.TCP // what the system knew of it at its end
+	keep          func()      // called once it proved something; nil: nobody wants to know
 }
 
 // maxEntries bounds the ledger; the oldest half goes first.
@@ -104,6 +105,16 @@ func (l *ledger) asked(p echo.Peer) {
 	if l.probes[p.Probe] == nil {
 		l.probes[p.Probe] = e
 	}
+	if e.keep != nil {
+		e.keep()
+	}
+}
+
+// whenProved has keep called once an entry's connection has proved something.
+func (l *ledger) whenProved(e *entry, keep func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.keep = keep
 }
 
 // proved records that the newest entry of its addresses is no recording.
@@ -123,12 +134,15 @@ func (l *ledger) conversed(e *entry, probe echo.ID) {
 	if l.probes[probe] == nil {
 		l.probes[probe] = e
 	}
+	if e.keep != nil {
+		e.keep()
+	}
 }
 
 func (l *ledger) end(e *entry, k echo.Kind, foreign int, tcp *result.TCP) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.Kind, e.Foreign, e.TCP = k, foreign, tcp
+	e.Kind, e.Foreign, e.TCP, e.keep = k, foreign, tcp, nil
 }
 
 // between returns copies of the entries of a window on a local port.
@@ -144,11 +158,17 @@ func (l *ledger) between(t plan.Transport, port int, from, to time.Time) []entry
 	return out
 }
 
-// byProbe returns the first entry that carried the probe. Only keyed messages
-// set it.
-func (l *ledger) byProbe(probe echo.ID, t plan.Transport) (entry, bool) {
+// byProbe returns the entry that carried the probe from that very source, or
+// else the first that carried it: an attempt that is made again keeps its probe.
+// Only keyed messages set it.
+func (l *ledger) byProbe(probe echo.ID, t plan.Transport, source netip.AddrPort) (entry, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, e := range l.entries {
+		if e.Probe == probe && e.Transport == t && e.Remote == source {
+			return *e, true
+		}
+	}
 	if e := l.probes[probe]; e != nil && e.Transport == t {
 		return *e, true
 	}
@@ -174,6 +194,20 @@ func (l *ledger) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) b
 	return slices.ContainsFunc(l.entries, func(e *entry) bool {
 		return e.Remote.Addr() == addr && e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) && !e.At.Before(from) && !e.At.After(to)
 	})
+}
+
+// otherRuns counts the runs other than these that proved themselves from addr
+// since a time.
+func (l *ledger) otherRuns(addr netip.Addr, since time.Time, but ...echo.ID) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	runs := map[echo.ID]bool{}
+	for _, e := range l.entries {
+		if e.Remote.Addr() == addr && e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) && e.At.After(since) {
+			runs[e.Run] = true
+		}
+	}
+	return len(runs)
 }
 
 // isAnothers reports whether an address is known to be another run's: that run

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,6 +48,9 @@ type Config struct {
 	Lines []string
 	// OnContact is told of every contact before it is answered; nil: nobody is.
 	OnContact func(Contact)
+	// OnTrouble is told, in a sentence for people, what keeps this program or
+	// its machine from answering; nil: nobody is.
+	OnTrouble func(what string)
 	// OnMeet says which of two ends makes the run; nil: the asking end.
 	OnMeet func(echo.Peer, echo.Meet) echo.Turn
 	// OnDelivery takes reports, and says what to do once the far end knows; nil:
@@ -72,12 +76,16 @@ type Listener struct {
 	fingerprint []byte          // of it, SHA-256
 	services    service.Answerer
 	provedAddrs provedAddrs
+	troubles    troubles
+	began       time.Time
 	// background is what goes on after it was answered.
 	background sync.WaitGroup
 
 	mu    sync.Mutex
 	bound []*boundPort
 	busy  []result.BusyPort
+	// toldDescriptors is when it was told last that there are too few.
+	toldDescriptors time.Time
 }
 
 // A BindError says that a port could not be bound, and why.
@@ -96,7 +104,7 @@ func (e *BindError) Unwrap() error { return e.Err }
 // New returns a Listener that has bound nothing yet.
 func New(c Config) *Listener {
 	l := &Listener{
-		Config: c, Instance: echo.NewID(),
+		Config: c, Instance: echo.NewID(), began: time.Now(),
 		ledger: newLedger(), limits: newLimits(), backs: make(chan struct{}, maxDialBacks),
 	}
 	l.watch = sock.NewWatch(l.ownsPort)
@@ -222,6 +230,8 @@ func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) er
 	l.mu.Lock()
 	ports := slices.Clone(l.bound)
 	l.mu.Unlock()
+	l.limits.allow(len(ports) + ownDescriptors)
+	g.Go(func() error { l.keepPulse(ctx); return nil })
 	for _, p := range ports {
 		g.Go(func() error { return l.serve(ctx, p) })
 	}
@@ -241,6 +251,10 @@ func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) er
 	}
 	return nil
 }
+
+// ownDescriptors is about how many this program has open beside its ports and
+// connections: its streams, the poller, the capture.
+const ownDescriptors = 10
 
 // Close releases ports that were bound when Serve is not to be called.
 func (l *Listener) Close() {

@@ -10,6 +10,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
 
@@ -77,7 +78,11 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 			return err
 		case err != nil:
 			// No descriptor is free, or the connection is gone already: go on.
-			if !wait(ctx, 50*time.Millisecond) {
+			if sock.LackOf(err) == result.LackDescriptor {
+				l.outOfDescriptors()
+				l.limits.makeRoom()
+			}
+			if !wait(ctx, acceptAgain) {
 				return nil
 			}
 			continue
@@ -89,16 +94,27 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 	}
 }
 
+// acceptAgain is how long to wait after a connection could not be taken.
+const acceptAgain = 50 * time.Millisecond
+
 // converse answers one connection and records how it ended.
 func (l *Listener) converse(ctx context.Context, conn net.Conn, speaks plan.Protocol) {
 	e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
-	release, ok := l.limits.take(e.Remote.Addr())
+	place, crowded, ok := l.limits.take(e.Remote.Addr(), func() { conn.Close() })
 	if !ok {
 		l.ledger.end(e, echo.KindShed, 0, nil)
 		return
 	}
-	defer release()
+	defer place.release()
+	if crowded {
+		l.tellCrowded()
+	}
+	l.ledger.whenProved(e, place.keep)
 	kind, first := l.talk(ctx, conn, e, speaks)
+	if place.isEvicted() {
+		l.ledger.end(e, echo.KindShed, 0, nil)
+		return
+	}
 	l.ledger.end(e, kind, len(first), sock.TCPInfoOf(conn))
 	// What looked like STUN and was not was told when it came.
 	if kind == echo.KindForeign && len(first) > 0 || kind == echo.KindSilent {

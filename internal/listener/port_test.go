@@ -68,14 +68,14 @@ func TestMoreConnectionsThanAllowedAreShed(t *testing.T) {
 	var release []func()
 	for range maxConnsPerAddr {
 		// The listener's own proof of its port may hold one for a moment.
-		r, ok := l.limits.take(loop)
-		for began := time.Now(); !ok; r, ok = l.limits.take(loop) {
+		r, _, ok := l.limits.take(loop, func() {})
+		for began := time.Now(); !ok; r, _, ok = l.limits.take(loop, func() {}) {
 			if time.Since(began) > guardTime {
 				t.Fatal("shed too early")
 			}
 			time.Sleep(time.Millisecond)
 		}
-		release = append(release, r)
+		release = append(release, r.release)
 	}
 	conn := dialFrom(t, loop, l.at)
 	if b, err := io.ReadAll(conn); len(b) > 0 || err != nil && !isReset(err) {
@@ -99,9 +99,10 @@ func TestLimits(t *testing.T) {
 	l := newLimits()
 	fill := func(n int, addr func(int) netip.Addr) (taken int, release []func()) {
 		for i := range n {
-			if r, ok := l.take(addr(i)); ok {
+			if r, _, ok := l.take(addr(i), func() {}); ok {
+				r.keep() // it has proved something
 				taken++
-				release = append(release, r)
+				release = append(release, r.release)
 			}
 		}
 		return taken, release

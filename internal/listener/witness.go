@@ -31,7 +31,19 @@ func (l *Listener) Sightings(queries []echo.WitnessQuery, asSeen netip.Addr, run
 // maxAge is how far back a query may reach, in milliseconds. Memory is shorter.
 const maxAge = int64(24 * time.Hour / time.Millisecond)
 
+// sighting says what this listener saw of one attempt, and whether it was able
+// to do its part at that time.
 func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now time.Time) result.Acceptor {
+	a := l.saw(q, asSeen, run, now)
+	if a.Dropped == "" && a.Port != result.PortUnknown {
+		if why := l.troubles.during(now.Add(-time.Duration(q.BeganMS)*time.Millisecond), now.Add(-time.Duration(q.EndedMS)*time.Millisecond)); why != "" {
+			a.Dropped, a.Detail = result.DropListener, why
+		}
+	}
+	return a
+}
+
+func (l *Listener) saw(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now time.Time) result.Acceptor {
 	if q.EndedMS < 0 || q.BeganMS < q.EndedMS || q.BeganMS > maxAge {
 		return unknown(result.Acceptor{Instance: l.Instance.String(), Port: result.PortUnknown}, "the question's span of time makes no sense")
 	}
@@ -40,7 +52,7 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 	a := result.Acceptor{Instance: l.Instance.String(), Saw: result.SawUnknown}
 	a.Port, a.Holder = l.portState(q.Transport, q.Port, q.Source.Addr(), asSeen)
 
-	if e, ok := l.ledger.byProbe(q.Probe, q.Transport); ok && q.Probe != (echo.ID{}) {
+	if e, ok := l.ledger.byProbe(q.Probe, q.Transport, q.Source.AddrPort); ok && q.Probe != (echo.ID{}) {
 		return accepted(a, e, result.MatchProbe)
 	}
 	if a.Port == result.PortBusy {
@@ -90,7 +102,7 @@ func (l *Listener) byAddress(a result.Acceptor, q echo.WitnessQuery, v view, fro
 		}
 	}
 	if h := furthest(v.half, is); h != nil && h.Answered {
-		return halfOpen(a, *h)
+		return l.halfOpen(a, *h, from, to)
 	}
 	// Something that nobody claims may be this attempt under another address.
 	for _, e := range v.accepted {
@@ -114,7 +126,7 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 	if h := furthest(v.half, exact); h != nil && len(v.accepted) == 0 {
 		a.Match = result.MatchAddress
 		if h.Answered {
-			return halfOpen(a, *h)
+			return l.halfOpen(a, *h, from, to)
 		}
 		return l.nothing(a, q, h, from, to)
 	}
@@ -138,7 +150,7 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 		}
 	}
 	if h := furthest(v.half, is); h != nil && h.Answered {
-		return halfOpen(a, *h)
+		return l.halfOpen(a, *h, from, to)
 	}
 	if n := len(v.accepted) + len(v.half); n > 0 && furthest(v.half, is) == nil {
 		return unknown(a, "in that time something came from another address, which may be this attempt: addresses are changed on the way")
@@ -231,6 +243,16 @@ func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.Hal
 	if a.Port != result.PortBound {
 		return unknown(a, "the listener does not hold that port")
 	}
+	if syn != nil {
+		// It arrived: what became of it needs no watching throughout.
+		a.Saw, a.Source, a.Local = result.SawNothing, result.EndpointFrom(syn.Source), result.EndpointFrom(syn.Local)
+		a.Dropped, a.Detail = l.watch.Dropped(*syn)
+		if why := l.watch.Blind(from, to); why == "" || a.Dropped != result.DropFirewall {
+			return a
+		}
+		// The kernel may have answered, or turned it away, unseen.
+		a.Source, a.Local, a.Dropped, a.Detail = result.Endpoint{}, result.Endpoint{}, "", ""
+	}
 	if q.Transport == plan.TCP {
 		if why := l.watch.Blind(from, to); why != "" {
 			return unknown(a, why)
@@ -242,10 +264,6 @@ func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.Hal
 		}
 	}
 	a.Saw = result.SawNothing
-	if syn != nil {
-		a.Source, a.Local = result.EndpointFrom(syn.Source), result.EndpointFrom(syn.Local)
-		a.Detail = "the SYN arrived at this machine's network interface, and its TCP stack did not answer it: this machine's own firewall dropped it"
-	}
 	return a
 }
 
@@ -265,6 +283,22 @@ func accepted(a result.Acceptor, e entry, m result.Match) result.Acceptor {
 		a.Detail = "the listener recorded it as " + string(e.Kind)
 	}
 	return a
+}
+
+// halfOpen says that an attempt was answered and nobody took its connection,
+// unless that is this program's own fault: what it cannot take in time waits in
+// the kernel, and is no half-open connection at all or is one for that cause.
+func (l *Listener) halfOpen(a result.Acceptor, h sock.HalfOpen, from, to time.Time) result.Acceptor {
+	why := l.troubles.during(from, to)
+	switch {
+	case why == "":
+		return halfOpen(a, h)
+	case l.watch.QueueOverflowed(from, to):
+		a = halfOpen(a, h)
+		a.Dropped, a.Detail = result.DropQueue, why+", and the queue of connections that wait for it was full"
+		return a
+	}
+	return unknown(a, why)
 }
 
 func halfOpen(a result.Acceptor, h sock.HalfOpen) result.Acceptor {

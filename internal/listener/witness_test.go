@@ -222,3 +222,21 @@ func TestWhatIsKnownToBeAnothersLeavesNoDoubt(t *testing.T) {
 		t.Errorf("of a run whose address is not known: %+v", got)
 	}
 }
+
+// An attempt that is made again keeps its probe: each is told by its own source.
+func TestProbeThatCameTwiceIsToldByItsSource(t *testing.T) {
+	l := start(t, Config{})
+	ask := newAsk()
+	var sources []result.Endpoint
+	for range 2 {
+		_, conn := prove(t, elsewhere, l.at, ask)
+		sources = append(sources, result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr())))
+	}
+	unknown := result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))
+	for from, want := range map[result.Endpoint]result.Endpoint{sources[0]: sources[0], sources[1]: sources[1], unknown: sources[0]} {
+		q := echo.WitnessQuery{Probe: ask.Probe, Transport: plan.TCP, Port: int(l.at.Port()), Source: from, BeganMS: 5000}
+		if got := l.Sightings([]echo.WitnessQuery{q}, elsewhere, ask.Run)[0]; got.Match != result.MatchProbe || got.Source != want {
+			t.Errorf("asked about %s: %+v", from, got)
+		}
+	}
+}

@@ -263,6 +263,9 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 	case out.OthersSeenAs == "" && half.Source.Addr() != out.Source.Addr():
 		out.OthersSeenAs = half.Source.Addr().String() // another attempt's port says nothing of this one's
 	}
+	if out.OthersOrigin == "" {
+		out.OthersOrigin = behindNAT(listened, out.Target.Addr())
+	}
 	ruling := verdict.Judge(caseOf(dialed, &out, listened.Listened.Instance))
 	if ruling.Verdict == result.Open {
 		return p // no half that was found later proves a path
@@ -271,6 +274,23 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 	out.Finding = verdict.Explain(out)
 	out.Notes = notes(&out, p.Notes)
 	return &out
+}
+
+// behindNAT is the address from which an end dials, by its own report, if it is
+// dialed at another one of that family, a NAT's; "" if it is not, or has several.
+func behindNAT(r *result.Report, dialed netip.Addr) string {
+	own := ""
+	for _, text := range r.From.Addresses {
+		a, err := netip.ParseAddr(text)
+		switch {
+		case err != nil || !dialed.IsValid() || result.FamilyOf(a) != result.FamilyOf(dialed):
+		case a == dialed || own != "":
+			return ""
+		default:
+			own = a.String()
+		}
+	}
+	return own
 }
 
 // confirm returns a path that is proved, unless the other end's report denies

@@ -202,7 +202,7 @@ func TestWhatOneEndSawCompletesWhatTheOtherDialed(t *testing.T) {
 			b.From.Addresses = []string{"198.51.100.20"}
 			b.Paths[0].Initiator.Source = ap("198.51.100.20:40999")
 		}, result.Silent, "silent", "nothing shows that the one leads to the other"},
-		{"refused, and it held the port", func(a, _ *result.Report) { a.Paths[0].Initiator.Connect = result.ConnectRST }, result.Refused, "refused-on-the-way", "less than 3 min 7 s"},
+		{"refused, and it held the port", func(a, _ *result.Report) { a.Paths[0].Initiator.Connect = result.ConnectRST }, result.Refused, "nat-no-forward", "less than 3 min 7 s"},
 		{"refused, and it did not hold the port", func(a, b *result.Report) {
 			a.Paths[0].Initiator.Connect = result.ConnectRST
 			b.Listened.Ports = nil

@@ -12,6 +12,7 @@ package merge
 import (
 	"fmt"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/verdict"
 )
@@ -69,6 +70,7 @@ func caseOf(r *result.Report, p *result.Path, instance string) verdict.Case {
 	return verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor, Instance: instance,
 		Loss: lossOf(r, p), External: r.Mode == result.ModeEgress, Installed: r.Mode == result.ModeInstalled, Expect: p.Expect,
+		Alive: r.Contact != nil && p.Direction == plan.Forward || verdict.Alive(r.Paths, *p),
 	}
 }
 

@@ -717,3 +717,31 @@ func TestOwnMistakesAreNotAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// Rows that share a port are one attempt and one rule, whatever each is for.
+func TestRowsOfOneTupleAreOneRequest(t *testing.T) {
+	row := func(flow, service, source, target string, need plan.Need) result.Path {
+		p := broken(path(flow, service, 443, source, target), result.Filtered, "Nothing arrived.", "Please allow TCP from A to B port 443, for "+service+".")
+		p.Why, p.Need, p.Counted = "Why "+flow+".", need, need == plan.Required
+		return p
+	}
+	const here, there = "192.0.2.5:51614", "198.51.100.9:443"
+	r := with(base(), row("platform", "Web Platform", here, there, plan.Required), row("web-https", "Patron pages", here, there, plan.Required),
+		row("extra", "Extra pages", here, there, plan.Optional), row("elsewhere", "Other host", here, "198.51.100.10:443", plan.Optional))
+	text := render(t, Text, r, Options{})
+	for _, want := range []string{"for Web Platform.", "Also  Patron pages: Why web-https.", "Extra pages: Why extra.", "platform (filtered), web-https (filtered), extra (filtered)", "for Other host."} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, "Please allow"); n != 2 {
+		t.Errorf("%d requests, want one for each tuple:\n%s", n, text)
+	}
+	// What cannot be told apart by its tuple is told apart by its words.
+	for i := range r.Paths {
+		r.Paths[i].Source = result.Endpoint{}
+	}
+	if n := strings.Count(render(t, Text, r, Options{}), "Please allow"); n != 4 {
+		t.Errorf("%d requests without a source", n)
+	}
+}

@@ -2,9 +2,11 @@ package report
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -42,18 +44,74 @@ func optional(p *result.Path) bool {
 func isOwn(p *result.Path) bool { return p.Finding != nil && p.Finding.IsOwn() }
 
 // requests lists what to mend at the two ends, then what to ask for: first what
-// is needed, then the rest.
+// is needed, then the rest. What is
+// asked for already is not asked for again for a row that is not needed.
 func (t *textReport) requests() {
+	asked := map[tuple]bool{}
+	for i := range t.Paths {
+		if p := &t.Paths[i]; wanted(p) && tupleOf(p) != (tuple{}) {
+			asked[tupleOf(p)] = true
+		}
+	}
+	isAsked := func(p *result.Path) bool { return wanted(p) || optional(p) && asked[tupleOf(p)] }
 	n := t.requestsFor("What to mend first, at the two ends", func(p *result.Path) bool { return (wanted(p) || optional(p)) && isOwn(p) }, 0)
-	n = t.requestsFor("What to ask for", func(p *result.Path) bool { return wanted(p) && !isOwn(p) }, n)
-	t.requestsFor("Only if this site needs these too", func(p *result.Path) bool { return optional(p) && !isOwn(p) }, n)
+	n = t.requestsFor("What to ask for", func(p *result.Path) bool { return isAsked(p) && !isOwn(p) }, n)
+	t.requestsFor("Only if this site needs these too", func(p *result.Path) bool { return optional(p) && !isAsked(p) && !isOwn(p) }, n)
+}
+
+// A tuple is what one firewall rule is about, and what is wrong with it. Rows
+// that share a port are one attempt, and one request.
+type tuple struct {
+	transport        plan.Transport
+	from, to         netip.Addr
+	port, sourcePort int
+	direction        plan.Direction
+	code             string
+}
+
+// tupleOf is the tuple of a path, the zero value if it has none.
+func tupleOf(p *result.Path) tuple {
+	if !p.Source.IsValid() || !p.Target.IsValid() || p.Finding == nil || p.Port == 0 {
+		return tuple{}
+	}
+	return tuple{p.Transport, p.Source.Addr(), p.Target.Addr(), p.Port, p.SourcePort, p.Direction, p.Finding.Code}
+}
+
+// requestKey returns the key by which paths are one request: those with the same
+// advice, and those with one tuple.
+func requestKey() func(*result.Path) string {
+	keys := map[tuple]string{}
+	return func(p *result.Path) string {
+		k := tupleOf(p)
+		if k == (tuple{}) {
+			return adviceKey(p)
+		}
+		if _, ok := keys[k]; !ok {
+			keys[k] = adviceKey(p)
+		}
+		return keys[k]
+	}
+}
+
+// alsoFor names the services of a request beside the one that its words name,
+// and why they are needed.
+func alsoFor(paths []*result.Path) []string {
+	said := []string{finding(paths[0]).Advice}
+	var out []string
+	for _, p := range paths {
+		if a := finding(p).Advice; a != "" && !slices.Contains(said, a) {
+			said = append(said, a)
+			out = addOnce(out, strings.TrimSuffix(p.Service+": "+p.Why, ": "))
+		}
+	}
+	return out
 }
 
 // requestsFor lists one item for each different advice about the paths that
 // keep has, numbered after n. It returns the last number.
 func (t *textReport) requestsFor(title string, keep func(*result.Path) bool, n int) int {
 	titled := false
-	for _, g := range t.groups(keep, adviceKey) {
+	for _, g := range t.groups(keep, requestKey()) {
 		first := g[0]
 		what, why := finding(first).Advice, texts(g)
 		if what == "" {
@@ -70,7 +128,12 @@ func (t *textReport) requestsFor(title string, keep func(*result.Path) bool, n i
 		lead := fmt.Sprintf("%3d. ", n)
 		t.hang(lead, what, 0, strong)
 		fields := [][2]string{{"For", strings.Join(t.labels(g, true), ", ")}}
-		label := "Seen"
+		label := "Also"
+		for _, s := range alsoFor(g) {
+			fields = append(fields, [2]string{label, s})
+			label = ""
+		}
+		label = "Seen"
 		for _, w := range why {
 			s := w.text
 			if len(why) > 1 {

@@ -43,7 +43,16 @@ type Initiator struct {
 	NotTried     string        `json:"not_tried,omitempty"`    // why no attempt was made
 	WantedSource int           `json:"wanted_source_port,omitempty"`
 	SourceError  string        `json:"source_error,omitempty"` // why the wanted source port was not used
+	Lacks        Lack          `json:"lacks,omitempty"`        // what this machine had none left of for one of its connections; "": not that
 }
+
+// A Lack is what a machine has run out of.
+type Lack string
+
+const (
+	LackPort       Lack = "local-port" // every local port that it gives to outgoing connections is in use
+	LackDescriptor Lack = "descriptor" // every file descriptor that the program, or the system, may have
+)
 
 // A Failed is an earlier attempt, and how it ended.
 type Failed struct {
@@ -265,8 +274,29 @@ type Acceptor struct {
 	BytesIn   int64     `json:"bytes_in"`         // bytes that arrived and were no proof
 	Lasts     bool      `json:"lasts"`            // the connection is still open here
 	Detail    string    `json:"detail,omitempty"` // such as "ended by RST"
-	Joined    *Joined   `json:"joined,omitempty"` // nil: it was told while the run lasted
+	// Dropped is what kept a packet that arrived at this machine from the
+	// program that listens; "": nothing is known to have.
+	Dropped Drop    `json:"dropped,omitempty"`
+	Joined  *Joined `json:"joined,omitempty"` // nil: it was told while the run lasted
 }
+
+// A Drop is what a machine itself did to a packet that reached it.
+type Drop string
+
+const (
+	// DropFirewall: none of the others, so it was the machine's packet filter.
+	DropFirewall Drop = "firewall"
+	// DropReversePath: the reverse path filter (rp_filter, RFC 3704 section
+	// 2.2), since the way back leaves by another interface.
+	DropReversePath Drop = "reverse-path"
+	// DropConntrack: its table of tracked connections was full.
+	DropConntrack Drop = "conntrack-full"
+	// DropQueue: the program had not taken earlier connections off the queue.
+	DropQueue Drop = "accept-queue"
+	// DropListener: the program was stopped, its machine asleep, or it had no
+	// file descriptor left at that time; whatever it saw or not, it did not answer.
+	DropListener Drop = "listener"
+)
 
 // PortState is whether the accepting end had the port open.
 type PortState string

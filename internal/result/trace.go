@@ -25,6 +25,13 @@ type Stop struct {
 	// device right before it.
 	ByHop  int  `json:"by_hop"`
 	ByHost bool `json:"by_host"`
+	// NATHop is the TTL of the last router that answered in the target's own
+	// name; 0: none did. That address is a NAT's then, and the router is it or
+	// stands behind it: a NAT gives the errors of what is behind it its own
+	// address.
+	NATHop int `json:"nat_hop,omitempty"`
+	// NextIsTarget: as an open path shows it, NextHop is the target itself.
+	NextIsTarget bool `json:"next_is_target,omitempty"`
 	// OpenHop is the smallest TTL at which a connection opened, if that is nearer
 	// than the target: a device on the way opens it in the target's place. 0
 	// otherwise.

@@ -111,18 +111,20 @@ func (w *Watch) captureLoop(c *capture) {
 			continue
 		}
 		if h, ok := parseHandshake(buf[:n]); ok {
-			w.sawPacket(h, ll.Pkttype == unix.PACKET_OUTGOING, time.Now())
+			w.sawPacket(h, ll.Pkttype == unix.PACKET_OUTGOING, ll.Ifindex, time.Now())
 		}
 	}
 }
 
-// sawPacket records what one packet says of a connection towards this machine.
-func (w *Watch) sawPacket(h handshake, outgoing bool, now time.Time) {
+// sawPacket records what one packet at an interface says of a connection
+// towards this machine.
+func (w *Watch) sawPacket(h handshake, outgoing bool, at int, now time.Time) {
 	switch {
 	case outgoing && h.flags&(flagSYN|flagACK) == flagSYN|flagACK:
 		w.saw(h.dst, h.src, now, true, false)
 	case !outgoing && h.flags&(flagSYN|flagACK|flagRST) == flagSYN:
 		w.saw(h.src, h.dst, now, false, false)
+		w.arrived(tuple{h.src, h.dst}, Arrival{now, at})
 	case !outgoing && h.flags&flagRST != 0:
 		w.sawReset(h.src, h.dst, now)
 	}

@@ -33,5 +33,10 @@ func isInUse(e syscall.Errno) bool { return e == syscall.EADDRINUSE }
 // isTupleInUse: the same source, destination and ports were in use a moment ago.
 func isTupleInUse(e syscall.Errno) bool { return e == syscall.EADDRNOTAVAIL }
 
+// isNoPort: no local port could be chosen for a socket (Linux's inet_autobind).
+func isNoPort(e syscall.Errno) bool { return e == syscall.EAGAIN }
+
+func isNoDescriptor(e syscall.Errno) bool { return e == syscall.EMFILE || e == syscall.ENFILE }
+
 // isTooLarge reports EMSGSIZE.
 func isTooLarge(e syscall.Errno) bool { return e == syscall.EMSGSIZE }

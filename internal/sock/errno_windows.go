@@ -33,5 +33,10 @@ func isInUse(e syscall.Errno) bool { return e == windows.WSAEADDRINUSE }
 // isTupleInUse: the same source, destination and ports were in use a moment ago.
 func isTupleInUse(e syscall.Errno) bool { return e == windows.WSAEADDRNOTAVAIL }
 
+// isNoPort: no local port could be chosen for a socket.
+func isNoPort(e syscall.Errno) bool { return e == windows.WSAENOBUFS }
+
+func isNoDescriptor(e syscall.Errno) bool { return e == windows.WSAEMFILE }
+
 // isTooLarge reports EMSGSIZE.
 func isTooLarge(e syscall.Errno) bool { return e == windows.WSAEMSGSIZE }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 
 	"dialtone/internal/result"
@@ -24,6 +25,8 @@ func Classify(err error) result.ConnectOutcome {
 	switch {
 	case err == nil:
 		return result.ConnectOpen
+	case LackOf(err) != "":
+		return result.ConnectFailed // nothing was sent
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return result.ConnectTimeout
 	case errors.As(err, &errno):
@@ -34,6 +37,40 @@ func Classify(err error) result.ConnectOutcome {
 		return result.ConnectTimeout
 	}
 	return result.ConnectFailed
+}
+
+// A noPortError is a failure to get any local port for a connection.
+type noPortError struct{ error }
+
+func (e noPortError) Unwrap() error { return e.error }
+
+// LackOf says what this machine had none left of, if err says that; "" if not.
+func LackOf(err error) result.Lack {
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, new(noPortError)):
+		return result.LackPort
+	case errors.As(err, &errno) && isNoDescriptor(errno):
+		return result.LackDescriptor
+	}
+	return ""
+}
+
+// noPort marks an error of dialing from any port of an address that means that
+// none was free: to bind one failed since all are in use, or to connect failed
+// since each is in use towards that target (connect(2), EADDRNOTAVAIL). Binding
+// fails with the latter if the address is not this machine's.
+func noPort(local netip.AddrPort, err error) error {
+	var errno syscall.Errno
+	var call *os.SyscallError
+	if local.Port() != 0 || !errors.As(err, &errno) {
+		return err
+	}
+	connecting := errors.As(err, &call) && strings.HasPrefix(call.Syscall, "connect")
+	if isInUse(errno) || connecting && (isTupleInUse(errno) || isNoPort(errno)) {
+		return noPortError{err}
+	}
+	return err
 }
 
 // IsReset reports whether err says that the far end, or a device in its name,
@@ -110,7 +147,7 @@ func Dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 		}
 		local = netip.AddrPortFrom(addr, local.Port())
 	}
-	return completed(dial(ctx, network, local, remote, how{}))
+	return completed(local, dial(ctx, network, local, remote, how{}))
 }
 
 // DialDrawn opens a connection as Dial does, from a port that is drawn as said:
@@ -128,7 +165,7 @@ func DialDrawn(ctx context.Context, network string, local netip.Addr, remote net
 	if beside != 0 && !(network == "tcp" && drawsByParity) {
 		from = netip.AddrPortFrom(local, freePort(network, local, beside))
 	}
-	return completed(dial(ctx, network, from, remote, how{connectDraws: drawn == result.DrawnConnect, drawnHere: from.Port() != 0}))
+	return completed(netip.AddrPortFrom(local, 0), dial(ctx, network, from, remote, how{connectDraws: drawn == result.DrawnConnect, drawnHere: from.Port() != 0}))
 }
 
 // freePort draws a port of the other parity than that of beside; 0: none came.
@@ -167,8 +204,10 @@ type how struct {
 	drawnHere    bool // the source port is this package's choice, and no other socket of this program has it
 }
 
-// completed adds to what dial returned what every system knows.
-func completed(d Dialed) Dialed {
+// completed adds to what dial returned what every system knows. wanted is the
+// local address and port that was asked for; port 0: any.
+func completed(wanted netip.AddrPort, d Dialed) Dialed {
+	d.Err = noPort(wanted, d.Err)
 	if d.Conn != nil {
 		d.Source = AddrPortOf(d.Conn.LocalAddr())
 	}
@@ -189,7 +228,7 @@ func DialTTL(ctx context.Context, local, remote netip.AddrPort, ttl int) Dialed 
 		}
 		local = netip.AddrPortFrom(addr, 0)
 	}
-	d := completed(dial(ctx, "tcp", local, remote, how{ttl: ttl}))
+	d := completed(local, dial(ctx, "tcp", local, remote, how{ttl: ttl}))
 	if d.Conn != nil {
 		d.Conn.Close()
 	}
@@ -237,6 +276,28 @@ func LocalAddrs() ([]netip.Addr, error) {
 		}
 	}
 	return out, nil
+}
+
+// IsOnLink reports whether an address is on a network that this machine has an
+// interface in, and not its own.
+func IsOnLink(a netip.Addr) bool {
+	as, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	a = a.Unmap().WithZone("")
+	on := false
+	for _, of := range as {
+		p, err := netip.ParsePrefix(of.String())
+		if err != nil {
+			continue
+		}
+		if p.Addr().Unmap() == a {
+			return false
+		}
+		on = on || p.Contains(a)
+	}
+	return on
 }
 
 func isOwn(a netip.Addr) bool {

@@ -19,6 +19,8 @@ type HalfOpen struct {
 	// seen at an interface only, and what became of it is not known.
 	Answered bool
 	Reset    bool // a RST for it arrived
+	// Arrivals are its SYNs, as far as they were captured.
+	Arrivals []Arrival
 }
 
 // A Watch keeps what the kernel shows of half-open connections, so that it can
@@ -34,6 +36,7 @@ type Watch struct {
 	ports   func(port int) bool
 	seen    map[tuple]*HalfOpen
 	blind   []blindness
+	rises   []rise
 }
 
 type tuple struct{ source, local netip.AddrPort }
@@ -94,7 +97,9 @@ func (w *Watch) Between(port int, from, to time.Time) []HalfOpen {
 	var out []HalfOpen
 	for _, h := range w.seen {
 		if int(h.Local.Port()) == port && !h.First.Before(from) && !h.First.After(to) {
-			out = append(out, *h)
+			copied := *h
+			copied.Arrivals = slices.Clone(h.Arrivals)
+			out = append(out, copied)
 		}
 	}
 	slices.SortFunc(out, func(a, b HalfOpen) int { return b.First.Compare(a.First) })

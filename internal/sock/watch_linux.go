@@ -74,6 +74,15 @@ func (w *Watch) compareCounters(b counters) {
 	if !w.looks.capturing && b.resets != a.resets {
 		w.notSeeing(since, now, "a half-open connection was reset too quickly to tell which (run listen as root to see it)")
 	}
+	if b.reversePath > a.reversePath {
+		w.rose(byReversePath, since, now, b.reversePath-a.reversePath)
+	}
+	if b.conntrack > a.conntrack && b.conntrackFull {
+		w.rose(byConntrack, since, now, b.conntrack-a.conntrack)
+	}
+	if b.overflows > a.overflows {
+		w.rose(byQueue, since, now, b.overflows-a.overflows)
+	}
 	w.looks.counters = b
 }
 
@@ -82,6 +91,11 @@ type counters struct {
 	resets  uint64 // RST received in state SYN-RECEIVED
 	cookies uint64 // SYN cookies sent
 	drops   uint64 // SYNs dropped by a listening socket
+	// Those below say what became of packets that arrived.
+	overflows     uint64 // connections that found the queue of a listening socket full
+	reversePath   uint64 // packets dropped by the reverse path filter
+	conntrack     uint64 // packets dropped by connection tracking
+	conntrackFull bool   // its table is full now
 }
 
 func readCounters() (counters, error) {
@@ -93,7 +107,12 @@ func readCounters() (counters, error) {
 	if _, ok := m["EmbryonicRsts"]; !ok {
 		return counters{}, errors.New("/proc/net/netstat has no EmbryonicRsts")
 	}
-	return counters{resets: m["EmbryonicRsts"], cookies: m["SyncookiesSent"], drops: m["ListenDrops"]}, nil
+	c := counters{
+		resets: m["EmbryonicRsts"], cookies: m["SyncookiesSent"], drops: m["ListenDrops"],
+		overflows: m["ListenOverflows"], reversePath: m["IPReversePathFilter"],
+	}
+	c.conntrack, c.conntrackFull = conntrackDrops()
+	return c, nil
 }
 
 // parseNetstat reads the TcpExt pair of lines: names, then values.

@@ -313,7 +313,7 @@ func TestPacketsSayHowFarAnAttemptGot(t *testing.T) {
 		w := watching(time.Unix(0, 0))
 		for _, p := range c.packets {
 			h, outgoing := p()
-			w.sawPacket(h, outgoing, time.Unix(10, 0))
+			w.sawPacket(h, outgoing, 2, time.Unix(10, 0))
 		}
 		h := w.seen[tuple{client, server}]
 		if (h != nil) != c.known || len(w.seen) > 1 || h != nil && (h.Answered != c.answered || h.Reset != c.reset) {

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -32,6 +33,12 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 	if _, ok := s.contacts.helloOf(f); !ok && !s.backAddress(f).IsValid() {
 		for _, j := range ask {
 			s.finish(j, result.Initiator{NotTried: "there was no contact over " + familyWords(f) + " to ask the far end to dial back"})
+		}
+		return
+	}
+	if why := s.hidden(f); why != "" {
+		for _, j := range ask {
+			s.finish(j, result.Initiator{NotTried: why})
 		}
 		return
 	}
@@ -80,6 +87,22 @@ func (s *survey) backAddress(f result.Family) netip.Addr {
 		return netip.Addr{} // none, or several partners: it cannot be told which is this one
 	}
 	return of[0]
+}
+
+// hidden says why the far end does not know where to dial back to, "" if it
+// does: a translation at its own side hides this machine's address.
+func (s *survey) hidden(f result.Family) string {
+	if s.backAddress(f).IsValid() {
+		return ""
+	}
+	s.contacts.mu.Lock()
+	defer s.contacts.mu.Unlock()
+	c := s.contacts.families[f]
+	if !isClosed(c.ready) || !c.hides {
+		return ""
+	}
+	return fmt.Sprintf("the far end sees this machine as %s, which is an address of its own network: a translation at its side (such as that of a container's host, or a load balancer's) hides this machine's own address, and there it cannot be dialed. "+
+		"Run listen there without that translation (a container on its host's network), or name this machine in that end's site file", c.seenAs.Addr())
 }
 
 // backPath is a reverse job as the far end is asked for it, and reports whether

@@ -37,6 +37,7 @@ type contact struct {
 	hello   echo.Hello
 	wrong   bool // hello is another listener's than the expected one
 	own     bool // it sees this machine under its own address
+	hides   bool // a translation at its side hides this machine's address
 	seenAs  netip.AddrPort
 	clock   time.Duration // its clock minus ours
 	targets []proved
@@ -191,9 +192,19 @@ func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
 	s.contacts.mu.Lock()
 	defer s.contacts.mu.Unlock()
 	c.flow, c.port, c.target, c.hello, c.seenAs, c.own = p.flow, int(p.target.Port()), p.target, hello, conn.SeenAs, p.isOwn()
+	c.hides = hidesSource(hello.Neighbour, conn.local, conn.SeenAs.Addr(), p.target.Addr(), conn.Origin.Addr())
 	// Half of the round trip is the best guess of when it read its clock.
 	c.clock = time.UnixMilli(hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
 	return true
+}
+
+// hidesSource reports whether a translation at the far end's side hides this
+// machine's address: it is in front of the far end, since that has another
+// address than was dialed, and gives connections an address of the far end's own
+// network. A NAT of this end's would give them its own, which is on the far
+// end's network only where no other translates.
+func hidesSource(neighbour bool, source, seenAs, dialed, origin netip.Addr) bool {
+	return neighbour && source != seenAs && origin.IsValid() && !origin.IsUnspecified() && origin != dialed
 }
 
 // settle makes the expected listener the contact, now that all paths have
@@ -395,6 +406,11 @@ func (s *survey) open(phase context.Context, f result.Family, target netip.AddrP
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS
 		s.record(phase, target, one)
+		if l := sock.LackOf(d.Err); l != "" {
+			s.mu.Lock()
+			s.lacks = l
+			s.mu.Unlock()
+		}
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
 	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control", Greeted: s.greets(target.Port())})

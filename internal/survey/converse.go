@@ -324,9 +324,9 @@ func (s *survey) confirm(ctx context.Context) {
 				for _, j := range chunk {
 					q = append(q, talkQuery(j))
 				}
-				answers, err := c.Witness(ctx, q)
-				for i := range answers {
-					chunk[i].acceptor.Conversed = arrived(answers[i], chunk[i])
+				told, err := c.Witness(ctx, q)
+				for i := range told.Answers {
+					chunk[i].acceptor.Conversed = arrived(told.Answers[i], chunk[i])
 				}
 				return err
 			})

@@ -158,12 +158,14 @@ func wait(ctx context.Context, d time.Duration) bool {
 func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job, changed bool) {
 	var answers []result.Acceptor
 	ask := func() error {
-		return s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		return s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 			var q []echo.WitnessQuery
 			for _, j := range jobs {
 				q = append(q, query(j, changed))
 			}
-			answers, err = c.Witness(ctx, q)
+			w, err := c.Witness(ctx, q)
+			answers = w.Answers
+			s.pausedThere(w.Paused, time.Now())
 			return err
 		})
 	}
@@ -263,9 +265,9 @@ func (s *survey) siblingHalf(ctx context.Context, j *job, at netip.AddrPort) *re
 	}
 	q := s.reverseQuery(j)
 	_ = s.talkTo(ctx, at, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
-		answers, err := c.Witness(ctx, []echo.WitnessQuery{q})
+		w, err := c.Witness(ctx, []echo.WitnessQuery{q})
 		if err == nil {
-			a = &answers[0]
+			a = &w.Answers[0]
 		}
 		return err
 	})

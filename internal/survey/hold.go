@@ -69,8 +69,8 @@ func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 		return
 	}
 	err := s.talk(ctx, j.family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
-		answers, err := c.Witness(ctx, q)
-		for i, a := range answers {
+		told, err := c.Witness(ctx, q)
+		for i, a := range told.Answers {
 			if a.Match == result.MatchProbe {
 				of[i].FarOpen = &a.Lasts
 			}

@@ -11,6 +11,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 	"dialtone/internal/verdict"
 )
 
@@ -32,6 +33,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 	for _, l := range s.legs {
 		r.Paths = append(r.Paths, s.path(l, s.half(l.job), resolveErr))
 	}
+	verdict.Enliven(r.Paths, r.Contact != nil)
 	for _, e := range s.excluded {
 		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{
 			Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why,
@@ -89,8 +91,8 @@ func (s *survey) contactOf() *result.Contact {
 		Flow: c.flow, Direction: plan.Forward, Port: c.port, Family: c.family,
 		Target: result.EndpointFrom(c.target), SeenAs: result.EndpointFrom(c.seenAs),
 		Instance: c.hello.Instance.String(), Software: c.hello.Software, Plan: c.hello.Plan,
-		Partners: c.hello.Partners,
-		Roles:    c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
+		Partners: c.hello.Partners, HidesSource: c.hides,
+		Roles: c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
 	}
 	if out.Roles == nil {
 		out.Roles = []string{}
@@ -112,6 +114,9 @@ func (s *survey) half(j *job) *result.Initiator {
 		i.NotTried = why
 	}
 	i.Connections = s.connectionsOf(j)
+	if j.direction == plan.Forward {
+		i.Connections = besidePauses(i.Connections, s.pauses)
+	}
 	if i.NotTried == "" {
 		i.Connections = s.beforeCut(i.Connections)
 	}
@@ -153,7 +158,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 		if p.Direction == plan.Forward {
 			open = s.openWay[p.Family]
 		}
-		p.Stop = verdict.Locate(p.Initiator.Trace, open)
+		p.Stop = verdict.Locate(p.Initiator.Trace, open, p.Target.Addr())
 	}
 	ruling := verdict.Judge(verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor,
@@ -238,14 +243,17 @@ func (s *survey) behindNAT(of *job) string {
 
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
-	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited}
+	f := verdict.Facts{Paused: s.pausedFor(time.Now()), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}
 	if s.cut != nil {
 		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Opened: len(s.everyConnection())}
 	} else if s.contactLost != nil {
-		f.ContactLost = s.contactLost.Error()
+		f.ContactLost, f.Lacks = s.contactLost.Error(), sock.LackOf(s.contactLost)
+	}
+	if _, ok := s.contacts.hello(); !ok {
+		f.Lacks = s.lacks
 	}
 	if h, ok := s.contacts.hello(); ok {
 		f.FarShift = h.Shift

@@ -90,6 +90,8 @@ type survey struct {
 	contacts    contacts
 	sought      bool                            // contacts were looked for beside the tested paths
 	expected    string                          // the listener that ought to answer, once all paths were tried; "" before, and if none did
+	pauses      []pause                         // of the far end's listener
+	lacks       result.Lack                     // what this machine had none left of when the far end was to be asked
 	contactLost error                           // why the far end could not be asked any more
 	besides     []beside                        // connections beside the attempts
 	cut         *cutOff                         // from when on nothing got through; nil: it did to the end

@@ -93,6 +93,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	for _, p := range paths {
 		r.Paths = append(r.Paths, p...)
 	}
+	verdict.Enliven(r.Paths, false)
 	for _, e := range append(slices.Clone(c.Excluded), excluded...) {
 		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why})
 	}
@@ -247,7 +248,7 @@ func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i
 		p.At = i.At
 	}
 	if i.Trace != nil {
-		p.Stop = verdict.Locate(i.Trace, nil)
+		p.Stop = verdict.Locate(i.Trace, nil, p.Target.Addr())
 	}
 	ruling := verdict.Judge(verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: &i, External: v.Egress, Installed: !v.Egress, Expect: p.Expect,

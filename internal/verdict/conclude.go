@@ -20,6 +20,12 @@ type Facts struct {
 	TooLong      time.Duration // after how long the run ended itself; 0: it came to its end
 	CutOff       *CutOff       // from when on nothing got through any more; nil: it did to the end
 	ContactLost  string        // why the far end, after it had answered, could not be asked any more
+	// Paused is for how long in this run the far end's listener could not do its
+	// part; less than a second is not worth a word. 0: it could, or does not tell.
+	Paused time.Duration
+	// Lacks is what this machine had none left of when it tried to ask the far
+	// end; "": it was not that.
+	Lacks result.Lack
 	// AnswersAll are the far end's addresses to which connections open on ports
 	// where nothing listens.
 	AnswersAll []netip.Addr
@@ -85,7 +91,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			continue
 		}
 		attempted++
-		if p.Verdict == result.Refused || p.Verdict == result.Rejected && p.Finding != nil && p.Finding.Code == nothingListens {
+		if isRefusal(p) {
 			refused++
 		}
 		if _, ok := answers[p.Initiator.Answer]; !ok {
@@ -97,7 +103,14 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			out = append(out, *p.Finding)
 		}
 	}
-	if f.CutOff == nil && r.Contact == nil && r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && len(out) == 0 && !r.Interrupted {
+	lacks := lacksOf(r, f)
+	for _, l := range lacks {
+		out = append(out, lackOf(l))
+	}
+	// Where this machine ran out of something, that may be why nobody could be
+	// asked: nothing is said of the far end.
+	wantsContact := r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && !r.Interrupted
+	if f.CutOff == nil && r.Contact == nil && wantsContact && len(out) == 0 {
 		out = append(out, noContact(r, f, refused == attempted))
 	}
 	if f.TooLong > 0 {
@@ -108,9 +121,14 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	if f.CutOff != nil {
 		out = append(out, cutOff(r, *f.CutOff))
 	}
-	if f.ContactLost != "" {
+	if f.ContactLost != "" && len(lacks) == 0 {
 		out = append(out, result.Finding{Code: "contact-lost", Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
 			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block it. Run the test again.", r.To.Host)})
+	}
+	if f.Paused >= time.Second {
+		out = append(out, result.Finding{Code: "listener-paused",
+			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
+			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
 	}
 	for _, a := range f.AnswersAll {
 		out = append(out, result.Finding{Code: "answers-for-all",
@@ -155,6 +173,31 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 		Text: fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had worked before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, c.Opened),
 		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections shut out %s at that time, and to exempt it for the test; "+
 			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, from)}
+}
+
+// isRefusal reports whether a path ended as one does on which nothing listens.
+func isRefusal(p result.Path) bool {
+	i := p.Initiator
+	return p.Verdict == result.Refused ||
+		p.Verdict == result.Rejected && p.Transport == plan.UDP && (i.ICMP == nil || isPortUnreachable(*i.ICMP) && i.ICMP.From == p.Target.Addr())
+}
+
+// lacksOf lists what this machine had none left of in this run, each once. What
+// the far end lacked when it dialed back is said at those paths.
+func lacksOf(r *result.Report, f Facts) []result.Lack {
+	var out []result.Lack
+	add := func(l result.Lack) {
+		if l != "" && !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
+	for _, p := range r.Paths {
+		if p.Direction == plan.Forward && p.Initiator != nil {
+			add(p.Initiator.Lacks)
+		}
+	}
+	add(f.Lacks)
+	return out
 }
 
 // blackHoles tells of an address family of the far end that nothing gets
@@ -217,7 +260,7 @@ func otherAddresses(r *result.Report) []result.Finding {
 			out = append(out, f)
 		}
 	}
-	if c := r.Contact; c != nil {
+	if c := r.Contact; c != nil && !c.HidesSource {
 		say(r.From.Host, c.SeenAs.Addr(), c.Partners)
 	}
 	var to []netip.Addr
@@ -246,9 +289,12 @@ func ProxyFound(variable, value string) result.Finding {
 }
 
 func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
-	if f.Waited > 0 {
+	if f.Waited > 0 && len(provedPaths(r.Paths)) == 0 {
 		return result.Finding{Code: "no-contact", Text: fmt.Sprintf("This end dialed %s for %v, and neither got through to the other.", r.To.Host, f.Waited),
 			Advice: "If the partner ran the same command at that time with the same key, both directions are blocked: " + joinHalves}
+	}
+	if proved := provedPaths(r.Paths); len(proved) > 0 {
+		return provedWithoutContact(r, proved)
 	}
 	what := fmt.Sprintf("Nothing at %s proved the key, so nobody could be asked what arrived there.", r.To.Host)
 	if allRefused {
@@ -263,8 +309,54 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 	if f.Shift != 0 {
 		shift = fmt.Sprintf("If listen runs without --port-shift %d, leave it out here too", f.Shift)
 	}
-	return result.Finding{Code: "no-contact", Text: what,
-		Advice: fmt.Sprintf("Make sure that listen runs on %s, with the same plan and key. %s. If it does run, every path to it is blocked.", r.To.Host, shift)}
+	advice := fmt.Sprintf("Make sure that listen runs on %s, with the same plan and key. %s.", r.To.Host, shift)
+	if !slices.ContainsFunc(r.Paths, func(p result.Path) bool {
+		return p.Initiator != nil && p.Initiator.Connect == result.ConnectOpen && p.Transport == plan.TCP
+	}) {
+		advice += " If it does run, every path to it is blocked."
+	} else {
+		advice += " If it does run, it may be stopped or its machine asleep, or something on the way answers in its place, or ends what it does not know."
+	}
+	return result.Finding{Code: "no-contact", Text: what, Advice: advice}
+}
+
+// provedPaths are those on which the key was proved, if only on one connection
+// of several.
+func provedPaths(paths []result.Path) []result.Path {
+	return slices.DeleteFunc(slices.Clone(paths), func(p result.Path) bool {
+		i := p.Initiator
+		if i == nil {
+			return true
+		}
+		r := i.Repeat()
+		return i.Answer != result.AnswerKeyed && (r == nil || r.Proved == 0)
+	})
+}
+
+// provedWithoutContact tells of a far end that proved the key and could not be
+// asked anything: the control conversation runs over TCP, on a connection of
+// its own.
+func provedWithoutContact(r *result.Report, proved []result.Path) result.Finding {
+	if !slices.ContainsFunc(proved, func(p result.Path) bool { return p.Transport == plan.TCP }) {
+		return result.Finding{Code: "proved-over-udp-only",
+			Text:   fmt.Sprintf("The listener at %s proved the key over UDP, and over TCP it did not, so it could not be asked what arrived there: that takes a TCP connection.", r.To.Host),
+			Advice: "Have one TCP port of the plan let through between the two machines (the requests below say which), and run the test again."}
+	}
+	if slices.ContainsFunc(proved, func(p result.Path) bool { return p.Verdict == result.Redirected }) && !slices.ContainsFunc(proved, func(p result.Path) bool { return p.Verdict != result.Redirected }) {
+		return result.Finding{Code: "contact-elsewhere",
+			Text:   fmt.Sprintf("A listener proved the key, and on no path to %s on the port that was dialed, so nobody could be asked what arrived there.", r.To.Host),
+			Advice: "Correct what leads the ports elsewhere first (the requests below say which), and run the test again."}
+	}
+	return result.Finding{Code: "contact-lost",
+		Text:   fmt.Sprintf("The listener at %s proved the key on %s, and not one more connection to it could be had to ask what arrived there.", r.To.Host, pathsWords(len(proved))),
+		Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block this machine, or limits how many connections it may have. Run the test again.", r.To.Host)}
+}
+
+func pathsWords(n int) string {
+	if n == 1 {
+		return "one path"
+	}
+	return fmt.Sprintf("%d paths", n)
 }
 
 // ExitCode is the exit code that the contract gives a report: 0 every counted

@@ -76,6 +76,8 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 		{"wrong key once, on however many paths", result.Report{Paths: []result.Path{of(connected(result.AnswerWrongKey)), of(connected(result.AnswerWrongKey))}}, Facts{}, "wrong-key", nil},
 		{"other version", result.Report{Paths: []result.Path{of(connected(result.AnswerVersion))}}, Facts{}, "other-version", nil},
 		{"not allowed", result.Report{Paths: []result.Path{of(connected(result.AnswerForbidden))}}, Facts{}, "not-allowed", nil},
+		{"the listener was stopped for a while", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Paused: 5_040_000_000},
+			"listener-paused", []string{"For about 5s of this run the listener on illiad.example.edu"}},
 		{"other plan", result.Report{Plan: "illiad-2006", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{}, "other-plan", []string{`"illiad"`, `"illiad-2006"`}},
 		{"other shift", result.Report{Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Shift: 0, FarShift: 100}, "other-shift", []string{"--port-shift 100"}},
 	} {

@@ -115,6 +115,9 @@ type explainer struct {
 // startAlike is what to do where the two ends do not mean the same ports.
 const startAlike = "Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and with no --bind that leaves this address out, and run the test again."
 
+// allowRouted is asked of whoever routes, too.
+const allowRouted = "check the routing of, and allow,"
+
 // nothingListens is the code of a refusal that comes from the target itself.
 const nothingListens = "nothing-listens"
 
@@ -126,10 +129,13 @@ func (e explainer) say(code, text, advice string) *result.Finding {
 // which service, what happens now, and why it is needed. now may be empty. Time
 // and ports of the attempt, for the firewall's log, are the path's own.
 func (e explainer) request(verb, now string) string {
-	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
-	if to := e.p.OthersOrigin; to != "" && strings.HasPrefix(verb, "allow") {
-		parts = append(parts, fmt.Sprintf("Behind the NAT at %s it must be forwarded to %s.", e.at(), to))
+	switch to := e.p.OthersOrigin; {
+	case to == "":
+	case verb == "allow", verb == "check and allow", verb == allowRouted:
+		// A rule that allows it is not enough at a NAT: that has to know where to.
+		verb = strings.TrimSuffix(strings.TrimSuffix(verb, ","), "allow") + fmt.Sprintf("forward to %s what comes to the NAT at %s:", to, e.at())
 	}
+	parts := []string{fmt.Sprintf("Please %s %s, for %s.", verb, e.flow(), e.p.Service)}
 	if now != "" {
 		parts = append(parts, sentence(now))
 	}
@@ -149,10 +155,34 @@ func (e explainer) untested() *result.Finding {
 	case e.i != nil && e.i.Error != "":
 		why = "this machine could not make the attempt: " + e.i.Error
 	}
+	if f := e.lacks(); f != nil {
+		return f
+	}
 	if watched := e.watched(); watched != "" {
 		return e.say("untested", with("Not tested: "+why, watched), "Only the other end knows whether it dialed: "+joinHalves)
 	}
 	return e.say("untested", "Not tested: "+why, "Nothing is known about this path. Remove the cause and run the test again.")
+}
+
+// lacks explains an attempt for which this machine had something none left of;
+// nil: it was not that.
+func (e explainer) lacks() *result.Finding {
+	if e.i == nil || e.i.Lacks == "" {
+		return nil
+	}
+	f := lackOf(e.i.Lacks)
+	return e.say(f.Code, "Not tested: "+strings.ToLower(f.Text[:1])+f.Text[1:], f.Advice)
+}
+
+// lackOf says what it means that the machine that dials has run out of
+// something.
+func lackOf(l result.Lack) result.Finding {
+	if l == result.LackDescriptor {
+		return result.Finding{Code: "no-descriptor", Text: "The machine that dials could not open another connection: the program, or the system, has no file descriptor left.",
+			Advice: "Raise the limit there (ulimit -n, LimitNOFILE), or close what holds so many, and run the test again. That says nothing of the network, nor of the other end."}
+	}
+	return result.Finding{Code: "no-local-port", Text: "The machine that dials could not open another connection: it has no local port left for one.",
+		Advice: "See there how many local ports (source ports, ephemeral ports) outgoing connections may have, and what holds them: on Linux sysctl net.ipv4.ip_local_port_range and ss -s, on Windows netsh int ipv4 show dynamicport tcp. Widen the range, or wait a few minutes, and run the test again. That says nothing of the network, nor of the other end."}
 }
 
 // joinHalves is what to do with two halves.
@@ -213,28 +243,55 @@ func (e explainer) rejected() *result.Finding {
 	}
 	text := fmt.Sprintf("%s answered with ICMP %s", m.From, icmpWords(m))
 	switch {
-	case m.From == e.p.Target.Addr() && e.p.Transport == plan.UDP && isPortUnreachable(m):
-		return e.say(nothingListens, text+": the target machine itself says that nothing listens there",
-			fmt.Sprintf("Start listen (or the service) on %s so that it holds UDP port %d, and run the test again.", m.From, e.p.Port))
 	case m.From == e.p.Target.Addr():
-		return e.say("rejected-by-host", text+": that is the target machine's own firewall, or a device in its name",
-			e.request("allow", fmt.Sprintf("Look first at the firewall of %s itself", m.From)))
+		return e.rejectedByTarget(m, text)
 	case isRoutingError(m):
 		return e.say("rejected", text,
-			e.request("check the routing of, and allow,", fmt.Sprintf("The device %s says that it cannot deliver it: make sure first that %s is the right address and that the machine is on", m.From, e.at())))
+			e.request(allowRouted, fmt.Sprintf("The device %s says that it cannot deliver it: make sure first that %s is the right address and that the machine is on", m.From, e.at())))
 	}
 	return e.say("rejected", text, e.request("allow", fmt.Sprintf("The device %s rejects it", m.From)))
+}
+
+// rejectedByTarget explains an ICMP error that the dialed address itself sent:
+// its machine, or a NAT that has the address and speaks for what is behind.
+func (e explainer) rejectedByTarget(m result.ICMP, text string) *result.Finding {
+	isUnreachable := e.p.Transport == plan.UDP && isPortUnreachable(m)
+	switch to := e.p.OthersOrigin; {
+	case to != "" && isRoutingError(m):
+		return e.say("nat-leads-nowhere", fmt.Sprintf("%s: that address is a NAT's, in front of %s, and where the NAT leads %s nobody answers", text, to, e.port()),
+			e.request(fmt.Sprintf("forward to %s what comes to %s:", to, e.at()), fmt.Sprintf("The NAT at %s leads it to a machine that is off or does not exist", e.at())))
+	case to != "":
+		return e.say("rejected", fmt.Sprintf("%s: that address is a NAT's, in front of %s. The NAT, or the machine that it leads %s to, rejects it", text, to, e.port()), e.request("allow", ""))
+	case isUnreachable && e.a != nil && e.a.Port == result.PortUnbound:
+		return e.say(nothingListens, text+": the listener does not hold that port, so the machine itself says that nothing listens there",
+			fmt.Sprintf("Start listen (or the service) on %s so that it holds UDP port %d, and run the test again.", m.From, e.p.Port))
+	case isUnreachable && (e.a == nil || e.a.Port == result.PortUnknown):
+		return e.say("rejected-or-nothing-listens", fmt.Sprintf("%s: nothing listens there, or a firewall rejects it in the name of %s. There was nobody to ask which", text, m.From),
+			fmt.Sprintf("Make sure that listen (or the service) on %s holds UDP port %d, and run the test again. If it already does: %s", m.From, e.p.Port, e.request("allow", "")))
+	case isRoutingError(m) && e.a == nil:
+		return e.say("rejected", fmt.Sprintf("%s: either the address is a NAT's or a router's, and where that leads it nobody answers, or the machine's own firewall rejects it with this code", text),
+			e.request(allowRouted, fmt.Sprintf("See first to whom the address %s belongs", m.From)))
+	}
+	holds := ""
+	if e.a != nil && e.a.Port == result.PortBound {
+		holds = fmt.Sprintf(", although the listener holds %s", e.port())
+	}
+	return e.say("rejected-by-host", text+holds+": that is the target machine's own firewall, or a device in its name",
+		e.request("allow", fmt.Sprintf("Look first at the firewall of %s itself", m.From)))
 }
 
 func (e explainer) refused() *result.Finding {
 	switch {
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw == result.SawNothing && e.p.OthersOrigin != "":
 		return e.natNoForward()
+	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw == result.SawHalfOpen:
+		return e.say("refused-on-the-way", with(fmt.Sprintf("RST came back although the SYN reached the listener on %s, and the system there answered it: something on the way put the RST in place of that answer, or beside it", e.port()), e.where()),
+			e.request("allow, and the replies to,", "Its answer is turned into RST now, by a firewall on the way, or by security software of the machine that dials"))
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted && e.p.Stop != nil && e.p.Stop.ByHost:
 		return e.say("refused-by-host", fmt.Sprintf("RST came back although the listener holds %s and %s. %s", e.port(), e.sawWords(), e.where()),
 			e.request("allow", fmt.Sprintf("It is answered with RST now, by the firewall of %s itself or a device right before it", e.at())))
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted:
-		return e.say("refused-on-the-way", with(fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on that machine, answered in its name", e.port(), e.sawWords()), e.where()),
+		return e.say("refused-on-the-way", with(fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on either machine, answered in its name, or it is led to another machine", e.port(), e.sawWords()), e.where()),
 			e.request("allow", "It is answered with RST now"+e.byWhom()))
 	case e.a != nil && e.a.Port == result.PortUnbound:
 		return e.say(nothingListens, fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
@@ -256,6 +313,9 @@ func (e explainer) refused() *result.Finding {
 }
 
 func (e explainer) replyLost() *result.Finding {
+	if f := e.dropped(); f != nil {
+		return f
+	}
 	what := "The SYN arrived and was answered, and the answer did not come back"
 	if e.p.Transport == plan.UDP {
 		what = "The request arrived and was answered, and the answer did not come back"
@@ -270,11 +330,20 @@ func (e explainer) replyLost() *result.Finding {
 // natNoForward explains a RST of a NAT that has nowhere to send a connection.
 func (e explainer) natNoForward() *result.Finding {
 	to := e.p.OthersOrigin
-	return e.say("nat-no-forward", fmt.Sprintf("RST came back from %s, the address of a NAT in front of %s, and nothing of it reached %s: the NAT answers itself instead of forwarding %s", e.at(), to, to, e.port()),
-		e.request(fmt.Sprintf("forward to %s what comes to %s:", to, e.at()), "The NAT at "+e.at()+" has no rule for it, or not for this source"))
+	verb := fmt.Sprintf("forward to %s what comes to %s:", to, e.at())
+	seen := fmt.Sprintf("RST came back from %s, the address of a NAT in front of %s, and nothing of it reached %s", e.at(), to, to)
+	if s := e.p.Stop; s != nil && s.NATHop > 0 && s.ByHop > s.NATHop {
+		return e.say("nat-leads-elsewhere", fmt.Sprintf("%s. The RST comes from behind the NAT (it needs a TTL of %d, and at %d a device lives that speaks in the NAT's name): the NAT forwards %s to another machine, on which nothing listens", seen, s.ByHop, s.NATHop, e.port()),
+			e.request(verb, fmt.Sprintf("The NAT at %s has a rule that leads it elsewhere", e.at())))
+	}
+	return e.say("nat-no-forward", fmt.Sprintf("%s: the NAT answers itself instead of forwarding %s, or leads it to another machine, on which nothing listens", seen, e.port()),
+		e.request(verb, fmt.Sprintf("The NAT at %s has no rule for it, or not for this source, or one that leads elsewhere", e.at())))
 }
 
 func (e explainer) filtered() *result.Finding {
+	if f := e.dropped(); f != nil {
+		return f
+	}
 	if e.a != nil && e.a.Detail != "" {
 		return e.say("filtered-by-host", fmt.Sprintf("The SYN arrived at the network interface of %s, and its TCP stack never got it: that machine's own firewall dropped it.", e.at()),
 			fmt.Sprintf("On %s, allow inbound %s, for %s, in its own firewall. The network let it through.", e.at(), e.flow(), e.p.Service))
@@ -287,7 +356,44 @@ func (e explainer) filtered() *result.Finding {
 		e.request("allow", now))
 }
 
+// what names what was sent first.
+func (e explainer) what() string {
+	if e.p.Transport == plan.UDP {
+		return "the request"
+	}
+	return "the connection"
+}
+
+func capitalized(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// dropped explains what the machine of the listener itself did to packets that
+// reached it, other than by its firewall; nil: nothing is known of it.
+func (e explainer) dropped() *result.Finding {
+	if e.a == nil {
+		return nil
+	}
+	arrived := fmt.Sprintf("The SYN arrived at %s. The network let it through, and that machine dropped it: ", e.at())
+	switch e.a.Dropped {
+	case result.DropReversePath:
+		return e.say("reverse-path", arrived+e.a.Detail,
+			fmt.Sprintf("No firewall rule helps. Have %s answer over the interface by which it is reached (its routes, or policy routing for that interface), or let the way there use the other one; or set rp_filter to 2 (loose, RFC 3704) for that interface.", e.at()))
+	case result.DropConntrack:
+		return e.say("conntrack-full", arrived+e.a.Detail,
+			fmt.Sprintf("No firewall rule helps. On %s, find what fills the table (conntrack -C), or raise net.netfilter.nf_conntrack_max, and run the test again.", e.at()))
+	case result.DropQueue:
+		return e.say("listener-busy", fmt.Sprintf("The connection reached %s, and waits there until the program takes it: %s", e.at(), e.a.Detail),
+			fmt.Sprintf("Nothing to ask for: the network let it through. Make sure that listen on %s is not stopped and the machine not overloaded, and run the test again.", e.at()))
+	case result.DropListener:
+		return e.say("listener-paused", fmt.Sprintf("%s did not get its answer (%s), and %s: that is no word about the network", capitalized(e.what()), e.p.Verdict, e.a.Detail),
+			fmt.Sprintf("See to it that listen on %s runs throughout (the machine awake, the program not stopped, with file descriptors enough), and run the test again.", e.at()))
+	}
+	return nil
+}
+
 func (e explainer) silent() *result.Finding {
+	if f := e.dropped(); f != nil {
+		return f
+	}
 	text := "No answer came, and there was no contact to ask whether anything arrived"
 	switch {
 	case e.p.Real:
@@ -512,6 +618,9 @@ func (e explainer) stalled() *result.Finding {
 		return e.say("stalled", fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
 			e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy, traffic inspection, or a service that is stuck"))
 	}
+	if f := e.dropped(); f != nil && (e.a.Saw == result.SawHalfOpen || e.a.Dropped == result.DropListener) {
+		return f // otherwise something else accepted it
+	}
 	code, who := e.accepter()
 	if e.isHeld() {
 		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who, e.freePort())
@@ -589,8 +698,12 @@ func (e explainer) closed() *result.Finding {
 		open.p.Expect = plan.ExpectOpen
 		return Explain(open.p)
 	}
-	if e.p.OK {
+	switch {
+	case e.p.OK:
 		return nil
+	case isClosed(e.p.Verdict):
+		return e.say("closed-or-off", fmt.Sprintf("This port must not be reachable, and it was not (%s); but nothing in this run shows that %s was on, so it may be closed, or the machine off, or not at this address", e.p.Verdict, e.host()),
+			fmt.Sprintf("Have listen run on %s during the test, or test a port that is open there in the same run, and repeat.", e.host()))
 	}
 	if r := e.i.Repeat(); r != nil {
 		return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and %s proved of %d connections to it", wasOrWere(r.Proved), r.Tried),

@@ -282,6 +282,10 @@ func TestNotes(t *testing.T) {
 		{"nothing to note", base(func(*result.Path) {}), false, nil, "", netip.Addr{}},
 		{"source address translated", base(func(p *result.Path) { p.SeenAs = at("198.51.100.7:61000") }), false, []result.NoteCode{result.NoteNAT}, "198.51.100.7", netip.Addr{}},
 		{"source port translated", base(func(p *result.Path) { p.SeenAs = at("10.1.0.2:61000") }), false, []result.NoteCode{result.NoteNAT}, "61000", netip.Addr{}},
+		{"port of another attempt", base(func(p *result.Path) {
+			p.Initiator.SeenAs, p.Initiator.Attempts, p.Verdict, p.SeenAs = result.Endpoint{}, 2, result.Rejected, at("10.1.0.2:61000")
+			p.Acceptor.Match = result.MatchProbe
+		}), false, nil, "", netip.Addr{}},
 		{"target address translated", base(func(p *result.Path) { p.Initiator.Origin = at("192.168.7.7:1433") }), false, []result.NoteCode{result.NoteNAT}, "192.168.7.7", netip.Addr{}},
 		{"both translated", base(func(p *result.Path) { p.SeenAs, p.Initiator.Origin = at("198.51.100.7:61000"), at("192.168.7.7:1433") }), false,
 			[]result.NoteCode{result.NoteNAT, result.NoteNAT}, "", netip.Addr{}},

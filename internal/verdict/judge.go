@@ -23,6 +23,9 @@ type Case struct {
 	// Installed says that the real software is expected to answer.
 	Installed bool
 	Expect    plan.Expect
+	// Alive: other paths of the run show that the machine at the other end was
+	// on (see Alive).
+	Alive bool
 }
 
 // A Ruling is what a Case amounts to.
@@ -37,7 +40,7 @@ type Ruling struct {
 func Judge(c Case) Ruling {
 	r := Ruling{Verdict: steady(c, verdict(c)), Proof: proof(c)}
 	if c.Expect == plan.ExpectClosed {
-		r.OK = isClosed(r.Verdict)
+		r.OK = isClosed(r.Verdict) && isLiving(c)
 	} else {
 		r.OK = r.Verdict == result.Open || r.Proof == result.ProofService && hasRealSoftware(c, r.Verdict)
 	}
@@ -58,6 +61,53 @@ func isClosed(v result.Verdict) bool {
 		return true
 	}
 	return false
+}
+
+// isLiving reports whether anything shows that the machine behind a port that
+// must not be reachable was on: silence of one that is off says nothing of the
+// port.
+func isLiving(c Case) bool {
+	i, a := c.Initiator, c.Acceptor
+	switch {
+	case c.Alive, a != nil && a.Port != "" && a.Port != result.PortUnknown:
+		return true // its listener spoke, or watched
+	case i == nil:
+		return false
+	}
+	return i.Connect == result.ConnectRST || i.ICMP != nil && i.ICMP.From.IsValid() && i.ICMP.From == i.Target.Addr()
+}
+
+// Alive reports whether any of a run's paths shows that the machine at the
+// other end of path of was on: a proof, an answer or a reset of it, or its
+// listener's word.
+func Alive(paths []result.Path, of result.Path) bool {
+	for _, p := range paths {
+		if p.Direction != of.Direction || p.Host != of.Host {
+			continue // another machine accepts
+		}
+		switch {
+		case p.Proof == result.ProofKeyed, p.Proof == result.ProofService:
+			return true
+		case p.Initiator != nil && p.Initiator.NotTried == "" && isLiving(Case{Initiator: p.Initiator, Acceptor: p.Acceptor}):
+			return true
+		}
+	}
+	return false
+}
+
+// Enliven rules again on those of a run's paths whose port must not be
+// reachable and was not, now that the others show whether the machine was on.
+// contact says that its listener was asked.
+func Enliven(paths []result.Path, contact bool) {
+	for i := range paths {
+		p := &paths[i]
+		if p.Expect != plan.ExpectClosed || p.OK || !isClosed(p.Verdict) {
+			continue
+		}
+		if contact && p.Direction == plan.Forward || Alive(paths, *p) {
+			p.OK, p.Finding = true, nil
+		}
+	}
 }
 
 func proof(c Case) result.Proof {

@@ -286,10 +286,52 @@ func TestPortThatMustBeClosed(t *testing.T) {
 		result.Untested:       {result.Initiator{NotTried: "interrupted"}, nil},
 	}
 	ok := []result.Verdict{result.Filtered, result.Silent, result.Refused, result.Rejected}
+	// By themselves: only these have a sign that the machine was on.
+	shown := []result.Verdict{result.Filtered, result.Refused}
 	for v, e := range evidence {
-		got := Judge(Case{Transport: plan.TCP, Port: 1433, Initiator: &e.i, Acceptor: e.a, Instance: here, Expect: plan.ExpectClosed})
-		if got.Verdict != v || got.OK != slices.Contains(ok, v) {
-			t.Errorf("%s: got %+v, want ok %v", v, got, slices.Contains(ok, v))
+		for _, alive := range []bool{true, false} {
+			c := Case{Transport: plan.TCP, Port: 1433, Initiator: &e.i, Acceptor: e.a, Instance: here, Expect: plan.ExpectClosed, Alive: alive}
+			got, want := Judge(c), slices.Contains(ok, v) && (alive || slices.Contains(shown, v))
+			if got.Verdict != v || got.OK != want {
+				t.Errorf("%s, alive %v: got %+v, want ok %v", v, alive, got, want)
+			}
+			if f := Explain(pathOf(c)); !alive && slices.Contains(ok, v) && !want && (f == nil || f.Code != "closed-or-off") {
+				t.Errorf("%s: got %+v, want closed-or-off", v, f)
+			}
+		}
+	}
+}
+
+// A machine is on if anything of the same run shows it: not only what came of
+// the port that must be closed.
+func TestAlive(t *testing.T) {
+	forward := func(i result.Initiator, a *result.Acceptor) result.Path {
+		return pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: a})
+	}
+	back := forward(proved(), nil)
+	back.Direction = plan.Reverse
+	another := forward(proved(), nil)
+	another.Host = "ldap.example.edu"
+	byTarget := rejectedBy(result.ICMP{Type: 3, Code: 13, From: target.Addr()})
+	byRouter := rejectedBy(result.ICMP{Type: 3, Code: 1, From: router})
+	for name, c := range map[string]struct {
+		path result.Path
+		want bool
+	}{
+		"a proof":                          {forward(proved(), nil), true},
+		"a reset":                          {forward(failed(result.ConnectRST), nil), true},
+		"its listener watched":             {forward(failed(result.ConnectTimeout), acceptor(result.PortBound, result.SawNothing)), true},
+		"its own ICMP error":               {forward(byTarget, nil), true},
+		"a router's ICMP error":            {forward(byRouter, nil), false},
+		"silence":                          {forward(failed(result.ConnectTimeout), nil), false},
+		"something opened and said naught": {forward(connected(result.AnswerSilent), nil), false},
+		"this end accepted":                {back, false},
+		"another host's proof":             {another, false},
+		"nobody dialed":                    {forward(result.Initiator{NotTried: "x"}, acceptor(result.PortBound, result.SawNothing)), false},
+	} {
+		of := forward(failed(result.ConnectTimeout), nil)
+		if got := Alive([]result.Path{of, c.path}, of); got != c.want {
+			t.Errorf("%s: got %v", name, got)
 		}
 	}
 }

@@ -1,18 +1,35 @@
 package verdict
 
-import "dialtone/internal/result"
+import (
+	"net/netip"
 
-// Locate says where a path stops. open is the trace of an open path to the
-// same machine, which names the devices behind the stop; nil if there is none.
-// It returns nil where nothing is known.
-func Locate(t, open *result.Trace) *result.Stop {
+	"dialtone/internal/result"
+)
+
+// Locate says where a path to target stops. open is the trace of an open path
+// to the same machine, which names the devices behind the stop; nil if there is
+// none. It returns nil where nothing is known.
+//
+// A device that speaks in the target's own name is not called by it: a NAT
+// gives the errors of what stands behind it its own address (RFC 5508 section
+// 4.2), so that address belongs to the NAT, and the device may be any behind it.
+func Locate(t, open *result.Trace, target netip.Addr) *result.Stop {
 	if t == nil || t.Unknown != "" || len(t.Hops) == 0 {
 		return nil
 	}
 	s := &result.Stop{}
+	name := func(a netip.Addr) netip.Addr {
+		if a == target {
+			return netip.Addr{}
+		}
+		return a
+	}
 	for _, h := range t.Hops {
 		if h.What == result.HopExceeded {
-			s.LastHop, s.Last = h.TTL, h.From
+			s.LastHop, s.Last = h.TTL, name(h.From)
+			if h.From == target && target.IsValid() {
+				s.NATHop = h.TTL
+			}
 		}
 	}
 	end := t.Hops[len(t.Hops)-1]
@@ -20,16 +37,17 @@ func Locate(t, open *result.Trace) *result.Stop {
 		return nil // it opens at the target, as far as is known
 	}
 	if end.What == result.HopICMP {
-		s.NextHop, s.Next = end.TTL, end.From
+		s.NextHop, s.Next = end.TTL, name(end.From)
 		return s
 	}
 	s.NextHop = s.LastHop + 1
 	if sameWay(t, open) {
 		for _, h := range open.Hops {
 			if h.TTL == s.NextHop && h.What == result.HopExceeded {
-				s.Next = h.From
+				s.Next = name(h.From)
 			}
 		}
+		s.NextIsTarget = open.Distance == s.NextHop
 	}
 	if end.What == result.HopOpen {
 		s.OpenHop = end.TTL

@@ -47,15 +47,21 @@ func TestLocateNamesTheLastDeviceThatAnsweredAndTheNext(t *testing.T) {
 		"silence, and no open path to compare": {ending(died(gate), result.HopSilent, none), nil,
 			&result.Stop{LastHop: 1, Last: gate, NextHop: 2}},
 		"silence right before the target": {ending(died(gate, core, edge), result.HopSilent, none), open,
-			&result.Stop{LastHop: 3, Last: edge, NextHop: 4}},
+			&result.Stop{LastHop: 3, Last: edge, NextHop: 4, NextIsTarget: true}},
 		"silence from the beginning": {ending(nil, result.HopSilent, none), open,
 			&result.Stop{NextHop: 1, Next: gate}},
 		"a silent router does not end the way": {ending(died(gate, none, edge), result.HopSilent, none), open,
-			&result.Stop{LastHop: 3, Last: edge, NextHop: 4}},
+			&result.Stop{LastHop: 3, Last: edge, NextHop: 4, NextIsTarget: true}},
 		"RST on the way": {ending(died(gate), result.HopRST, none), open,
 			&result.Stop{LastHop: 1, Last: gate, NextHop: 2, Next: core, ByHop: 2}},
 		"RST from as far as the target": {ending(died(gate, core, edge), result.HopRST, none), open,
-			&result.Stop{LastHop: 3, Last: edge, NextHop: 4, ByHop: 4, ByHost: true}},
+			&result.Stop{LastHop: 3, Last: edge, NextHop: 4, NextIsTarget: true, ByHop: 4, ByHost: true}},
+		"a router that speaks in the target's name is behind a NAT": {ending(died(gate, target.Addr(), none), result.HopSilent, none), nil,
+			&result.Stop{LastHop: 2, NextHop: 3, NATHop: 2}},
+		"RST from behind a NAT": {ending(died(gate, target.Addr()), result.HopRST, none), nil,
+			&result.Stop{LastHop: 2, NextHop: 3, NATHop: 2, ByHop: 3}},
+		"an ICMP error of the target itself names nobody on the way": {ending(died(gate), result.HopICMP, target.Addr()), nil,
+			&result.Stop{LastHop: 1, Last: gate, NextHop: 2}},
 		"RST, and nothing to compare": {ending(died(gate, core, edge), result.HopRST, none), nil,
 			&result.Stop{LastHop: 3, Last: edge, NextHop: 4, ByHop: 4}},
 		"an ICMP error names its device": {ending(died(gate), result.HopICMP, core), open,
@@ -71,7 +77,7 @@ func TestLocateNamesTheLastDeviceThatAnsweredAndTheNext(t *testing.T) {
 		"not asked":                          {nil, open, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Locate(c.trace, c.open)
+			got := Locate(c.trace, c.open, target.Addr())
 			if (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}

@@ -22,7 +22,7 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 		switch {
 		case from.Addr() != to.Addr():
 			add(result.NoteNAT, "the source %s is seen as %s at the other end: a firewall rule behind that translation must name %s", from, to, to.Addr())
-		case from.Port() != 0 && from.Port() != to.Port():
+		case from.Port() != 0 && from.Port() != to.Port() && isOfSource(i, a):
 			add(result.NoteNAT, "the source port %d is seen as %d at the other end", from.Port(), to.Port())
 		}
 	}
@@ -78,6 +78,13 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 		add(result.NoteOneFamily, "the far end also has the address %s, of a family in which this machine has none: that way was left out", leftOut)
 	}
 	return notes
+}
+
+// isOfSource reports whether the address that the other end saw is that of the
+// very connection whose source is known: an attempt that is made again has
+// another port, and nothing on the way changed that.
+func isOfSource(i *result.Initiator, a *result.Acceptor) bool {
+	return i == nil || i.SeenAs.IsValid() || i.Attempts <= 1 || a == nil || a.Match == result.MatchAddress
 }
 
 // relayed says that the connection ended in the middle, "" if it is not known

@@ -1,0 +1,152 @@
+package listener
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/sock"
+)
+
+// troubles are spans of time in which this program could not do its part: it
+// was stopped, its machine asleep, or it had no file descriptor left. What it
+// did not see then proves nothing, and no device on the way is to blame.
+type troubles struct {
+	mu    sync.Mutex
+	spans []trouble
+	slept time.Duration // in all
+}
+
+type trouble struct {
+	from, to time.Time
+	why      string // for the middle of a sentence
+}
+
+const maxTroubles = 256
+
+// add records a span; one that goes on with the last of the same kind makes it
+// longer.
+func (t *troubles) add(from, to time.Time, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.spans); n > 0 && t.spans[n-1].why == why && !t.spans[n-1].to.Add(time.Second).Before(from) {
+		t.spans[n-1].to = to
+		return
+	}
+	if len(t.spans) >= maxTroubles {
+		t.spans = slices.Delete(t.spans, 0, maxTroubles/2)
+	}
+	t.spans = append(t.spans, trouble{from, to, why})
+}
+
+// during says what was wrong at some time between the two, "" if nothing was.
+func (t *troubles) during(from, to time.Time) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.spans {
+		if !s.from.After(to) && !s.to.Before(from) {
+			return s.why
+		}
+	}
+	return ""
+}
+
+// told are the newest spans, as the other end is told of them.
+func (t *troubles) told(now time.Time) []echo.Span {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := []echo.Span{}
+	for _, s := range t.spans[max(0, len(t.spans)-echo.MaxPaused):] {
+		out = append(out, echo.Span{BeganMS: now.Sub(s.from).Milliseconds(), EndedMS: now.Sub(s.to).Milliseconds()})
+	}
+	return out
+}
+
+func (t *troubles) sleptFor() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.slept
+}
+
+const (
+	// pulseEvery is how often it makes sure that it runs, and pulseLost how long
+	// a gap has to be that a busy machine alone does not explain.
+	pulseEvery = 200 * time.Millisecond
+	pulseLost  = 3 * time.Second
+)
+
+// pulse tells when it looks at the clock how long this program did not run.
+// clock goes on while the machine sleeps.
+type pulse struct {
+	clock func() time.Duration
+	at    time.Duration // when it last ran, by that clock
+	wall  time.Time     // and by the other
+}
+
+func newPulse(clock func() time.Duration) *pulse {
+	return &pulse{clock: clock, at: clock(), wall: time.Now()}
+}
+
+// beat returns since when and for how long it did not run; 0: it did.
+func (p *pulse) beat() (since time.Time, gap time.Duration) {
+	now := p.clock()
+	gap, since = now-p.at, p.wall
+	p.at, p.wall = now, time.Now()
+	if gap < pulseLost {
+		return since, 0
+	}
+	return since, gap
+}
+
+// keepPulse notices until ctx ends when this program did not run for a while.
+func (l *Listener) keepPulse(ctx context.Context) {
+	p := newPulse(sock.Running)
+	for wait(ctx, pulseEvery) {
+		since, gap := p.beat()
+		if gap == 0 {
+			continue
+		}
+		why := fmt.Sprintf("the listener was stopped, or its machine asleep, for %v at that time", gap.Round(time.Second))
+		now := time.Now()
+		l.troubles.mu.Lock()
+		l.troubles.slept += gap
+		l.troubles.mu.Unlock()
+		l.troubles.add(since, now, why)
+		l.watch.NotSeeing(since, now, why)
+		l.tell(fmt.Sprintf("It was stopped, or this machine asleep, for %v until now: whoever tested meanwhile was told nothing.", gap.Round(time.Second)))
+	}
+}
+
+// tell tells whoever runs the program of a trouble.
+func (l *Listener) tell(what string) {
+	if l.OnTrouble != nil {
+		l.OnTrouble(what)
+	}
+}
+
+// outOfDescriptors records that a connection could not be taken.
+func (l *Listener) outOfDescriptors() {
+	const why = "the listener had no file descriptor left for another connection at that time"
+	now := time.Now()
+	l.troubles.add(now.Add(-acceptAgain), now, why)
+	l.watch.NotSeeing(now.Add(-acceptAgain), now, why)
+	l.tellCrowded()
+}
+
+// tellCrowded tells once a minute that there are more connections than there
+// may be.
+func (l *Listener) tellCrowded() {
+	now := time.Now()
+	l.mu.Lock()
+	told := !l.toldDescriptors.IsZero() && now.Sub(l.toldDescriptors) < time.Minute
+	if !told {
+		l.toldDescriptors = now
+	}
+	l.mu.Unlock()
+	if !told {
+		l.tell(fmt.Sprintf("It has no file descriptor left for more connections (of %d, ulimit -n): the oldest that proved nothing are closed for new ones. See who holds so many connections to it, or start it with a higher limit.", sock.MaxDescriptors()))
+	}
+}

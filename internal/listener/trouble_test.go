@@ -1,0 +1,184 @@
+package listener
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+func TestPulseTellsGapsOfSeconds(t *testing.T) {
+	var now time.Duration
+	p := newPulse(func() time.Duration { return now })
+	for _, c := range []struct{ passed, want time.Duration }{
+		{pulseEvery, 0}, {pulseLost - time.Millisecond, 0}, {12 * time.Second, 12 * time.Second}, {pulseEvery, 0},
+	} {
+		now += c.passed
+		if _, gap := p.beat(); gap != c.want {
+			t.Errorf("after %v: a gap of %v, want %v", c.passed, gap, c.want)
+		}
+	}
+}
+
+func TestTroublesOfASpan(t *testing.T) {
+	start := time.Unix(1000, 0)
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	var all troubles
+	all.add(at(10), at(20), "asleep")
+	all.add(at(20), at(21), "asleep")
+	all.add(at(60), at(61), "asleep")
+	if len(all.spans) != 2 {
+		t.Errorf("%+v: what goes on is one span", all.spans)
+	}
+	for _, c := range []struct {
+		from, to int
+		want     string
+	}{{0, 9, ""}, {0, 10, "asleep"}, {12, 13, "asleep"}, {21, 30, "asleep"}, {22, 59, ""}, {0, 100, "asleep"}} {
+		if got := all.during(at(c.from), at(c.to)); got != c.want {
+			t.Errorf("from %d to %d: %q", c.from, c.to, got)
+		}
+	}
+	for i := range 2 * maxTroubles {
+		all.add(at(100+10*i), at(101+10*i), "asleep")
+	}
+	if len(all.spans) > maxTroubles {
+		t.Errorf("%d spans", len(all.spans))
+	}
+}
+
+// What this program did not do in time is no device's fault.
+func TestHalfOpenWhileTheListenerWasStoppedIsNotTheNetworks(t *testing.T) {
+	now := time.Now()
+	h := sock.HalfOpen{Source: netip.MustParseAddrPort("192.0.2.7:50000"), Local: netip.MustParseAddrPort("198.51.100.9:1433"), First: now, Last: now, Answered: true}
+	l := New(Config{})
+	from, to := now.Add(-time.Second), now.Add(time.Second)
+	if a := l.halfOpen(result.Acceptor{}, h, from, to); a.Saw != result.SawHalfOpen || a.Dropped != "" {
+		t.Errorf("without trouble: %+v", a)
+	}
+	l.troubles.add(now, now, "the listener was stopped")
+	if a := l.halfOpen(result.Acceptor{}, h, from, to); a.Saw != result.SawUnknown || a.Reason != "the listener was stopped" {
+		t.Errorf("stopped: %+v", a)
+	}
+	if a := l.halfOpen(result.Acceptor{}, h, from.Add(-time.Hour), to.Add(-time.Hour)); a.Saw != result.SawHalfOpen {
+		t.Errorf("an hour before: %+v", a)
+	}
+}
+
+func TestSightingTellsThatTheListenerWasStopped(t *testing.T) {
+	l := start(t, Config{})
+	q := echo.WitnessQuery{Probe: echo.NewID(), Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(netip.MustParseAddrPort("127.0.0.9:50000")), BeganMS: 3000, EndedMS: 1000}
+	before := l.Sightings([]echo.WitnessQuery{q}, elsewhere, echo.NewID())[0]
+	at := time.Now().Add(-2 * time.Second)
+	l.troubles.add(at, at, "the listener was stopped")
+	if got := l.Sightings([]echo.WitnessQuery{q}, elsewhere, echo.NewID())[0]; before.Dropped != "" || got.Dropped != result.DropListener || got.Detail != "the listener was stopped" {
+		t.Errorf("%+v, then %+v", before, got)
+	}
+}
+
+func TestOldestThatProvedNothingMakesRoom(t *testing.T) {
+	l := newLimits()
+	l.most = 3
+	from := netip.MustParseAddr("192.0.2.7")
+	ended := make(chan string, 10)
+	take := func(name string) *place {
+		p, _, ok := l.take(from, func() { ended <- name })
+		if !ok {
+			t.Fatalf("no place for %s", name)
+		}
+		return p
+	}
+	proved := take("proved")
+	proved.keep()
+	first, second := take("first"), take("second")
+	take("third")
+	if got := <-ended; got != "first" || !first.isEvicted() || second.isEvicted() || l.all != 3 {
+		t.Errorf("%s was ended; %d connections", got, l.all)
+	}
+	first.release() // a second time
+	if l.all != 3 {
+		t.Errorf("%d connections", l.all)
+	}
+	second.keep()
+	take("fourth").keep()
+	if got := <-ended; got != "third" {
+		t.Errorf("%s was ended", got)
+	}
+	if _, _, ok := l.take(from, nil); ok {
+		t.Error("one that proved something was ended")
+	}
+}
+
+func TestDescriptorsBoundConnections(t *testing.T) {
+	l := newLimits()
+	l.allow(sock.MaxDescriptors() - reserve - 20)
+	if l.most != 20 {
+		t.Errorf("%d", l.most)
+	}
+	l.allow(sock.MaxDescriptors())
+	if l.most != fewestConns {
+		t.Errorf("%d", l.most)
+	}
+	l.allow(0)
+	if l.most > maxConns {
+		t.Errorf("%d", l.most)
+	}
+}
+
+func TestHolderOfTheKeyGetsThroughACrowd(t *testing.T) {
+	var mu sync.Mutex
+	var said []string
+	l := start(t, Config{OnTrouble: func(what string) { mu.Lock(); defer mu.Unlock(); said = append(said, what) }})
+	l.limits.mu.Lock()
+	l.limits.most = 4
+	l.limits.mu.Unlock()
+	for range 20 {
+		dialFrom(t, loop, l.at)
+	}
+	ask := newAsk()
+	_, kept := prove(t, loop, l.at, ask)
+	for range 20 {
+		dialFrom(t, loop, l.at)
+	}
+	prove(t, loop, l.at, newAsk())
+	if got := l.Sightings([]echo.WitnessQuery{{Probe: ask.Probe, Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(sock.AddrPortOf(kept.LocalAddr())), BeganMS: 5000}}, loop, ask.Run)[0]; !got.Lasts {
+		t.Errorf("the proved connection was ended: %+v", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(said) != 1 || !strings.Contains(said[0], "no file descriptor left") || !strings.Contains(said[0], "ulimit -n") {
+		t.Errorf("said %q", said)
+	}
+}
+
+func TestHelloTellsOfItsOwnTime(t *testing.T) {
+	l := New(Config{Plan: planOf()})
+	l.troubles.slept = 12 * time.Second
+	l.began = time.Now().Add(-time.Minute)
+	h := l.Hello(echo.Peer{Remote: netip.MustParseAddrPort("127.0.0.1:50000"), Run: echo.NewID()})
+	if h.SleptMS != 12_000 || h.UptimeMS < 60_000 || h.UptimeMS > 90_000 || time.Since(time.UnixMilli(h.Started)) < time.Minute || h.Neighbour {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestOtherRunsFromAnAddress(t *testing.T) {
+	l := newLedger()
+	remote := netip.MustParseAddrPort("192.0.2.7:50000")
+	mine, own := echo.NewID(), echo.NewID()
+	for i, run := range []echo.ID{mine, mine, own, echo.NewID(), echo.NewID(), {}} {
+		e := l.accepted(plan.TCP, netip.AddrPortFrom(remote.Addr(), uint16(50000+i)), remote)
+		e.Run = run
+	}
+	since := time.Now().Add(-time.Minute)
+	if n := l.otherRuns(remote.Addr(), since, mine, own); n != 2 {
+		t.Errorf("%d other runs", n)
+	}
+	if n := l.otherRuns(netip.MustParseAddr("192.0.2.8"), since, mine, own) + l.otherRuns(remote.Addr(), time.Now(), mine, own); n != 0 {
+		t.Errorf("%d elsewhere or since now", n)
+	}
+}

@@ -1,0 +1,43 @@
+package survey
+
+import (
+	"testing"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/result"
+)
+
+// What got no answer while the listener was stopped tells nothing of the path.
+func TestConnectionsDuringAPauseOfTheListenerTellNothing(t *testing.T) {
+	now := time.Now()
+	s := &survey{}
+	s.pausedThere([]echo.Span{{BeganMS: 10_000, EndedMS: 5_000}, {BeganMS: 1, EndedMS: 2}, {BeganMS: 1 << 60, EndedMS: 0}}, now)
+	if len(s.pauses) != 1 {
+		t.Fatalf("%+v", s.pauses)
+	}
+	s.started = now.Add(-8 * time.Second)
+	if got := s.pausedFor(now).Round(time.Millisecond); got != 3*time.Second {
+		t.Errorf("paused for %v of the run", got)
+	}
+	at := func(seconds, took float64, ended result.Ended) result.Connection {
+		return result.Connection{At: result.TimeOf(now.Add(-time.Duration(seconds * float64(time.Second)))), ElapsedMS: took * 1000, Ended: ended}
+	}
+	for name, c := range map[string]struct {
+		one  result.Connection
+		want result.Ended
+	}{
+		"before it":              {at(20, 2, result.EndedSilent), result.EndedSilent},
+		"into it":                {at(12, 4, result.EndedSilent), result.EndedUnknown},
+		"within it":              {at(8, 2, result.EndedSilent), result.EndedUnknown},
+		"closed within it":       {at(8, 2, result.EndedClosed), result.EndedUnknown},
+		"reset, by whom it may":  {at(8, 2, result.EndedReset), result.EndedReset},
+		"it passed all the same": {at(8, 2, result.EndedWell), result.EndedWell},
+		"after it":               {at(3, 2, result.EndedSilent), result.EndedSilent},
+	} {
+		given := []result.Connection{c.one}
+		if got := besidePauses(given, s.pauses); got[0].Ended != c.want || given[0].Ended != c.one.Ended {
+			t.Errorf("%s: %s", name, got[0].Ended)
+		}
+	}
+}
