@@ -62,11 +62,24 @@ func (i *Initiator) IsLossy() bool {
 	return missing > fewLost
 }
 
-// LostSYN reports whether the handshake took so long that its first packet or
-// the answer to it was lost. A long way is no loss: its round trip is allowed
-// for.
-func (i *Initiator) LostSYN() bool {
-	return i.Connect == ConnectOpen && i.ConnectMS-i.RoundTripMS() >= synAgainMS
+// LostSYN reports whether the handshake of any connection took so long that its
+// first packet or the answer to it was lost. A long way is no loss: its round
+// trip is allowed for.
+func (i *Initiator) LostSYN() bool { return i.LongestConnectMS()-i.RoundTripMS() >= synAgainMS }
+
+// LongestConnectMS is how long the longest handshake took that came about, in
+// milliseconds; 0: none did.
+func (i *Initiator) LongestConnectMS() float64 {
+	longest := 0.0
+	if i.Connect == ConnectOpen {
+		longest = i.ConnectMS
+	}
+	for _, c := range i.Connections {
+		if c.Reached != ReachedNothing && c.Sent == 0 {
+			longest = max(longest, c.ConnectMS)
+		}
+	}
+	return longest
 }
 
 // RoundTripMS is the shortest round trip that was seen, in milliseconds; 0: none

@@ -125,7 +125,7 @@ func lossy(p result.Path) string {
 		text += ": " + strings.Join(said, ", ")
 	}
 	if i.LostSYN() {
-		text += fmt.Sprintf("; connecting took %.1f s, so the first packet was lost", i.ConnectMS/1000)
+		text += fmt.Sprintf("; connecting took %.1f s, so a first packet was lost", i.LongestConnectMS()/1000)
 	}
 	return text
 }
