@@ -3,18 +3,26 @@ package result
 import "slices"
 
 // OwnCodes are the codes of findings about what the people at the two ends have to mend
-// themselves: how they started the two programs, what they gave them, or that the
-// test did not come to its end. No firewall has anything to do with it.
+// themselves: how they started the two programs, what they gave them, that the
+// test did not come to its end, or what their machines lack or do by themselves.
+// No firewall has anything to do with it.
 var OwnCodes = []string{
+	"closed-or-off",
+	"conntrack-full",
 	"interrupted",
+	"listener-busy",
+	"listener-paused",
 	"name-not-found",
+	"no-descriptor",
 	"no-evidence",
+	"no-local-port",
 	"not-allowed",
 	"not-dialed",
 	"other-key",
 	"other-plan",
 	"other-shift",
 	"other-version",
+	"reverse-path",
 	"untested",
 	"wrong-key",
 }

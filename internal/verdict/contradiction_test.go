@@ -94,6 +94,9 @@ func holdTo(t *testing.T, p result.Path) {
 			t.Fatalf("the evidence does not bear %q of the finding %+v\ninitiator %+v\nacceptor %+v\nstop %+v, NAT to %q", c.words+c.code, *f, p.Initiator, p.Acceptor, p.Stop, p.OthersOrigin)
 		}
 	}
+	if f.IsOwn() && strings.HasPrefix(f.Advice, "Please ") {
+		t.Fatalf("what the two ends have to mend is asked of others: %+v", *f)
+	}
 	if s := p.Stop; p.Verdict == result.Refused && s != nil && s.ByHop > 0 && s.LastHop == 0 && strings.Contains(f.Text, "TTL") && !strings.Contains(f.Text, "the machine that dials") {
 		t.Fatalf("a RST before the first hop may be this machine's own, and %q does not say so", f.Text)
 	}
