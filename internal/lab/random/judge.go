@@ -564,7 +564,7 @@ func denied(r report, exit int, c trial) []string {
 			out = append(out, fmt.Sprintf("%s is %s, and was proved by key: %s", name, p.Verdict, text))
 		}
 		if a := p.Acceptor; a != nil {
-			if a.Port == "bound" && regexp.MustCompile(`(?i)nothing listens there|says that nothing listens|does not hold`).MatchString(text) {
+			if a.Port == "bound" && regexp.MustCompile(`(?i)nothing listens there|says that nothing listens|listener does not hold`).MatchString(text) {
 				out = append(out, fmt.Sprintf("%s: the listener holds the port, and it is said: %s", name, text))
 			}
 			if a.Saw == "half-open" && regexp.MustCompile(`(?i)(saw nothing|nothing of it|never saw|nothing arrive)`).MatchString(text) {
@@ -573,6 +573,9 @@ func denied(r report, exit int, c trial) []string {
 			if p.Verdict == "filtered" && (a.Saw == "half-open" || a.Saw == "accepted") {
 				out = append(out, fmt.Sprintf("%s is filtered, and the acceptor saw it %s", name, a.Saw))
 			}
+		}
+		if strings.Contains(text, "does not hold what was seen") {
+			out = append(out, fmt.Sprintf("%s: its own report is said not to hold what was seen: %s", name, text))
 		}
 		if p.Attempts > 30 {
 			out = append(out, fmt.Sprintf("%s was tried %d times", name, p.Attempts))

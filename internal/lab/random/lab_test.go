@@ -83,7 +83,7 @@ func TestSeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, progress bytes.Buffer
-	p := &player{options: options{root: root, scratch: dir, labs: 6, shrink: true}, bin: bin, self: self, stdout: &out, stderr: &progress}
+	p := &player{options: options{root: root, scratch: dir, labs: 4, shrink: true}, bin: bin, self: self, stdout: &out, stderr: &progress}
 	t.Cleanup(func() {
 		if err := lab.Sweep(root, func(pid int) bool { return pid == os.Getpid() }); err != nil {
 			t.Error(err)

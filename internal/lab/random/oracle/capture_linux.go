@@ -16,8 +16,8 @@ type Capture struct {
 	fd    int
 	began time.Time
 	mu    sync.Mutex
-	conns map[string]*Seen
-	order []string
+	conns map[string]*Seen // the newest of each pair of ends
+	all   []*Seen
 	done  chan struct{}
 }
 
@@ -53,8 +53,8 @@ func (c *Capture) Close() Seens {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := Seens{Began: c.began, Ended: time.Since(c.began)}
-	for _, k := range c.order {
-		out.Conns = append(out.Conns, *c.conns[k])
+	for _, s := range c.all {
+		out.Conns = append(out.Conns, *s)
 	}
 	return out
 }
@@ -142,8 +142,9 @@ func (c *Capture) take(b []byte, out bool) {
 		there, back := c.conns["tcp "+from+" "+to], c.conns["tcp "+to+" "+from]
 		switch {
 		case flags&flagSYN != 0 && flags&flagACK == 0:
-			if there == nil {
-				there = c.add("tcp", from, to, Seen{TTL: p.ttl, Out: out, First: now})
+			// Ports may be used again: a SYN sent again has the same number.
+			if seq := binary.BigEndian.Uint32(p.body[4:]); there == nil || there.seq != seq {
+				there = c.add("tcp", from, to, Seen{TTL: p.ttl, Out: out, First: now, seq: seq})
 			}
 			there.SYNs++
 			there.LastThere = now
@@ -181,9 +182,8 @@ func (c *Capture) take(b []byte, out bool) {
 
 func (c *Capture) add(transport, from, to string, s Seen) *Seen {
 	s.Transport, s.From, s.To = transport, from, to
-	key := transport + " " + from + " " + to
-	c.conns[key] = &s
-	c.order = append(c.order, key)
+	c.conns[transport+" "+from+" "+to] = &s
+	c.all = append(c.all, &s)
 	return &s
 }
 

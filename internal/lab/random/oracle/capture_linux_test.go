@@ -67,6 +67,28 @@ func TestWhatPassesIsToldByConnection(t *testing.T) {
 	}
 }
 
+func TestPortsThatAreUsedAgainAreAnotherConnection(t *testing.T) {
+	c := &Capture{conns: map[string]*Seen{}, done: make(chan struct{})}
+	for seq := range uint32(3) {
+		syn := tcp(7, 1433, flagSYN, 0)
+		binary.BigEndian.PutUint32(syn[4:], seq)
+		c.take(ip4(client, server, 64, 6, syn), true)
+		c.take(ip4(client, server, 64, 6, syn), true) // sent again
+		if seq == 1 {
+			c.take(ip4(server, client, 61, 6, tcp(1433, 7, flagSYN|flagACK, 0)), false)
+		}
+	}
+	all := c.Close().Conns
+	if len(all) != 3 {
+		t.Fatalf("%d connections: %+v", len(all), all)
+	}
+	for i, s := range all {
+		if s.SYNs != 2 || (s.SYNACKs == 1) != (i == 1) {
+			t.Errorf("number %d: %+v", i, s)
+		}
+	}
+}
+
 func TestDatagramsArePairedWithTheirAnswers(t *testing.T) {
 	udp := func(sport, dport uint16, data int) []byte {
 		b := make([]byte, 8+data)

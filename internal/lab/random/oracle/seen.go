@@ -22,6 +22,7 @@ type Seen struct {
 	First     time.Duration // since the capture began
 	LastThere time.Duration
 	LastBack  time.Duration
+	seq       uint32   // of the SYN
 	ICMP      []string // "3/13 from 198.51.100.1", errors about it
 }
 
