@@ -56,7 +56,11 @@ func (p *packets) send() error {
 		return err
 	}
 	p.sent[req.TransactionID] = sentPacket{req, time.Now()}
-	if _, err = p.conn.Write(req.Raw); err == nil || !isTimeout(err) {
+	_, err = p.conn.Write(req.Raw)
+	if err != nil && !isTimeout(err) && !sock.IsTooLarge(err) {
+		_, err = p.conn.Write(req.Raw) // an ICMP error that came for the datagram before kept this one from being sent
+	}
+	if err == nil || !isTimeout(err) {
 		p.all++
 	}
 	return err
