@@ -104,8 +104,13 @@ func knockTCP(ctx context.Context, d Door, bind bool) Tried {
 	got := make([]byte, nameBytes+payload)
 	if _, err := io.ReadFull(c, got); err != nil {
 		t.Ended, t.Detail = ended(err), err.Error()
-		if t.Ended == "silence" {
+		switch t.Ended {
+		case "silence":
 			t.Ended = "stalled"
+		case "closed": // a RST that the write was told of reads as an end
+			if werr := <-failed; werr != nil {
+				t.Ended, t.Detail = ended(werr), werr.Error()
+			}
 		}
 		return t
 	}

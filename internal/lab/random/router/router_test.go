@@ -74,7 +74,10 @@ func through(t *testing.T, cfg Config, n int) (*wire, Counts) {
 	time.Sleep(5 * time.Second)
 	close(w.in)
 	stop()
-	return w, <-done
+	counts := <-done
+	w.mu.Lock() // what was written under it is seen from here on
+	defer w.mu.Unlock()
+	return w, counts
 }
 
 func of(w *wire, src netip.Addr) (ports []int) {
