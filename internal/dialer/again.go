@@ -357,7 +357,7 @@ func EndedOpening(d sock.Dialed) result.Ended {
 // refuses says so: that tells nothing of the path.
 var unproved = map[result.AnswerOutcome]result.Ended{
 	result.AnswerWrongKey: result.EndedUnknown, result.AnswerForbidden: result.EndedUnknown, result.AnswerVersion: result.EndedUnknown,
-	result.AnswerForeign: result.EndedForeign, result.AnswerEchoed: result.EndedForeign,
+	result.AnswerForeign: result.EndedForeign, result.AnswerEchoed: result.EndedForeign, result.AnswerOwn: result.EndedElsewhere,
 	result.AnswerClosed: result.EndedClosed, result.AnswerReset: result.EndedReset,
 	result.AnswerSilent: result.EndedSilent, result.AnswerICMP: result.EndedICMP,
 }

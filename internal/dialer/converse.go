@@ -91,7 +91,7 @@ func stillProves(ctx context.Context, p Path, o Options) bool {
 		return false
 	}
 	defer d.Conn.Close()
-	_, _, _, _, err := echo.ProvePacket(ctx, d.Conn, echo.Ask{Key: o.Key, Run: o.Run, Probe: echo.NewID(), Flow: p.Flow}, echo.SmallPacket)
+	_, _, _, _, err := echo.ProvePacket(ctx, d.Conn, echo.Ask{Key: o.Key, Run: o.Run, Probe: echo.NewID(), Flow: p.Flow, Own: o.Own}, echo.SmallPacket)
 	return err == nil
 }
 

@@ -38,6 +38,9 @@ type Options struct {
 	Timeout time.Duration // of each step: connecting and proving together, then the payload in each direction
 	Bytes   int64         // payload in each direction (TCP)
 	Trace   bool          // find out where a TCP path stops that does not open
+	// Own is this process's own listener, which proves nothing of a far end; zero:
+	// it has none.
+	Own echo.ID
 	// ProofOnly leaves it at the proof of one connection: the far end is only
 	// looked for.
 	ProofOnly bool
@@ -114,7 +117,7 @@ func newAttempt(p Path, o Options) *attempt {
 }
 
 func (a *attempt) ask() echo.Ask {
-	return echo.Ask{Key: a.Key, Run: a.Run, Probe: a.Probe, Flow: a.Flow}
+	return echo.Ask{Key: a.Key, Run: a.Run, Probe: a.Probe, Flow: a.Flow, Own: a.Own}
 }
 
 // prove has the far end prove itself; nil: it did not.
@@ -178,7 +181,11 @@ func (a *attempt) noProof(conn net.Conn, err error) {
 	s := &a.seen
 	s.Error = err.Error()
 	var foreign *echo.ForeignError
+	var own *echo.OwnError
 	switch {
+	case errors.As(err, &own):
+		at := result.EndpointFrom(own.Origin)
+		s.Answer, s.OwnOrigin = result.AnswerOwn, &at
 	case errors.Is(err, echo.ErrWrongKey):
 		s.Answer = result.AnswerWrongKey
 	case errors.Is(err, echo.ErrForbidden):

@@ -54,7 +54,7 @@ func hold(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duratio
 	}
 	defer d.Conn.Close()
 	h.Source = result.EndpointFrom(d.Source)
-	c, err := echo.Prove(step, d.Conn, echo.Ask{Key: o.Key, Run: o.Run, Probe: h.Probe, Flow: p.Flow})
+	c, err := echo.Prove(step, d.Conn, echo.Ask{Key: o.Key, Run: o.Run, Probe: h.Probe, Flow: p.Flow, Own: o.Own})
 	if err != nil {
 		h.Detail = err.Error()
 		return

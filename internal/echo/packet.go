@@ -67,6 +67,9 @@ func ProvePacket(ctx context.Context, conn net.Conn, ask Ask, size PacketSize) (
 				continue
 			}
 			p, _, err := ask.verify(m, bytes.Clone(buf[:n]), r)
+			if own := (*OwnError)(nil); errors.As(err, &own) {
+				return p, 0, 0, attempts, err
+			}
 			if err != nil {
 				// Anybody can send a datagram: keep waiting for a true answer.
 				last = err

@@ -90,7 +90,7 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 		return out
 	}
 	opts := dialer.Options{
-		Key: p.Key, Run: p.Run, Bytes: d.Bytes,
+		Key: p.Key, Run: p.Run, Bytes: d.Bytes, Own: l.Instance,
 		Timeout: min(time.Duration(d.TimeoutMS)*time.Millisecond, maxBackTimeout),
 	}
 	g := errgroup.Group{}

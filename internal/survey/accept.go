@@ -64,7 +64,7 @@ func (s *survey) newAcceptor(more listener.Config) *acceptor {
 
 func (s *survey) acceptorFor(ports []plan.Binding, more listener.Config) *acceptor {
 	more.Key, more.Software, more.Plan, more.Roles = s.Key, s.Software, s.Plan, s.Local
-	more.Ports, more.Shift, more.Addrs = ports, s.Shift, s.Bind
+	more.Ports, more.Shift, more.Addrs, more.Instance = ports, s.Shift, s.Bind, s.own
 	return &acceptor{l: listener.New(more), held: map[heldKey]held{}, timeout: s.Timeout, run: s.id}
 }
 

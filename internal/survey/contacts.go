@@ -391,7 +391,7 @@ func (s *survey) open(phase context.Context, f result.Family, target netip.AddrP
 		s.record(phase, target, one)
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
-	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control"})
+	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control", Own: s.own})
 	one.Reached = result.ReachedConnected
 	if err == nil {
 		one.Reached, one.Origin, one.Instance = result.ReachedProved, result.EndpointFrom(c.Origin), c.Instance.String()

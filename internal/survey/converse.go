@@ -123,7 +123,7 @@ func (s *survey) mayTalk() (done func()) {
 // passed, over TCP too: its listener answers nobody else.
 func (s *survey) mayConverse(j *job) bool {
 	i := j.initiator
-	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen {
+	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen || i.Answer == result.AnswerOwn {
 		return false
 	}
 	if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken && j.direction == plan.Reverse {
@@ -159,7 +159,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 			Flow: j.flow, Transport: j.transport,
 			Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
 			Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-		}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, t)
+		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, t)
 	}
 	c := talk()
 	if held != nil && impostor(*held, c) != "" {

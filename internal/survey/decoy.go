@@ -43,7 +43,7 @@ func (s *survey) hasUnproved(f result.Family) bool {
 			continue
 		}
 		switch i.Answer {
-		case result.AnswerKeyed, result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion:
+		case result.AnswerKeyed, result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion, result.AnswerOwn:
 		default:
 			return true
 		}

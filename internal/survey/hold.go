@@ -47,7 +47,7 @@ func (s *survey) hold(ctx context.Context, j *job, gaps []time.Duration) {
 	held := dialer.Hold(ctx, dialer.Path{
 		Flow: j.flow, Transport: j.transport, Target: j.initiator.Target.AddrPort,
 		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-	}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, gaps)
+	}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, gaps)
 	s.askWhetherOpen(ctx, j, held)
 	for _, h := range held {
 		j.initiator.Idle = append(j.initiator.Idle, h.Idle)

@@ -267,7 +267,7 @@ func (m *meeting) take(r *result.Report, last bool) (echo.Receipt, func()) {
 // does, this end follows.
 func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Report, told bool, err error) {
 	s := newSurvey(m.Config)
-	s.id, s.accept, s.waited = m.base.id, m.accept, m.Wait
+	s.id, s.own, s.accept, s.waited = m.base.id, m.base.own, m.accept, m.Wait
 	if r, err = s.run(ctx); err != nil {
 		return nil, false, err
 	}

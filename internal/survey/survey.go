@@ -74,6 +74,7 @@ const maxAtOnce = 2048
 type survey struct {
 	Config
 	id      echo.ID // of this run
+	own     echo.ID // this end's own listener, whether it runs yet or not
 	started time.Time
 	addrs   map[result.Family]netip.Addr // of the far end, one of each family
 	all     []netip.Addr                 // all that its name resolves to
@@ -115,7 +116,7 @@ func newSurvey(c Config) *survey {
 		attempts, conversations = 1, 1
 	}
 	return &survey{
-		Config: c, id: echo.NewID(), started: time.Now(),
+		Config: c, id: echo.NewID(), own: echo.NewID(), started: time.Now(),
 		addrs: map[result.Family]netip.Addr{}, jobs: map[jobKey]*job{},
 		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations), contacts: newContacts(),
 	}
@@ -384,7 +385,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 // attempt attempts a forward job from this end.
 func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiator {
 	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{
-		Key: s.Key, Run: s.id, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(),
+		Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(),
 	})
 	if ctx.Err() != nil && isUnfinished(i) {
 		i.NotTried = "interrupted"

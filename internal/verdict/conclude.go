@@ -97,6 +97,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			out = append(out, *p.Finding)
 		}
 	}
+	out = append(out, ownAnswers(r)...)
 	if f.CutOff == nil && r.Contact == nil && r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && len(out) == 0 && !r.Interrupted {
 		out = append(out, noContact(r, f, refused == attempted))
 	}

@@ -47,6 +47,9 @@ func isTriedAlike(v result.Verdict) bool {
 
 func explain(p result.Path) *result.Finding {
 	e := explainer{p: p, i: p.Initiator, a: p.Acceptor}
+	if e.i != nil && e.i.Answer == result.AnswerOwn && p.Verdict == result.Redirected {
+		return e.ownAnswer()
+	}
 	if p.Expect == plan.ExpectClosed {
 		return e.closed()
 	}
