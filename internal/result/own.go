@@ -15,6 +15,7 @@ var OwnCodes = []string{
 	"other-plan",
 	"other-shift",
 	"other-version",
+	"own-answer",
 	"untested",
 	"wrong-key",
 }
