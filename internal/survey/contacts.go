@@ -52,6 +52,17 @@ type proved struct {
 	source, seenAs netip.Addr
 }
 
+// leadsTo reports whether an address is known to lead to a listener; ones that
+// stand alone are taken to.
+func (cs *contacts) leadsTo(to netip.Addr, instance string, isOneOfSeveral bool) bool {
+	if !isOneOfSeveral {
+		return true
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return slices.ContainsFunc(cs.families[result.FamilyOf(to)].targets, func(p proved) bool { return p.target.Addr() == to && p.instance == instance })
+}
+
 // isOwn reports whether the other end sees this machine under its own address.
 func (p proved) isOwn() bool { return p.source == p.seenAs }
 
@@ -141,14 +152,16 @@ func (s *survey) seek(ctx context.Context, remote []plan.Role) {
 				continue
 			}
 			tried[flow.Row.Port] = true
-			all.Go(func() { s.seekAt(ctx, f, flow.Row) })
+			for _, to := range s.target.Use[f] {
+				all.Go(func() { s.seekAt(ctx, f, to, flow.Row) })
+			}
 		}
 	}
 	all.Wait()
 }
 
-func (s *survey) seekAt(ctx context.Context, f result.Family, row plan.Row) {
-	target := netip.AddrPortFrom(s.addrs[f], uint16(row.Port))
+func (s *survey) seekAt(ctx context.Context, f result.Family, to netip.Addr, row plan.Row) {
+	target := netip.AddrPortFrom(to, uint16(row.Port))
 	conn, err := s.open(ctx, f, target)
 	if err != nil {
 		return
@@ -286,12 +299,12 @@ func (cs *contacts) seenAs(f result.Family) netip.Addr {
 	return cs.families[f].seenAs.Addr()
 }
 
-// targetOf returns a path of the family to the expected listener.
-func (cs *contacts) targetOf(f result.Family, expected string) (netip.AddrPort, bool) {
+// targetOf returns a path to the expected listener of an address.
+func (cs *contacts) targetOf(to netip.Addr, expected string) (netip.AddrPort, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	for _, p := range cs.families[f].targets {
-		if p.instance == expected {
+	for _, p := range cs.families[result.FamilyOf(to)].targets {
+		if p.target.Addr() == to && p.instance == expected {
 			return p.target, true
 		}
 	}
@@ -319,6 +332,13 @@ func (cs *contacts) ways(f result.Family, instance string) []proved {
 // errNoContact says that no path can carry a control conversation.
 var errNoContact = errors.New("no path carries a control conversation")
 
+// errElsewhere says that a path led to another listener than before.
+var errElsewhere = errors.New("the path leads to another listener in turn")
+
+// maxElsewhere bounds how often a path is tried that leads to several listeners
+// in turn.
+const maxElsewhere = 4
+
 // maxContactTries bounds the paths that one conversation tries.
 const maxContactTries = 4
 
@@ -327,6 +347,11 @@ const maxContactTries = 4
 // and else, unless strict, over the other. A path that fails
 // hands over to the next one that proved itself.
 func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
+	return s.talkWith(ctx, s.expected, f, strict, timeout, say)
+}
+
+// talkWith is talk with a listener ("": with any).
+func (s *survey) talkWith(ctx context.Context, instance string, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
 	var targets []netip.AddrPort
 	for _, family := range []result.Family{f, result.IP4, result.IP6} {
 		if strict && family != f {
@@ -335,7 +360,7 @@ func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout
 		if len(targets) > 0 {
 			break
 		}
-		for _, p := range s.contacts.ways(family, s.expected) {
+		for _, p := range s.contacts.ways(family, instance) {
 			if len(targets) < maxContactTries {
 				targets = append(targets, p.target)
 			}
@@ -349,7 +374,20 @@ func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err = s.talkTo(ctx, t, timeout, say); err == nil {
+		for range maxElsewhere {
+			// A balancer may lead a path that proved itself to another listener now,
+			// which knows nothing of what is asked.
+			err = s.talkTo(ctx, t, timeout, func(ctx context.Context, c *echo.Conn) error {
+				if instance != "" && c.Instance.String() != instance {
+					return errElsewhere
+				}
+				return say(ctx, c)
+			})
+			if !errors.Is(err, errElsewhere) {
+				break
+			}
+		}
+		if err == nil {
 			return nil
 		}
 	}

@@ -151,20 +151,20 @@ func (s *survey) converse(ctx context.Context, j *job) {
 	held := s.heldThere(j)
 	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
-	} else if h, ok := s.contacts.helloOf(j.family); ok {
+	} else if h, ok := s.contacts.helloOf(j.family); ok && (!s.isOneOfSeveral(j.to) || h.Instance.String() == s.expectedAt(j.to)) {
 		t.Fingerprint = fingerprint(h.Certificate)
 	}
 	talk := func() result.Conversation {
 		return dialer.Converse(ctx, dialer.Path{
 			Flow: j.flow, Transport: j.transport,
-			Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
+			Target: netip.AddrPortFrom(j.to, uint16(j.port)),
 			Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
 		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, t)
 	}
 	c := talk()
 	if held != nil && impostor(*held, c) != "" {
 		j.took(&c)
-		t.Host = s.addrs[j.family].String() // a server may have a certificate for each name, and the listener asked for none
+		t.Host = j.to.String() // a server may have a certificate for each name, and the listener asked for none
 		c = talk()
 		c.Impostor = impostor(*held, c)
 	}
@@ -249,31 +249,33 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 // there, on the right port.
 func (s *survey) confirm(ctx context.Context) {
 	for _, f := range s.families() {
-		var forward []*job
+		forward := map[string][]*job{} // by whom to ask
 		for _, j := range s.jobs {
 			if j.family != f || j.acceptor == nil || j.initiator == nil || j.initiator.Conversation == nil || !j.initiator.Conversation.Keyed {
 				continue
 			}
 			if j.direction == plan.Forward {
-				forward = append(forward, j)
+				forward[s.witnessOf(j)] = append(forward[s.witnessOf(j)], j)
 				continue
 			}
 			if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; !taken {
-				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.id)[0], j)
+				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.farAddr(f), s.id)[0], j)
 			}
 		}
-		for chunk := range slices.Chunk(forward, echo.MaxWitness) {
-			_ = s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
-				var q []echo.WitnessQuery
-				for _, j := range chunk {
-					q = append(q, talkQuery(j))
-				}
-				answers, err := c.Witness(ctx, q)
-				for i := range answers {
-					chunk[i].acceptor.Conversed = arrived(answers[i], chunk[i])
-				}
-				return err
-			})
+		for instance, jobs := range forward {
+			for chunk := range slices.Chunk(jobs, echo.MaxWitness) {
+				_ = s.talkWith(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+					var q []echo.WitnessQuery
+					for _, j := range chunk {
+						q = append(q, talkQuery(j))
+					}
+					answers, err := c.Witness(ctx, q)
+					for i := range answers {
+						chunk[i].acceptor.Conversed = arrived(answers[i], chunk[i])
+					}
+					return err
+				})
+			}
 		}
 	}
 }

@@ -19,27 +19,29 @@ const decoys = 2
 // every connection that opened was proved.
 func (s *survey) tryDecoys(ctx context.Context) {
 	for _, f := range s.families() {
-		if !s.hasUnproved(f) {
-			continue
-		}
-		opened := 0
-		for range decoys {
-			if s.opens(ctx, netip.AddrPortFrom(s.addrs[f], s.decoyPort(f))) {
-				opened++
+		for _, to := range s.target.Use[f] {
+			if !s.hasUnproved(to) {
+				continue
 			}
-		}
-		if opened == decoys {
-			s.answersAll = append(s.answersAll, s.addrs[f])
+			opened := 0
+			for range decoys {
+				if s.opens(ctx, netip.AddrPortFrom(to, s.decoyPort(f))) {
+					opened++
+				}
+			}
+			if opened == decoys {
+				s.answersAll = append(s.answersAll, to)
+			}
 		}
 	}
 }
 
-// hasUnproved reports whether a forward TCP path of a family opened a
+// hasUnproved reports whether a forward TCP path to an address opened a
 // connection on which no proof came.
-func (s *survey) hasUnproved(f result.Family) bool {
+func (s *survey) hasUnproved(to netip.Addr) bool {
 	for _, j := range s.jobs {
 		i := j.initiator
-		if i == nil || j.direction != plan.Forward || j.family != f || j.transport != plan.TCP || i.Connect != result.ConnectOpen {
+		if i == nil || j.direction != plan.Forward || j.to != to || j.transport != plan.TCP || i.Connect != result.ConnectOpen {
 			continue
 		}
 		switch i.Answer {

@@ -138,7 +138,7 @@ func (s *survey) withOwnEnd(j *job, h echo.Held) result.Idle {
 		return h.Idle
 	}
 	q := echo.WitnessQuery{Probe: h.Probe, Transport: plan.TCP, Port: j.port, Source: h.Source, SourceChanged: true}
-	if a := s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]; a.Match == result.MatchProbe {
+	if a := s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]; a.Match == result.MatchProbe {
 		h.FarOpen = &a.Lasts
 	}
 	return h.Idle

@@ -27,7 +27,7 @@ func (m *meeting) knock(ctx context.Context) (reached netip.AddrPort, words stri
 			continue
 		}
 		all.Go(func() {
-			target := netip.AddrPortFrom(m.base.addrs[j.family], uint16(j.port))
+			target := netip.AddrPortFrom(j.to, uint16(j.port))
 			i := dialer.Attempt(ctx, dialer.Path{
 				Flow: "knock", Transport: j.transport, Probe: echo.NewID(), Target: target, Source: netip.AddrPortFrom(m.base.bindFor(j.family), 0),
 			}, dialer.Options{Key: m.Key, Run: m.base.id, Own: m.base.own, Timeout: m.Timeout, ProofOnly: true})
@@ -97,7 +97,7 @@ func (m *meeting) addKnocks(r *result.Report) {
 		}
 		half := *p.Initiator
 		half.Failed = append(slices.Clone(m.knocks[jobKey{
-			direction: plan.Forward, transport: p.Transport, port: p.Port, sourcePort: p.SourcePort, family: p.Family,
+			direction: plan.Forward, transport: p.Transport, port: p.Port, sourcePort: p.SourcePort, family: p.Family, to: p.Target.Addr(),
 		}]), half.Failed...)
 		p.Initiator = &half
 	}

@@ -11,6 +11,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 	"dialtone/internal/verdict"
 )
 
@@ -26,7 +27,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 		Contact: s.contactOf(),
 		Paths:   []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
 	}
-	for _, a := range s.all {
+	for _, a := range s.target.All {
 		r.To.Addresses = append(r.To.Addresses, a.String())
 	}
 	for _, l := range s.legs {
@@ -136,6 +137,9 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	} else if resolveErr != nil {
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "the far end's name does not resolve"}
 	}
+	if s.isOneOfSeveral(j.to) {
+		p.Address = j.to.String()
+	}
 	if i := p.Initiator; i != nil {
 		if !i.At.IsZero() {
 			p.At = i.At
@@ -151,7 +155,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	if p.Initiator != nil && p.Initiator.Trace != nil {
 		var open *result.Trace
 		if p.Direction == plan.Forward {
-			open = s.openWay[p.Family]
+			open = s.openWay[j.to]
 		}
 		p.Stop = verdict.Locate(p.Initiator.Trace, open)
 	}
@@ -161,7 +165,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	})
 	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
 	p.Finding = verdict.Explain(p)
-	p.Notes = verdict.Notes(p, l.Row.PortAssumed, s.leftOut)
+	p.Notes = verdict.Notes(p, l.Row.PortAssumed, s.leftOut(sock.NoSuchFamily)...)
 	return p
 }
 
@@ -238,7 +242,7 @@ func (s *survey) behindNAT(of *job) string {
 
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
-	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited}
+	f := verdict.Facts{Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited, LeftOut: s.leftOut(sock.TooMany), AnyAddress: s.anyAddress}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}
