@@ -293,6 +293,8 @@ func (e explainer) filtered() *result.Finding {
 func (e explainer) silent() *result.Finding {
 	text := "No answer came, and there was no contact to ask whether anything arrived"
 	switch {
+	case e.p.Address != "" && e.a == nil && !e.p.Real:
+		text = "No answer came, and nothing at this address, of several that the name has, proved the key: nobody there can be asked whether anything arrived"
 	case e.p.Real:
 		text = fmt.Sprintf("No answer came from %s, and nobody there can be asked whether anything arrived", e.host())
 	case e.a != nil:
