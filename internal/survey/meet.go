@@ -298,7 +298,7 @@ func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Rep
 func otherPaths(from, than *result.Report) []result.Path {
 	return slices.DeleteFunc(slices.Clone(from.Paths), func(p result.Path) bool {
 		return slices.ContainsFunc(than.Paths, func(q result.Path) bool {
-			return p.Direction == q.Direction && p.Transport == q.Transport && p.PlanPort == q.PlanPort && p.SourcePort == q.SourcePort && p.Family == q.Family && p.Address == q.Address
+			return p.Direction == q.Direction && p.Transport == q.Transport && p.PlanPort == q.PlanPort && p.SourcePort == q.SourcePort && p.Family == q.Family && (p.Address == q.Address || p.Target.IsValid() && p.Target.Addr() == q.Target.Addr())
 		})
 	})
 }
