@@ -239,6 +239,48 @@ func (s *survey) settle(ctx context.Context) {
 	}
 }
 
+// meetOthers asks the other listeners that paths lead to what they are: their
+// paths are held against that, and not against what the expected one says.
+func (s *survey) meetOthers(ctx context.Context) {
+	for _, f := range s.families() {
+		for _, p := range s.contacts.ways(f, "") {
+			if _, known := s.helloBy(p.instance); known || len(s.others) >= maxOthers {
+				continue
+			}
+			_ = s.talkWith(ctx, p.instance, f, true, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+				hello, err := c.Hello(ctx)
+				if err == nil {
+					s.others[p.instance] = hello
+				}
+				return err
+			})
+		}
+	}
+}
+
+// maxOthers bounds the further listeners that are asked.
+const maxOthers = 16
+
+// helloBy is what a listener said of itself.
+func (s *survey) helloBy(instance string) (echo.Hello, bool) {
+	for _, f := range s.families() {
+		if h, ok := s.contacts.helloOf(f); ok && h.Instance.String() == instance {
+			return h, true
+		}
+	}
+	h, ok := s.others[instance]
+	return h, ok
+}
+
+// helloFor is what the listener said of itself that ought to answer a forward
+// job.
+func (s *survey) helloFor(j *job) (echo.Hello, bool) {
+	if s.isOneOfSeveral(j.to) {
+		return s.helloBy(s.expectedAt(j.to))
+	}
+	return s.contacts.helloOf(j.family)
+}
+
 func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:

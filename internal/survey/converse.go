@@ -151,7 +151,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 	held := s.heldThere(j)
 	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
-	} else if h, ok := s.contacts.helloOf(j.family); ok && (!s.isOneOfSeveral(j.to) || h.Instance.String() == s.expectedAt(j.to)) {
+	} else if h, ok := s.helloFor(j); ok {
 		t.Fingerprint = fingerprint(h.Certificate)
 	}
 	talk := func() result.Conversation {
@@ -171,8 +171,32 @@ func (s *survey) converse(ctx context.Context, j *job) {
 	if ctx.Err() != nil {
 		return // interrupted: it tells nothing
 	}
+	if by := s.ledTo(c, t.Fingerprint); by != "" {
+		one := c.Connection
+		if one != nil {
+			one.Ended, one.Instance = result.EndedElsewhere, by
+		}
+		c = result.Conversation{Speaks: c.Speaks, Outcome: result.ConversationNotHeld, Connection: one,
+			Error: fmt.Sprintf("it was led to another listener with the same key (instance %.8s)", by)}
+	}
 	j.took(&c)
 	j.initiator.Conversation = &c
+}
+
+// ledTo is another listener with the key with which a conversation was held
+// under TLS, as its certificate shows; "": none. Nobody on the way answered in
+// the expected one's place then.
+func (s *survey) ledTo(c result.Conversation, expected []byte) string {
+	print := c.Fact(result.FactCertificate)
+	if print == "" || print == hex.EncodeToString(expected) {
+		return ""
+	}
+	for instance, h := range s.others {
+		if h.Certificate == print {
+			return instance
+		}
+	}
+	return ""
 }
 
 // impostor says what shows that a conversation was not held with the software

@@ -131,14 +131,10 @@ func mostOfAll(paths []proved, first string) string {
 // fromHello is what is known of a forward job's accepting end without asking
 // about the job; nil if there was no contact at all.
 func (s *survey) fromHello(j *job) *result.Acceptor {
-	if s.isOneOfSeveral(j.to) {
-		if h, ok := s.contacts.helloOf(j.family); j.instance == "" {
-			return nil
-		} else if !ok || h.Instance.String() != j.instance {
-			return &result.Acceptor{Instance: j.instance, Port: result.PortUnknown, Saw: result.SawUnknown, Reason: "the listener could not be asked what it saw"}
-		}
+	h, ok := s.helloFor(j)
+	if !ok && s.isOneOfSeveral(j.to) {
+		return nil // whoever answers at another address does not speak for this one
 	}
-	h, ok := s.contacts.helloOf(j.family)
 	if !ok {
 		if h, ok = s.contacts.hello(); !ok {
 			return nil
@@ -164,8 +160,8 @@ func (s *survey) fromHello(j *job) *result.Acceptor {
 // heldThere is what Hello says of other software that holds a forward job's
 // port; nil: none does, or there was no contact.
 func (s *survey) heldThere(j *job) *result.BusyPort {
-	h, ok := s.contacts.helloOf(j.family)
-	if s.isOneOfSeveral(j.to) && (!ok || h.Instance.String() != s.expectedAt(j.to)) {
+	h, ok := s.helloFor(j)
+	if !ok && s.isOneOfSeveral(j.to) {
 		return nil
 	}
 	if !ok {

@@ -90,6 +90,7 @@ type survey struct {
 	excluded    []plan.Excluded
 	done        int
 	contacts    contacts
+	others      map[string]echo.Hello        // further listeners with the key that paths lead to, by instance
 	sought      bool                         // contacts were looked for beside the tested paths
 	expected    string                       // the listener that ought to answer, once all paths were tried; "" before, and if none did
 	contactLost error                        // why the far end could not be asked any more
@@ -118,7 +119,7 @@ func newSurvey(c Config) *survey {
 	}
 	return &survey{
 		Config: c, id: echo.NewID(), own: echo.NewID(), started: time.Now(),
-		jobs:  map[jobKey]*job{},
+		jobs: map[jobKey]*job{}, others: map[string]echo.Hello{},
 		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations), contacts: newContacts(),
 	}
 }
@@ -181,6 +182,7 @@ var phases = []struct {
 	do   func(*survey, context.Context)
 }{
 	{"settle", (*survey).settle},
+	{"meet others", (*survey).meetOthers},
 	{"dial back again", (*survey).dialBackAgain},
 	{"retry", (*survey).retryAll},
 	{"study", (*survey).studyAll},

@@ -314,8 +314,12 @@ func (e explainer) silent() *result.Finding {
 
 func (e explainer) redirected() *result.Finding {
 	if r := e.i.Repeat(); r != nil && r.Instance != "" && (r.Instance != e.i.Instance || r.Origin != e.i.Origin) {
-		return e.say("redirected-in-turn", fmt.Sprintf("Connections to %s do not all lead to the same listener: one was answered by instance %.8s at %s, another by instance %.8s at %s",
-			e.port(), e.i.Instance, e.i.Origin, r.Instance, r.Origin),
+		what := "listener"
+		if r.Instance == e.i.Instance {
+			what = "port of the listener"
+		}
+		return e.say("redirected-in-turn", fmt.Sprintf("Connections to %s do not all lead to the same %s: one was answered by instance %.8s%s, another by instance %.8s%s",
+			e.port(), what, e.i.Instance, endpointWords(e.i.Origin), r.Instance, endpointWords(r.Origin)),
 			e.request("lead to one machine only", "A load balancer or translation shares the connections out among several"))
 	}
 	if !e.i.Origin.IsValid() {
