@@ -281,6 +281,30 @@ func (s *survey) helloFor(j *job) (echo.Hello, bool) {
 	return s.contacts.helloOf(j.family)
 }
 
+// helloOnPath is what the listener said of itself that proved a forward job, or
+// else ought to answer it.
+func (s *survey) helloOnPath(j *job) (echo.Hello, bool) {
+	if i := j.initiator; i != nil && i.Answer == result.AnswerKeyed {
+		if h, ok := s.helloBy(i.Instance); ok {
+			return h, true
+		}
+	}
+	return s.helloFor(j)
+}
+
+// instances lists the listeners that paths lead to.
+func (s *survey) instances() []string {
+	var out []string
+	for _, f := range s.families() {
+		for _, p := range s.contacts.ways(f, "") {
+			if !slices.Contains(out, p.instance) {
+				out = append(out, p.instance)
+			}
+		}
+	}
+	return out
+}
+
 func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:

@@ -151,7 +151,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 	held := s.heldThere(j)
 	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
-	} else if h, ok := s.helloFor(j); ok {
+	} else if h, ok := s.helloOnPath(j); ok {
 		t.Fingerprint = fingerprint(h.Certificate)
 	}
 	talk := func() result.Conversation {
@@ -191,8 +191,8 @@ func (s *survey) ledTo(c result.Conversation, expected []byte) string {
 	if print == "" || print == hex.EncodeToString(expected) {
 		return ""
 	}
-	for instance, h := range s.others {
-		if h.Certificate == print {
+	for _, instance := range s.instances() {
+		if h, ok := s.helloBy(instance); ok && h.Certificate == print {
 			return instance
 		}
 	}
