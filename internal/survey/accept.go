@@ -175,6 +175,20 @@ func (a *acceptor) isSibling(ctx context.Context, at netip.AddrPort) (instance s
 	return c.Instance.String(), true
 }
 
+// isSiblings reports whether a listener is another process's of this machine that
+// holds a port which this end wanted.
+func (a *acceptor) isSiblings(instance string) bool {
+	if a == nil {
+		return false
+	}
+	for _, h := range a.held {
+		if h.sibling != nil && h.instance == instance {
+			return true
+		}
+	}
+	return false
+}
+
 // noAcceptor says why a reverse job cannot be attempted at all, "" if it can.
 func (a *acceptor) noAcceptor(j *job) string {
 	h, ok := a.held[heldKey{j.transport, j.port, j.family}]

@@ -140,6 +140,9 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	if s.isOneOfSeveral(j.to) {
 		p.Address = j.to.String()
 	}
+	if p.To == string(plan.RolePeer) && p.Initiator != nil {
+		p.Initiator = s.partners(p.Initiator)
+	}
 	if i := p.Initiator; i != nil {
 		if !i.At.IsZero() {
 			p.At = i.At
@@ -176,6 +179,20 @@ func (s *survey) expectedOf(j *job) string {
 		return j.initiator.Instance
 	}
 	return j.instance
+}
+
+// partners is a half as it tells of a partner. What a listener of this machine
+// proved, be it another process's, tells nothing of one: it comes to that where a
+// list or an invitation names this institution itself. Over the loopback
+// interface somebody tries both ends on one machine.
+func (s *survey) partners(i *result.Initiator) *result.Initiator {
+	if i.Answer != result.AnswerKeyed || i.Target.Addr().IsLoopback() || i.Source.Addr() != i.Target.Addr() && !s.accept.isSiblings(i.Instance) {
+		return i
+	}
+	own := *i
+	own.Answer, own.OwnOrigin = result.AnswerOwn, &i.Origin
+	own.Origin, own.SeenAs, own.Instance = result.Endpoint{}, result.Endpoint{}, ""
+	return &own
 }
 
 // othersSeenAs is the address that a NAT gives to the proved paths of a job's

@@ -20,14 +20,14 @@ func isOwnAddress(target netip.Addr, at *result.Endpoint) bool {
 	return target.IsUnspecified() || target.IsLoopback() || at != nil && at.Addr() == target
 }
 
-// ownAnswer explains a path on which the program that dialed heard itself. It
-// says nothing of the far end, and no firewall is asked for anything.
+// ownAnswer explains a path on which a listener of the machine that dialed
+// answered. It says nothing of the far end, and no firewall is asked for anything.
 func (e explainer) ownAnswer() *result.Finding {
 	if isOwnAddress(e.p.Target.Addr(), e.i.OwnOrigin) {
-		return e.say(ownAnswerCode, fmt.Sprintf("%s is the dialing machine's own address: the program that dialed answered itself, which proves nothing of the other end", e.at()),
+		return e.say(ownAnswerCode, fmt.Sprintf("%s is the dialing machine's own address: its own listener answered, which proves nothing of the other end", e.at()),
 			"Correct where that address comes from: a hosts file, a DNS record, a list of partners, or an invitation. No firewall was reached.")
 	}
-	return e.say(ownAnswerCode, fmt.Sprintf("What is sent to %s comes back to the dialing machine (%s): the program that dialed answered itself, which proves nothing of the other end", e.p.Target, e.ownOrigin()),
+	return e.say(ownAnswerCode, fmt.Sprintf("What is sent to %s comes back to the dialing machine (%s): its own listener answered, which proves nothing of the other end", e.p.Target, e.ownOrigin()),
 		fmt.Sprintf("Find the rule that leads %s to %s, a port forwarding of the router (hairpin NAT) or a redirect, and have it lead to the other end; or correct the address.", e.p.Target, e.ownOrigin()))
 }
 
