@@ -123,7 +123,9 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Text:   fmt.Sprintf("Something on the way to %s opens connections to ports on which nothing listens there, so an open connection proves nothing.", a),
 			Advice: fmt.Sprintf("Ask the firewall team which device answers for %s (SYN proxy, security gateway, captive portal), and have it pass connections on.", a)})
 	}
-	out = append(out, severalListeners(r)...)
+	if f.CutOff == nil || !f.CutOff.Anew { // one after the other is no several
+		out = append(out, severalListeners(r)...)
+	}
 	out = append(out, someAddresses(r, f.LeftOut)...)
 	out = append(out, blackHoles(r)...)
 	out = append(out, otherAddresses(r)...)
