@@ -32,7 +32,7 @@ func egress(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg := survey.VisitConfig{Egress: true, Hosts: hosts, Site: common.Site}
+	cfg := survey.VisitConfig{Egress: true, Hosts: hosts}
 	if cfg.Config, err = steps(c, common); err != nil {
 		return err
 	}
@@ -103,6 +103,7 @@ func steps(c *ucli.Context, common cli.Common) (survey.Config, error) {
 		Software: cli.Software, Hostname: name, Plan: common.Plan, Excluded: common.Excluded,
 		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"), Gentle: cli.Bool(c, "gentle"),
 		Hold: cli.Duration(c, "hold"), Timeout: cli.Duration(c, "timeout"), Bind: common.Bind,
+		Site: common.Site,
 	}
 	if cfg.Timeout <= 0 {
 		return cfg, cli.Usagef("Give a time such as 4s.", "--timeout %v", cfg.Timeout)

@@ -92,6 +92,7 @@ func (r *run) askStream(ctx context.Context, q question, source netip.AddrPort, 
 		return
 	}
 	r.keep(d.Conn)
+	v.Own = r.isOwn(ctx, q.target.Addr(), echo.Proof{})
 	if !q.keyed {
 		m, err := echo.Map(ctx, d.Conn)
 		if err != nil {
@@ -107,7 +108,8 @@ func (r *run) askStream(ctx context.Context, q question, source netip.AddrPort, 
 		return
 	}
 	proved(v, c.Proof)
-	if q.test != result.TestAgain {
+	v.Own = r.isOwn(ctx, q.target.Addr(), c.Proof)
+	if q.test != result.TestAgain && !v.Own {
 		r.offer(contact{q, d.Source.Addr(), c.Version})
 	}
 }
@@ -163,6 +165,7 @@ func (r *run) askPacketAgain(ctx context.Context, q question, source netip.Addr,
 // mapped records what came of asking a server by datagrams.
 func (r *run) mapped(ctx context.Context, source netip.Addr, v *result.View, m echo.MappedPacket) {
 	v.Attempts = m.Attempts
+	v.Own = r.isOwn(ctx, v.Target.Addr(), echo.Proof{})
 	if m.Err == nil {
 		answered(v, m.Mapped)
 		return
@@ -205,6 +208,7 @@ func (r *run) provePacket(ctx context.Context, conn *net.UDPConn, q question, v 
 		return
 	}
 	proved(v, p)
+	v.Own = r.isOwn(ctx, q.target.Addr(), p)
 }
 
 // towards is an unconnected socket that speaks to one address only.

@@ -11,7 +11,9 @@ import (
 // Conclude says what follows from the evidence, and no more.
 func Conclude(e result.AddressEvidence) result.AddressConclusion {
 	c := &conclusion{AddressEvidence: e}
-	c.out.Mappings = mappings(e.Views)
+	c.askedItself()
+	c.Views = ofOthers(e.Views)
+	c.out.Mappings = mappings(c.Views)
 	for _, f := range []result.Family{result.IP4, result.IP6} {
 		if o := c.outsideOf(f); len(o.views) > 0 {
 			c.outside(o)

@@ -103,7 +103,7 @@ func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *door, ex
 			}
 		case h.Answer == result.AnswerKeyed && h.Instance == expected:
 			in.Outcome = result.InboundReached
-		case h.Answer == result.AnswerKeyed:
+		case h.Answer == result.AnswerKeyed, h.Answer == result.AnswerOwn: // maybe the observer's own
 			in.Outcome = result.InboundOtherListener
 		case d.saw(query, c.target.Addr(), r.id):
 			in.Outcome = result.InboundArrived

@@ -83,7 +83,7 @@ func (a *attempt) race(ctx context.Context) (first, second *attempt) {
 // connection would only repeat.
 func isWord(o result.AnswerOutcome) bool {
 	switch o {
-	case result.AnswerKeyed, result.AnswerVersion, result.AnswerWrongKey, result.AnswerForbidden:
+	case result.AnswerKeyed, result.AnswerVersion, result.AnswerWrongKey, result.AnswerForbidden, result.AnswerOwn:
 		return true
 	}
 	return false
@@ -369,7 +369,7 @@ func EndedOpening(d sock.Dialed) result.Ended {
 // refuses says so: that tells nothing of the path.
 var unproved = map[result.AnswerOutcome]result.Ended{
 	result.AnswerWrongKey: result.EndedUnknown, result.AnswerForbidden: result.EndedUnknown, result.AnswerVersion: result.EndedUnknown,
-	result.AnswerForeign: result.EndedForeign, result.AnswerEchoed: result.EndedForeign,
+	result.AnswerForeign: result.EndedForeign, result.AnswerEchoed: result.EndedForeign, result.AnswerOwn: result.EndedForeign,
 	result.AnswerClosed: result.EndedClosed, result.AnswerReset: result.EndedReset,
 	result.AnswerSilent: result.EndedSilent, result.AnswerICMP: result.EndedICMP,
 }

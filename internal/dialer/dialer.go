@@ -41,6 +41,9 @@ type Options struct {
 	Timeout time.Duration // of each step: connecting and proving together, then the payload in each direction
 	Bytes   int64         // payload in each direction (TCP)
 	Trace   bool          // find out where a TCP path stops that does not open
+	// Own is this process's own listener, which proves nothing of a far end; zero:
+	// it has none.
+	Own echo.ID
 	// ProofOnly leaves it at the proof of one connection: the far end is only
 	// looked for.
 	ProofOnly bool
@@ -120,7 +123,7 @@ func (a *attempt) ask() echo.Ask { return a.Path.ask(a.Options, a.Probe) }
 
 // ask is what an asking end tells of a connection of this path.
 func (p Path) ask(o Options, probe echo.ID) echo.Ask {
-	return echo.Ask{Key: o.Key, Run: o.Run, Probe: probe, Flow: p.Flow, Greeted: service.Greets(string(p.Speaks))}
+	return echo.Ask{Key: o.Key, Run: o.Run, Probe: probe, Flow: p.Flow, Greeted: service.Greets(string(p.Speaks)), Own: o.Own}
 }
 
 // prove has the far end prove itself; nil: it did not.
@@ -185,7 +188,11 @@ func (a *attempt) noProof(conn net.Conn, err error) {
 	s := &a.seen
 	s.Error = err.Error()
 	var foreign *echo.ForeignError
+	var own *echo.OwnError
 	switch {
+	case errors.As(err, &own):
+		at := result.EndpointFrom(own.Origin)
+		s.Answer, s.OwnOrigin = result.AnswerOwn, &at
 	case errors.Is(err, echo.ErrWrongKey):
 		s.Answer = result.AnswerWrongKey
 	case errors.Is(err, echo.ErrForbidden):

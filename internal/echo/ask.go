@@ -25,6 +25,9 @@ type Ask struct {
 	// Greeted says that the port's service speaks first, so that its greeting may
 	// come before the proof.
 	Greeted bool
+	// Own is the asking process's own listener, whose proof proves nothing of
+	// anybody else; zero: it has none.
+	Own ID
 }
 
 // A Proof is what a keyed Binding showed.
@@ -48,7 +51,7 @@ type Conn struct {
 }
 
 // Prove makes a keyed Binding on conn. It returns within ctx; the error is
-// ErrWrongKey, ErrForbidden, a *ForeignError, or the network's.
+// ErrWrongKey, ErrForbidden, an *OwnError, a *ForeignError, or the network's.
 func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
 	defer guard(ctx, conn)()
 	req, err := ask.binding(0)
@@ -195,6 +198,9 @@ func (a Ask) verify(m *stun.Message, raw []byte, req *stun.Message) (Proof, []by
 	nonce, err := m.Get(stun.AttrNonce)
 	if !okSeen || !okOrigin || !okInstance || !okVersion || err != nil {
 		return Proof{}, nil, foreign(raw, nil, "a keyed STUN answer that lacks what ours has")
+	}
+	if a.Own != (ID{}) && instance == a.Own {
+		return Proof{}, nil, &OwnError{Origin: origin}
 	}
 	var software stun.Software
 	_ = software.GetFrom(m) // optional

@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/pion/stun/v3"
@@ -105,7 +106,8 @@ func (id *ID) UnmarshalText(b []byte) error {
 	return err
 }
 
-// Errors that say what came back instead of a proof. ForeignError is the other.
+// Errors that say what came back instead of a proof. ForeignError and OwnError
+// are the others.
 var (
 	// ErrWrongKey: the far end speaks our language but has another key (STUN 401).
 	ErrWrongKey = errors.New("the far end has another key")
@@ -128,6 +130,16 @@ func (e *ForeignError) Error() string {
 		return "the answer is no proof: " + e.Why
 	}
 	return fmt.Sprintf("%d bytes came back that are no proof", len(e.Data))
+}
+
+// An OwnError says that the asking process's own listener answered: the address
+// leads back to where the question came from.
+type OwnError struct {
+	Origin netip.AddrPort // at which it answered (RESPONSE-ORIGIN)
+}
+
+func (e *OwnError) Error() string {
+	return fmt.Sprintf("it leads back to this very program, which answered at %s", e.Origin)
 }
 
 // A RefusedError is the far end's refusal of a control request, in its words.

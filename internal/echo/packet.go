@@ -86,6 +86,9 @@ func (p *packets) receive(until time.Time) (PacketProof, error) {
 			continue
 		}
 		proof, _, err := p.ask.verify(m, bytes.Clone(p.buf[:n]), r.req)
+		if own := (*OwnError)(nil); errors.As(err, &own) {
+			return PacketProof{}, err
+		}
 		if err != nil {
 			p.last = err // anybody can send a datagram: keep waiting for a true answer
 			continue

@@ -126,7 +126,7 @@ func Judge(s Scenario, run Run) Judgement {
 
 // foundOnlyIfTrue are the findings about a run that say something of the
 // network: a scenario must list them.
-var foundOnlyIfTrue = []string{"ip4-black-hole", "ip6-black-hole", "answers-for-all", "contact-lost", "cut-off", "listener-gone", "listener-restarted", "run-limit"}
+var foundOnlyIfTrue = []string{"ip4-black-hole", "ip6-black-hole", "answers-for-all", "contact-lost", "cut-off", "listener-gone", "listener-restarted", "run-limit", "some-addresses", "several-listeners", "own-answer"}
 
 // neverByChance are the notes that say something of the way that cannot be
 // there by chance: every path that has one must be expected to.
@@ -136,7 +136,8 @@ func (e Expect) matches(p result.Path) bool {
 	return (e.Flow == "" || e.Flow == p.Flow) &&
 		(e.Port == 0 || e.Port == p.PlanPort) &&
 		(e.Direction == "" || e.Direction == p.Direction) &&
-		(e.Family == "" || e.Family == p.Family)
+		(e.Family == "" || e.Family == p.Family) &&
+		(e.Address == "" || e.Address == p.Address)
 }
 
 // String is how a message names e.
@@ -153,6 +154,7 @@ func (e Expect) String() string {
 	}
 	add("direction", string(e.Direction))
 	add("family", string(e.Family))
+	add("address", e.Address)
 	add("verdict", string(e.Verdict))
 	return strings.Join(words, ", ")
 }

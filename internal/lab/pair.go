@@ -145,14 +145,15 @@ func disagreements(a, b result.Report) []string {
 		transport plan.Transport
 		port      int
 		family    result.Family
+		address   string
 	}
 	theirs := map[key]result.Verdict{}
 	for _, p := range b.Paths {
-		theirs[key{p.Direction.Opposite(), p.Transport, p.PlanPort, p.Family}] = p.Verdict
+		theirs[key{p.Direction.Opposite(), p.Transport, p.PlanPort, p.Family, p.Address}] = p.Verdict
 	}
 	var out []string
 	for _, p := range a.Paths {
-		k := key{p.Direction, p.Transport, p.PlanPort, p.Family}
+		k := key{p.Direction, p.Transport, p.PlanPort, p.Family, p.Address}
 		if v, ok := theirs[k]; !ok {
 			out = append(out, fmt.Sprintf("the partner's report lacks %s %s %s", p.Flow, p.Direction, p.Family))
 		} else if v != p.Verdict {

@@ -65,13 +65,14 @@ type Dial struct {
 	Env  []string `yaml:"env"` // NAME=VALUE, beside what it has anyway
 }
 
-// An Expect is about the paths that match its first four fields, each of which
+// An Expect is about the paths that match its first five fields, each of which
 // matches any if left out. The first Expect that matches a path counts.
 type Expect struct {
 	Flow      string         `yaml:"flow"`
 	Port      int            `yaml:"port"` // of the plan
 	Direction plan.Direction `yaml:"direction"`
 	Family    result.Family  `yaml:"family"`
+	Address   string         `yaml:"address"` // that was dialed, of several
 
 	Verdict result.Verdict    `yaml:"verdict"`
 	Or      []result.Verdict  `yaml:"or"` // as good, where chance decides; never open for a path that must not be

@@ -86,7 +86,7 @@ func (l *Listener) HoldBack(ctx context.Context, p echo.Peer, h echo.HoldBack) e
 	l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s, kept idle for %v", path.Target, path.Flow, longest)})
 	l.background.Go(func() {
 		l.holds.end(so, dialer.Hold(ctx, path, dialer.Options{
-			Key: p.Key, Run: p.Run, Timeout: min(time.Duration(h.TimeoutMS)*time.Millisecond, maxBackTimeout),
+			Key: p.Key, Run: p.Run, Own: l.Instance, Timeout: min(time.Duration(h.TimeoutMS)*time.Millisecond, maxBackTimeout),
 		}, dialer.Gaps(longest)))
 	})
 	return nil

@@ -95,7 +95,7 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 		return out
 	}
 	opts := dialer.Options{
-		Key: p.Key, Run: p.Run, Bytes: d.Bytes,
+		Key: p.Key, Run: p.Run, Bytes: d.Bytes, Own: l.Instance,
 		Timeout: min(time.Duration(d.TimeoutMS)*time.Millisecond, maxBackTimeout),
 	}
 	g := errgroup.Group{}
@@ -144,7 +144,7 @@ func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.Convers
 	if len(fingerprint) != sha256.Size {
 		fingerprint = nil // not known
 	}
-	opts := dialer.Options{Key: p.Key, Run: p.Run, Timeout: min(time.Duration(b.TimeoutMS)*time.Millisecond, maxBackTimeout)}
+	opts := dialer.Options{Key: p.Key, Run: p.Run, Own: l.Instance, Timeout: min(time.Duration(b.TimeoutMS)*time.Millisecond, maxBackTimeout)}
 	g := errgroup.Group{}
 	g.SetLimit(backsAtOnce)
 	for i, back := range b.Paths {

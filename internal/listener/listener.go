@@ -28,6 +28,9 @@ import (
 // A Config says what to bind and how to answer.
 type Config struct {
 	Key echo.Key
+	// Instance names this listener; zero: a name of its own making. A program that
+	// dials as well gives it the one by which it knows its own answers.
+	Instance echo.ID
 	// Others are further keys that it accepts, of other partners.
 	Others   []echo.Key
 	Software string // name and version, told only to holders of the key
@@ -61,7 +64,6 @@ type Config struct {
 // A Listener answers on bound ports. Make one with New, then Bind, then Serve.
 type Listener struct {
 	Config
-	Instance echo.ID
 
 	answerer *echo.Answerer
 	watch    *sock.Watch
@@ -103,8 +105,11 @@ func (e *BindError) Unwrap() error { return e.Err }
 
 // New returns a Listener that has bound nothing yet.
 func New(c Config) *Listener {
+	if c.Instance == (echo.ID{}) {
+		c.Instance = echo.NewID()
+	}
 	l := &Listener{
-		Config: c, Instance: echo.NewID(), began: time.Now(),
+		Config: c, began: time.Now(),
 		ledger: newLedger(), limits: newLimits(), backs: make(chan struct{}, maxDialBacks),
 	}
 	l.watch = sock.NewWatch(l.ownsPort)

@@ -151,18 +151,15 @@ func (k pathKey) opposite() pathKey {
 // paths are a's, each with what both reports know of it, and those that only b
 // knows of.
 func (j *joiner) paths() []result.Path {
-	index := map[pathKey]*result.Path{}
-	for i := range j.b.Paths {
-		p := &j.b.Paths[i]
-		index[keyOf(p)] = p
-	}
 	out := []result.Path{}
-	used := map[pathKey]bool{}
+	used := map[*result.Path]bool{} // several rows may share one path
 	for i := range j.a.Paths {
 		p := &j.a.Paths[i]
 		k := keyOf(p)
-		other := index[k.opposite()]
-		used[k.opposite()] = true
+		var other *result.Path
+		for _, q := range j.opposites(p) {
+			other, used[q] = q, true
+		}
 		if k.direction == plan.Forward {
 			out = append(out, j.choose(p, j.complete(p, j.a, j.b), from(j.b, other, p)))
 		} else {
@@ -171,7 +168,7 @@ func (j *joiner) paths() []result.Path {
 	}
 	for i := range j.b.Paths {
 		p := &j.b.Paths[i]
-		if used[keyOf(p)] {
+		if used[p] {
 			continue
 		}
 		seen := from(j.b, p, j.likeness(p))
@@ -179,6 +176,21 @@ func (j *joiner) paths() []result.Path {
 			seen = j.complete(seen, j.b, j.a)
 		}
 		out = append(out, *seen)
+	}
+	return out
+}
+
+// opposites are a's path as b has it, in each row that it serves there. Where a
+// name has several addresses, each has a path of its own, and only the one to
+// the same address is the same path.
+func (j *joiner) opposites(p *result.Path) []*result.Path {
+	var out []*result.Path
+	k := keyOf(p).opposite()
+	for i := range j.b.Paths {
+		q := &j.b.Paths[i]
+		if keyOf(q) == k && (p.Address == "" && q.Address == "" || p.Target.IsValid() && q.Target.IsValid() && p.Target.Addr() == q.Target.Addr()) {
+			out = append(out, q)
+		}
 	}
 	return out
 }
@@ -313,7 +325,7 @@ func (j *joiner) confirm(p *result.Path, dialed *result.Report, w witness) *resu
 // notes are those of a path with a new half. What the row's plan or the far
 // end's name gave rise to is not in the evidence.
 func notes(p *result.Path, before []result.Note) []result.Note {
-	out := verdict.Notes(*p, false, netip.Addr{})
+	out := verdict.Notes(*p, false)
 	for _, n := range before {
 		if n.Code == result.NoteAssumedPort || n.Code == result.NoteOneFamily {
 			out = append(out, n)

@@ -595,3 +595,30 @@ func TestNothingIsOpenWithoutAKeyedProof(t *testing.T) {
 		t.Errorf("only %d paths were open: this tests little", opened)
 	}
 }
+
+// What is known of one address of a name says nothing of another: a dead one
+// must not be taken for the one that works.
+func TestEachAddressOfANameIsAPathOfItsOwn(t *testing.T) {
+	const dead = "203.0.113.3"
+	a := half("run-a", "a", hostA, "ill.b.example", keyed(hostA+":5001", outsideB+":7968", "listener of b"))
+	second := a.Paths[0]
+	second.Initiator = timeout(hostA+":5002", dead+":7968", 3*time.Minute)
+	second.Target, second.Source = second.Initiator.Target, second.Initiator.Source
+	judge(&second)
+	a.Paths[0].Address, second.Address = outsideB, dead
+	a.Paths = append(a.Paths, second)
+	b := half("run-b", "b", hostB, hostA, timeout(hostB+":6001", hostA+":7968", 3*time.Minute))
+	in := &b.Paths[1]
+	in.Initiator = keyed(hostA+":5003", outsideB+":7968", b.Listened.Instance)
+	in.Source, in.Target, in.Attempts = in.Initiator.Source, in.Initiator.Target, 1
+	judge(in)
+	got := map[string]result.Verdict{}
+	for _, p := range Join(a, b, Pairing{}).Paths {
+		if p.Direction == plan.Forward {
+			got[p.Target.Addr().String()+" "+p.Address] = p.Verdict
+		}
+	}
+	if len(got) != 2 || got[outsideB+" "+outsideB] != result.Open || got[dead+" "+dead] != result.Silent {
+		t.Errorf("%v", got)
+	}
+}

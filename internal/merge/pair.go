@@ -206,8 +206,9 @@ func isPublic(a netip.Addr) bool {
 
 // doubtful says why an attempt to target may not have been meant for the
 // machine that made a report, "" if it was: the address is its own, or a NAT is
-// before it.
-func doubtful(target netip.Addr, far *result.Report) string {
+// before it. oneOfSeveral: the name that was dialed has other addresses too, each
+// of which may be another machine's.
+func doubtful(target netip.Addr, far *result.Report, oneOfSeveral bool) string {
 	var own []string
 	behindNAT := true
 	for _, a := range ownAddrs(far) {
@@ -223,7 +224,7 @@ func doubtful(target netip.Addr, far *result.Report) string {
 	switch {
 	case len(own) == 0:
 		return fmt.Sprintf("no address of the other end's machine is known that %s could lead to", target)
-	case behindNAT && isPublic(target):
+	case behindNAT && isPublic(target) && !oneOfSeveral:
 		return ""
 	}
 	return fmt.Sprintf("%s was dialed, and the other end's machine has %s: nothing shows that the one leads to the other", target, strings.Join(own, ", "))

@@ -20,10 +20,14 @@ type Site struct {
 	Uses    []string
 	UsesSet bool
 
+	// addresses says whether one of several addresses is enough, by canonical host,
+	// by role, and for the whole site (""). What it does not say is no.
+	addresses map[string]bool
+
 	order []Role // the plan's roles, in its order; nil: any
 }
 
-var siteKeys = []string{"name", "roles", "ports", "uses"}
+var siteKeys = []string{"name", "roles", "ports", "uses", "addresses"}
 
 // LoadSite reads a site file for plan p. The error lists everything that is
 // wrong with the file, each with its line.
@@ -42,6 +46,7 @@ func decodeSite(file string, data []byte, p *Plan) (*Site, error) {
 		return nil, d.err()
 	}
 	s := &Site{Hosts: make(map[Role][]string), Ports: make(map[string]int), order: p.RoleNames()}
+	var addresses *field // read last: it may name hosts of any line
 	for _, f := range d.fields(root, "the site file", siteKeys) {
 		switch f.key {
 		case "name":
@@ -71,7 +76,12 @@ func decodeSite(file string, data []byte, p *Plan) (*Site, error) {
 				d.rows(u.line, u.text, p.lookup)
 				s.Uses = append(s.Uses, u.text)
 			}
+		case "addresses":
+			addresses = &f
 		}
+	}
+	if addresses != nil {
+		d.siteAddresses(*addresses, s, p)
 	}
 	if err := d.err(); err != nil {
 		return nil, err

@@ -76,7 +76,7 @@ func TestBadSiteNamesFileLineValueAndWhatToDo(t *testing.T) {
 	const roles = "client, server, web, database, peer, patron, admin, oclc, atlas, ldap, ils, opac, mail"
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"empty file", goodSite, "", `site.yaml:1: the file is empty: start from a copy of an existing one`},
-		{"unknown key", "ports:", "port:", `site.yaml:6: unknown key "port" in the site file: use one of name, roles, ports, uses (did you mean ports?)`},
+		{"unknown key", "ports:", "port:", `site.yaml:6: unknown key "port" in the site file: use one of name, roles, ports, uses, addresses (did you mean ports?)`},
 		{"unknown role", "  opac:", "  sql:", `site.yaml:5: unknown role "sql": use one of ` + roles},
 		{"role twice", "  opac: z", "  server: z", `site.yaml:5: key "server" is already on line 3: keep one`},
 		{"host with port", "illiad.example.edu", "illiad.example.edu:1433", `site.yaml:3: host "illiad.example.edu:1433": use one host name or IP address, without port or path`},

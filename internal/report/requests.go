@@ -223,8 +223,8 @@ func logLines(paths []*result.Path) []string {
 	return out
 }
 
-// labels names paths by flow, and by direction and family where the flow alone
-// would not tell, each with its outcome if that is wanted.
+// labels names paths by flow, and by direction, family and address where the
+// flow alone would not tell, each with its outcome if that is wanted.
 func (t *textReport) labels(paths []*result.Path, outcomes bool) []string {
 	var out []string
 	for _, p := range paths {
@@ -239,7 +239,10 @@ func (t *textReport) labels(paths []*result.Path, outcomes bool) []string {
 		if twoWays && isReverse(p) {
 			s += " to here"
 		}
-		if f := familyName(p.Family); twoFamilies && f != "" {
+		switch f := familyName(p.Family); {
+		case p.Address != "":
+			s += " at " + p.Address
+		case twoFamilies && f != "":
 			s += " over " + f
 		}
 		if outcomes {

@@ -45,8 +45,9 @@ type Published struct {
 
 // A View is one question put to somebody outside, and the answer.
 type View struct {
-	Observer  string         `json:"observer"` // who was asked, as the user wrote it
-	Keyed     bool           `json:"keyed"`    // it holds the key: its answer is proved
+	Observer  string         `json:"observer"`      // who was asked, as the user wrote it
+	Keyed     bool           `json:"keyed"`         // it holds the key: its answer is proved
+	Own       bool           `json:"own,omitempty"` // it is this machine itself, so it says nothing of the outside
 	Test      ViewTest       `json:"test"`
 	Transport plan.Transport `json:"transport"`
 	Family    Family         `json:"family"` // of Target; "" if it did not resolve

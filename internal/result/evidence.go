@@ -21,11 +21,12 @@ type Initiator struct {
 	Error        string         `json:"error,omitempty"` // the operating system's words
 	ICMP         *ICMP          `json:"icmp,omitempty"`  // the error message that ended the attempt
 	Answer       AnswerOutcome  `json:"answer,omitempty"`
-	Reply        string         `json:"reply,omitempty"`    // first bytes of an answer that was no proof, escaped
-	Software     string         `json:"software,omitempty"` // what that answer says it is
-	SeenAs       Endpoint       `json:"seen_as"`            // XOR-MAPPED-ADDRESS of the proof
-	Origin       Endpoint       `json:"origin"`             // RESPONSE-ORIGIN of the proof
-	Instance     string         `json:"instance,omitempty"` // listener process that proved itself
+	Reply        string         `json:"reply,omitempty"`      // first bytes of an answer that was no proof, escaped
+	Software     string         `json:"software,omitempty"`   // what that answer says it is
+	SeenAs       Endpoint       `json:"seen_as"`              // XOR-MAPPED-ADDRESS of the proof
+	Origin       Endpoint       `json:"origin"`               // RESPONSE-ORIGIN of the proof
+	Instance     string         `json:"instance,omitempty"`   // listener process that proved itself
+	OwnOrigin    *Endpoint      `json:"own_origin,omitempty"` // where a listener of the initiating machine's own answered it; nil: none did
 	FarVersion   int            `json:"far_version,omitempty"`
 	Sent         *Transfer      `json:"sent,omitempty"`     // payload from this end, as the far end counted it
 	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
@@ -117,6 +118,7 @@ const (
 	AnswerWrongKey  AnswerOutcome = "wrong-key"     // STUN error 401
 	AnswerForbidden AnswerOutcome = "forbidden"     // STUN error 403: the key is right, our address is not allowed
 	AnswerVersion   AnswerOutcome = "other-version" // keyed, but another version of the wire format
+	AnswerOwn       AnswerOutcome = "own"           // a listener of the initiating machine's own: it proves nothing of a far end
 	AnswerForeign   AnswerOutcome = "foreign"       // other bytes
 	AnswerEchoed    AnswerOutcome = "echoed"        // our own bytes
 	AnswerClosed    AnswerOutcome = "closed"        // FIN before proof

@@ -22,6 +22,7 @@ var OwnCodes = []string{
 	"other-plan",
 	"other-shift",
 	"other-version",
+	"own-answer",
 	"reverse-path",
 	"untested",
 	"wrong-key",

@@ -140,7 +140,7 @@ var known = func() map[reflect.Type][]string {
 	add(m, Verdicts...)
 	add(m, ProofNone, ProofPlain, ProofService, ProofKeyed)
 	add(m, ConnectOpen, ConnectTimeout, ConnectRST, ConnectICMP, ConnectDenied, ConnectNoRoute, ConnectFailed)
-	add(m, AnswerKeyed, AnswerWrongKey, AnswerForbidden, AnswerVersion, AnswerForeign, AnswerEchoed, AnswerClosed, AnswerReset, AnswerSilent, AnswerICMP)
+	add(m, AnswerKeyed, AnswerWrongKey, AnswerForbidden, AnswerVersion, AnswerOwn, AnswerForeign, AnswerEchoed, AnswerClosed, AnswerReset, AnswerSilent, AnswerICMP)
 	add(m, TransferIntact, TransferCorrupted, TransferStalled, TransferReset, TransferClosed, TransferUnknown)
 	add(m, ConversationCompleted, ConversationForeign, ConversationSilent, ConversationClosed, ConversationReset, ConversationNotHeld)
 	add(m, SpeakerInitiator, SpeakerAcceptor)

@@ -151,9 +151,12 @@ type Path struct {
 	OK         bool           `json:"ok"`
 	Proof      Proof          `json:"proof"`
 	At         Time           `json:"at"`
-	Source     Endpoint       `json:"source"`  // as the initiating machine knows it
-	Target     Endpoint       `json:"target"`  // as it was dialed
-	SeenAs     Endpoint       `json:"seen_as"` // source as the accepting machine saw it
+	Source     Endpoint       `json:"source"` // as the initiating machine knows it
+	Target     Endpoint       `json:"target"` // as it was dialed
+	// Address is the far end's that this path is about, where its name has several
+	// of that family, each with a path of its own; "" where it has one.
+	Address string   `json:"address,omitempty"`
+	SeenAs  Endpoint `json:"seen_as"` // source as the accepting machine saw it
 	// OthersSeenAs is the address as which other paths of this run, direction
 	// and family are seen; "" if it is the source's own or not known.
 	OthersSeenAs string `json:"others_seen_as"`
@@ -207,6 +210,7 @@ const (
 	NoteIdleSurvived        NoteCode = "idle-survived"
 	NoteIdleUnknown         NoteCode = "idle-unknown"
 	NoteAssumedPort         NoteCode = "assumed-port"
+	NoteStandby             NoteCode = "standby-address"
 )
 
 // A Summary counts verdicts.

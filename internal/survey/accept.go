@@ -64,7 +64,7 @@ func (s *survey) newAcceptor(more listener.Config) *acceptor {
 
 func (s *survey) acceptorFor(ports []plan.Binding, more listener.Config) *acceptor {
 	more.Key, more.Software, more.Plan, more.Roles = s.Key, s.Software, s.Plan, s.Local
-	more.Ports, more.Shift, more.Addrs = ports, s.Shift, s.Bind
+	more.Ports, more.Shift, more.Addrs, more.Instance = ports, s.Shift, s.Bind, s.own
 	return &acceptor{l: listener.New(more), held: map[heldKey]held{}, timeout: s.Timeout, run: s.id}
 }
 
@@ -173,6 +173,20 @@ func (a *acceptor) isSibling(ctx context.Context, at netip.AddrPort) (instance s
 		return "", false
 	}
 	return c.Instance.String(), true
+}
+
+// isSiblings reports whether a listener is another process's of this machine that
+// holds a port which this end wanted.
+func (a *acceptor) isSiblings(instance string) bool {
+	if a == nil {
+		return false
+	}
+	for _, h := range a.held {
+		if h.sibling != nil && h.instance == instance {
+			return true
+		}
+	}
+	return false
 }
 
 // noAcceptor says why a reverse job cannot be attempted at all, "" if it can.

@@ -54,6 +54,17 @@ type proved struct {
 	source, seenAs netip.Addr
 }
 
+// leadsTo reports whether an address is known to lead to a listener; ones that
+// stand alone are taken to.
+func (cs *contacts) leadsTo(to netip.Addr, instance string, isOneOfSeveral bool) bool {
+	if !isOneOfSeveral {
+		return true
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return slices.ContainsFunc(cs.families[result.FamilyOf(to)].targets, func(p proved) bool { return p.target.Addr() == to && p.instance == instance })
+}
+
 // isOwn reports whether the other end sees this machine under its own address.
 func (p proved) isOwn() bool { return p.source == p.seenAs }
 
@@ -143,14 +154,16 @@ func (s *survey) seek(ctx context.Context, remote []plan.Role) {
 				continue
 			}
 			tried[flow.Row.Port] = true
-			all.Go(func() { s.seekAt(ctx, f, flow.Row) })
+			for _, to := range s.target.Use[f] {
+				all.Go(func() { s.seekAt(ctx, f, to, flow.Row) })
+			}
 		}
 	}
 	all.Wait()
 }
 
-func (s *survey) seekAt(ctx context.Context, f result.Family, row plan.Row) {
-	target := netip.AddrPortFrom(s.addrs[f], uint16(row.Port))
+func (s *survey) seekAt(ctx context.Context, f result.Family, to netip.Addr, row plan.Row) {
+	target := netip.AddrPortFrom(to, uint16(row.Port))
 	conn, err := s.open(ctx, f, target)
 	if err != nil {
 		return
@@ -238,6 +251,72 @@ func (s *survey) settle(ctx context.Context) {
 	}
 }
 
+// meetOthers asks the other listeners that paths lead to what they are: their
+// paths are held against that, and not against what the expected one says.
+func (s *survey) meetOthers(ctx context.Context) {
+	for _, f := range s.families() {
+		for _, p := range s.contacts.ways(f, "") {
+			if _, known := s.helloBy(p.instance); known || len(s.others) >= maxOthers {
+				continue
+			}
+			_ = s.talkWith(ctx, p.instance, f, true, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+				hello, err := c.Hello(ctx)
+				if err == nil {
+					s.others[p.instance] = hello
+				}
+				return err
+			})
+		}
+	}
+}
+
+// maxOthers bounds the further listeners that are asked.
+const maxOthers = 16
+
+// helloBy is what a listener said of itself.
+func (s *survey) helloBy(instance string) (echo.Hello, bool) {
+	for _, f := range s.families() {
+		if h, ok := s.contacts.helloOf(f); ok && h.Instance.String() == instance {
+			return h, true
+		}
+	}
+	h, ok := s.others[instance]
+	return h, ok
+}
+
+// helloFor is what the listener said of itself that ought to answer a forward
+// job.
+func (s *survey) helloFor(j *job) (echo.Hello, bool) {
+	if s.isOneOfSeveral(j.to) {
+		return s.helloBy(s.expectedAt(j.to))
+	}
+	return s.contacts.helloOf(j.family)
+}
+
+// helloOnPath is what the listener said of itself that proved a forward job, or
+// else ought to answer it.
+func (s *survey) helloOnPath(j *job) (echo.Hello, bool) {
+	if i := j.initiator; i != nil && i.Answer == result.AnswerKeyed {
+		if h, ok := s.helloBy(i.Instance); ok {
+			return h, true
+		}
+	}
+	return s.helloFor(j)
+}
+
+// instances lists the listeners that paths lead to.
+func (s *survey) instances() []string {
+	var out []string
+	for _, f := range s.families() {
+		for _, p := range s.contacts.ways(f, "") {
+			if !slices.Contains(out, p.instance) {
+				out = append(out, p.instance)
+			}
+		}
+	}
+	return out
+}
+
 func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -298,12 +377,12 @@ func (cs *contacts) seenAs(f result.Family) netip.Addr {
 	return cs.families[f].seenAs.Addr()
 }
 
-// targetOf returns a path of the family to the expected listener.
-func (cs *contacts) targetOf(f result.Family, expected string) (netip.AddrPort, bool) {
+// targetOf returns a path to the expected listener of an address.
+func (cs *contacts) targetOf(to netip.Addr, expected string) (netip.AddrPort, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	for _, p := range cs.families[f].targets {
-		if p.instance == expected {
+	for _, p := range cs.families[result.FamilyOf(to)].targets {
+		if p.target.Addr() == to && p.instance == expected {
 			return p.target, true
 		}
 	}
@@ -331,6 +410,13 @@ func (cs *contacts) ways(f result.Family, instance string) []proved {
 // errNoContact says that no path can carry a control conversation.
 var errNoContact = errors.New("no path carries a control conversation")
 
+// errElsewhere says that a path led to another listener than before.
+var errElsewhere = errors.New("the path leads to another listener in turn")
+
+// maxElsewhere bounds how often a path is tried that leads to several listeners
+// in turn.
+const maxElsewhere = 4
+
 // maxContactTries bounds the paths that one conversation tries.
 const maxContactTries = 4
 
@@ -339,6 +425,11 @@ const maxContactTries = 4
 // and else, unless strict, over the other. A path that fails
 // hands over to the next one that proved itself.
 func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
+	return s.talkWith(ctx, s.expected, f, strict, timeout, say)
+}
+
+// talkWith is talk with a listener ("": with any).
+func (s *survey) talkWith(ctx context.Context, instance string, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
 	var targets []netip.AddrPort
 	for _, family := range []result.Family{f, result.IP4, result.IP6} {
 		if strict && family != f {
@@ -347,7 +438,7 @@ func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout
 		if len(targets) > 0 {
 			break
 		}
-		for _, p := range s.contacts.ways(family, s.expected) {
+		for _, p := range s.contacts.ways(family, instance) {
 			if len(targets) < maxContactTries {
 				targets = append(targets, p.target)
 			}
@@ -361,7 +452,20 @@ func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err = s.talkTo(ctx, t, timeout, say); err == nil {
+		for range maxElsewhere {
+			// A balancer may lead a path that proved itself to another listener now,
+			// which knows nothing of what is asked.
+			err = s.talkTo(ctx, t, timeout, func(ctx context.Context, c *echo.Conn) error {
+				if instance != "" && c.Instance.String() != instance {
+					return errElsewhere
+				}
+				return say(ctx, c)
+			})
+			if !errors.Is(err, errElsewhere) {
+				break
+			}
+		}
+		if err == nil {
 			return nil
 		}
 	}
@@ -413,7 +517,7 @@ func (s *survey) open(phase context.Context, f result.Family, target netip.AddrP
 		}
 		return nil, fmt.Errorf("control conversation: %w", d.Err)
 	}
-	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control", Greeted: s.greets(target.Port())})
+	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: s.Key, Run: s.id, Probe: echo.NewID(), Flow: "control", Greeted: s.greets(target.Port()), Own: s.own})
 	one.Reached = result.ReachedConnected
 	if err == nil {
 		one.Reached, one.Origin, one.Instance = result.ReachedProved, result.EndpointFrom(c.Origin), c.Instance.String()

@@ -123,7 +123,7 @@ func (s *survey) control(ctx context.Context, j *job) {
 func (s *survey) proveOnly(ctx context.Context, j *job) result.Initiator {
 	p := s.pathOf(j)
 	p.Source = netip.AddrPortFrom(p.Source.Addr(), 0) // its own may be busy still
-	return dialer.Attempt(ctx, p, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout, ProofOnly: true})
+	return dialer.Attempt(ctx, p, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, ProofOnly: true})
 }
 
 // isEndedEarly reports whether a conversation ended as noise may end it.
@@ -178,7 +178,7 @@ func (s *survey) mayTalk() (done func()) {
 // passed, over TCP too: its listener answers nobody else.
 func (s *survey) mayConverse(j *job) bool {
 	i := j.initiator
-	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen {
+	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen || i.Answer == result.AnswerOwn {
 		return false
 	}
 	if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken && j.direction == plan.Reverse {
@@ -206,28 +206,52 @@ func (s *survey) converse(ctx context.Context, j *job) {
 	held := s.heldThere(j)
 	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
-	} else if h, ok := s.contacts.helloOf(j.family); ok {
+	} else if h, ok := s.helloOnPath(j); ok {
 		t.Fingerprint = fingerprint(h.Certificate)
 	}
 	talk := func() result.Conversation {
 		return dialer.Converse(ctx, dialer.Path{
 			Flow: j.flow, Transport: j.transport,
-			Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
+			Target: netip.AddrPortFrom(j.to, uint16(j.port)),
 			Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-		}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, t)
+		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, t)
 	}
 	c := talk()
 	if held != nil && impostor(*held, c) != "" {
 		j.took(&c)
-		t.Host = s.addrs[j.family].String() // a server may have a certificate for each name, and the listener asked for none
+		t.Host = j.to.String() // a server may have a certificate for each name, and the listener asked for none
 		c = talk()
 		c.Impostor = impostor(*held, c)
 	}
 	if ctx.Err() != nil {
 		return // interrupted: it tells nothing
 	}
+	if by := s.ledTo(c, t.Fingerprint); by != "" {
+		one := c.Connection
+		if one != nil {
+			one.Ended, one.Instance = result.EndedElsewhere, by
+		}
+		c = result.Conversation{Speaks: c.Speaks, Outcome: result.ConversationNotHeld, Connection: one,
+			Error: fmt.Sprintf("it was led to another listener with the same key (instance %.8s)", by)}
+	}
 	j.took(&c)
 	s.keep(j, c)
+}
+
+// ledTo is another listener with the key with which a conversation was held
+// under TLS, as its certificate shows; "": none. Nobody on the way answered in
+// the expected one's place then.
+func (s *survey) ledTo(c result.Conversation, expected []byte) string {
+	print := c.Fact(result.FactCertificate)
+	if print == "" || print == hex.EncodeToString(expected) {
+		return ""
+	}
+	for _, instance := range s.instances() {
+		if h, ok := s.helloBy(instance); ok && h.Certificate == print {
+			return instance
+		}
+	}
+	return ""
 }
 
 // impostor says what shows that a conversation was not held with the software
@@ -305,31 +329,33 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 // there, on the right port.
 func (s *survey) confirm(ctx context.Context) {
 	for _, f := range s.families() {
-		var forward []*job
+		forward := map[string][]*job{} // by whom to ask
 		for _, j := range s.jobs {
 			if j.family != f || j.acceptor == nil || j.initiator == nil || j.initiator.Conversation == nil || !j.initiator.Conversation.Keyed {
 				continue
 			}
 			if j.direction == plan.Forward {
-				forward = append(forward, j)
+				forward[s.witnessOf(j)] = append(forward[s.witnessOf(j)], j)
 				continue
 			}
 			if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; !taken {
-				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.addrs[f], s.id)[0], j)
+				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.farAddr(f), s.id)[0], j)
 			}
 		}
-		for chunk := range slices.Chunk(forward, echo.MaxWitness) {
-			_ = s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
-				var q []echo.WitnessQuery
-				for _, j := range chunk {
-					q = append(q, talkQuery(j))
-				}
-				told, err := c.Witness(ctx, q)
-				for i := range told.Answers {
-					chunk[i].acceptor.Conversed = arrived(told.Answers[i], chunk[i])
-				}
-				return err
-			})
+		for instance, jobs := range forward {
+			for chunk := range slices.Chunk(jobs, echo.MaxWitness) {
+				_ = s.talkWith(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+					var q []echo.WitnessQuery
+					for _, j := range chunk {
+						q = append(q, talkQuery(j))
+					}
+					told, err := c.Witness(ctx, q)
+					for i := range told.Answers {
+						chunk[i].acceptor.Conversed = arrived(told.Answers[i], chunk[i])
+					}
+					return err
+				})
+			}
 		}
 	}
 }

@@ -67,12 +67,15 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 // between two would mix them.
 func (s *survey) restarted() *cutOff {
 	type reign struct{ first, last time.Time }
-	reigns := map[string]*reign{}
-	seen := func(instance string, at time.Time) {
-		r := reigns[instance]
+	reigns := map[netip.Addr]map[string]*reign{} // by the address that was dialed
+	seen := func(to netip.Addr, instance string, at time.Time) {
+		if reigns[to] == nil {
+			reigns[to] = map[string]*reign{}
+		}
+		r := reigns[to][instance]
 		if r == nil {
 			r = &reign{first: at}
-			reigns[instance] = r
+			reigns[to][instance] = r
 		}
 		if at.Before(r.first) {
 			r.first = at
@@ -93,19 +96,21 @@ func (s *survey) restarted() *cutOff {
 			case c.Ended == result.EndedElsewhere && c.Origin != i.Origin:
 				return nil // led to another machine or port
 			case c.Ended == result.EndedElsewhere:
-				seen(c.Instance, c.At.Time)
+				seen(j.to, c.Instance, c.At.Time)
 			case c.Reached == result.ReachedProved || c.Reached == result.ReachedDone:
-				seen(i.Instance, c.At.Time)
+				seen(j.to, i.Instance, c.At.Time)
 			}
 		}
 	}
-	if len(reigns) != 2 {
-		return nil
-	}
-	for a, of := range reigns {
-		for b, other := range reigns {
-			if a != b && of.last.Before(other.first) {
-				return &cutOff{at: of.last, anew: b}
+	for _, at := range reigns {
+		if len(at) != 2 {
+			continue
+		}
+		for a, of := range at {
+			for b, other := range at {
+				if a != b && of.last.Before(other.first) {
+					return &cutOff{at: of.last, anew: b}
+				}
 			}
 		}
 	}

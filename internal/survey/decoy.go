@@ -19,36 +19,35 @@ const decoys = 2
 // every connection that opened was proved.
 func (s *survey) tryDecoys(ctx context.Context) {
 	for _, f := range s.families() {
-		if !s.hasUnproved(f) {
-			continue
-		}
-		if s.decoysOpen(ctx, f) {
-			s.answersAll = append(s.answersAll, s.addrs[f])
+		for _, to := range s.target.Use[f] {
+			if s.hasUnproved(to) && s.decoysOpen(ctx, to) {
+				s.answersAll = append(s.answersAll, to)
+			}
 		}
 	}
 }
 
-// decoysOpen reports whether connections to ports of the far end which nobody
-// uses open.
-func (s *survey) decoysOpen(ctx context.Context, f result.Family) bool {
+// decoysOpen reports whether connections to ports of an address of the far end
+// which nobody uses open.
+func (s *survey) decoysOpen(ctx context.Context, to netip.Addr) bool {
 	for range decoys {
-		if !s.opens(ctx, netip.AddrPortFrom(s.addrs[f], s.decoyPort(f))) {
+		if !s.opens(ctx, netip.AddrPortFrom(to, s.decoyPort(result.FamilyOf(to)))) {
 			return false
 		}
 	}
 	return true
 }
 
-// hasUnproved reports whether a forward TCP path of a family opened a
+// hasUnproved reports whether a forward TCP path to an address opened a
 // connection on which no proof came.
-func (s *survey) hasUnproved(f result.Family) bool {
+func (s *survey) hasUnproved(to netip.Addr) bool {
 	for _, j := range s.jobs {
 		i := j.initiator
-		if i == nil || j.direction != plan.Forward || j.family != f || j.transport != plan.TCP || i.Connect != result.ConnectOpen {
+		if i == nil || j.direction != plan.Forward || j.to != to || j.transport != plan.TCP || i.Connect != result.ConnectOpen {
 			continue
 		}
 		switch i.Answer {
-		case result.AnswerKeyed, result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion:
+		case result.AnswerKeyed, result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion, result.AnswerOwn:
 		default:
 			return true
 		}

@@ -34,7 +34,7 @@ func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 		}
 		switch j.direction {
 		case plan.Forward:
-			j.instance = s.expected
+			j.instance = s.expectedAt(j.to)
 			j.acceptor = s.fromHello(j)
 			forward = append(forward, j)
 		case plan.Reverse:
@@ -47,16 +47,40 @@ func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 	var asking errgroup.Group
 	asking.SetLimit(atOnceAsking)
 	for _, f := range s.families() {
-		of := slices.DeleteFunc(slices.Clone(forward), func(j *job) bool { return j.family != f })
 		changed := s.sourceChanged(plan.Forward, f)
-		for chunk := range slices.Chunk(of, echo.MaxWitness) {
-			asking.Go(func() error {
-				s.askWitness(ctx, f, chunk, changed)
-				return nil
-			})
+		of := map[string][]*job{} // by whom to ask
+		for _, j := range forward {
+			if j.family == f {
+				of[s.witnessOf(j)] = append(of[s.witnessOf(j)], j)
+			}
+		}
+		for instance, jobs := range of {
+			for chunk := range slices.Chunk(jobs, echo.MaxWitness) {
+				asking.Go(func() error {
+					s.askWitness(ctx, instance, f, chunk, changed)
+					return nil
+				})
+			}
 		}
 	}
 	_ = asking.Wait() // a chunk that got no answer keeps what Hello said
+}
+
+// witnessOf is the listener to ask what arrived of a forward job: the one that
+// ought to answer, or where an address of several has shown none, whoever is
+// known.
+func (s *survey) witnessOf(j *job) string {
+	if j.instance == "" {
+		return s.expected
+	}
+	return j.instance
+}
+
+// mayTell reports whether a listener's answer is about a job: of an address that
+// led to no listener it can say what it saw of that very connection, and not
+// that nothing arrived, since the address may be another machine's.
+func (s *survey) mayTell(j *job, a result.Acceptor) bool {
+	return j.instance != "" || !s.isOneOfSeveral(j.to) || (a.Saw == result.SawHalfOpen || a.Saw == result.SawAccepted) && a.Match != result.MatchTime
 }
 
 // atOnceAsking bounds the questions under way: each is several round trips.
@@ -67,21 +91,34 @@ const atOnceAsking = 4
 // the connection elsewhere. Behind a NAT none does: then the one that most
 // forward paths lead to, and among equals the one that spoke first.
 func (s *survey) expectedInstance() string {
-	count, direct := map[string]int{}, map[string]int{}
+	var all []proved
 	for _, c := range s.contacts.families {
-		for _, p := range c.targets {
-			count[p.instance]++
-			if p.direct {
-				direct[p.instance]++
-			}
+		all = append(all, c.targets...)
+	}
+	first := ""
+	if h, ok := s.contacts.hello(); ok {
+		first = h.Instance.String()
+	}
+	return mostOfAll(all, first)
+}
+
+// mostOfAll is the listener that most of some paths lead to; those that lead to
+// the very address that was dialed count alone, if there are any. Among equals
+// it is first.
+func mostOfAll(paths []proved, first string) string {
+	count, direct := map[string]int{}, map[string]int{}
+	for _, p := range paths {
+		count[p.instance]++
+		if p.direct {
+			direct[p.instance]++
 		}
 	}
 	if len(direct) > 0 {
 		count = direct
 	}
 	best := ""
-	if h, ok := s.contacts.hello(); ok {
-		best = h.Instance.String()
+	if count[first] > 0 {
+		best = first
 	}
 	for _, instance := range slices.Sorted(maps.Keys(count)) {
 		if count[instance] > count[best] {
@@ -94,7 +131,10 @@ func (s *survey) expectedInstance() string {
 // fromHello is what is known of a forward job's accepting end without asking
 // about the job; nil if there was no contact at all.
 func (s *survey) fromHello(j *job) *result.Acceptor {
-	h, ok := s.contacts.helloOf(j.family)
+	h, ok := s.helloFor(j)
+	if !ok && s.isOneOfSeveral(j.to) {
+		return nil // whoever answers at another address does not speak for this one
+	}
 	if !ok {
 		if h, ok = s.contacts.hello(); !ok {
 			return nil
@@ -120,7 +160,10 @@ func (s *survey) fromHello(j *job) *result.Acceptor {
 // heldThere is what Hello says of other software that holds a forward job's
 // port; nil: none does, or there was no contact.
 func (s *survey) heldThere(j *job) *result.BusyPort {
-	h, ok := s.contacts.helloOf(j.family)
+	h, ok := s.helloFor(j)
+	if !ok && s.isOneOfSeveral(j.to) {
+		return nil
+	}
 	if !ok {
 		if h, ok = s.contacts.hello(); !ok {
 			return nil
@@ -153,12 +196,12 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// askWitness asks the far end what it saw of forward jobs. changed: a device on
+// askWitness asks a listener what it saw of forward jobs. changed: a device on
 // the way changes their source addresses or ports.
-func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job, changed bool) {
+func (s *survey) askWitness(ctx context.Context, instance string, f result.Family, jobs []*job, changed bool) {
 	var answers []result.Acceptor
 	ask := func() error {
-		return s.talk(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+		return s.talkWith(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 			var q []echo.WitnessQuery
 			for _, j := range jobs {
 				q = append(q, query(j, changed))
@@ -182,7 +225,9 @@ func (s *survey) askWitness(ctx context.Context, f result.Family, jobs []*job, c
 		return // what Hello said stands
 	}
 	for i, j := range jobs {
-		j.acceptor = &answers[i]
+		if s.mayTell(j, answers[i]) {
+			j.acceptor = &answers[i]
+		}
 	}
 }
 
@@ -230,7 +275,7 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 	default:
 		j.instance = s.accept.l.Instance.String()
 		q := s.reverseQuery(j)
-		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]
+		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]
 	}
 }
 
@@ -242,7 +287,7 @@ func (s *survey) watchedOnly(j *job) {
 		return
 	}
 	q := echo.WitnessQuery{Transport: j.transport, Port: j.port, SourceChanged: true, BeganMS: time.Since(s.accept.since).Milliseconds()}
-	j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]
+	j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]
 }
 
 // reverseQuery asks about a reverse job. The far end's clock timed the attempt;

@@ -47,7 +47,7 @@ func (s *survey) hold(ctx context.Context, j *job, gaps []time.Duration) {
 	held := dialer.Hold(ctx, dialer.Path{
 		Flow: j.flow, Transport: j.transport, Target: j.initiator.Target.AddrPort, Speaks: j.speaks,
 		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
-	}, dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout}, gaps)
+	}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, gaps)
 	s.askWhetherOpen(ctx, j, held)
 	for _, h := range held {
 		j.initiator.Idle = append(j.initiator.Idle, h.Idle)
@@ -139,7 +139,7 @@ func (s *survey) withOwnEnd(j *job, h echo.Held) result.Idle {
 		return h.Idle
 	}
 	q := echo.WitnessQuery{Probe: h.Probe, Transport: plan.TCP, Port: j.port, Source: h.Source, SourceChanged: true}
-	if a := s.accept.l.Sightings([]echo.WitnessQuery{q}, s.addrs[j.family], s.id)[0]; a.Match == result.MatchProbe {
+	if a := s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]; a.Match == result.MatchProbe {
 		h.FarOpen = &a.Lasts
 	}
 	return h.Idle

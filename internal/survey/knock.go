@@ -27,10 +27,10 @@ func (m *meeting) knock(ctx context.Context) (reached netip.AddrPort, words stri
 			continue
 		}
 		all.Go(func() {
-			target := netip.AddrPortFrom(m.base.addrs[j.family], uint16(j.port))
+			target := netip.AddrPortFrom(j.to, uint16(j.port))
 			i := dialer.Attempt(ctx, dialer.Path{
 				Flow: "knock", Transport: j.transport, Probe: echo.NewID(), Target: target, Source: netip.AddrPortFrom(m.base.bindFor(j.family), 0),
-			}, dialer.Options{Key: m.Key, Run: m.base.id, Timeout: m.Timeout, ProofOnly: true})
+			}, dialer.Options{Key: m.Key, Run: m.base.id, Own: m.base.own, Timeout: m.Timeout, ProofOnly: true})
 			mu.Lock()
 			defer mu.Unlock()
 			if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port {
@@ -69,6 +69,8 @@ func knockWords(i result.Initiator) string {
 		return "rejected"
 	case i.Connect != result.ConnectOpen:
 		return "not possible from here (" + i.Error + ")"
+	case i.Answer == result.AnswerOwn:
+		return "leads back to this machine"
 	case i.Answer == result.AnswerWrongKey:
 		return "answered with another key"
 	}
@@ -95,7 +97,7 @@ func (m *meeting) addKnocks(r *result.Report) {
 		}
 		half := *p.Initiator
 		half.Failed = append(slices.Clone(m.knocks[jobKey{
-			direction: plan.Forward, transport: p.Transport, port: p.Port, sourcePort: p.SourcePort, family: p.Family,
+			direction: plan.Forward, transport: p.Transport, port: p.Port, sourcePort: p.SourcePort, family: p.Family, to: p.Target.Addr(),
 		}]), half.Failed...)
 		p.Initiator = &half
 	}

@@ -60,7 +60,7 @@ func Meet(ctx context.Context, c MeetConfig) (*result.Report, error) {
 		return nil, err
 	}
 	m.accept = m.base.newAcceptor(listener.Config{
-		Partners: m.base.all, OnMeet: m.turn, OnDelivery: m.take, OnContact: m.heard,
+		Partners: m.base.target.All, OnMeet: m.turn, OnDelivery: m.take, OnContact: m.heard,
 	})
 	m.accept.start(ctx, m.sources())
 	defer m.accept.stop()
@@ -91,12 +91,14 @@ type meeting struct {
 // sources are the addresses that this machine would dial the far end from.
 func (m *meeting) sources() []netip.Addr {
 	out := slices.Clone(m.Bind)
-	for f, a := range m.base.addrs {
+	for f, to := range m.base.target.Use {
 		if m.base.bindFor(f).IsValid() {
 			continue
 		}
-		if own, err := sock.SourceFor(netip.AddrPortFrom(a, 9)); err == nil {
-			out = append(out, own)
+		for _, a := range to {
+			if own, err := sock.SourceFor(netip.AddrPortFrom(a, 9)); err == nil && !slices.Contains(out, own) {
+				out = append(out, own)
+			}
 		}
 	}
 	return out
@@ -175,7 +177,7 @@ func (m *meeting) lacks(r *result.Report) bool {
 // is reports whether a path is this leg.
 func (l *leg) is(p result.Path) bool {
 	return p.Direction == l.Direction && p.Transport == l.Row.Transport && p.PlanPort == l.Row.PlanPort &&
-		p.SourcePort == l.Row.SourcePort && p.Family == l.family
+		p.SourcePort == l.Row.SourcePort && p.Family == l.family && (!l.oneOfSeveral || p.Target.Addr() == l.job.to)
 }
 
 // gotThrough reports whether a forward path of a report proved itself.
@@ -267,7 +269,7 @@ func (m *meeting) take(r *result.Report, last bool) (echo.Receipt, func()) {
 // does, this end follows.
 func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Report, told bool, err error) {
 	s := newSurvey(m.Config)
-	s.id, s.accept, s.waited = m.base.id, m.accept, m.Wait
+	s.id, s.own, s.accept, s.waited = m.base.id, m.base.own, m.accept, m.Wait
 	if r, err = s.run(ctx); err != nil {
 		return nil, false, err
 	}
@@ -296,7 +298,7 @@ func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Rep
 func otherPaths(from, than *result.Report) []result.Path {
 	return slices.DeleteFunc(slices.Clone(from.Paths), func(p result.Path) bool {
 		return slices.ContainsFunc(than.Paths, func(q result.Path) bool {
-			return p.Direction == q.Direction && p.Transport == q.Transport && p.PlanPort == q.PlanPort && p.SourcePort == q.SourcePort && p.Family == q.Family
+			return p.Direction == q.Direction && p.Transport == q.Transport && p.PlanPort == q.PlanPort && p.SourcePort == q.SourcePort && p.Family == q.Family && (p.Address == q.Address || p.Target.IsValid() && p.Target.Addr() == q.Target.Addr())
 		})
 	})
 }
@@ -306,7 +308,7 @@ func otherPaths(from, than *result.Report) []result.Path {
 func (m *meeting) mirrored(r *result.Report) *result.Report {
 	out := verdict.Mirror(r, m.Plan.Rows)
 	out.From.Host, out.To.Host = m.Hostname, m.Host
-	out.From.Addresses, out.To.Addresses = addrWords(m.sources()), addrWords(m.base.all)
+	out.From.Addresses, out.To.Addresses = addrWords(m.sources()), addrWords(m.base.target.All)
 	out.Listened = m.accept.l.Listened(m.accept.since)
 	return out
 }

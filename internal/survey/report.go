@@ -27,7 +27,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 		Contact: s.contactOf(),
 		Paths:   []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
 	}
-	for _, a := range s.all {
+	for _, a := range s.target.All {
 		r.To.Addresses = append(r.To.Addresses, a.String())
 	}
 	for _, l := range s.legs {
@@ -141,6 +141,12 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	} else if resolveErr != nil {
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "the far end's name does not resolve"}
 	}
+	if s.isOneOfSeveral(j.to) {
+		p.Address = j.to.String()
+	}
+	if p.To == string(plan.RolePeer) && p.Initiator != nil {
+		p.Initiator = s.partners(p.Initiator)
+	}
 	if i := p.Initiator; i != nil {
 		if !i.At.IsZero() {
 			p.At = i.At
@@ -156,7 +162,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	if p.Initiator != nil && p.Initiator.Trace != nil {
 		var open *result.Trace
 		if p.Direction == plan.Forward {
-			open = s.openWay[p.Family]
+			open = s.openWay[j.to]
 		}
 		p.Stop = verdict.Locate(p.Initiator.Trace, open, p.Target.Addr())
 	}
@@ -166,7 +172,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	})
 	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
 	p.Finding = verdict.Explain(p)
-	p.Notes = verdict.Notes(p, l.Row.PortAssumed, s.leftOut)
+	p.Notes = verdict.Notes(p, l.Row.PortAssumed, s.leftOut(sock.NoSuchFamily)...)
 	return p
 }
 
@@ -177,6 +183,20 @@ func (s *survey) expectedOf(j *job) string {
 		return j.initiator.Instance
 	}
 	return j.instance
+}
+
+// partners is a half as it tells of a partner. What a listener of this machine
+// proved, be it another process's, tells nothing of one: it comes to that where a
+// list or an invitation names this institution itself. Over the loopback
+// interface somebody tries both ends on one machine.
+func (s *survey) partners(i *result.Initiator) *result.Initiator {
+	if i.Answer != result.AnswerKeyed || i.Target.Addr().IsLoopback() || i.Source.Addr() != i.Target.Addr() && !s.accept.isSiblings(i.Instance) {
+		return i
+	}
+	own := *i
+	own.Answer, own.OwnOrigin = result.AnswerOwn, &i.Origin
+	own.Origin, own.SeenAs, own.Instance = result.Endpoint{}, result.Endpoint{}, ""
+	return &own
 }
 
 // othersSeenAs is the address that a NAT gives to the proved paths of a job's
@@ -243,7 +263,10 @@ func (s *survey) behindNAT(of *job) string {
 
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
-	f := verdict.Facts{Paused: s.pausedFor(time.Now()), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited}
+	f := verdict.Facts{
+		Paused: s.pausedFor(time.Now()), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
+		LeftOut: s.leftOut(sock.TooMany), AnyAddress: s.anyAddress,
+	}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}

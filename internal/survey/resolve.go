@@ -2,72 +2,88 @@ package survey
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
 
-// resolve finds the far end's addresses and takes the first of each family.
-// Like other programs it leaves out a family of which this machine has no
-// address, if the other family is there (AI_ADDRCONFIG, RFC 3493 section 6.1).
+// resolve finds the far end's addresses, and makes the first of its names that
+// has any the Host.
 func (s *survey) resolve(ctx context.Context) error {
-	found, err := s.lookupAll(ctx)
-	if err != nil {
-		return err
-	}
-	for _, a := range found {
-		s.all = append(s.all, a)
-		f := result.FamilyOf(a)
-		if _, ok := s.addrs[f]; !ok {
-			s.addrs[f] = a
-		}
-	}
-	if len(s.Bind) > 0 {
-		// A given source address decides the family.
-		for f := range s.addrs {
-			if !s.bindFor(f).IsValid() {
-				delete(s.addrs, f)
-			}
-		}
-		if len(s.addrs) == 0 {
-			return fmt.Errorf("%s has no address of the same family as --bind", s.Host)
-		}
-		return nil
-	}
-	for f, a := range s.addrs {
-		if len(s.addrs) > 1 && !a.IsLoopback() && !sock.HasFamily(f) {
-			delete(s.addrs, f)
-			s.leftOut = a
-		}
-	}
-	return nil
-}
-
-// lookupAll returns the addresses of Host and Also in their order, and makes the
-// first of them that has any the Host. The error is Host's own, if none has.
-func (s *survey) lookupAll(ctx context.Context) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	hosts := append([]string{s.Host}, s.Also...)
-	addrs, errs := make([][]netip.Addr, len(hosts)), make([]error, len(hosts))
-	var all sync.WaitGroup
-	for n, host := range hosts {
-		all.Go(func() { addrs[n], errs[n] = sock.Lookup(ctx, host) })
+	t, err := sock.Resolve(ctx, append([]string{s.Host}, s.Also...), s.Bind)
+	if t.Host != "" {
+		s.Host = t.Host
 	}
-	all.Wait()
-	first := slices.Index(errs, nil)
-	if first < 0 {
-		return nil, errs[0]
-	}
-	s.Host = hosts[first]
-	for n, err := range errs {
-		if err != nil && s.OnUnresolved != nil {
-			s.OnUnresolved(hosts[n], err)
+	s.target = t
+	if s.OnUnresolved != nil {
+		for host, err := range t.Unresolved {
+			s.OnUnresolved(host, err)
 		}
 	}
-	return slices.Concat(addrs...), nil
+	return err
+}
+
+// addressesFor are the far end's addresses that are attempted by themselves in
+// a direction and family. What it dials back comes from one that it chooses.
+func (s *survey) addressesFor(d plan.Direction, f result.Family) []netip.Addr {
+	if to := s.target.Use[f]; d == plan.Forward && len(to) > 0 {
+		return to
+	}
+	return []netip.Addr{{}}
+}
+
+// isOneOfSeveral reports whether a client may be given another address of the
+// family in place of this one.
+func (s *survey) isOneOfSeveral(to netip.Addr) bool {
+	return to.IsValid() && len(s.target.Use[result.FamilyOf(to)]) > 1
+}
+
+// leftOut are the far end's addresses that are not dialed for a reason.
+func (s *survey) leftOut(why sock.Reason) []netip.Addr {
+	var out []netip.Addr
+	for _, l := range s.target.LeftOut {
+		if l.Why == why {
+			out = append(out, l.Addr)
+		}
+	}
+	return out
+}
+
+// anyAddress reports whether the site says of a path's host that one of its
+// addresses is enough.
+func (s *survey) anyAddress(p result.Path) bool {
+	host := s.Host
+	if p.Host != "" {
+		host = p.Host
+	}
+	return s.Site.AnyAddress(host, plan.Role(p.To))
+}
+
+// farAddr is the address from which the far end is expected to dial back: that
+// of the contact, else the first.
+func (s *survey) farAddr(f result.Family) netip.Addr {
+	s.contacts.mu.Lock()
+	defer s.contacts.mu.Unlock()
+	if c := s.contacts.families[f]; c.target.IsValid() {
+		return c.target.Addr()
+	}
+	return s.target.One(f)
+}
+
+// expectedAt is the listener that ought to answer at an address, "" if that is
+// not known. Where the name has several, each may be another machine, and it is
+// the one that most of that address's own paths lead to.
+func (s *survey) expectedAt(to netip.Addr) string {
+	if !s.isOneOfSeveral(to) {
+		return s.expected
+	}
+	s.contacts.mu.Lock()
+	at := slices.DeleteFunc(slices.Clone(s.contacts.families[result.FamilyOf(to)].targets), func(p proved) bool { return p.target.Addr() != to })
+	s.contacts.mu.Unlock()
+	return mostOfAll(at, s.expected)
 }

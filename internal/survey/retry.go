@@ -194,7 +194,7 @@ func (s *survey) study(ctx context.Context, j *job) {
 	ports := slices.Repeat(portsToRepeat(j.initiator.Connections), repeats)
 	var more []result.Connection
 	if j.direction == plan.Forward {
-		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Timeout: s.Timeout, Pace: s.pace()}, ports, studied)
+		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Pace: s.pace()}, ports, studied)
 	} else {
 		more = s.studyBack(ctx, j, ports)
 	}

@@ -66,6 +66,9 @@ type doubted struct {
 func one(ctx context.Context, c Config, shared *acceptor, talking chan struct{}) (*result.Report, error) {
 	s := newSurvey(c)
 	s.accept, s.talking = shared, talking
+	if shared.l != nil {
+		s.own = shared.l.Instance
+	}
 	return s.run(ctx)
 }
 

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // A Config is what one run is to test, and how.
@@ -42,10 +42,13 @@ type Config struct {
 	All      bool // every row, as forward to Host
 	BothWays bool
 	Only     []string
-	Shift    int
-	Timeout  time.Duration // of each step of an attempt
-	Bytes    int64         // payload each way; 0 means echo.PayloadSize
-	Trace    bool          // find out where every path stops, not only the counted ones
+	// Site says which hosts are the institution's own, and of which one address is
+	// enough; nil: it says nothing.
+	Site    *plan.Site
+	Shift   int
+	Timeout time.Duration // of each step of an attempt
+	Bytes   int64         // payload each way; 0 means echo.PayloadSize
+	Trace   bool          // find out where every path stops, not only the counted ones
 	// Bind are the local addresses to dial from and to accept on, at most one
 	// of each family; none leaves it to the system.
 	Bind []netip.Addr
@@ -74,11 +77,10 @@ const maxAtOnce = 2048
 type survey struct {
 	Config
 	id      echo.ID // of this run
+	own     echo.ID // this end's own listener, whether it runs yet or not
 	started time.Time
-	addrs   map[result.Family]netip.Addr // of the far end, one of each family
-	all     []netip.Addr                 // all that its name resolves to
-	leftOut netip.Addr                   // one of a family that this machine does not have
-	accept  *acceptor                    // for the reverse rows; nil before it is started
+	target  sock.Target // the far end's addresses
+	accept  *acceptor   // for the reverse rows; nil before it is started
 	slots   chan struct{}
 	talking chan struct{} // a place for each conversation under way
 
@@ -88,15 +90,16 @@ type survey struct {
 	excluded    []plan.Excluded
 	done        int
 	contacts    contacts
-	sought      bool                            // contacts were looked for beside the tested paths
-	expected    string                          // the listener that ought to answer, once all paths were tried; "" before, and if none did
-	pauses      []pause                         // of the far end's listener
-	lacks       result.Lack                     // what this machine had none left of when the far end was to be asked
-	contactLost error                           // why the far end could not be asked any more
-	besides     []beside                        // connections beside the attempts
-	cut         *cutOff                         // from when on nothing got through; nil: it did to the end
-	answersAll  []netip.Addr                    // in whose name something opens connections to any port
-	openWay     map[result.Family]*result.Trace // of an open forward path
+	others      map[string]echo.Hello        // further listeners with the key that paths lead to, by instance
+	sought      bool                         // contacts were looked for beside the tested paths
+	expected    string                       // the listener that ought to answer, once all paths were tried; "" before, and if none did
+	pauses      []pause                      // of the far end's listener
+	lacks       result.Lack                  // what this machine had none left of when the far end was to be asked
+	contactLost error                        // why the far end could not be asked any more
+	besides     []beside                     // connections beside the attempts
+	cut         *cutOff                      // from when on nothing got through; nil: it did to the end
+	answersAll  []netip.Addr                 // in whose name something opens connections to any port
+	openWay     map[netip.Addr]*result.Trace // of an open forward path to an address
 }
 
 // Run makes one run. It returns an error only for a selection of rows that the
@@ -117,8 +120,8 @@ func newSurvey(c Config) *survey {
 		attempts, conversations = 1, 1
 	}
 	return &survey{
-		Config: c, id: echo.NewID(), started: time.Now(),
-		addrs: map[result.Family]netip.Addr{}, jobs: map[jobKey]*job{},
+		Config: c, id: echo.NewID(), own: echo.NewID(), started: time.Now(),
+		jobs: map[jobKey]*job{}, others: map[string]echo.Hello{},
 		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations), contacts: newContacts(),
 	}
 }
@@ -181,6 +184,7 @@ var phases = []struct {
 	do   func(*survey, context.Context)
 }{
 	{"settle", (*survey).settle},
+	{"meet others", (*survey).meetOthers},
 	{"dial back again", (*survey).dialBackAgain},
 	{"retry", (*survey).retryAll},
 	{"study", (*survey).studyAll},
@@ -196,7 +200,8 @@ var phases = []struct {
 // errLongest ends a run that takes too long.
 var errLongest = errors.New("the run took too long")
 
-// choose selects the rows and makes a leg of each row, direction and family.
+// choose selects the rows and makes a leg of each row, direction and family, and
+// of each address of the far end's that is dialed.
 // Called again with other roles of the far end it adds what is new and drops
 // what no longer applies and was not attempted.
 func (s *survey) choose(remote []plan.Role) error {
@@ -212,7 +217,9 @@ func (s *survey) choose(remote []plan.Role) error {
 	s.legs = nil
 	for _, f := range flows {
 		for _, family := range s.families() {
-			s.legs = append(s.legs, &leg{Flow: f, family: family, job: s.jobFor(f, family)})
+			for _, to := range s.addressesFor(f.Direction, family) {
+				s.legs = append(s.legs, &leg{Flow: f, family: family, oneOfSeveral: s.isOneOfSeveral(to), job: s.jobFor(f, family, to)})
+			}
 		}
 	}
 	return nil
@@ -220,17 +227,18 @@ func (s *survey) choose(remote []plan.Role) error {
 
 // families lists the address families to test, IPv4 first.
 func (s *survey) families() []result.Family {
-	if len(s.addrs) == 0 {
+	if len(s.target.Use) == 0 {
 		return []result.Family{result.IP4} // unresolved: one path a flow
 	}
-	return slices.Sorted(maps.Keys(s.addrs))
+	return s.target.Families()
 }
 
 // A leg is one path of the report to be.
 type leg struct {
 	plan.Flow
-	family result.Family
-	job    *job
+	family       result.Family
+	oneOfSeveral bool // another address of the far end's has a leg of its own
+	job          *job
 }
 
 // A jobKey is what makes two legs one attempt. Port 0 is the one high port that
@@ -240,6 +248,7 @@ type jobKey struct {
 	transport        plan.Transport
 	port, sourcePort int
 	family           result.Family
+	to               netip.Addr // that is dialed; invalid for reverse ones
 }
 
 // A job is one attempt, whose outcome fans out to all legs that share it.
@@ -264,8 +273,8 @@ type job struct {
 	instance  string // that ought to answer; "" = not known
 }
 
-func (s *survey) jobFor(f plan.Flow, family result.Family) *job {
-	k := jobKey{direction: f.Direction, transport: f.Row.Transport, port: f.Row.Port, sourcePort: f.Row.SourcePort, family: family}
+func (s *survey) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
+	k := jobKey{direction: f.Direction, transport: f.Row.Transport, port: f.Row.Port, sourcePort: f.Row.SourcePort, family: family, to: to}
 	j := s.jobs[k]
 	if j == nil {
 		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), talk: echo.NewID(), speaks: f.Row.Speaks, port: k.port, gentle: s.Gentle}
@@ -320,6 +329,9 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 			// Each family waits for a contact of its own: it names the ports, and
 			// only an address that proved itself is dialed back to.
 			s.contacts.await(ctx, join(first, second), f)
+			if len(s.target.Use[f]) > 1 {
+				<-join(first, second) // which address leads to the contact, the others show
+			}
 			s.nameHighPorts(f)
 			s.startForward(ctx, &g, s.pending(plan.Forward, true, f))
 			s.dialBack(ctx, f, s.pending(plan.Reverse, true, f))
@@ -386,7 +398,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 // attempt attempts a forward job from this end.
 func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiator {
 	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{
-		Key: s.Key, Run: s.id, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(),
+		Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(),
 	})
 	if ctx.Err() != nil && isUnfinished(i) {
 		i.NotTried = "interrupted"
@@ -398,7 +410,7 @@ func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiat
 func (s *survey) pathOf(j *job) dialer.Path {
 	return dialer.Path{
 		Flow: j.flow, Transport: j.transport, Probe: j.probe, Speaks: j.speaks,
-		Target: netip.AddrPortFrom(s.addrs[j.family], uint16(j.port)),
+		Target: netip.AddrPortFrom(j.to, uint16(j.port)),
 		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
 	}
 }
@@ -489,7 +501,7 @@ func (s *survey) nameHighPorts(f result.Family) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.jobs {
-		if p := h.High[j.flow]; j.direction == plan.Forward && j.jobKey.port == 0 && j.family == f && p >= 1024 && p <= 65535 {
+		if p := h.High[j.flow]; j.direction == plan.Forward && j.jobKey.port == 0 && j.family == f && p >= 1024 && p <= 65535 && s.contacts.leadsTo(j.to, h.Instance.String(), s.isOneOfSeveral(j.to)) {
 			j.port = p
 		}
 	}

@@ -2,22 +2,23 @@ package survey
 
 import (
 	"context"
+	"net/netip"
 
 	"dialtone/internal/dialer"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
-// traceOpen traces an open forward path of each family in which another was
+// traceOpen traces an open forward path to each address to which another was
 // traced: it names the devices behind the one where that other path stops.
 func (s *survey) traceOpen(ctx context.Context) {
-	s.openWay = map[result.Family]*result.Trace{}
+	s.openWay = map[netip.Addr]*result.Trace{}
 	for _, j := range s.jobs {
-		if j.direction != plan.Forward || j.initiator.Trace == nil || s.openWay[j.family] != nil {
+		if j.direction != plan.Forward || j.initiator.Trace == nil || s.openWay[j.to] != nil {
 			continue
 		}
-		if target, ok := s.contacts.targetOf(j.family, s.expected); ok && ctx.Err() == nil {
-			s.openWay[j.family] = dialer.Trace(ctx, s.bindFor(j.family), target)
+		if target, ok := s.contacts.targetOf(j.to, s.expectedAt(j.to)); ok && ctx.Err() == nil {
+			s.openWay[j.to] = dialer.Trace(ctx, s.bindFor(j.family), target)
 		}
 	}
 }

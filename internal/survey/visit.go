@@ -17,6 +17,7 @@ import (
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/service"
+	"dialtone/internal/sock"
 	"dialtone/internal/verdict"
 )
 
@@ -31,8 +32,6 @@ type VisitConfig struct {
 	// Hosts overrides the host of rows, by row, service or role: a name or
 	// address, with a port if that differs too.
 	Hosts map[string]string
-	// Site says which hosts are the institution's own; nil: none is.
-	Site *plan.Site
 }
 
 // atOnceVisiting bounds the visits under way.
@@ -43,7 +42,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	started := time.Now()
 	if len(c.Also) > 0 {
 		s := &survey{Config: c.Config}
-		if _, err := s.lookupAll(ctx); err == nil {
+		if err := s.resolve(ctx); err == nil {
 			c.Host = s.Host // the report and the conversations name the one that has an address
 		}
 	}
@@ -100,6 +99,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	facts := verdict.Facts{Shift: c.Shift, AnswersAll: v.tryDecoys(ctx, r.Paths)}
 	r.From.Addresses, r.To.Addresses = ends(r.Paths)
 	r.Interrupted = ctx.Err() != nil
+	facts.AnyAddress = (&survey{Config: c.Config}).anyAddress
 	verdict.Conclude(r, facts)
 	r.ElapsedMS = time.Since(v.started).Milliseconds()
 	return r, nil
@@ -119,9 +119,8 @@ func (v *visit) tryDecoys(ctx context.Context, paths []result.Path) []netip.Addr
 		}
 		addr := p.Target.Addr()
 		if _, known := opened[addr]; !known {
-			f := result.FamilyOf(addr)
-			s := &survey{Config: v.Config, addrs: map[result.Family]netip.Addr{f: addr}, contacts: newContacts()}
-			opened[addr] = s.decoysOpen(ctx, f)
+			s := &survey{Config: v.Config, contacts: newContacts()}
+			opened[addr] = s.decoysOpen(ctx, addr)
 			if opened[addr] {
 				all = append(all, addr)
 			}
@@ -189,9 +188,9 @@ func (v *visit) nameOf(r plan.Row, host string) string {
 	return host
 }
 
-// flow visits one row over each address family of its host.
+// flow visits one row at each address of its host.
 func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []result.Path {
-	s := &survey{Config: v.Config, addrs: map[result.Family]netip.Addr{}}
+	s := &survey{Config: v.Config}
 	s.Host = host
 	why := ""
 	switch {
@@ -201,22 +200,27 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		why = "dial does not speak this service's language"
 	}
 	if why != "" {
-		return []result.Path{v.path(f, result.IP4, host, port, result.Initiator{Probe: echo.NewID().String(), NotTried: why}, s.leftOut)}
+		return []result.Path{v.path(f, result.IP4, host, port, result.Initiator{Probe: echo.NewID().String(), NotTried: why}, s)}
 	}
 	if err := s.resolve(ctx); err != nil {
 		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(time.Now()), Attempts: 1, ResolveError: err.Error()}
-		return []result.Path{v.path(f, result.IP4, host, port, i, s.leftOut)}
+		return []result.Path{v.path(f, result.IP4, host, port, i, s)}
 	}
 	var out []result.Path
 	for _, family := range s.families() {
-		probe := echo.NewID()
-		i := dialer.Visit(ctx, dialer.Path{
-			Flow: f.Row.ID, Transport: f.Row.Transport, Probe: probe,
-			Target: netip.AddrPortFrom(s.addrs[family], uint16(port)), Source: netip.AddrPortFrom(s.bindFor(family), 0),
-		}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
-			Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row),
-		})
-		out = append(out, v.path(f, family, host, port, i, s.leftOut))
+		for _, to := range s.target.Use[family] {
+			i := dialer.Visit(ctx, dialer.Path{
+				Flow: f.Row.ID, Transport: f.Row.Transport, Probe: echo.NewID(),
+				Target: netip.AddrPortFrom(to, uint16(port)), Source: netip.AddrPortFrom(s.bindFor(family), 0),
+			}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
+				Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row),
+			})
+			p := v.path(f, family, host, port, i, s)
+			if s.isOneOfSeveral(to) {
+				p.Address = to.String()
+			}
+			out = append(out, p)
+		}
 	}
 	return out
 }
@@ -236,7 +240,7 @@ func (v *visit) hostFor(r plan.Row, host string) string {
 	return ""
 }
 
-func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i result.Initiator, leftOut netip.Addr) result.Path {
+func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i result.Initiator, s *survey) result.Path {
 	p := result.Path{
 		Flow: f.Row.ID, Service: f.Row.Name, Port: port, PlanPort: f.Row.PlanPort, SourcePort: f.Row.SourcePort,
 		Transport: f.Row.Transport, Direction: f.Direction, Family: family,
@@ -255,7 +259,7 @@ func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i
 	})
 	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
 	p.Finding = verdict.Explain(p)
-	p.Notes = verdict.Notes(p, f.Row.PortAssumed, leftOut)
+	p.Notes = verdict.Notes(p, f.Row.PortAssumed, s.leftOut(sock.NoSuchFamily)...)
 	return p
 }
 

@@ -29,6 +29,10 @@ type Facts struct {
 	// AnswersAll are the far end's addresses to which connections open on ports
 	// where nothing listens.
 	AnswersAll []netip.Addr
+	LeftOut    []netip.Addr // the far end's that were too many to be dialed
+	// AnyAddress reports of a path whether one address of its host is enough; nil:
+	// of none.
+	AnyAddress func(result.Path) bool
 }
 
 // A CutOff is the moment from which on nothing got through any more.
@@ -43,6 +47,7 @@ type CutOff struct {
 // Conclude completes a report whose paths are judged: its findings about the
 // run as a whole, and its summary.
 func Conclude(r *result.Report, f Facts) {
+	standBy(r.Paths, f.AnyAddress)
 	Summarize(r)
 	explainMuteDatagrams(r)
 	r.Findings = append(r.Findings, findings(r, f)...)
@@ -107,6 +112,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	for _, l := range lacks {
 		out = append(out, lackOf(l))
 	}
+	out = append(out, ownAnswers(r)...)
 	// Where this machine ran out of something, that may be why nobody could be
 	// asked: nothing is said of the far end.
 	wantsContact := r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && !r.Interrupted
@@ -135,6 +141,10 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Text:   fmt.Sprintf("Something on the way to %s opens connections to ports on which nothing listens there, so an open connection proves nothing.", a),
 			Advice: fmt.Sprintf("Ask the firewall team which device answers for %s (SYN proxy, security gateway, captive portal), and have it pass connections on.", a)})
 	}
+	if f.CutOff == nil || !f.CutOff.Anew { // one after the other is no several
+		out = append(out, severalListeners(r)...)
+	}
+	out = append(out, someAddresses(r, f.LeftOut)...)
 	out = append(out, blackHoles(r)...)
 	out = append(out, otherAddresses(r)...)
 	if c := r.Contact; c != nil {

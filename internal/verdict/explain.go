@@ -47,6 +47,9 @@ func isTriedAlike(v result.Verdict) bool {
 
 func explain(p result.Path) *result.Finding {
 	e := explainer{p: p, i: p.Initiator, a: p.Acceptor}
+	if e.i != nil && e.i.Answer == result.AnswerOwn && p.Verdict == result.Redirected {
+		return e.ownAnswer()
+	}
 	if p.Expect == plan.ExpectClosed {
 		return e.closed()
 	}
@@ -396,6 +399,8 @@ func (e explainer) silent() *result.Finding {
 	}
 	text := "No answer came, and there was no contact to ask whether anything arrived"
 	switch {
+	case e.p.Address != "" && e.a == nil && !e.p.Real:
+		text = "No answer came, and nothing at this address, of several that the name has, proved the key: nobody there can be asked whether anything arrived"
 	case e.p.Real:
 		text = fmt.Sprintf("No answer came from %s, and nobody there can be asked whether anything arrived", e.host())
 	case e.a != nil:
@@ -415,8 +420,12 @@ func (e explainer) silent() *result.Finding {
 
 func (e explainer) redirected() *result.Finding {
 	if r := e.i.Repeat(); r != nil && r.Instance != "" && (r.Instance != e.i.Instance || r.Origin != e.i.Origin) {
-		return e.say("redirected-in-turn", fmt.Sprintf("Connections to %s do not all lead to the same listener: one was answered by instance %.8s at %s, another by instance %.8s at %s",
-			e.port(), e.i.Instance, e.i.Origin, r.Instance, r.Origin),
+		what := "listener"
+		if r.Instance == e.i.Instance {
+			what = "port of the listener"
+		}
+		return e.say("redirected-in-turn", fmt.Sprintf("Connections to %s do not all lead to the same %s: one was answered by instance %.8s%s, another by instance %.8s%s",
+			e.port(), what, e.i.Instance, endpointWords(e.i.Origin), r.Instance, endpointWords(r.Origin)),
 			e.request("lead to one machine only", "A load balancer or translation shares the connections out among several"))
 	}
 	if !e.i.Origin.IsValid() {

@@ -277,45 +277,45 @@ func TestNotes(t *testing.T) {
 		assumed bool
 		want    []result.NoteCode
 		says    string
-		leftOut netip.Addr
+		leftOut []netip.Addr
 	}{
-		{"nothing to note", base(func(*result.Path) {}), false, nil, "", netip.Addr{}},
-		{"source address translated", base(func(p *result.Path) { p.SeenAs = at("198.51.100.7:61000") }), false, []result.NoteCode{result.NoteNAT}, "198.51.100.7", netip.Addr{}},
-		{"source port translated", base(func(p *result.Path) { p.SeenAs = at("10.1.0.2:61000") }), false, []result.NoteCode{result.NoteNAT}, "61000", netip.Addr{}},
+		{"nothing to note", base(func(*result.Path) {}), false, nil, "", nil},
+		{"source address translated", base(func(p *result.Path) { p.SeenAs = at("198.51.100.7:61000") }), false, []result.NoteCode{result.NoteNAT}, "198.51.100.7", nil},
+		{"source port translated", base(func(p *result.Path) { p.SeenAs = at("10.1.0.2:61000") }), false, []result.NoteCode{result.NoteNAT}, "61000", nil},
 		{"port of another attempt", base(func(p *result.Path) {
 			p.Initiator.SeenAs, p.Initiator.Attempts, p.Verdict, p.SeenAs = result.Endpoint{}, 2, result.Rejected, at("10.1.0.2:61000")
 			p.Acceptor.Match = result.MatchProbe
-		}), false, nil, "", netip.Addr{}},
-		{"target address translated", base(func(p *result.Path) { p.Initiator.Origin = at("192.168.7.7:1433") }), false, []result.NoteCode{result.NoteNAT}, "192.168.7.7", netip.Addr{}},
+		}), false, nil, "", nil},
+		{"target address translated", base(func(p *result.Path) { p.Initiator.Origin = at("192.168.7.7:1433") }), false, []result.NoteCode{result.NoteNAT}, "192.168.7.7", nil},
 		{"both translated", base(func(p *result.Path) { p.SeenAs, p.Initiator.Origin = at("198.51.100.7:61000"), at("192.168.7.7:1433") }), false,
-			[]result.NoteCode{result.NoteNAT, result.NoteNAT}, "", netip.Addr{}},
-		{"source not known", base(func(p *result.Path) { p.Source = result.Endpoint{} }), false, nil, "", netip.Addr{}},
-		{"matched by time", base(func(p *result.Path) { p.Acceptor.Match = result.MatchTime }), false, []result.NoteCode{result.NoteMatchedByTime}, "", netip.Addr{}},
-		{"second attempt", base(func(p *result.Path) { p.Initiator.Attempts = 2 }), false, []result.NoteCode{result.NoteRetried}, "2", netip.Addr{}},
+			[]result.NoteCode{result.NoteNAT, result.NoteNAT}, "", nil},
+		{"source not known", base(func(p *result.Path) { p.Source = result.Endpoint{} }), false, nil, "", nil},
+		{"matched by time", base(func(p *result.Path) { p.Acceptor.Match = result.MatchTime }), false, []result.NoteCode{result.NoteMatchedByTime}, "", nil},
+		{"second attempt", base(func(p *result.Path) { p.Initiator.Attempts = 2 }), false, []result.NoteCode{result.NoteRetried}, "2", nil},
 		{"lost its SYN", base(func(p *result.Path) {
 			p.Initiator.TCP, p.Initiator.ConnectMS = &result.TCP{Retransmits: 1}, 1042
-		}), false, []result.NoteCode{result.NoteLossy}, "connecting took 1.0 s", netip.Addr{}},
-		{"lost some segments", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 9} }), false, []result.NoteCode{result.NoteLossy}, "packets get lost on the way: from client to database segments had to be sent again 9 times", netip.Addr{}},
-		{"lost one segment", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 1} }), false, nil, "", netip.Addr{}},
+		}), false, []result.NoteCode{result.NoteLossy}, "connecting took 1.0 s", nil},
+		{"lost some segments", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 9} }), false, []result.NoteCode{result.NoteLossy}, "packets get lost on the way: from client to database segments had to be sent again 9 times", nil},
+		{"lost one segment", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 1} }), false, nil, "", nil},
 		{"the far end lost some segments", base(func(p *result.Path) {
 			p.Initiator.TCP, p.Acceptor = &result.TCP{}, &result.Acceptor{TCP: &result.TCP{Retransmits: 8}}
-		}), false, []result.NoteCode{result.NoteLossy}, "from database to client segments had to be sent again 8 times", netip.Addr{}},
-		{"one connection", base(func(p *result.Path) { p.Initiator.Relay = &result.Relay{Acknowledged: 65001, Arrived: 65000} }), false, nil, "", netip.Addr{}},
-		{"two connections", base(func(p *result.Path) { p.Initiator.Relay = &result.Relay{Acknowledged: 200001, Arrived: 65000} }), false, []result.NoteCode{result.NoteRelayed}, "confirmed 200001 bytes when only 65000", netip.Addr{}},
+		}), false, []result.NoteCode{result.NoteLossy}, "from database to client segments had to be sent again 8 times", nil},
+		{"one connection", base(func(p *result.Path) { p.Initiator.Relay = &result.Relay{Acknowledged: 65001, Arrived: 65000} }), false, nil, "", nil},
+		{"two connections", base(func(p *result.Path) { p.Initiator.Relay = &result.Relay{Acknowledged: 200001, Arrived: 65000} }), false, []result.NoteCode{result.NoteRelayed}, "confirmed 200001 bytes when only 65000", nil},
 		{"slow", base(func(p *result.Path) {
 			p.Initiator.RTTMS, p.Initiator.Received = new(30.0), &result.Transfer{Outcome: result.TransferIntact, Want: 262144, ElapMS: 4000}
-		}), false, []result.NoteCode{result.NoteSlow}, "only 524 kbit/s back", netip.Addr{}},
+		}), false, []result.NoteCode{result.NoteSlow}, "only 524 kbit/s back", nil},
 		{"far away", base(func(p *result.Path) {
 			p.Initiator.RTTMS, p.Initiator.Received = new(600.0), &result.Transfer{Outcome: result.TransferIntact, Want: 262144, ElapMS: 4000}
-		}), false, nil, "", netip.Addr{}},
-		{"from 20", base(func(p *result.Path) { p.SourcePort = 20 }), false, nil, "", netip.Addr{}},
-		{"from a shifted 20", base(func(p *result.Path) { p.SourcePort = 10020 }), false, []result.NoteCode{result.NoteNotFrom20}, "10020", netip.Addr{}},
-		{"20 could not be had", base(func(p *result.Path) { p.SourcePort, p.Initiator.SourceError = 20, "permission denied" }), false, []result.NoteCode{result.NoteNotFrom20}, "permission denied", netip.Addr{}},
-		{"port assumed", base(func(*result.Path) {}), true, []result.NoteCode{result.NoteAssumedPort}, "--port sql-client=N", netip.Addr{}},
-		{"no half at all", base(func(p *result.Path) { p.Initiator, p.Acceptor = nil, nil }), false, nil, "", netip.Addr{}},
-		{"other family left out", base(func(*result.Path) {}), false, []result.NoteCode{result.NoteOneFamily}, "2001:db8::5", netip.MustParseAddr("2001:db8::5")},
+		}), false, nil, "", nil},
+		{"from 20", base(func(p *result.Path) { p.SourcePort = 20 }), false, nil, "", nil},
+		{"from a shifted 20", base(func(p *result.Path) { p.SourcePort = 10020 }), false, []result.NoteCode{result.NoteNotFrom20}, "10020", nil},
+		{"20 could not be had", base(func(p *result.Path) { p.SourcePort, p.Initiator.SourceError = 20, "permission denied" }), false, []result.NoteCode{result.NoteNotFrom20}, "permission denied", nil},
+		{"port assumed", base(func(*result.Path) {}), true, []result.NoteCode{result.NoteAssumedPort}, "--port sql-client=N", nil},
+		{"no half at all", base(func(p *result.Path) { p.Initiator, p.Acceptor = nil, nil }), false, nil, "", nil},
+		{"other family left out", base(func(*result.Path) {}), false, []result.NoteCode{result.NoteOneFamily}, "2001:db8::5", []netip.Addr{netip.MustParseAddr("2001:db8::5")}},
 	} {
-		notes := Notes(c.p, c.assumed, c.leftOut)
+		notes := Notes(c.p, c.assumed, c.leftOut...)
 		var codes []result.NoteCode
 		text := ""
 		for _, n := range notes {

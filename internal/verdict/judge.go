@@ -297,6 +297,8 @@ func answer(c Case) result.Verdict {
 			return result.Intercepted
 		}
 		return result.Answered
+	case result.AnswerOwn:
+		return result.Redirected
 	case result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion:
 		return result.Answered
 	case result.AnswerClosed, result.AnswerReset:

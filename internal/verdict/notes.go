@@ -10,9 +10,9 @@ import (
 )
 
 // Notes lists the facts beside the verdict of a path. portAssumed says that
-// nobody gave the port, leftOut is an address of the far end whose family the
-// dialing machine does not have, invalid if there is none.
-func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
+// nobody gave the port, leftOut are addresses of the far end whose family the
+// dialing machine does not have.
+func Notes(p result.Path, portAssumed bool, leftOut ...netip.Addr) []result.Note {
 	notes := []result.Note{}
 	add := func(c result.NoteCode, format string, args ...any) {
 		notes = append(notes, result.Note{Code: c, Text: fmt.Sprintf(format, args...)})
@@ -74,8 +74,12 @@ func Notes(p result.Path, portAssumed bool, leftOut netip.Addr) []result.Note {
 	if portAssumed {
 		add(result.NoteAssumedPort, "port %d is only the usual one; give this site's with --port %s=N or in the site file", p.PlanPort, p.Flow)
 	}
-	if leftOut.IsValid() {
-		add(result.NoteOneFamily, "the far end also has the address %s, of a family in which this machine has none: that way was left out", leftOut)
+	switch words := addrList(leftOut); len(leftOut) {
+	case 0:
+	case 1:
+		add(result.NoteOneFamily, "the far end also has the address %s, of a family in which this machine has none: that way was left out", words)
+	default:
+		add(result.NoteOneFamily, "the far end also has the addresses %s, of a family in which this machine has none: those ways were left out", words)
 	}
 	return notes
 }

@@ -1,0 +1,131 @@
+package sock
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"dialtone/internal/result"
+)
+
+// MaxAddresses bounds the addresses of one family that a Target uses. A name
+// with more is a content network's: each client gets another few of them.
+const MaxAddresses = 8
+
+// A Target is the addresses that a far end's names have, and which of them are
+// to be dialed.
+type Target struct {
+	Host string       // the first of the names that has an address
+	All  []netip.Addr // that the names gave, each once, in their order
+	// Use are those to dial, by family: all that the first name with any of that
+	// family has, since a client may be given any of them.
+	Use map[result.Family][]netip.Addr
+	// LeftOut are those of Host that are not dialed, and why.
+	LeftOut []LeftOut
+	// Unresolved are the names that gave no address while another did.
+	Unresolved map[string]error
+}
+
+// LeftOut is an address that is not dialed.
+type LeftOut struct {
+	Addr netip.Addr
+	Why  Reason
+}
+
+// Reason says why an address is not dialed.
+type Reason int
+
+const (
+	NoSuchFamily Reason = iota + 1 // this machine has no address of its family
+	TooMany                        // there are more than MaxAddresses
+)
+
+// One is the first address to dial of a family, invalid if there is none.
+func (t Target) One(f result.Family) netip.Addr {
+	if len(t.Use[f]) == 0 {
+		return netip.Addr{}
+	}
+	return t.Use[f][0]
+}
+
+// Families lists the families to dial, IPv4 first.
+func (t Target) Families() []result.Family {
+	var out []result.Family
+	for _, f := range []result.Family{result.IP4, result.IP6} {
+		if len(t.Use[f]) > 0 {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Resolve finds the addresses of a far end, whose names are in order of
+// preference. Bind are the local addresses to dial from, at most one of each
+// family: if there are any, they decide the families. Otherwise, like other
+// programs, it leaves out a family of which this machine has no address, if the
+// other family is there (AI_ADDRCONFIG, RFC 3493 section 6.1). The error is that
+// of the first name, if none has an address.
+func Resolve(ctx context.Context, names []string, bind []netip.Addr) (Target, error) {
+	addrs, errs := make([][]netip.Addr, len(names)), make([]error, len(names))
+	var all sync.WaitGroup
+	for n, name := range names {
+		all.Go(func() { addrs[n], errs[n] = Lookup(ctx, name) })
+	}
+	all.Wait()
+	return choose(names, addrs, errs, bind, HasFamily)
+}
+
+// choose makes a Target of what the names gave.
+func choose(names []string, addrs [][]netip.Addr, errs []error, bind []netip.Addr, hasFamily func(result.Family) bool) (Target, error) {
+	first := slices.Index(errs, nil)
+	if first < 0 {
+		return Target{}, errs[0]
+	}
+	t := Target{Host: names[first], Use: map[result.Family][]netip.Addr{}, Unresolved: map[string]error{}}
+	for n, err := range errs {
+		if err != nil {
+			t.Unresolved[names[n]] = err
+		}
+		of := map[result.Family][]netip.Addr{}
+		for _, a := range addrs[n] {
+			if !slices.Contains(t.All, a) {
+				t.All = append(t.All, a)
+			}
+			if f := result.FamilyOf(a); !slices.Contains(of[f], a) {
+				of[f] = append(of[f], a)
+			}
+		}
+		for f, list := range of {
+			if len(t.Use[f]) == 0 {
+				t.Use[f] = list
+			}
+		}
+	}
+	isBound := func(f result.Family) bool {
+		return slices.ContainsFunc(bind, func(a netip.Addr) bool { return result.FamilyOf(a) == f })
+	}
+	both := len(t.Use) > 1
+	for _, f := range t.Families() {
+		list := t.Use[f]
+		switch {
+		case len(bind) > 0 && !isBound(f):
+			delete(t.Use, f)
+		case len(bind) == 0 && both && !list[0].IsLoopback() && !hasFamily(f):
+			delete(t.Use, f)
+			for _, a := range list {
+				t.LeftOut = append(t.LeftOut, LeftOut{a, NoSuchFamily})
+			}
+		case len(list) > MaxAddresses:
+			t.Use[f] = list[:MaxAddresses:MaxAddresses]
+			for _, a := range list[MaxAddresses:] {
+				t.LeftOut = append(t.LeftOut, LeftOut{a, TooMany})
+			}
+		}
+	}
+	if len(t.Use) == 0 {
+		return t, fmt.Errorf("%s has no address of the same family as --bind", t.Host)
+	}
+	return t, nil
+}
