@@ -182,7 +182,7 @@ func Study(ctx context.Context, p Path, o Options, ports []int, n int) []result.
 		for _, f := range pair {
 			f.beside = last
 			both.Go(func() {
-				f.once(ctx, openTimeout, sampleBytes)
+				f.once(ctx, o.further(o.RTT), sampleBytes)
 				f.drop()
 			})
 		}
@@ -200,14 +200,21 @@ func Study(ctx context.Context, p Path, o Options, ports []int, n int) []result.
 	return a.seen.Connections
 }
 
+// further is how long a further connection may take to be proved, and then to
+// move its payload, where a round trip takes so long. A long way is no fault.
+func (o Options) further(rtt time.Duration) time.Duration {
+	return min(o.Timeout, openTimeout) + openRoundTrips*rtt
+}
+
+// rtt is how long a round trip took, 0 if that is not known.
+func (a *attempt) rtt() time.Duration {
+	return time.Duration(a.seen.RoundTripMS() * float64(time.Millisecond))
+}
+
 // sample opens one more connection, of the other parity than the last. Unless a
 // little payload is enough, it moves the whole.
 func (a *attempt) sample(ctx context.Context, of *attempt, little bool) *attempt {
 	f := a.further(a.Options)
-	timeout := openTimeout
-	if of.seen.RTTMS != nil {
-		timeout += time.Duration(openRoundTrips * *of.seen.RTTMS * float64(time.Millisecond))
-	}
 	if n := len(a.seen.Connections); n > 0 {
 		last := a.seen.Connections[n-1]
 		f.beside = last.Source.Port()
@@ -216,7 +223,7 @@ func (a *attempt) sample(ctx context.Context, of *attempt, little bool) *attempt
 		}
 	}
 	if little {
-		f.once(ctx, min(a.Timeout, timeout), sampleBytes)
+		f.once(ctx, a.Options.further(of.rtt()), sampleBytes)
 	} else {
 		f.once(ctx, a.Timeout, a.Bytes)
 	}

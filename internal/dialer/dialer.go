@@ -50,6 +50,8 @@ type Options struct {
 	// Samples is how many connections a path that proves itself gets at least: a
 	// device that fails half of them is missed by n with a chance of 2^-n.
 	Samples int
+	// RTT is how long a round trip took before; 0: not known.
+	RTT time.Duration
 	// Pace is how long to wait before each further connection.
 	Pace time.Duration
 }

@@ -73,7 +73,7 @@ func (a *attempt) secondChance(ctx context.Context, t *result.Transfer, m move) 
 }
 
 func (a *attempt) transfer(ctx context.Context, c *echo.Conn, m move) result.Transfer {
-	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout+openRoundTrips*a.rtt())
 	defer cancel()
 	return m.bytes(c, ctx, a.Bytes)
 }

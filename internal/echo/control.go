@@ -105,8 +105,9 @@ type BackPath struct {
 	// Study asks for no attempt, but for so many further connections one after
 	// the other, and before them one from each of Ports. The half that comes back
 	// holds these alone.
-	Study int   `json:"study,omitempty"`
-	Ports []int `json:"ports,omitempty"`
+	Study int     `json:"study,omitempty"`
+	Ports []int   `json:"ports,omitempty"`
+	RTTMS float64 `json:"rtt_ms,omitempty"` // how long a round trip took before, for Study; 0: not known
 	// Address is to be dialed instead of the one that the request came from. It
 	// has to be one that this run proved itself from, or that the answering end's
 	// own configuration names. Invalid (""): the request's.

@@ -77,6 +77,8 @@ const (
 	backsAtOnce  = echo.MaxDialBack
 	// maxBackTimeout bounds what a request may ask of each attempt.
 	maxBackTimeout = time.Minute
+	// maxBackRTTMS bounds what a request may say of a round trip.
+	maxBackRTTMS = 3000
 )
 
 // DialBack implements echo.Host. The only addresses it dials are those from
@@ -112,6 +114,7 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 			opts := opts
 			opts.Trace, opts.Samples = b.Trace, min(b.Samples, echo.MaxSamples)
 			if n := min(b.Study, echo.MaxSamples); n > 0 {
+				opts.RTT = time.Duration(min(max(0, b.RTTMS), maxBackRTTMS) * float64(time.Millisecond))
 				ports := b.Ports[:min(len(b.Ports), echo.MaxSamples)]
 				out.Halves[i] = result.Initiator{Probe: b.Probe.String(), Connections: dialer.Study(ctx, path, opts, ports, n)}
 				return nil

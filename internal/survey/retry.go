@@ -194,7 +194,7 @@ func (s *survey) study(ctx context.Context, j *job) {
 	ports := slices.Repeat(portsToRepeat(j.initiator.Connections), repeats)
 	var more []result.Connection
 	if j.direction == plan.Forward {
-		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Pace: s.pace()}, ports, studied)
+		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j), Pace: s.pace()}, ports, studied)
 	} else {
 		more = s.studyBack(ctx, j, ports)
 	}
@@ -207,6 +207,11 @@ func (s *survey) study(ctx context.Context, j *job) {
 	j.studied = true
 	j.initiator.Connections = append(j.initiator.Connections, more...)
 	s.mu.Unlock()
+}
+
+// rtt is how long a round trip of a job took, 0 if that is not known.
+func rtt(j *job) time.Duration {
+	return time.Duration(j.initiator.RoundTripMS() * float64(time.Millisecond))
 }
 
 // portsToRepeat are source ports of samples that failed, and then of samples that
@@ -233,7 +238,7 @@ func portsToRepeat(all []result.Connection) []int {
 // studyBack has the far end study a job of its own.
 func (s *survey) studyBack(ctx context.Context, j *job, ports []int) []result.Connection {
 	path, strict := s.backPath(j)
-	path.Study, path.Ports = studied, ports
+	path.Study, path.Ports, path.RTTMS = studied, ports, j.initiator.RoundTripMS()
 	half, by, err := s.dialedBack(ctx, j.family, strict, []echo.BackPath{path})
 	if err != nil || by != j.by {
 		return nil
