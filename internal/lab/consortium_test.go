@@ -427,8 +427,13 @@ func checkConsortium(t *testing.T, m result.Matrix, members []*member) {
 			if c.Verdict == result.Open && way.want != result.Open {
 				falseOpen++
 			}
-			// Whoever has to act is told, once.
-			needs := !c.OK && c.Verdict != result.Untested
+			// Whoever has to act is told, once; what the two ends have to mend is a
+			// finding, and nobody else is asked for it.
+			own := slices.Contains(result.OwnCodes, c.Code)
+			needs := !c.OK && c.Verdict != result.Untested && !own
+			if own && c.Verdict != result.Untested && !slices.ContainsFunc(m.Findings, func(f result.Finding) bool { return f.Code == c.Code && strings.HasPrefix(f.Text, want.Name+": ") }) {
+				t.Errorf("%s (%s): no finding %s says so: %+v", r.Name, want.ailment.name, c.Code, m.Findings)
+			}
 			asked := c.Request > 0 && c.Request <= len(m.Requests) && slices.Contains(m.Requests[c.Request-1].Rows, i)
 			if needs != asked {
 				t.Errorf("%s (%s): %s is %s with request %d", r.Name, want.ailment.name, way.flow, c.Verdict, c.Request)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dialtone/internal/echo"
@@ -22,7 +23,7 @@ type acceptor struct {
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 	held    map[heldKey]held
-	since   time.Time // when it began to answer and to watch
+	began   atomic.Pointer[time.Time] // when it answered and watched; nil: not yet
 	timeout time.Duration
 	run     echo.ID // names this end to its siblings
 }
@@ -88,7 +89,16 @@ func (a *acceptor) start(ctx context.Context, sources []netip.Addr) {
 		isReady() // a listener that ended early must not hold up the run
 	})
 	<-ready
-	a.since = time.Now()
+	now := time.Now()
+	a.began.Store(&now)
+}
+
+// since is when it began to answer and to watch; now, if it has not.
+func (a *acceptor) since() time.Time {
+	if at := a.began.Load(); at != nil {
+		return *at
+	}
+	return time.Now()
 }
 
 // stop closes the ports again.

@@ -286,7 +286,7 @@ func (s *survey) watchedOnly(j *job) {
 		j.acceptor = &result.Acceptor{Port: result.PortBusy, Holder: h.err.Holder, Saw: result.SawUnknown, Reason: "other software holds the port here"}
 		return
 	}
-	q := echo.WitnessQuery{Transport: j.transport, Port: j.port, SourceChanged: true, BeganMS: time.Since(s.accept.since).Milliseconds()}
+	q := echo.WitnessQuery{Transport: j.transport, Port: j.port, SourceChanged: true, BeganMS: time.Since(s.accept.since()).Milliseconds()}
 	j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]
 }
 
@@ -294,7 +294,7 @@ func (s *survey) watchedOnly(j *job) {
 // ours only knows that it was since this end accepts, and since the run began.
 func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
 	q := query(j, s.sourceChanged(plan.Reverse, j.family))
-	since := s.accept.since
+	since := s.accept.since()
 	if s.started.After(since) {
 		since = s.started
 	}

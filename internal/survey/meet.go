@@ -139,7 +139,7 @@ func (m *meeting) run(ctx context.Context) (*result.Report, error) {
 		pause = min(2*pause, knockAtMost)
 	}
 	if best != nil {
-		best.Listened = m.accept.l.Listened(m.accept.since) // it listened on after that run
+		best.Listened = m.accept.l.Listened(m.accept.since()) // it listened on after that run
 		return best, nil
 	}
 	r, _, err := m.lead(ctx, nil) // once more, and where it stops
@@ -309,7 +309,7 @@ func (m *meeting) mirrored(r *result.Report) *result.Report {
 	out := verdict.Mirror(r, m.Plan.Rows)
 	out.From.Host, out.To.Host = m.Hostname, m.Host
 	out.From.Addresses, out.To.Addresses = addrWords(m.sources()), addrWords(m.base.target.All)
-	out.Listened = m.accept.l.Listened(m.accept.since)
+	out.Listened = m.accept.l.Listened(m.accept.since())
 	return out
 }
 

@@ -40,7 +40,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 		})
 	}
 	if s.accept != nil && s.accept.l != nil {
-		r.Listened = s.accept.l.Listened(s.accept.since)
+		r.Listened = s.accept.l.Listened(s.accept.since())
 	}
 	facts := s.facts(resolveErr)
 	if errors.Is(context.Cause(ctx), errLongest) {

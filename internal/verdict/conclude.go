@@ -338,8 +338,9 @@ func provedPaths(paths []result.Path) []result.Path {
 		if i == nil {
 			return true
 		}
-		r := i.Repeat()
-		return i.Answer != result.AnswerKeyed && (r == nil || r.Proved == 0)
+		return i.Answer != result.AnswerKeyed && !slices.ContainsFunc(i.Connections, func(c result.Connection) bool {
+			return c.Purpose != result.PurposeConversation && (c.Reached == result.ReachedProved || c.Reached == result.ReachedDone)
+		})
 	})
 }
 

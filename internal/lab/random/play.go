@@ -464,8 +464,14 @@ func (s *stage) run(ctx context.Context, f *facts) (err error) {
 	// What happens in the middle.
 	over := make(chan struct{})
 	var events sync.WaitGroup
-	begun := time.Now()
+	running := make(chan struct{}) // closed when dial begins, which is when begun is known
+	var begun time.Time
 	wait := func(at time.Duration) bool {
+		select {
+		case <-running:
+		case <-over:
+			return false
+		}
 		select {
 		case <-time.After(time.Until(begun.Add(at))):
 			return true
@@ -533,6 +539,7 @@ func (s *stage) run(ctx context.Context, f *facts) (err error) {
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	begun = time.Now()
+	close(running)
 	err = cmd.Run()
 	f.Took, f.JSON = time.Since(begun), out.Bytes()
 	close(over)
