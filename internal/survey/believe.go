@@ -92,6 +92,9 @@ func (m *meeting) missing(r *result.Report) []result.Path {
 			Transport: l.Row.Transport, Direction: l.Direction.Opposite(), Family: l.family,
 			From: string(l.To), To: string(l.From), Need: l.Row.Need, Why: l.Row.Why, Counted: l.Counted, Expect: l.Row.Expect,
 		}
+		if l.oneOfSeveral {
+			p.Address = l.job.to.String()
+		}
 		untested(&p, "the other end tested, and its report does not have this path")
 		out = append(out, p)
 	}

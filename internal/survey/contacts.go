@@ -502,6 +502,7 @@ func (s *survey) greets(port uint16) bool {
 
 // open opens a control conversation: a connection, and a proof of its own.
 func (s *survey) open(phase context.Context, f result.Family, target netip.AddrPort) (*control, error) {
+	s.takeTurn(phase)
 	ctx, cancel := context.WithTimeout(phase, s.Timeout)
 	defer cancel()
 	one := result.Connection{Purpose: result.PurposeControl, At: result.TimeOf(time.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}

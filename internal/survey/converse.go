@@ -152,6 +152,7 @@ func (s *survey) converseEach(ctx context.Context, jobs []*job) {
 		default:
 			wave.Go(func() {
 				defer s.mayTalk()()
+				s.takeTurn(ctx)
 				s.converse(ctx, j)
 				s.control(ctx, j)
 			})

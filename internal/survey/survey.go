@@ -84,6 +84,9 @@ type survey struct {
 	slots   chan struct{}
 	talking chan struct{} // a place for each conversation under way
 
+	turn     sync.Mutex // held by whoever waits to begin a connection of a gentle run
+	lastTurn time.Time
+
 	mu          sync.Mutex
 	legs        []*leg
 	jobs        map[jobKey]*job
@@ -387,6 +390,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 		s.finish(j, result.Initiator{NotTried: "there was no contact to name the high port of the data connection"})
 		return
 	}
+	s.takeTurn(ctx)
 	i := s.attempt(ctx, j, j.trace)
 	s.finish(j, i)
 	origin, instance := i.Origin, i.Instance
@@ -430,6 +434,18 @@ func (j *job) samples() int {
 
 // gentlePace is how long a gentle run waits between two connections.
 const gentlePace = 250 * time.Millisecond
+
+// takeTurn waits, in a gentle run, until so long has passed since a connection
+// was begun last.
+func (s *survey) takeTurn(ctx context.Context) {
+	if !s.Gentle {
+		return
+	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	wait(ctx, time.Until(s.lastTurn.Add(gentlePace)))
+	s.lastTurn = time.Now()
+}
 
 // pace is how long to wait between two connections to one port.
 func (s *survey) pace() time.Duration {

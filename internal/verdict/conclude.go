@@ -338,6 +338,9 @@ func provedPaths(paths []result.Path) []result.Path {
 		if i == nil {
 			return true
 		}
+		if r := i.Repeated; len(i.Connections) == 0 && r != nil && r.Proved > 0 {
+			return false // as an earlier release wrote it
+		}
 		return i.Answer != result.AnswerKeyed && !slices.ContainsFunc(i.Connections, func(c result.Connection) bool {
 			return c.Purpose != result.PurposeConversation && (c.Reached == result.ReachedProved || c.Reached == result.ReachedDone)
 		})
