@@ -40,7 +40,9 @@ type held struct {
 	sibling *netip.AddrPort
 	// instance of the sibling.
 	instance string
-	err      *listener.BindError
+	// gone is set if the sibling let go of the port during this run.
+	gone bool
+	err  *listener.BindError
 }
 
 // startAccepting binds the ports of the reverse rows and answers on them,
@@ -183,6 +185,49 @@ func (a *acceptor) isSibling(ctx context.Context, at netip.AddrPort) (instance s
 		return "", false
 	}
 	return c.Instance.String(), true
+}
+
+// askSiblings finds out whether the siblings still hold their ports at the end of
+// a run: what was refused once one had ended tells of that alone.
+func (s *survey) askSiblings(ctx context.Context) {
+	if s.accept == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	for k, h := range s.accept.held {
+		if h.sibling == nil {
+			continue
+		}
+		instance, ok := s.accept.isSibling(ctx, *h.sibling)
+		h.gone = ctx.Err() == nil && (!ok || instance != h.instance)
+		s.accept.held[k] = h
+	}
+}
+
+// vacated is a reverse job's half where a sibling accepted that let go of the
+// port meanwhile: what failed after the last connection that passed is no sign of
+// the network, and where none passed nothing is known.
+func (s *survey) vacated(j *job, i *result.Initiator) {
+	if j.direction != plan.Reverse || s.accept == nil || !s.accept.held[heldKey{j.transport, j.port, j.family}].gone {
+		return
+	}
+	if i.Answer != result.AnswerKeyed {
+		i.NotTried = fmt.Sprintf("another dial or listen with the key, on this machine, held port %d when this run began and ended during it; run this again once it has ended", j.port)
+		return
+	}
+	last, _ := lastPassed(i.Connections)
+	i.Connections = slices.Clone(i.Connections)
+	for n := range i.Connections {
+		c := &i.Connections[n]
+		if !c.IsFailed() || c.At.Before(last) {
+			continue
+		}
+		c.Ended = result.EndedUnknown
+		if c.Purpose == result.PurposeConversation {
+			i.Conversation = nil
+		}
+	}
 }
 
 // isSiblings reports whether a listener is another process's of this machine that

@@ -119,6 +119,7 @@ func (s *survey) half(j *job) *result.Initiator {
 	}
 	if i.NotTried == "" {
 		i.Connections = s.beforeCut(i.Connections)
+		s.vacated(j, &i)
 	}
 	i.Repeated = i.Repeat()
 	return &i

@@ -198,6 +198,7 @@ var phases = []struct {
 	{"confirm", (*survey).confirm},
 	{"trace", (*survey).traceOpen},
 	{"hold", (*survey).holdAll},
+	{"siblings", (*survey).askSiblings},
 }
 
 // errLongest ends a run that takes too long.
