@@ -245,6 +245,9 @@ func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
 		received := a.proof.Receive(moving, n)
 		a.seen.Received = &received
 	}
+	if ctx.Err() != nil && payloadEnded(a.seen.Sent, a.seen.Received) == result.EndedSilent {
+		a.seen.NotTried = "interrupted"
+	}
 	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At.Time))
 }
 

@@ -134,7 +134,7 @@ func (m *meeting) borne(ctx context.Context, r *result.Report, paths []int) []bo
 		for from := 0; from < len(claims); from += echo.MaxClaims {
 			some := claims[from:min(from+echo.MaxClaims, len(claims))]
 			var got echo.Vouched
-			if m.base.talkTo(ctx, at, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+			if m.base.talkTo(ctx, at, m.Timeout, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
 				got, err = c.Vouch(ctx, echo.Vouch{Run: run, Claims: some})
 				return err
 			}) != nil {

@@ -40,6 +40,7 @@ type contact struct {
 	hides   bool // a translation at its side hides this machine's address
 	seenAs  netip.AddrPort
 	clock   time.Duration // its clock minus ours
+	began   time.Time     // when it was started, by our clock, at the latest
 	targets []proved
 	asking  bool
 }
@@ -164,7 +165,7 @@ func (s *survey) seek(ctx context.Context, remote []plan.Role) {
 
 func (s *survey) seekAt(ctx context.Context, f result.Family, to netip.Addr, row plan.Row) {
 	target := netip.AddrPortFrom(to, uint16(row.Port))
-	conn, err := s.open(ctx, f, target)
+	conn, err := s.open(ctx, target, s.Timeout)
 	if err != nil {
 		return
 	}
@@ -188,7 +189,7 @@ func (cs *contacts) direct() bool {
 
 // greet asks the far end what it is, over one path, and reports whether it said.
 func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
-	conn, err := s.open(ctx, c.family, p.target)
+	conn, err := s.open(ctx, p.target, s.Timeout)
 	if err != nil {
 		return false
 	}
@@ -208,6 +209,7 @@ func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
 	c.hides = hidesSource(hello.Neighbour, conn.local, conn.SeenAs.Addr(), p.target.Addr(), conn.Origin.Addr())
 	// Half of the round trip is the best guess of when it read its clock.
 	c.clock = time.UnixMilli(hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
+	c.began = answered.Add(-time.Duration(hello.UptimeMS) * time.Millisecond)
 	return true
 }
 
@@ -448,14 +450,21 @@ func (s *survey) talkWith(ctx context.Context, instance string, f result.Family,
 	if s.cut != nil {
 		return s.cut
 	}
-	for _, t := range targets {
+	if len(targets) == 1 {
+		targets = append(targets, targets[0]) // one connection may be lost
+	}
+	for i, t := range targets {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		patience := s.Timeout
+		if i < len(targets)-1 {
+			patience = min(patience, s.soon())
 		}
 		for range maxElsewhere {
 			// A balancer may lead a path that proved itself to another listener now,
 			// which knows nothing of what is asked.
-			err = s.talkTo(ctx, t, timeout, func(ctx context.Context, c *echo.Conn) error {
+			err = s.talkTo(ctx, t, patience, timeout, func(ctx context.Context, c *echo.Conn) error {
 				if instance != "" && c.Instance.String() != instance {
 					return errElsewhere
 				}
@@ -472,8 +481,28 @@ func (s *survey) talkWith(ctx context.Context, instance string, f result.Family,
 	return err
 }
 
-func (s *survey) talkTo(ctx context.Context, target netip.AddrPort, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
-	conn, err := s.open(ctx, result.FamilyOf(target.Addr()), target)
+// soon is within what time a way that proved itself opens again: two SYNs'
+// (RFC 6298 section 2: 1 s after the first), and longer where round trips are.
+func (s *survey) soon() time.Duration {
+	const (
+		twoSYNs    = 2 * time.Second
+		roundTrips = 8
+	)
+	longest := time.Duration(0)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		if j.initiator != nil {
+			longest = max(longest, rtt(j))
+		}
+	}
+	return twoSYNs + roundTrips*longest
+}
+
+// talkTo holds a control conversation over one way, which has so much patience
+// to be opened.
+func (s *survey) talkTo(ctx context.Context, target netip.AddrPort, patience, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
+	conn, err := s.open(ctx, target, patience)
 	if err != nil {
 		return err
 	}
@@ -501,12 +530,12 @@ func (s *survey) greets(port uint16) bool {
 }
 
 // open opens a control conversation: a connection, and a proof of its own.
-func (s *survey) open(phase context.Context, f result.Family, target netip.AddrPort) (*control, error) {
+func (s *survey) open(phase context.Context, target netip.AddrPort, patience time.Duration) (*control, error) {
 	s.takeTurn(phase)
-	ctx, cancel := context.WithTimeout(phase, s.Timeout)
+	ctx, cancel := context.WithTimeout(phase, patience)
 	defer cancel()
 	one := result.Connection{Purpose: result.PurposeControl, At: result.TimeOf(time.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
-	d := sock.DialDrawn(ctx, "tcp", s.bindFor(f), target, result.DrawnConnect, 0)
+	d := sock.DialDrawn(ctx, "tcp", s.bindFor(result.FamilyOf(target.Addr())), target, result.DrawnConnect, 0)
 	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At.Time))
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS

@@ -9,6 +9,7 @@ import (
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // A cutOff is the moment from which on nothing got through, not even to paths
@@ -19,6 +20,7 @@ type cutOff struct {
 	at    time.Time // when something got through last, or to the old listener
 	ended result.Ended
 	anew  string // the instance that answers since; "": nobody does
+	shut  bool   // nothing was proved before, connections only opened
 }
 
 // Error says so, as the reason why nothing can be asked any more.
@@ -40,7 +42,8 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 	}
 	ways := s.waysBack()
 	if len(ways) == 0 {
-		return false
+		s.cut = s.shutOut(ctx)
+		return s.cut != nil
 	}
 	last, suspect := lastPassed(s.everyConnection())
 	if !suspect {
@@ -60,6 +63,61 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 	_, ended := lastFailed(s.everyConnection())
 	s.cut = &cutOff{at: last, ended: ended}
 	return true
+}
+
+// shutOut finds out the same where nothing was ever proved: ports that opened a
+// connection and then said nothing do not even do that any more.
+func (s *survey) shutOut(ctx context.Context) *cutOff {
+	var last time.Time
+	opened := map[netip.AddrPort][]result.Connection{}
+	for _, j := range s.jobs {
+		if j.direction != plan.Forward || j.transport != plan.TCP || j.initiator == nil || j.initiator.Answer != result.AnswerSilent {
+			continue
+		}
+		all := s.connectionsOf(j)
+		for _, c := range all {
+			if c.Reached != result.ReachedNothing {
+				opened[j.initiator.Target.AddrPort] = all
+				if at := c.At.Add(time.Duration(c.ConnectMS * float64(time.Millisecond))); at.After(last) {
+					last = at
+				}
+			}
+		}
+	}
+	unanswered := 0
+	var ways []netip.AddrPort
+	for target, all := range opened {
+		ways = append(ways, target)
+		for _, c := range all {
+			if c.Reached == result.ReachedNothing && c.Ended == result.EndedSilent && c.At.After(last) {
+				unanswered++
+			}
+		}
+	}
+	const enough = 2 // one may be lost
+	if unanswered < enough || s.anyOpens(ctx, ways[:min(len(ways), backWays)]) || ctx.Err() != nil {
+		return nil
+	}
+	return &cutOff{at: last, ended: result.EndedSilent, shut: true}
+}
+
+// anyOpens reports whether a connection opens to any of these targets.
+func (s *survey) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
+	ctx, cancel := context.WithTimeout(ctx, min(s.Timeout, maxBackTime))
+	defer cancel()
+	opens := make(chan struct{}, len(to))
+	var all sync.WaitGroup
+	for _, w := range to {
+		all.Go(func() {
+			if d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.bindFor(result.FamilyOf(w.Addr())), 0), w); d.Err == nil {
+				d.Conn.Close()
+				opens <- struct{}{}
+				cancel() // one is enough
+			}
+		})
+	}
+	all.Wait()
+	return len(opens) > 0
 }
 
 // restarted finds out whether another listener took the place of one, at the same
@@ -145,7 +203,7 @@ func (s *survey) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
 	var all sync.WaitGroup
 	for _, w := range ways {
 		all.Go(func() {
-			if c, err := s.open(ctx, result.FamilyOf(w.Addr()), w); err == nil {
+			if c, err := s.open(ctx, w, s.Timeout); err == nil {
 				c.close()
 				answers <- struct{}{}
 				cancel() // one is enough
@@ -217,7 +275,10 @@ func (s *survey) cutShort(j *job) string {
 		return ""
 	}
 	why := s.cut.Error() + "; "
-	if s.cut.anew == "" {
+	switch {
+	case s.cut.shut:
+		why = s.cut.Error() + ", not even to ports that opened before; "
+	case s.cut.anew == "":
 		why = s.cut.Error() + ", not even to ports that worked before; "
 	}
 	if i.Answer != result.AnswerKeyed {

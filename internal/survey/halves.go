@@ -309,7 +309,7 @@ func (s *survey) siblingHalf(ctx context.Context, j *job, at netip.AddrPort) *re
 		Saw: result.SawUnknown, Reason: "the listener of this machine could not be asked what it saw",
 	}
 	q := s.reverseQuery(j)
-	_ = s.talkTo(ctx, at, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+	_ = s.talkTo(ctx, at, s.Timeout, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		w, err := c.Witness(ctx, []echo.WitnessQuery{q})
 		if err == nil {
 			a = &w.Answers[0]

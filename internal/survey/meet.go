@@ -219,7 +219,7 @@ func (m *meeting) await(ctx context.Context, d time.Duration) handed {
 func (m *meeting) collected(ctx context.Context) *result.Report {
 	for _, at := range m.siblings() {
 		var got echo.Collected
-		_ = m.base.talkTo(ctx, at, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		_ = m.base.talkTo(ctx, at, m.Timeout, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
 			got, err = c.Collect(ctx)
 			return err
 		})

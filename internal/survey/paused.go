@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -64,4 +65,49 @@ func besidePauses(all []result.Connection, pauses []pause) []result.Connection {
 		}
 	}
 	return all
+}
+
+// beganAt is when the far end's listener was started that a job leads to, if that
+// was during this run; zero: it ran already, or nobody tells.
+func (s *survey) beganAt(j *job) time.Time {
+	c := s.contacts.families[j.family]
+	if j.direction != plan.Forward || c == nil || !isClosed(c.ready) || c.wrong || !c.began.After(s.started) || s.isOneOfSeveral(j.to) {
+		return time.Time{}
+	}
+	return c.began
+}
+
+// late is how long after this run began the far end's listener was started, if
+// anything failed before that.
+func (s *survey) late() (longest time.Duration) {
+	for _, j := range s.jobs {
+		began := s.beganAt(j)
+		if j.initiator == nil || began.IsZero() {
+			continue
+		}
+		if slices.ContainsFunc(s.connectionsOf(j), func(c result.Connection) bool { return c.IsFailed() && c.At.Before(began) }) {
+			longest = max(longest, began.Sub(s.started))
+		}
+	}
+	return longest
+}
+
+// sinceItBegan takes back what connections seem to tell that failed before the
+// far end's listener was started.
+func sinceItBegan(i *result.Initiator, began time.Time) {
+	if began.IsZero() {
+		return
+	}
+	i.Connections = slices.Clone(i.Connections)
+	early, told := false, false
+	for n := range i.Connections {
+		c := &i.Connections[n]
+		if c.IsFailed() && c.At.Before(began) {
+			c.Ended, early = result.EndedUnknown, true
+		}
+		told = told || c.IsFailed() || c.IsPassed()
+	}
+	if early && !told && i.Answer != result.AnswerKeyed && i.NotTried == "" {
+		i.NotTried = "the listener was started only after this path was tried"
+	}
 }

@@ -116,6 +116,7 @@ func (s *survey) half(j *job) *result.Initiator {
 	i.Connections = s.connectionsOf(j)
 	if j.direction == plan.Forward {
 		i.Connections = besidePauses(i.Connections, s.pauses)
+		sinceItBegan(&i, s.beganAt(j))
 	}
 	if i.NotTried == "" {
 		i.Connections = s.beforeCut(i.Connections)
@@ -265,14 +266,14 @@ func (s *survey) behindNAT(of *job) string {
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
-		Paused: s.pausedFor(time.Now()), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
+		Paused: s.pausedFor(time.Now()), Late: s.late(), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
 		LeftOut: s.leftOut(sock.TooMany), AnyAddress: s.anyAddress,
 	}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError = resolveErr.Error()
 	}
 	if s.cut != nil {
-		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Opened: len(s.everyConnection())}
+		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Opened: len(s.everyConnection())}
 	} else if s.contactLost != nil {
 		f.ContactLost, f.Lacks = s.contactLost.Error(), sock.LackOf(s.contactLost)
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"dialtone/internal/dialer"
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
@@ -23,8 +25,8 @@ const (
 // not settle. What is refused or reset at once may have been one connection too
 // many for a device that counts them, and is tried by itself; silence is what
 // loss looks like. Silence before the handshake is believed, unless other paths
-// of its family, or its own trace, show that packets get through: most of what
-// is silent is meant to be. A path of which some connections passed and some did
+// of its family show that packets or connections get lost, or its own trace that
+// they get through: most of what is silent is meant to be. A path of which some connections passed and some did
 // not is studied.
 func (s *survey) retryAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
@@ -37,34 +39,60 @@ func (s *survey) retryAll(ctx context.Context) {
 		switch kind := doubtful(j); {
 		case kind == doubtQuick:
 			quick = append(quick, j)
-		case kind == doubtSlow, kind == doubtSilence && s.isLossy(j.family):
+		case kind == doubtSlow, kind == doubtSilence && (s.isLossy(j.family) || s.anyMixed(j.family)):
 			slow = append(slow, j)
 		}
 	}
 	s.calm(ctx, quick, slow, s.retry)
 }
 
+// studyTimeouts is for how many timeouts of an attempt paths are studied, and
+// studiesAtOnce how many side by side: where silence is what failures look like,
+// each pair of connections takes its time.
+const (
+	studyTimeouts = 6
+	studiesAtOnce = 2
+)
+
 // studyAll opens more connections to each path of which some passed and some did
 // not: how many do, and what they have in common.
 func (s *survey) studyAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, studyTimeouts*s.Timeout)
+	defer cancel()
 	var mixed []*job
 	for _, j := range s.jobs {
 		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && !j.studied && s.isMixed(j) {
 			mixed = append(mixed, j)
 		}
 	}
-	s.calm(ctx, mixed, nil, s.study)
+	if len(mixed) == 0 || !wait(ctx, calmDown) {
+		return
+	}
+	slices.SortFunc(mixed, countedFirst)
+	var all errgroup.Group
+	all.SetLimit(1)
+	if !slices.ContainsFunc(mixed, s.failsAtOnce) && !s.Gentle {
+		all.SetLimit(studiesAtOnce)
+	}
+	for _, j := range mixed[:min(len(mixed), maxRetries)] {
+		all.Go(func() error {
+			s.study(ctx, j)
+			return nil
+		})
+	}
+	_ = all.Wait() // what failed is in the jobs
+}
+
+// failsAtOnce reports whether any connection of a job was ended by somebody,
+// rather than by time.
+func (s *survey) failsAtOnce(j *job) bool {
+	_, failed := result.Compare(s.connectionsOf(j))
+	return slices.ContainsFunc(failed, func(c result.Connection) bool { return c.Ended != result.EndedSilent })
 }
 
 // calm calls try for each job once the network is left alone: for those that end
 // at once one after the other, and for the others together.
 func (s *survey) calm(ctx context.Context, quick, slow []*job, try func(context.Context, *job)) {
-	countedFirst := func(a, b *job) int {
-		if a.trace != b.trace {
-			return map[bool]int{true: -1, false: 1}[a.trace]
-		}
-		return a.port - b.port
-	}
 	slices.SortFunc(quick, countedFirst)
 	slices.SortFunc(slow, countedFirst)
 	if len(quick)+len(slow) == 0 || !wait(ctx, calmDown) {
@@ -81,6 +109,24 @@ func (s *survey) calm(ctx context.Context, quick, slow []*job, try func(context.
 		all.Go(func() { try(ctx, j) })
 	}
 	all.Wait()
+}
+
+func countedFirst(a, b *job) int {
+	if a.trace != b.trace {
+		return map[bool]int{true: -1, false: 1}[a.trace]
+	}
+	return a.port - b.port
+}
+
+// anyMixed reports whether some connections of any job of a family passed and
+// some failed.
+func (s *survey) anyMixed(f result.Family) bool {
+	for _, j := range s.jobs {
+		if j.family == f && s.isMixed(j) {
+			return true
+		}
+	}
+	return false
 }
 
 // isMixed reports whether some connections of a job passed and some failed.

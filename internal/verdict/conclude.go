@@ -23,6 +23,9 @@ type Facts struct {
 	// Paused is for how long in this run the far end's listener could not do its
 	// part; less than a second is not worth a word. 0: it could, or does not tell.
 	Paused time.Duration
+	// Late is how long after this run began the far end's listener was started,
+	// where that made anything fail. 0: it ran already, or nothing failed for it.
+	Late time.Duration
 	// Lacks is what this machine had none left of when it tried to ask the far
 	// end; "": it was not that.
 	Lacks result.Lack
@@ -41,6 +44,7 @@ type CutOff struct {
 	After  time.Duration // since the run began
 	Ended  result.Ended  // how everything ended from then on
 	Anew   bool          // nothing ended: another listener answers in the place of the one before
+	Shut   bool          // nothing was proved before: connections only opened
 	Opened int           // connections that the run opened in all
 }
 
@@ -136,6 +140,11 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
 			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
 	}
+	if f.Late > 0 && f.CutOff == nil {
+		out = append(out, result.Finding{Code: "listener-late",
+			Text:   fmt.Sprintf("The listener on %s was started %.1f s after this run began (again, if it ran before). What failed until then tells nothing of the network and was left out.", r.To.Host, f.Late.Seconds()),
+			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
+	}
 	for _, a := range f.AnswersAll {
 		out = append(out, result.Finding{Code: "answers-for-all",
 			Text:   fmt.Sprintf("Something on the way to %s opens connections to ports on which nothing listens there, so an open connection proves nothing.", a),
@@ -179,8 +188,12 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 			Text:   fmt.Sprintf("%s the listener on %s stopped answering: its ports refuse connections, also those that had worked before. What came later was not tested.", when, r.To.Host),
 			Advice: fmt.Sprintf("Make sure that listen runs on %s (it stops by itself after --for, and with its window), and run the test again. If it never stopped, ask whether a firewall began to refuse %s at that time.", r.To.Host, from)}
 	}
+	before := "worked"
+	if c.Shut {
+		before = "opened"
+	}
 	return result.Finding{Code: "cut-off",
-		Text: fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had worked before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, c.Opened),
+		Text: fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had %s before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, before, c.Opened),
 		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections shut out %s at that time, and to exempt it for the test; "+
 			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, from)}
 }

@@ -50,6 +50,9 @@ func explain(p result.Path) *result.Finding {
 	if e.i != nil && e.i.Answer == result.AnswerOwn && p.Verdict == result.Redirected {
 		return e.ownAnswer()
 	}
+	if isOwnTarget(p) {
+		return e.ownTarget()
+	}
 	if p.Expect == plan.ExpectClosed {
 		return e.closed()
 	}
@@ -294,7 +297,7 @@ func (e explainer) refused() *result.Finding {
 		return e.say("refused-by-host", fmt.Sprintf("RST came back although the listener holds %s and %s. %s", e.port(), e.sawWords(), e.where()),
 			e.request("allow", fmt.Sprintf("It is answered with RST now, by the firewall of %s itself or a device right before it", e.at())))
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted:
-		return e.say("refused-on-the-way", with(fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on either machine, answered in its name, or it is led to another machine", e.port(), e.sawWords()), e.where()),
+		return e.say("refused-on-the-way", with(fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on either machine, answered in its name, or it is led to another machine, or back to this one", e.port(), e.sawWords()), e.where()),
 			e.request("allow", "It is answered with RST now"+e.byWhom()))
 	case e.a != nil && e.a.Port == result.PortUnbound:
 		return e.say(nothingListens, fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
@@ -339,8 +342,8 @@ func (e explainer) natNoForward() *result.Finding {
 		return e.say("nat-leads-elsewhere", fmt.Sprintf("%s. The RST comes from behind the NAT (it needs a TTL of %d, and at %d a device lives that speaks in the NAT's name): the NAT forwards %s to another machine, on which nothing listens", seen, s.ByHop, s.NATHop, e.port()),
 			e.request(verb, fmt.Sprintf("The NAT at %s has a rule that leads it elsewhere", e.at())))
 	}
-	return e.say("nat-no-forward", fmt.Sprintf("%s: the NAT answers itself instead of forwarding %s, or leads it to another machine, on which nothing listens", seen, e.port()),
-		e.request(verb, fmt.Sprintf("The NAT at %s has no rule for it, or not for this source, or one that leads elsewhere", e.at())))
+	return e.say("nat-no-forward", fmt.Sprintf("%s: the NAT answers itself instead of forwarding %s, or leads it to another machine, on which nothing listens, or a firewall before the NAT answers in its name", seen, e.port()),
+		e.request(verb, fmt.Sprintf("The NAT at %s has no rule for it, or not for this source, or one that leads elsewhere; or a firewall before it refuses", e.at())))
 }
 
 func (e explainer) filtered() *result.Finding {

@@ -114,12 +114,32 @@ func (l *Lost) ofConnections(i *result.Initiator) {
 // fewPackets is too few to tell a rate by.
 const fewPackets = 20
 
+// IsOfHandshakes reports whether SYNs get lost that payload at the same time does
+// not: chance loses all alike, and a device that does not take every new
+// connection loses these (a full state table, a limit).
+func (l Loss) IsOfHandshakes() bool {
+	const (
+		few      = 200   // segments of payload show no rate yet
+		upper    = 3     // as many lost and one in twenty runs would still show none
+		unlikely = 0.001 // that chance does so
+	)
+	n := l.There.Sent + l.Back.Sent
+	if n < few {
+		return false
+	}
+	oneWay := float64(l.There.Lost+l.Back.Lost+upper) / float64(n)
+	return atLeast(l.Handshakes.Lost, l.Handshakes.Sent, 1-(1-oneWay)*(1-oneWay)) < unlikely
+}
+
 // RoundTrip is the share of round trips, a packet there and the answer to it, of
 // which either gets lost: the worse of what was counted directly and of what the
 // two directions come to.
 func (l Loss) RoundTrip() float64 {
 	ways := 1 - (1-l.There.share())*(1-l.Back.share())
-	asked := Lost{l.Datagrams.Sent + l.Handshakes.Sent, l.Datagrams.Lost + l.Handshakes.Lost}
+	asked := l.Datagrams
+	if !l.IsOfHandshakes() {
+		asked.add(l.Handshakes.Sent, l.Handshakes.Lost)
+	}
 	switch {
 	case asked.Sent < fewPackets && l.There.Sent+l.Back.Sent >= fewPackets:
 		return ways // one SYN of three is no rate

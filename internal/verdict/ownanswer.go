@@ -10,14 +10,44 @@ import (
 	"dialtone/internal/result"
 )
 
-// ownAnswerCode is the code of an answer that the machine which dialed gave itself.
-const ownAnswerCode = "own-answer"
+const (
+	// ownAnswerCode is the code of an answer that the machine which dialed gave itself.
+	ownAnswerCode = "own-answer"
+	// ownAddressCode is that of an address of that machine at which no listener
+	// answered.
+	ownAddressCode = "own-address"
+)
 
 // isOwnAddress reports whether an address that was dialed is one of the machine
 // itself: its own listener answered at that very address, or the address can be
 // nobody else's (RFC 1122 section 3.2.1.3).
 func isOwnAddress(target netip.Addr, at *result.Endpoint) bool {
 	return target.IsUnspecified() || target.IsLoopback() || at != nil && at.Addr() == target
+}
+
+// isOwnTarget reports whether a path that nobody proved never left the machine
+// that dialed: the system takes the very address as its source that was dialed
+// only if it is its own. Real software on the machine itself may well be meant.
+func isOwnTarget(p result.Path) bool {
+	i := p.Initiator
+	if p.Real || i == nil || i.Answer == result.AnswerKeyed || i.Answer == result.AnswerOwn || p.Acceptor != nil || !i.Target.IsValid() {
+		return false
+	}
+	switch p.Verdict {
+	case result.Refused, result.Rejected, result.Silent, result.Filtered, result.Stalled, result.Unreachable:
+		return isOwnAddress(i.Target.Addr(), &i.Source)
+	}
+	return false
+}
+
+// ownTarget explains a path to an address of the machine that dialed.
+func (e explainer) ownTarget() *result.Finding {
+	what := "nothing answered there"
+	if isRefusal(e.p) {
+		what = "nothing listens there"
+	}
+	return e.say(ownAddressCode, fmt.Sprintf("%s is the dialing machine's own address, and on %s %s: no other machine was reached", e.at(), e.port(), what),
+		"If listen is to run on this machine, start it. If another machine is meant, correct where that address comes from: a hosts file, a DNS record, a list of partners, or an invitation. No firewall of the network was reached.")
 }
 
 // ownAnswer explains a path on which a listener of the machine that dialed
@@ -43,16 +73,21 @@ func (e explainer) ownOrigin() string {
 func ownAnswers(r *result.Report) []result.Finding {
 	var own, ruled []string // addresses, of this machine and of somebody who leads them here
 	var to string
-	all := true
+	all, code := true, ownAddressCode
 	for _, p := range r.Paths {
 		if p.Direction != plan.Forward || p.Initiator == nil || p.Initiator.Attempts == 0 {
 			continue
 		}
-		if p.Initiator.Answer != result.AnswerOwn {
+		a := p.Target.Addr()
+		switch {
+		case isOwnTarget(p):
+			own = append(own, a.String())
+			continue
+		case p.Initiator.Answer != result.AnswerOwn:
 			all = all && p.Proof != result.ProofKeyed
 			continue
 		}
-		a := p.Target.Addr()
+		code = ownAnswerCode
 		if isOwnAddress(a, p.Initiator.OwnOrigin) {
 			own = append(own, a.String())
 			continue
@@ -64,16 +99,16 @@ func ownAnswers(r *result.Report) []result.Finding {
 	slices.Sort(ruled)
 	var out []result.Finding
 	say := func(text, advice string) {
-		if all {
+		if all && code == ownAnswerCode {
 			text += " Nobody but this machine itself answered."
 		}
-		out = append(out, result.Finding{Code: ownAnswerCode, Text: text, Advice: advice})
+		out = append(out, result.Finding{Code: code, Text: text, Advice: advice})
 	}
 	if addrs := slices.Compact(own); len(addrs) > 0 {
 		words := strings.Join(addrs, " and ")
 		if _, err := netip.ParseAddr(r.To.Host); err == nil {
 			say(fmt.Sprintf("%s leads back to this machine: it is this machine's own address.", r.To.Host),
-				"Give the other end's address: in the command, in the list of partners, or in the invitation that names it.")
+				"If listen is to run on this machine, start it; else give the other end's address: in the command, in the list of partners, or in the invitation that names it.")
 		} else {
 			say(fmt.Sprintf("The name %s leads back to this machine: it resolves to %s here, this machine's own address.", r.To.Host, words),
 				fmt.Sprintf("Correct what says so: this machine's hosts file, or the record of %s in the DNS that it asks (an old entry, a split DNS, a sinkhole); or name the other end by another name or its address.", r.To.Host))

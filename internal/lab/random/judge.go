@@ -242,10 +242,17 @@ func judge(c trial, f facts) []wrong {
 			failures += tr.own.failed
 		}
 	}
+	// A name's addresses have a path each, and the row is no better than the worst.
+	worst := map[row]bool{}
+	for _, p := range r.Paths {
+		if k, ok := known(c.Topology, p); ok && !p.OK {
+			worst[k] = true
+		}
+	}
 	judged := map[row]bool{}
 	for _, p := range r.Paths {
 		k, ok := known(c.Topology, p)
-		if !ok || p.Opposite || judged[k] {
+		if !ok || p.Opposite || judged[k] || p.Address != "" && p.OK && worst[k] {
 			continue
 		}
 		judged[k] = true
@@ -364,6 +371,9 @@ func blockedFalsely(p path, tr truth, anyTouched bool) string {
 	if !tr.always() || tr.touched || p.Verdict == "redirected" && tr.undecided && tr.mixed {
 		return ""
 	}
+	if p.Direction == "reverse" && tr.elsewhere {
+		return "" // another machine was asked to dial back
+	}
 	return "it works: " + tr.String()
 }
 
@@ -378,7 +388,7 @@ var accuses = map[string][]party{
 	"rejected-by-host":     {farEnd, device},
 	"rejected":             {device},
 	"blocked-locally":      {nearEnd},
-	"nat-no-forward":       {nat},
+	"nat-no-forward":       {nat, device},
 	"redirected-in-turn":   {nat},
 	"redirected-port":      {nat},
 	"redirected-host":      {nat},
@@ -437,6 +447,9 @@ func accusesFalsely(c trial, p path, tr truth, f facts) string {
 	}
 	if p.Finding == nil {
 		return ""
+	}
+	if p.Finding.Code == "window-scale" && slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.Kind == "option-stripped" }) {
+		return "" // harmless to whoever sends little
 	}
 	text := p.Finding.Text + " " + p.Finding.Advice
 	if len(concerned) == 1 && concerned[0].mention != nil && concerned[0].mention.MatchString(allFindings(f.Report, p)) {

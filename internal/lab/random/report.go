@@ -33,6 +33,7 @@ type path struct {
 	OK        bool
 	Counted   bool
 	Opposite  bool
+	Address   string
 	Proof     string
 	Attempts  int
 	Source    string
