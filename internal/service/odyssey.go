@@ -62,16 +62,19 @@ const (
 	odysseyMaxBlock = 1 << 10 // bytes
 	odysseySize     = 8 << 20 // bytes of the document where none is asked for
 	odysseyMaxSize  = 16 << 20
-	odysseyChunk    = 32 << 10
-	odysseySession  = 40 // times the patience for one message: all of a session
-	odysseyThinking = 4  // times the patience: a person at a blank screen
+	odysseyChunk    = 8 << 10 // bytes that have to move within the time for that
+	odysseySession  = 40      // times the patience for one message: all of a session
+	odysseyThinking = 4       // times the patience: a person at a blank screen
 )
 
-// How long the asking side listens to a real server, and how long it waits for
-// bytes to move: longer than the answering side does, which tells what came.
+// How long the asking side listens to a real server, and how long both sides wait
+// for bytes to move: the asking side longer, since the other tells what came. In
+// that time a segment that got lost is sent again some five times (RFC 6298
+// section 5.5, from 200 ms on).
 const (
 	odysseyQuiet = 2 * time.Second
-	odysseyStall = 20 * time.Second
+	odysseyMoves = 8 * time.Second
+	odysseyStall = 10 * time.Second
 )
 
 // ---- the document ----
@@ -476,7 +479,8 @@ func answerOdyssey(ctx context.Context, conn net.Conn, a *Answerer) error {
 	}
 
 	there := newOdysseyArrival(odysseyDocument(token, odysseyThere, size))
-	rerr := there.receive(in, size, func() { a.step(ctx, conn) })
+	moving := func() { odysseyWithin(ctx, conn.SetDeadline, min(a.patience(), odysseyMoves)) }
+	rerr := there.receive(in, size, moving)
 	if rerr != nil && !errors.Is(rerr, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("after %d of %d bytes: %w", there.n, size, rerr)
 	}
@@ -494,7 +498,7 @@ func answerOdyssey(ctx context.Context, conn net.Conn, a *Answerer) error {
 	for left := size; left > 0; {
 		b := buf[:min(len(buf), left)]
 		_, _ = io.ReadFull(back, b) // it is as long as that
-		a.step(ctx, conn)
+		moving()
 		n, err := conn.Write(b)
 		if left -= n; err != nil {
 			return fmt.Errorf("after %d of %d bytes: %w", size-left, size, err)

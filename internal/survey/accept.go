@@ -216,11 +216,13 @@ func (s *survey) vacated(j *job, i *result.Initiator) {
 		i.NotTried = fmt.Sprintf("another dial or listen with the key, on this machine, held port %d when this run began and ended during it; run this again once it has ended", j.port)
 		return
 	}
-	last, _ := lastPassed(i.Connections)
 	i.Connections = slices.Clone(i.Connections)
-	for n := range i.Connections {
+	for n := range slices.Backward(i.Connections) { // in order of time
 		c := &i.Connections[n]
-		if !c.IsFailed() || c.At.Before(last) {
+		if c.IsPassed() {
+			return
+		}
+		if !c.IsFailed() {
 			continue
 		}
 		c.Ended = result.EndedUnknown

@@ -95,11 +95,35 @@ func (s *survey) expectedInstance() string {
 	for _, c := range s.contacts.families {
 		all = append(all, c.targets...)
 	}
+	all = append(all, s.alsoProved(all)...)
 	first := ""
 	if h, ok := s.contacts.hello(); ok {
 		first = h.Instance.String()
 	}
 	return mostOfAll(all, first)
+}
+
+// alsoProved are the listeners that other connections to these paths led to: one
+// that is met on more ports is meant, even if the first connection led elsewhere.
+func (s *survey) alsoProved(paths []proved) []proved {
+	var out []proved
+	for _, j := range s.jobs {
+		if j.direction != plan.Forward || j.initiator == nil {
+			continue
+		}
+		for _, c := range s.connectionsOf(j) {
+			to := j.initiator.Target.AddrPort
+			if c.Ended != result.EndedElsewhere || c.Origin.Port() != to.Port() {
+				continue
+			}
+			p := proved{j.flow, to, c.Instance, c.Origin.Addr() == to.Addr(), c.Source.Addr(), netip.Addr{}}
+			known := func(o proved) bool { return o.target == p.target && o.instance == p.instance }
+			if !slices.ContainsFunc(paths, known) && !slices.ContainsFunc(out, known) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
 }
 
 // mostOfAll is the listener that most of some paths lead to; those that lead to

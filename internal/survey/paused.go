@@ -49,7 +49,7 @@ func (s *survey) pausedFor(now time.Time) time.Duration {
 }
 
 // besidePauses takes back what connections seem to tell that got no answer, or
-// were closed, while the far end's listener could not answer.
+// were ended once they had opened, while the far end's listener could not answer.
 func besidePauses(all []result.Connection, pauses []pause) []result.Connection {
 	if len(pauses) == 0 {
 		return all
@@ -57,7 +57,8 @@ func besidePauses(all []result.Connection, pauses []pause) []result.Connection {
 	all = slices.Clone(all)
 	for i := range all {
 		c := &all[i]
-		if c.Ended != result.EndedSilent && c.Ended != result.EndedClosed {
+		opened := c.Reached == result.ReachedConnected || c.Reached == result.ReachedProved
+		if c.Ended != result.EndedSilent && c.Ended != result.EndedClosed && !(opened && c.Ended == result.EndedReset) {
 			continue
 		}
 		if slices.ContainsFunc(pauses, func(p pause) bool { return !c.At.After(p.to) && !c.Over().Before(p.from) }) {

@@ -23,6 +23,10 @@ func TestConnectionsDuringAPauseOfTheListenerTellNothing(t *testing.T) {
 	at := func(seconds, took float64, ended result.Ended) result.Connection {
 		return result.Connection{At: result.TimeOf(now.Add(-time.Duration(seconds * float64(time.Second)))), ElapsedMS: took * 1000, Ended: ended}
 	}
+	opened := func(c result.Connection) result.Connection {
+		c.Reached = result.ReachedConnected
+		return c
+	}
 	for name, c := range map[string]struct {
 		one  result.Connection
 		want result.Ended
@@ -32,6 +36,7 @@ func TestConnectionsDuringAPauseOfTheListenerTellNothing(t *testing.T) {
 		"within it":              {at(8, 2, result.EndedSilent), result.EndedUnknown},
 		"closed within it":       {at(8, 2, result.EndedClosed), result.EndedUnknown},
 		"reset, by whom it may":  {at(8, 2, result.EndedReset), result.EndedReset},
+		"reset once it was open": {opened(at(8, 2, result.EndedReset)), result.EndedUnknown},
 		"it passed all the same": {at(8, 2, result.EndedWell), result.EndedWell},
 		"after it":               {at(3, 2, result.EndedSilent), result.EndedSilent},
 	} {

@@ -55,13 +55,14 @@ const (
 )
 
 // studyAll opens more connections to each path of which some passed and some did
-// not: how many do, and what they have in common.
+// not: how many do, and what they have in common. Then also to those that got
+// only few, since what fails some on one port may do so on the next.
 func (s *survey) studyAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, studyTimeouts*s.Timeout)
 	defer cancel()
 	var mixed []*job
 	for _, j := range s.jobs {
-		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && !j.studied && s.isMixed(j) {
+		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && !j.studied && (s.isMixed(j) || s.isThin(j)) {
 			mixed = append(mixed, j)
 		}
 	}
@@ -81,6 +82,16 @@ func (s *survey) studyAll(ctx context.Context) {
 		})
 	}
 	_ = all.Wait() // what failed is in the jobs
+}
+
+// isThin reports whether too few connections of a job passed to say of it that it
+// is better than others of its family, of which some failed.
+func (s *survey) isThin(j *job) bool {
+	if j.transport != plan.TCP || j.initiator == nil || j.initiator.Answer != result.AnswerKeyed || s.Gentle || !s.anyMixed(j.family) {
+		return false
+	}
+	passed, _ := result.Compare(s.connectionsOf(j))
+	return len(passed) < countedSamples
 }
 
 // failsAtOnce reports whether any connection of a job was ended by somebody,
@@ -206,8 +217,8 @@ func (s *survey) retry(ctx context.Context, j *job) {
 	again := s.attemptEither(ctx, j)
 	whole := first
 	if again.NotTried == "" && again.Attempts > 0 {
-		if isSound(again) {
-			whole = again
+		if isSound(again) || again.Answer == result.AnswerOwn {
+			whole = again // by now this end holds the port itself, and says so
 		}
 		whole.Connections = slices.Concat(first.Connections, again.Connections)
 		whole.Attempts = first.Attempts + again.Attempts

@@ -342,8 +342,8 @@ func (e explainer) natNoForward() *result.Finding {
 		return e.say("nat-leads-elsewhere", fmt.Sprintf("%s. The RST comes from behind the NAT (it needs a TTL of %d, and at %d a device lives that speaks in the NAT's name): the NAT forwards %s to another machine, on which nothing listens", seen, s.ByHop, s.NATHop, e.port()),
 			e.request(verb, fmt.Sprintf("The NAT at %s has a rule that leads it elsewhere", e.at())))
 	}
-	return e.say("nat-no-forward", fmt.Sprintf("%s: the NAT answers itself instead of forwarding %s, or leads it to another machine, on which nothing listens, or a firewall before the NAT answers in its name", seen, e.port()),
-		e.request(verb, fmt.Sprintf("The NAT at %s has no rule for it, or not for this source, or one that leads elsewhere; or a firewall before it refuses", e.at())))
+	return e.say("nat-no-forward", fmt.Sprintf("%s: the NAT answers itself instead of forwarding %s, or leads it to another machine, on which nothing listens, or a firewall before the NAT, or of %s itself, answers in its name", seen, e.port(), to),
+		e.request(verb, fmt.Sprintf("The NAT at %s has no rule for it, or not for this source, or one that leads elsewhere; or a firewall before or behind it refuses", e.at())))
 }
 
 func (e explainer) filtered() *result.Finding {

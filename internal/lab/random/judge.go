@@ -388,7 +388,7 @@ var accuses = map[string][]party{
 	"rejected-by-host":     {farEnd, device},
 	"rejected":             {device},
 	"blocked-locally":      {nearEnd},
-	"nat-no-forward":       {nat, device},
+	"nat-no-forward":       {nat, device, farEnd},
 	"redirected-in-turn":   {nat},
 	"redirected-port":      {nat},
 	"redirected-host":      {nat},
