@@ -141,9 +141,7 @@ func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
 		if quiet = quiet + 1; last.Ended != result.EndedSilent {
 			quiet = 0
 		}
-		f := a.sample(ctx, a, true)
-		f.drop()
-		a.list(f)
+		a.list(a.sampleMore(ctx, max(a.Samples, MinSamples)-len(a.seen.Connections))...)
 	}
 	isElsewhere := func(c result.Connection) bool { return c.Ended == result.EndedElsewhere }
 	if a.Transport == plan.UDP && !slices.ContainsFunc(a.seen.Connections, isElsewhere) {
@@ -214,14 +212,7 @@ func (a *attempt) rtt() time.Duration {
 // sample opens one more connection, of the other parity than the last. Unless a
 // little payload is enough, it moves the whole.
 func (a *attempt) sample(ctx context.Context, of *attempt, little bool) *attempt {
-	f := a.further(a.Options)
-	if n := len(a.seen.Connections); n > 0 {
-		last := a.seen.Connections[n-1]
-		f.beside = last.Source.Port()
-		if last.Drawn == result.DrawnConnect {
-			f.drawn = result.DrawnBind
-		}
-	}
+	f := a.next(a.seen.Connections[len(a.seen.Connections)-1])
 	if little {
 		f.once(ctx, a.Options.further(of.rtt()), sampleBytes)
 	} else {
@@ -249,6 +240,41 @@ func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
 		a.seen.NotTried = "interrupted"
 	}
 	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At.Time))
+}
+
+// longTrip is from what round trip on samples are opened side by side: one after
+// the other they would take as long as people do not wait.
+const longTrip = 250 * time.Millisecond
+
+// sampleMore opens the next sample, or over a long way all n that are wanted,
+// alternately of either parity.
+func (a *attempt) sampleMore(ctx context.Context, n int) []*attempt {
+	if a.rtt() < longTrip || a.Pace > 0 {
+		n = 1
+	}
+	more := make([]*attempt, n)
+	last := a.seen.Connections[len(a.seen.Connections)-1]
+	var all sync.WaitGroup
+	for i := range more {
+		f := a.next(last)
+		more[i], last.Drawn = f, f.drawn
+		all.Go(func() {
+			f.once(ctx, a.Options.further(a.rtt()), sampleBytes)
+			f.drop()
+		})
+	}
+	all.Wait()
+	return more
+}
+
+// next is a further connection of the other parity than the last.
+func (a *attempt) next(last result.Connection) *attempt {
+	f := a.further(a.Options)
+	f.beside = last.Source.Port()
+	if last.Drawn == result.DrawnConnect {
+		f.drawn = result.DrawnBind
+	}
+	return f
 }
 
 // isSame reports whether another connection's proof is of the same listener and

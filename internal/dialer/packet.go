@@ -30,9 +30,11 @@ const (
 	sampleEach    = 5
 	samplePace    = 40 * time.Millisecond
 	sampleWait    = time.Second
-	// Where the round trip is known, so many of them and minSampleWait are enough.
+	// Where the round trip is known, so many of them and minSampleWait are enough,
+	// and leastRoundTrips are given in any case.
 	minSampleWait    = 300 * time.Millisecond
 	sampleRoundTrips = 3
+	leastRoundTrips  = 2
 	// Of each size on the way to the exact one fewer do.
 	searchSources = 2
 	searchEach    = 3
@@ -95,8 +97,8 @@ func (a *attempt) sampleSize(ctx context.Context, size echo.PacketSize) packetSa
 // ports.
 func (a *attempt) samplePackets(ctx context.Context, size echo.PacketSize, sources, each int) packetSample {
 	wait := sampleWait
-	if a.seen.RTTMS != nil {
-		wait = min(wait, minSampleWait+sampleRoundTrips*time.Duration(*a.seen.RTTMS*float64(time.Millisecond)))
+	if rtt := a.rtt(); rtt > 0 {
+		wait = max(min(wait, minSampleWait+sampleRoundTrips*rtt), leastRoundTrips*rtt)
 	}
 	s := packetSample{size: size}
 	for range sources {

@@ -75,7 +75,7 @@ const (
 	// pulseEvery is how often it makes sure that it runs, and pulseLost how long
 	// a gap has to be that a busy machine alone does not explain.
 	pulseEvery = 200 * time.Millisecond
-	pulseLost  = 3 * time.Second
+	pulseLost  = time.Second
 )
 
 // pulse tells when it looks at the clock how long this program did not run.
@@ -109,14 +109,14 @@ func (l *Listener) keepPulse(ctx context.Context) {
 		if gap == 0 {
 			continue
 		}
-		why := fmt.Sprintf("the listener was stopped, or its machine asleep, for %v at that time", gap.Round(time.Second))
+		why := fmt.Sprintf("the listener was stopped, or its machine asleep or overloaded, for %v at that time", gap.Round(100*time.Millisecond))
 		now := time.Now()
 		l.troubles.mu.Lock()
 		l.troubles.slept += gap
 		l.troubles.mu.Unlock()
 		l.troubles.add(since, now, why)
 		l.watch.NotSeeing(since, now, why)
-		l.tell(fmt.Sprintf("It was stopped, or this machine asleep, for %v until now: whoever tested meanwhile was told nothing.", gap.Round(time.Second)))
+		l.tell(fmt.Sprintf("It was stopped, or this machine asleep or overloaded, for %v until now: whoever tested meanwhile was told nothing.", gap.Round(100*time.Millisecond)))
 	}
 }
 

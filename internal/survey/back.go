@@ -58,6 +58,10 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 	_ = g.Wait() // what failed is in the jobs
 }
 
+// tripsBack is how many round trips the far end is given for its attempts beside
+// what their steps take at most.
+const tripsBack = 30
+
 // backAtOnce is how many paths one message asks for: what is known of all their
 // connections has to fit into the answer.
 const backAtOnce = 12
@@ -163,7 +167,7 @@ func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (ha
 // dialedBack has the far end dial paths.
 func (s *survey) dialedBack(ctx context.Context, f result.Family, strict bool, paths []echo.BackPath) (halves []result.Initiator, by string, err error) {
 	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes, Paths: paths}
-	err = s.talk(ctx, f, strict, dialer.Longest(s.Timeout), func(ctx context.Context, c *echo.Conn) (err error) {
+	err = s.talk(ctx, f, strict, dialer.Longest(s.Timeout)+tripsBack*s.longestTrip(), func(ctx context.Context, c *echo.Conn) (err error) {
 		by = c.Instance.String()
 		halves, err = c.DialBack(ctx, d)
 		return err

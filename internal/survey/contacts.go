@@ -488,7 +488,11 @@ func (s *survey) soon() time.Duration {
 		twoSYNs    = 2 * time.Second
 		roundTrips = 8
 	)
-	longest := time.Duration(0)
+	return twoSYNs + roundTrips*s.longestTrip()
+}
+
+// longestTrip is the longest round trip that any attempt measured, 0 if none did.
+func (s *survey) longestTrip() (longest time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.jobs {
@@ -496,7 +500,7 @@ func (s *survey) soon() time.Duration {
 			longest = max(longest, rtt(j))
 		}
 	}
-	return twoSYNs + roundTrips*longest
+	return longest
 }
 
 // talkTo holds a control conversation over one way, which has so much patience

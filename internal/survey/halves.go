@@ -106,20 +106,33 @@ func (s *survey) expectedInstance() string {
 // alsoProved are the listeners that other connections to these paths led to: one
 // that is met on more ports is meant, even if the first connection led elsewhere.
 func (s *survey) alsoProved(paths []proved) []proved {
+	type met struct {
+		target   netip.AddrPort
+		instance string
+	}
+	known := map[met]bool{}
+	for _, p := range paths {
+		known[met{p.target, p.instance}] = true
+	}
 	var out []proved
+	add := func(j *job, origin netip.AddrPort, instance string) {
+		to := j.initiator.Target.AddrPort
+		if m := (met{to, instance}); instance != "" && origin.Port() == to.Port() && !known[m] {
+			known[m] = j.transport == plan.TCP // a datagram's port is another, whatever its number
+			out = append(out, proved{flow: j.flow, target: to, instance: instance, direct: origin.Addr() == to.Addr()})
+		}
+	}
 	for _, j := range s.jobs {
-		if j.direction != plan.Forward || j.initiator == nil {
+		i := j.initiator
+		if j.direction != plan.Forward || i == nil {
 			continue
 		}
+		if j.transport == plan.UDP && i.Answer == result.AnswerKeyed {
+			add(j, i.Origin.AddrPort, i.Instance)
+		}
 		for _, c := range s.connectionsOf(j) {
-			to := j.initiator.Target.AddrPort
-			if c.Ended != result.EndedElsewhere || c.Origin.Port() != to.Port() {
-				continue
-			}
-			p := proved{j.flow, to, c.Instance, c.Origin.Addr() == to.Addr(), c.Source.Addr(), netip.Addr{}}
-			known := func(o proved) bool { return o.target == p.target && o.instance == p.instance }
-			if !slices.ContainsFunc(paths, known) && !slices.ContainsFunc(out, known) {
-				out = append(out, p)
+			if c.Ended == result.EndedElsewhere {
+				add(j, c.Origin.AddrPort, c.Instance)
 			}
 		}
 	}

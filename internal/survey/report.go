@@ -287,10 +287,10 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 }
 
 // submit tells the far end how the run ended, for its log. Nothing depends on
-// it.
-func (s *survey) submit(ctx context.Context, r *result.Report) {
+// it. The error says why it could not be told.
+func (s *survey) submit(ctx context.Context, r *result.Report) error {
 	if r.Contact == nil || r.Interrupted {
-		return
+		return nil
 	}
 	sub := echo.Submission{Host: s.Hostname, Summary: r.Summary}
 	for _, p := range r.Paths {
@@ -298,7 +298,7 @@ func (s *survey) submit(ctx context.Context, r *result.Report) {
 			sub.Broken = append(sub.Broken, fmt.Sprintf("%s %s %s: %s", p.Direction, p.Flow, p.Family, p.Verdict))
 		}
 	}
-	_ = s.talk(ctx, r.Contact.Family, false, min(s.Timeout, 2*time.Second), func(ctx context.Context, c *echo.Conn) error {
+	return s.talk(ctx, r.Contact.Family, false, min(s.Timeout, 2*time.Second), func(ctx context.Context, c *echo.Conn) error {
 		return c.Submit(ctx, sub)
 	})
 }

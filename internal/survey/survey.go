@@ -177,7 +177,9 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 		s.gatherHalves(ctx) // as far as this end knows them
 	}
 	r := s.report(ctx, remote, nil)
-	s.submit(ctx, r)
+	if s.submit(ctx, r) != nil && ctx.Err() == nil {
+		r = s.report(ctx, remote, nil) // that connection is evidence, too
+	}
 	return r, nil
 }
 

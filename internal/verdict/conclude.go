@@ -137,7 +137,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	}
 	if f.Paused >= time.Second {
 		out = append(out, result.Finding{Code: "listener-paused",
-			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
+			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep or overloaded, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
 			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
 	}
 	if f.Late > 0 && f.CutOff == nil {

@@ -228,7 +228,7 @@ func judge(c trial, f facts) []wrong {
 		say(broken, "", "no report, exit status %d", f.Exit)
 		return all
 	}
-	anyTouched, failures := false, 0
+	anyTouched, anyWorks, failures := false, false, 0
 	counted := map[row]bool{}
 	for _, p := range r.Paths {
 		if k, ok := known(c.Topology, p); ok {
@@ -238,9 +238,10 @@ func judge(c trial, f facts) []wrong {
 	for _, k := range c.Topology.rows() {
 		tr := know(c, f, k)
 		anyTouched = anyTouched || tr.touched
-		if counted[k] && !slices.Contains(tr.natures, lossy) {
+		if counted[k] && !slices.Contains(tr.natures, lossy) && !slices.Contains(tr.natures, content) {
 			failures += tr.own.failed
 		}
+		anyWorks = anyWorks || tr.worked > 0
 	}
 	// A name's addresses have a path each, and the row is no better than the worst.
 	worst := map[row]bool{}
@@ -258,7 +259,7 @@ func judge(c trial, f facts) []wrong {
 		judged[k] = true
 		tr := know(c, f, k)
 		some, of := stray(c, f)
-		tr.undecided, tr.mixed = 2*some >= of, saysMixed(r)
+		tr.undecided, tr.mixed = 2*some >= of || strayedAtAll(c, f) >= 0.4, saysMixed(r)
 		tr.elsewhere = some == of && some > 0 && !slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.nature == own })
 		if words := openWrongly(p, tr); words != "" {
 			say(wrongOpen, k.String(), "%s (%s); %s", p.Verdict, p.Proof, words)
@@ -270,7 +271,9 @@ func judge(c trial, f facts) []wrong {
 			say(falseCulprit, k.String(), "%s; %s; %s", said(p), words, tr)
 		}
 	}
-	if r.Summary.OK && failures > 0 && slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.nature == moment || fl.listen != "" || fl.Kind == "shun" }) &&
+	if r.Summary.OK && failures > 0 && slices.ContainsFunc(c.Faults, func(fl fault) bool {
+		return (fl.nature == moment || fl.listen != "" || fl.Kind == "shun") && !isNamed(r, fl)
+	}) &&
 		!slices.ContainsFunc(all, func(w wrong) bool { return w.Class == wrongOpen }) {
 		say(wrongOpen, "", "all is said to be well (exit status %d), and %d of dial's own connections failed", f.Exit, failures)
 	}
@@ -278,11 +281,16 @@ func judge(c trial, f facts) []wrong {
 		say(contradiction, "", "%s", words)
 	}
 	for _, fd := range r.Findings {
-		if words := runAccusesFalsely(c, fd, f, anyTouched); words != "" {
+		if words := runAccusesFalsely(c, fd, f, anyTouched, anyWorks); words != "" {
 			say(falseCulprit, "", "%s: %s %s; %s", fd.Code, fd.Text, fd.Advice, words)
 		}
 	}
 	return all
+}
+
+// isNamed reports whether a finding about the run names a fault as what it is.
+func isNamed(r report, fl fault) bool {
+	return fl.mention != nil && slices.ContainsFunc(r.Findings, func(fd finding) bool { return fl.mention.MatchString(fd.Text) })
 }
 
 // stray counts the forward rows that work, and those of them that lead to
@@ -299,6 +307,18 @@ func stray(c trial, f facts) (some, of int) {
 		}
 	}
 	return some, of
+}
+
+// strayedAtAll is the share of the forward connections that worked which led to
+// somebody else.
+func strayedAtAll(c trial, f facts) float64 {
+	strayed, worked := 0, 0
+	for _, o := range c.Topology.rows() {
+		if tr := know(c, f, o); !o.Reverse {
+			strayed, worked = strayed+tr.strayed, worked+tr.worked
+		}
+	}
+	return float64(strayed) / float64(max(worked, 1))
 }
 
 func saysMixed(r report) bool {
@@ -339,7 +359,7 @@ func openWrongly(p path, tr truth) string {
 		return "it works in part: " + tr.String()
 	case slices.Contains(tr.natures, resting) && tr.touched:
 		return "its connections are cut off after a while, and it was tested with --hold: " + tr.String()
-	case tr.share() <= few && !slices.Contains(tr.natures, limit): // two dozen at once may be more than it lets through
+	case tr.share() <= few && p.Counted && !slices.Contains(tr.natures, limit): // two dozen at once may be more than it lets through
 		return "it works in part: " + tr.String()
 	}
 	return ""
@@ -486,12 +506,20 @@ func allFindings(r report, p path) string {
 	return text
 }
 
+// asFarAs is where an attempt's packets showed themselves last; seenAs is what a
+// translation shows.
+var (
+	asFarAs = regexp.MustCompile(`(?i)it gets as far as [^(]*\(hop \d+\)`)
+	seenAs  = regexp.MustCompile(`seen as [0-9a-f.:]+`)
+)
+
 // strangers names a device in a text that is neither an end nor where a fault
 // is, nor beside that: a router lets a packet die before its own rules see it,
 // so the suspects are always two.
 func strangers(c trial, text string, faults []fault) string {
 	way := c.Topology.way()
 	fine := c.Topology.ends()
+	text = seenAs.ReplaceAllString(asFarAs.ReplaceAllString(text, ""), "") // a fact, and no accusation
 	for i, n := range way {
 		for _, fl := range faults {
 			if slices.Contains(fl.places, n.name) {
@@ -518,7 +546,7 @@ func strangers(c trial, text string, faults []fault) string {
 }
 
 // runAccusesFalsely says whom a finding about the run blames wrongly.
-func runAccusesFalsely(c trial, fd finding, f facts, anyTouched bool) string {
+func runAccusesFalsely(c trial, fd finding, f facts, anyTouched, anyWorks bool) string {
 	switch fd.Code {
 	case "answers-for-all":
 		return "nothing answers for all"
@@ -531,7 +559,7 @@ func runAccusesFalsely(c trial, fd finding, f facts, anyTouched bool) string {
 			return "nothing is planted that could do that"
 		}
 	case "no-contact":
-		if !anyTouched {
+		if !anyTouched && anyWorks {
 			return "every row works"
 		}
 	}
