@@ -165,7 +165,7 @@ func doubtful(j *job) doubt {
 	case result.ConnectRST:
 		return doubtQuick
 	case result.ConnectTimeout:
-		if traceOpened(i.Trace) {
+		if traceOpened(i.Trace) || traceHasGap(i.Trace) {
 			return doubtSlow // its own trace shows that some packets do
 		}
 		return doubtSilence
@@ -191,6 +191,22 @@ func doubtful(j *job) doubt {
 // traceOpened reports whether a connection of a path's trace opened.
 func traceOpened(t *result.Trace) bool {
 	return t != nil && slices.ContainsFunc(t.Hops, func(h result.Hop) bool { return h.What == result.HopOpen })
+}
+
+// traceHasGap reports whether a trace heard of a device and not of one before it,
+// as where some packets get through, or where a router keeps silent.
+func traceHasGap(t *result.Trace) bool {
+	if t == nil {
+		return false
+	}
+	silent := false
+	for _, h := range t.Hops {
+		if silent && h.What == result.HopExceeded {
+			return true
+		}
+		silent = silent || h.What == result.HopSilent
+	}
+	return false
 }
 
 // isSound reports whether a TCP attempt was proved and shows nothing that noise

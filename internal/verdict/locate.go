@@ -32,9 +32,6 @@ func Locate(t, open *result.Trace, target netip.Addr) *result.Stop {
 			}
 		}
 	}
-	if hasGap(t, open, s.LastHop) {
-		return nil // some get on and some do not: the last that was heard of is no edge
-	}
 	end := t.Hops[len(t.Hops)-1]
 	if end.What == result.HopOpen && (!sameWay(t, open) || end.TTL >= open.Distance) {
 		return nil // it opens at the target, as far as is known
@@ -62,24 +59,6 @@ func Locate(t, open *result.Trace, target netip.Addr) *result.Stop {
 		}
 	}
 	return s
-}
-
-// hasGap reports whether a device kept silent to a trace, though it answered that of
-// an open path, and one behind it did not.
-func hasGap(t, open *result.Trace, last int) bool {
-	if !sameWay(t, open) {
-		return false
-	}
-	answers := map[int]bool{}
-	for _, h := range open.Hops {
-		answers[h.TTL] = h.What == result.HopExceeded
-	}
-	for _, h := range t.Hops {
-		if h.TTL < last && h.What == result.HopSilent && answers[h.TTL] {
-			return true
-		}
-	}
-	return false
 }
 
 // sameWay reports whether both traces meet the same devices as far as both
