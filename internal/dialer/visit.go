@@ -64,7 +64,7 @@ func (a *attempt) visit(ctx context.Context, t Talk) {
 		return
 	}
 	switch c.Outcome {
-	case result.ConversationCompleted, result.ConversationForeign:
+	case result.ConversationCompleted, result.ConversationRefused, result.ConversationForeign, result.ConversationUnread:
 		s.Answer = result.AnswerForeign
 	case result.ConversationClosed:
 		s.Answer = result.AnswerClosed

@@ -4,8 +4,8 @@ import "slices"
 
 // OwnCodes are the codes of findings about what the people at the two ends have to mend
 // themselves: how they started the two programs, what they gave them, that the
-// test did not come to its end, or what their machines lack or do by themselves.
-// No firewall has anything to do with it.
+// test did not come to its end, what their machines lack or do by themselves, or
+// that the service itself said no. No firewall has anything to do with it.
 var OwnCodes = []string{
 	"closed-or-off",
 	"conntrack-full",
@@ -13,17 +13,24 @@ var OwnCodes = []string{
 	"listener-busy",
 	"listener-paused",
 	"name-not-found",
+	"needs-tls",
+	"no-backend",
 	"no-descriptor",
 	"no-evidence",
 	"no-local-port",
 	"not-allowed",
 	"not-dialed",
+	"not-understood",
 	"other-key",
 	"other-plan",
 	"other-shift",
 	"other-version",
 	"own-answer",
 	"reverse-path",
+	"security-mismatch",
+	"service-unavailable",
+	"turned-away",
+	"unexpected-status",
 	"untested",
 	"wrong-key",
 }

@@ -210,12 +210,6 @@ func everyCipherSuite() []uint16 {
 	return out
 }
 
-// A foreignError says in its own words that the answer was not the protocol's.
-type foreignError struct{ words string }
-
-func (e foreignError) Error() string        { return e.words }
-func (e foreignError) Is(target error) bool { return target == errForeign }
-
 // handshakeError tells other bytes and a refusal from a connection that ended.
 func handshakeError(err error) error {
 	var record tls.RecordHeaderError
