@@ -21,11 +21,13 @@ type foreignError struct{ words string }
 func (e foreignError) Error() string        { return e.words }
 func (e foreignError) Is(target error) bool { return target == errForeign }
 
-// An unreadError says what of an answer this program cannot read that may well
-// be the protocol's: a limit of ours, and nobody's fault.
+// An unreadError says what of a message this program cannot read that may well be
+// the protocol's: a limit of ours, and nobody's fault. The answering side treats
+// both alike.
 type unreadError struct{ words string }
 
-func (e unreadError) Error() string { return e.words }
+func (e unreadError) Error() string        { return e.words }
+func (e unreadError) Is(target error) bool { return target == errForeign }
 
 // A refusedError is the far end's "no" in its own language, or TLS's.
 type refusedError struct{ result.Refusal }

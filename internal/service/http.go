@@ -213,18 +213,18 @@ func webResponse(conn net.Conn, req *http.Request) (*http.Response, error) {
 		switch {
 		case err == nil:
 		case limited.N == 0:
-			return nil, foreignError{fmt.Sprintf("the response's header has more than %d bytes", maxWebHead)}
+			return nil, unreadError{fmt.Sprintf("the response's header has more than %d bytes", maxWebHead)}
 		case errors.Is(err, os.ErrDeadlineExceeded), sock.IsReset(err), sock.IsClosed(err):
 			return nil, err
 		default:
-			return nil, foreignError{"the answer to an HTTP request is not HTTP: " + shown(err.Error())}
+			return nil, unreadError{"the answer to an HTTP request is not HTTP: " + shown(err.Error())}
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			limited.N = maxWebPage
 			return resp, nil
 		}
 	}
-	return nil, foreignError{"the server sent interim responses (1xx) and no final one"}
+	return nil, unreadError{"the server sent interim responses (1xx) and no final one"}
 }
 
 // unpackPage undoes a compression that the listener did not do.
