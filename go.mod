@@ -7,7 +7,6 @@ go 1.26.0
 // internal/service make such handshakes: a setting may go with a release of Go.
 godebug (
 	rsa1024min=0 // keys of RSA below 1,024 bits
-	tlsmaxrsasize=16384 // OpenSSL's own limit
 	tlssha1=1 // handshakes signed with SHA-1
 	x509negativeserial=1 // SQL Server's certificate of its own
 )

@@ -30,6 +30,8 @@ type Language struct {
 	// Greeting is how long its greeting may take; 0: it does not greet. Servers look
 	// the caller up first, and keep senders of spam waiting on purpose.
 	Greeting time.Duration
+	// Within is what is spoken inside TLS, where that comes first; "": it does not.
+	Within Protocol
 }
 
 // greetingTime is how long a greeting is waited for: longer than the 30 s for
@@ -39,9 +41,9 @@ const greetingTime = 35 * time.Second
 
 // Languages has every Protocol.
 var Languages = []Language{
-	{Protocol: HTTP}, {Protocol: HTTPS},
+	{Protocol: HTTP}, {Protocol: HTTPS, Within: HTTP},
 	{Protocol: FTP, Greets: true, Greeting: greetingTime}, {Protocol: SMTP, Greets: true, Greeting: greetingTime},
-	{Protocol: TDS}, {Protocol: SQLBrowser}, {Protocol: LDAP}, {Protocol: LDAPS}, {Protocol: RDP},
+	{Protocol: TDS}, {Protocol: SQLBrowser}, {Protocol: LDAP}, {Protocol: LDAPS, Within: LDAP}, {Protocol: RDP},
 	{Protocol: Z3950}, {Protocol: ISOILL}, {Protocol: Odyssey},
 }
 

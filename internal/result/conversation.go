@@ -105,6 +105,21 @@ func (c *Conversation) IsSilence() bool {
 // SHA-256 of the far end's certificate (DER), in hex.
 const FactCertificate = "certificate"
 
+// FactTLSVersion and FactCipher are the names under which it says what was
+// agreed, as crypto/tls writes it.
+const (
+	FactTLSVersion = "TLS version"
+	FactCipher     = "cipher"
+)
+
+// FactFirstHello is the name under which it says that the usual hello was refused
+// and an older one was not.
+const FactFirstHello = "first TLS hello"
+
+// FactChain is the name under which it says what a certificate's chain lacks;
+// absent: nothing.
+const FactChain = "certificate chain"
+
 // FactTrusted is the name under which it says whether this system trusts that
 // certificate for the host: "yes", or "no: " and why.
 const FactTrusted = "trusted here"

@@ -48,8 +48,21 @@ const (
 	ReasonProxyLogin  Reason = "proxy-login"         // a proxy wants to know who asks
 )
 
+// Reasons of TLS itself, before the service has a say.
+const (
+	ReasonCertificate Reason = "client-certificate"      // not without a certificate of the client
+	ReasonTLSVersion  Reason = "tls-version"             // no version of TLS in common
+	ReasonCipher      Reason = "tls-no-common-cipher"    // no cipher, or nothing else, in common
+	ReasonTLSName     Reason = "tls-name-unknown"        // nobody has that name there
+	ReasonTLS         Reason = "tls-refused"             // another alert
+	ReasonChain       Reason = "tls-chain-incomplete"    // the server leaves out a certificate of its issuers
+	ReasonTLSFirst    Reason = "tls-from-the-first-byte" // the row says plain
+	ReasonNoTLS       Reason = "no-tls"                  // the row says TLS
+)
+
 // Reasons lists them.
 var Reasons = []Reason{
+	ReasonCertificate, ReasonTLSVersion, ReasonCipher, ReasonTLSName, ReasonTLS, ReasonChain, ReasonTLSFirst, ReasonNoTLS,
 	ReasonUnavailable, ReasonTurnedAway, ReasonNeedsTLS, ReasonSecurity, ReasonNoBackend, ReasonStatus, ReasonPortal, ReasonProxyLogin,
 }
 

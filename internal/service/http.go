@@ -82,12 +82,15 @@ func askHTTP(_ context.Context, conn net.Conn, q Question) (result.Conversation,
 }
 
 func askHTTPS(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
-	tc, facts, changed, err := dialTLS(ctx, conn, q, "http/1.1")
+	tc, facts, changed, err := dialTLS(conn, q, "http/1.1")
 	if err != nil {
-		return result.Conversation{}, err
+		return result.Conversation{Facts: facts, Changed: changed}, err
 	}
 	out, err := getPage(tc, q, tc.ConnectionState().PeerCertificates[0].Raw)
 	out.Facts = append(facts, out.Facts...)
+	if status := out.Fact("status"); tc.asked.Load() && (strings.HasPrefix(status, "400") || strings.HasPrefix(status, "403")) {
+		return out, refusedTLS(result.ReasonCertificate, status, "after it had asked for the client's certificate and got none")
+	}
 	if len(changed) > 0 && q.Fingerprint != nil { // that says it already, with the issuer
 		out.Changed = slices.DeleteFunc(out.Changed, func(s string) bool { return s == webOtherCertificate })
 	}
@@ -117,6 +120,13 @@ func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation
 		out.Facts = append(out.Facts, result.Fact{Name: "location", Value: shown(to)})
 	}
 	if q.Answer == nil {
+		if certificate != nil && resp.StatusCode == http.StatusForbidden {
+			// Apache, where a directory wants a certificate and TLS 1.3 is in use: the
+			// clients of these services offer no such thing as it says it lacks.
+			if body, _ := io.ReadAll(io.LimitReader(resp.Body, maxWebHead)); bytes.Contains(body, []byte("Post-Handshake Authentication")) {
+				return out, refusedTLS(result.ReasonCertificate, resp.Status, "Cannot perform Post-Handshake Authentication")
+			}
+		}
 		signs := proxySigns(resp.Header)
 		if certificate != nil { // beyond the end of TLS nothing on the way can be
 			for _, s := range signs {

@@ -60,7 +60,7 @@ func askLDAP(ctx context.Context, conn net.Conn, q Question) (result.Conversatio
 }
 
 func askLDAPS(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
-	tc, facts, changed, err := dialTLS(ctx, conn, q)
+	tc, facts, changed, err := dialTLS(conn, q)
 	if err != nil {
 		return result.Conversation{Facts: facts, Changed: changed}, err
 	}

@@ -340,7 +340,7 @@ func TestLDAPSNamesADeviceThatEndsTLS(t *testing.T) {
 			return
 		}
 		defer raw.Close()
-		away, _, _, err := dialTLS(t.Context(), raw, Question{Host: "127.0.0.1"})
+		away, _, _, err := dialTLS(raw, Question{Host: "127.0.0.1"})
 		if err != nil {
 			return
 		}

@@ -113,7 +113,7 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	if value&rdpTLSAll == 0 {
 		return out, nil
 	}
-	tc, facts, changed, err := dialTLS(ctx, conn, q)
+	tc, facts, changed, err := dialTLS(conn, q)
 	if err != nil {
 		return out, fmt.Errorf("after the Connection Confirm: %w", err)
 	}

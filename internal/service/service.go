@@ -51,6 +51,11 @@ type Question struct {
 	// DocumentSize is how many bytes the Odyssey test's document has, 16 MiB at
 	// most; 0 means 8 MiB.
 	DocumentSize int
+	// Again opens a fresh connection to the same port for a second look, and closes
+	// it; false: it did not open. nil: there is no second look.
+	Again func(look func(ctx context.Context, conn net.Conn)) bool
+
+	hello hello // which ClientHello is sent
 }
 
 // An Answerer is what the answering sides share. All its functions may be
@@ -112,16 +117,12 @@ func Greets(speaks string) bool { return plan.Protocol(speaks).Language().Greets
 // nothing. It ends when ctx does.
 func Ask(ctx context.Context, conn net.Conn, speaks string, q Question) result.Conversation {
 	start := time.Now()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if d, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(d)
-	}
+	defer within(ctx, conn)()
 	c, known := conversations[speaks]
 	if !known {
 		return result.Conversation{Speaks: speaks, Outcome: result.ConversationNotHeld, Error: fmt.Sprintf("no conversation is known for %q", speaks)}
 	}
-	out, err := c.ask(ctx, conn, q)
+	out, err := c.askTwice(ctx, conn, speaks, q)
 	return settle(out, err, speaks, start)
 }
 

@@ -118,6 +118,7 @@ type mailClient struct {
 	conn    io.Writer
 	limited *io.LimitedReader
 	r       *bufio.Reader
+	aside   error // what ended STARTTLS, without which mail goes as well
 }
 
 func newMailClient(conn net.Conn) *mailClient {
@@ -230,7 +231,7 @@ func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Convers
 		facts, changed, tc := c.startTLS(ctx, conn, q, r)
 		out.Facts, out.Changed = append(out.Facts, facts...), append(out.Changed, changed...)
 		if tc == nil {
-			return out, nil
+			return out, c.aside
 		}
 		out.Reach(result.StageTLS)
 		c = newMailClient(tc)
@@ -312,8 +313,9 @@ func (c *mailClient) startTLS(ctx context.Context, conn net.Conn, q Question, r 
 		changed = append(changed, "bytes in clear follow the answer to STARTTLS")
 		return failed("bytes in clear follow its answer")
 	}
-	t, facts, changed, err := dialTLS(ctx, conn, q)
+	t, facts, changed, err := dialTLS(conn, q)
 	if err != nil {
+		c.aside = asideError{err}
 		return failed(shown(err.Error()))
 	}
 	if r != nil && len(changed) == 0 {

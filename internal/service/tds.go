@@ -149,7 +149,7 @@ func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	ended := false // TLS, and that was said
 	if full || encryption[0] == tdsEncryptOff {
 		h := &tdsHandshake{Conn: conn}
-		tc, facts, changed, err := dialTLS(ctx, h, q)
+		tc, facts, changed, err := dialTLS(h, q)
 		if err != nil {
 			return out, fmt.Errorf("after the PRELOGIN: %w", err)
 		}

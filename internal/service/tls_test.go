@@ -112,12 +112,12 @@ func TestPublicCertificateMustBeGoodForItsHost(t *testing.T) {
 		"a device's":    {[]*x509.Certificate{faked.Leaf, box.Leaf}, "web.example.edu", []string{"issued by CN=Campus Inspection"}},
 		"rubbish after": {[]*x509.Certificate{good.Leaf, box.Leaf}, "web.example.edu", nil},
 	} {
-		got := distrust(tc.chain, Question{Host: tc.host, Public: true}, roots)
-		if (len(got) == 0) != (tc.want == nil) || tc.want != nil && !webHas(got, tc.want...) {
+		got, err := distrust(tc.chain, Question{Host: tc.host, Public: true}, roots)
+		if err != nil || (len(got) == 0) != (tc.want == nil) || tc.want != nil && !webHas(got, tc.want...) {
 			t.Errorf("%s: got %q", name, got)
 		}
 	}
-	if got := distrust([]*x509.Certificate{box.Leaf}, Question{Host: "x"}, roots); got != nil {
+	if got, err := distrust([]*x509.Certificate{box.Leaf}, Question{Host: "x"}, roots); got != nil || err != nil {
 		t.Errorf("nobody asked for a public certificate: %q", got)
 	}
 }
@@ -168,7 +168,7 @@ func TestTLSHelloIsSmallAndNamesItsHost(t *testing.T) {
 			}
 			size <- first.Len()
 		}()
-		_, _, _, err := dialTLS(t.Context(), away, Question{Host: host})
+		_, _, _, err := dialTLS(away, Question{Host: host})
 		if err == nil {
 			t.Error("it succeeded")
 		}
