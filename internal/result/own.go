@@ -7,6 +7,7 @@ import "slices"
 // test did not come to its end, what their machines lack or do by themselves, or
 // that the service itself said no. No firewall has anything to do with it.
 var OwnCodes = []string{
+	"client-certificate",
 	"closed-or-off",
 	"conntrack-full",
 	"interrupted",
@@ -18,6 +19,7 @@ var OwnCodes = []string{
 	"no-descriptor",
 	"no-evidence",
 	"no-local-port",
+	"no-tls",
 	"not-allowed",
 	"not-dialed",
 	"not-understood",
@@ -29,6 +31,12 @@ var OwnCodes = []string{
 	"reverse-path",
 	"security-mismatch",
 	"service-unavailable",
+	"tls-chain-incomplete",
+	"tls-from-the-first-byte",
+	"tls-name-unknown",
+	"tls-no-common-cipher",
+	"tls-refused",
+	"tls-version",
 	"turned-away",
 	"unexpected-status",
 	"untested",

@@ -9,7 +9,8 @@ type Refusal struct {
 	// Code is the reply code as the protocol writes it: "421", "503", "busy (51)",
 	// "alert 116"; "": it has none.
 	Code string `json:"code,omitempty"`
-	// Words are the far end's own beside the code, bounded and escaped; "": none.
+	// Words are the far end's own beside the code, bounded and escaped, or say what it
+	// did; "": none.
 	Words string `json:"words,omitempty"`
 }
 

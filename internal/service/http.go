@@ -87,6 +87,7 @@ func askHTTPS(ctx context.Context, conn net.Conn, q Question) (result.Conversati
 		return result.Conversation{Facts: facts, Changed: changed}, err
 	}
 	out, err := getPage(tc, q, tc.ConnectionState().PeerCertificates[0].Raw)
+	out.Stages = append([]result.Stage{result.StageTLS}, out.Stages...)
 	out.Facts = append(facts, out.Facts...)
 	if status := out.Fact("status"); tc.asked.Load() && (strings.HasPrefix(status, "400") || strings.HasPrefix(status, "403")) {
 		return out, refusedTLS(result.ReasonCertificate, status, "after it had asked for the client's certificate and got none")
