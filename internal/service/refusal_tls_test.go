@@ -3,8 +3,10 @@ package service
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -45,50 +47,6 @@ func askRealWithin(t *testing.T, to netip.AddrPort, speaks string, q Question, l
 	return out
 }
 
-// freePort is one of 127.0.0.1 that was free a moment ago.
-func freePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return sock.AddrPortOf(l.Addr())
-}
-
-// startPeer runs somebody else's server until the test ends, and waits until it
-// listens.
-func startPeer(t *testing.T, at netip.AddrPort, dir, program string, args ...string) {
-	t.Helper()
-	cmd := exec.Command(program, args...)
-	cmd.Dir = dir
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.WaitDelay = time.Second
-	stdin, err := cmd.StdinPipe() // s_server ends with its input
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); stdin.Close(); <-ended })
-	for until := time.Now().Add(guardTime); time.Now().Before(until); {
-		if c, err := net.Dial("tcp", at.String()); err == nil {
-			c.Close()
-			return
-		}
-		select {
-		case <-ended:
-			t.Fatalf("%s ended: %s", program, said.String())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	t.Fatalf("%s does not listen", program)
-}
-
 // opensslFiles makes key.pem and cert.pem of a server, signed by itself.
 func opensslFiles(t *testing.T, args ...string) (dir string) {
 	t.Helper()
@@ -104,8 +62,12 @@ func opensslFiles(t *testing.T, args ...string) (dir string) {
 // sServer is openssl's server, which answers HTTP.
 func sServer(t *testing.T, dir string, args ...string) netip.AddrPort {
 	t.Helper()
-	at := freePort(t)
-	startPeer(t, at, dir, need(t, "openssl", "openssl"), append([]string{"s_server", "-accept", at.String(), "-key", "key.pem", "-cert", "cert.pem", "-www", "-quiet"}, args...)...)
+	at := webFreePort(t)
+	args = append([]string{"s_server", "-accept", at.String(), "-key", "DIR/key.pem", "-cert", "DIR/cert.pem", "-www", "-quiet"}, args...)
+	for i, a := range args {
+		args[i] = strings.ReplaceAll(a, "DIR", dir)
+	}
+	webStart(t, at, need(t, "openssl", "openssl"), args...)
 	return at
 }
 
@@ -250,7 +212,7 @@ func TestTLSRefusalHasItsReason(t *testing.T) {
 	}{
 		"a certificate of the client, TLS 1.3": {[]string{"-Verify", "1", "-tls1_3"}, result.ReasonCertificate, "certificate required"},
 		"a certificate of the client, TLS 1.2": {[]string{"-Verify", "1", "-tls1_2"}, result.ReasonCertificate, "handshake failure"},
-		"no such name":                         {[]string{"-servername", "other.example.edu", "-servername_fatal", "-cert2", "cert.pem", "-key2", "key.pem"}, result.ReasonTLSName, "unrecognized name"},
+		"no such name":                         {[]string{"-servername", "other.example.edu", "-servername_fatal", "-cert2", "DIR/cert.pem", "-key2", "DIR/key.pem"}, result.ReasonTLSName, "unrecognized name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -260,6 +222,224 @@ func TestTLSRefusalHasItsReason(t *testing.T) {
 			}
 		})
 	}
+}
+
+// apacheConf serves HTTPS; of DIR/pages each folder has its own rule.
+const apacheConf = `ServerRoot DIR
+PidFile DIR/pid
+ServerName sql.example.edu
+Listen %s
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+ErrorLog DIR/error.log
+User nobody
+Group nogroup
+SSLEngine on
+SSLCertificateFile DIR/cert.pem
+SSLCertificateKeyFile DIR/key.pem
+SSLCACertificateFile DIR/cert.pem
+DocumentRoot DIR/pages
+%s
+`
+
+func startApache(t *testing.T, settings string) netip.AddrPort {
+	t.Helper()
+	apache := need(t, "apache2", "apache2-bin")
+	dir, at := opensslFiles(t), webFreePort(t)
+	open, err := os.MkdirTemp("", "dialtone-apache") // nobody is to read it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(open) })
+	if err := os.Chmod(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"cert.pem", "key.pem"} {
+		if err := os.Rename(filepath.Join(dir, f), filepath.Join(open, f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(open, "pages"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(open, "pages", "index.html"), []byte("a page"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	conf := filepath.Join(open, "conf")
+	text := strings.ReplaceAll(fmt.Sprintf(apacheConf, at, settings), "DIR", open)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	webStart(t, at, apache, "-f", conf, "-D", "FOREGROUND")
+	return at
+}
+
+// Apache wants a certificate in the handshake, or once it knows what is asked for:
+// by renegotiation in TLS 1.2, and in TLS 1.3 after the handshake. Where it is
+// optional all is well.
+func TestApacheThatWantsAClientCertificate(t *testing.T) {
+	const page = "<Directory DIR/pages>\nSSLVerifyClient %s\n</Directory>\n"
+	for name, tc := range map[string]struct {
+		settings string
+		refused  bool
+		words    string
+	}{
+		"in the handshake, TLS 1.2":      {"SSLProtocol TLSv1.2\nSSLVerifyClient require", true, ""},
+		"in the handshake, TLS 1.3":      {"SSLProtocol TLSv1.3\nSSLVerifyClient require", true, "certificate required"},
+		"by renegotiation":               {"SSLProtocol TLSv1.2\n" + fmt.Sprintf(page, "require"), true, ""},
+		"after the handshake of TLS 1.3": {"SSLProtocol TLSv1.3\n" + fmt.Sprintf(page, "require"), true, "Post-Handshake"},
+		"optional, TLS 1.2":              {"SSLProtocol TLSv1.2\nSSLVerifyClient optional", false, ""},
+		"optional, TLS 1.3":              {"SSLProtocol TLSv1.3\nSSLVerifyClient optional", false, ""},
+		"optional by renegotiation":      {"SSLProtocol TLSv1.2\n" + fmt.Sprintf(page, "optional"), false, ""},
+		"none":                           {"", false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := askReal(t, startApache(t, tc.settings), "https", "sql.example.edu")
+			switch {
+			case tc.refused && (c.Outcome != result.ConversationRefused || c.Refusal.Reason != result.ReasonCertificate || !strings.Contains(c.Refusal.Words, tc.words)):
+				t.Errorf("%+v %+v", c, c.Refusal)
+			case !tc.refused && (c.Outcome != result.ConversationCompleted || !strings.HasPrefix(c.Software, "Apache")):
+				t.Errorf("%+v %+v", c, c.Refusal)
+			}
+		})
+	}
+}
+
+func TestNginxThatRefusesInTLS(t *testing.T) {
+	for name, tc := range map[string]struct {
+		block string
+		want  result.Reason
+	}{
+		"a handshake that is rejected": {"ssl_reject_handshake on;", result.ReasonTLSName},
+		"a certificate of the client":  {"ssl_verify_client on; ssl_client_certificate cert.pem;", result.ReasonCertificate},
+	} {
+		_, at := startNginx(t, "web.example.edu", tc.block+" return 200 ok;")
+		if c := askReal(t, at, "https", "web.example.edu"); c.Outcome != result.ConversationRefused || c.Refusal.Reason != tc.want {
+			t.Errorf("%s: %+v %+v", name, c, c.Refusal)
+		}
+	}
+}
+
+// A port that speaks TLS under a row that says plain, and the reverse, is said as
+// that, whatever it answers to who speaks otherwise.
+func TestPortThatSpeaksOtherwiseThanTheRowSays(t *testing.T) {
+	plain, secure := startNginx(t, "web.example.edu", "return 200 ok;")
+	slapd, ldaps := startSlapdBoth(t)
+	strict, _ := berAnswerer(t)
+	for name, tc := range map[string]struct {
+		at     netip.AddrPort
+		speaks string
+		want   result.Reason
+		words  string
+	}{
+		"HTTP on a port of TLS":    {secure, "http", result.ReasonTLSFirst, "the row says plain HTTP"},
+		"LDAP on a port of TLS":    {ldaps, "ldap", result.ReasonTLSFirst, "the row says plain LDAP"},
+		"TDS 7 where it is strict": {everyTime(t, func(c net.Conn) { strictTDS(t, c, strict) }), "tds", result.ReasonTLSFirst, "the row says plain TDS 7"},
+		"TDS 7 where strict says an alert": {everyTime(t, func(c net.Conn) {
+			_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{strict.Certificate}}).Handshake()
+		}), "tds", result.ReasonTLSFirst, "the row says plain TDS 7"},
+		"Z39.50 on a port of TLS": {startYazTLS(t), "z3950", result.ReasonTLSFirst, "the row says plain Z39.50"},
+		"SMTP on a port of TLS":   {startAiosmtpdTLS(t), "smtp", result.ReasonTLSFirst, "the row says plain SMTP"},
+		"FTP on a port of TLS":    {startVsftpdTLS(t), "ftp", result.ReasonTLSFirst, "the row says plain FTP"},
+		"HTTPS on a plain port":   {plain, "https", result.ReasonNoTLS, "HTTP without TLS"},
+		"LDAPS on a plain port":   {slapd, "ldaps", result.ReasonNoTLS, "LDAP without TLS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := askReal(t, tc.at, tc.speaks, "web.example.edu")
+			if c.Outcome != result.ConversationRefused || c.Refusal.Reason != tc.want || !strings.Contains(c.Refusal.Words, tc.words) || !strings.Contains(c.Refusal.Words, fmt.Sprint(tc.at.Port())) {
+				t.Errorf("%+v %+v", c, c.Refusal)
+			}
+		})
+	}
+}
+
+// Where a port speaks as the row says, it is not looked at a second time; and what
+// speaks neither is not called TLS.
+func TestNoSecondLookMakesTLSOfWhatIsNot(t *testing.T) {
+	for name, says := range map[string]func(net.Conn){
+		"closes":      func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) },
+		"resets":      func(c net.Conn) { _, _ = c.Read(make([]byte, 1)); _ = c.(*net.TCPConn).SetLinger(0) },
+		"another one": func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0-OpenSSH_9.2\r\n")); _, _ = c.Read(make([]byte, 4096)) },
+	} {
+		for _, speaks := range []string{"ldap", "ldaps", "http", "https", "tds"} {
+			if c := askReal(t, everyTime(t, says), speaks, "x"); c.Outcome == result.ConversationRefused || c.Outcome == result.ConversationCompleted {
+				t.Errorf("%s, %s: %+v %+v", name, speaks, c, c.Refusal)
+			}
+		}
+	}
+}
+
+// strictTDS speaks TDS 8.0 alone, and closes on anything else.
+func strictTDS(t *testing.T, c net.Conn, a *Answerer) {
+	first := make([]byte, 1)
+	if _, err := c.Read(first); err != nil || first[0] != 0x16 {
+		return
+	}
+	_ = tls.Server(&headConn{Conn: c, head: first}, &tls.Config{Certificates: []tls.Certificate{a.Certificate}, NextProtos: []string{"tds/8.0"}}).Handshake()
+}
+
+// startSlapdBoth starts slapd without and with TLS.
+func startSlapdBoth(t *testing.T) (plain, secure netip.AddrPort) {
+	t.Helper()
+	dir := opensslFiles(t)
+	plain, secure = webFreePort(t), webFreePort(t)
+	conf := filepath.Join(dir, "slapd.conf")
+	text := fmt.Sprintf(slapdConf, dir, fmt.Sprintf("TLSCertificateFile %[1]s/cert.pem\nTLSCertificateKeyFile %[1]s/key.pem", dir))
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	webStart(t, plain, need(t, "slapd", "slapd"), "-f", conf, "-h", fmt.Sprintf("ldap://%s ldaps://%s", plain, secure), "-d", "0")
+	return plain, secure
+}
+
+func startYazTLS(t *testing.T) netip.AddrPort {
+	t.Helper()
+	dir, at := opensslFiles(t), webFreePort(t)
+	pem := filepath.Join(dir, "both.pem")
+	var both []byte
+	for _, f := range []string{"key.pem", "cert.pem"} {
+		b, err := os.ReadFile(filepath.Join(dir, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, b...)
+	}
+	if err := os.WriteFile(pem, both, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	webStart(t, at, need(t, "yaz-ztest", "yaz"), "-T", "-C", pem, "ssl:"+at.String())
+	return at
+}
+
+const aiosmtpdTLS = `import ssl, sys, time
+from aiosmtpd.controller import Controller
+c = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+c.load_cert_chain(sys.argv[2] + "/cert.pem", sys.argv[2] + "/key.pem")
+class Late(Controller):
+    def _trigger_server(self): pass
+k = Late(object(), hostname="127.0.0.1", port=int(sys.argv[1]), ssl_context=c)
+k.start()
+time.sleep(600)
+`
+
+func startAiosmtpdTLS(t *testing.T) netip.AddrPort {
+	t.Helper()
+	const python = "/usr/bin/python3" // Debian's, which has Debian's packages
+	if err := exec.Command(python, "-c", "import aiosmtpd").Run(); err != nil {
+		need(t, "aiosmtpd", "python3-aiosmtpd")
+	}
+	dir, at := opensslFiles(t), webFreePort(t)
+	webStart(t, at, python, "-c", aiosmtpdTLS, fmt.Sprint(at.Port()), dir)
+	return at
+}
+
+func startVsftpdTLS(t *testing.T) netip.AddrPort {
+	t.Helper()
+	dir := opensslFiles(t)
+	return ftpStartVsftpd(t, fmt.Sprintf("ssl_enable=YES\nimplicit_ssl=YES\nrsa_cert_file=%[1]s/cert.pem\nrsa_private_key_file=%[1]s/key.pem\n", dir))
 }
 
 // What the library does not have is this program's limit.
