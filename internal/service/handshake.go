@@ -333,11 +333,13 @@ func oldSuites() []uint16 {
 	return out
 }
 
-// speaksTLS reports whether the far end answers a hello as TLS does, with whatever
-// it says.
-func speaksTLS(conn net.Conn, q Question, protos ...string) bool {
+// hasTLS is nil if the far end answers a hello as TLS does, with whatever it says.
+func hasTLS(conn net.Conn, q Question, protos ...string) error {
 	_, _, _, err := dialTLS(conn, q, protos...)
 	var no refusedError
 	var unread unreadError
-	return err == nil || errors.As(err, &no) || errors.As(err, &unread)
+	if errors.As(err, &no) || errors.As(err, &unread) {
+		return nil
+	}
+	return err
 }

@@ -356,6 +356,17 @@ func TestPortThatSpeaksOtherwiseThanTheRowSays(t *testing.T) {
 	}
 }
 
+// A server that takes one connection after the other is looked at when the first
+// one is over.
+func TestServerThatTakesOneConnectionAtATime(t *testing.T) {
+	dir := opensslFiles(t)
+	at := sServer(t, dir) // s_server
+	c := askRealWithin(t, at, "smtp", Question{Host: "mx.example.edu"}, 2*quietFor)
+	if c.Outcome != result.ConversationRefused || c.Refusal.Reason != result.ReasonTLSFirst {
+		t.Errorf("%+v %+v", c, c.Refusal)
+	}
+}
+
 // Where a port speaks as the row says, it is not looked at a second time; and what
 // speaks neither is not called TLS.
 func TestNoSecondLookMakesTLSOfWhatIsNot(t *testing.T) {

@@ -31,8 +31,9 @@ type secondLook struct {
 	q      Question
 	port   uint16
 
-	once sync.Once
-	tls  bool // the port speaks TLS from the first byte
+	once   sync.Once
+	tls    bool // the port speaks TLS from the first byte
+	unsure bool // nothing came of that look
 }
 
 // askTwice holds a conversation and looks again where that may tell more.
@@ -67,7 +68,7 @@ func (l *secondLook) orTLS(ctx context.Context, conn net.Conn) (result.Conversat
 	out, err := l.ask(ctx, wire, l.q)
 	isLate := !late.Stop()
 	switch {
-	case isNoAnswer(err) && wire.got.Load() <= alertRecord && l.isTLS(), isBadRequest(out, err) && l.isTLS():
+	case isNoAnswer(err) && wire.got.Load() <= alertRecord && (l.isTLS() || l.isTLSAlone(conn)), isBadRequest(out, err) && l.isTLS():
 		return out, refusedTLS(result.ReasonTLSFirst, "", fmt.Sprintf("port %d speaks TLS from the first byte, and the row says plain %s", l.port, nameOf(l.speaks)))
 	case isLate:
 		_ = l.isTLS() // lest that look outlive this one
@@ -77,13 +78,26 @@ func (l *secondLook) orTLS(ctx context.Context, conn net.Conn) (result.Conversat
 
 // isTLS reports whether the port speaks TLS from the first byte. It looks once.
 func (l *secondLook) isTLS() bool {
-	l.once.Do(func() {
-		l.q.Again(func(ctx context.Context, conn net.Conn) {
-			defer within(ctx, conn)()
-			l.tls = speaksTLS(conn, l.q, alpn[l.speaks]...)
-		})
-	})
+	l.once.Do(l.lookForTLS)
 	return l.tls
+}
+
+// isTLSAlone looks once more where nothing came of the first look, now that the
+// conversation's own connection is closed: some servers take one after the other.
+func (l *secondLook) isTLSAlone(conn net.Conn) bool {
+	if l.unsure {
+		_ = conn.Close()
+		l.lookForTLS()
+	}
+	return l.tls
+}
+
+func (l *secondLook) lookForTLS() {
+	l.q.Again(func(ctx context.Context, conn net.Conn) {
+		defer within(ctx, conn)()
+		err := hasTLS(conn, l.q, alpn[l.speaks]...)
+		l.tls, l.unsure = err == nil, errors.Is(err, os.ErrDeadlineExceeded)
+	})
 }
 
 // alpn is what a protocol is called inside TLS (RFC 7301), where it says so.
@@ -137,7 +151,7 @@ func (l *secondLook) otherHello(out result.Conversation, err error) (result.Conv
 		case h == helloBare:
 			return out, aerr
 		}
-		again.Facts = append(again.Facts, result.Fact{Name: result.FactFirstHello, Value: "refused: " + shown(shut.Error())})
+		again.Facts = append(again.Facts, result.Fact{Name: result.FactFirstHello, Value: "refused: " + shown(strings.TrimPrefix(shut.Error(), "refused: "))})
 		return again, aerr
 	}
 	return out, err

@@ -113,8 +113,9 @@ func Knows(speaks string) bool { _, ok := conversations[speaks]; return ok }
 // Greets reports whether the server speaks first in a protocol.
 func Greets(speaks string) bool { return plan.Protocol(speaks).Language().Greets }
 
-// Ask holds the asking side of a conversation on an open connection and closes
-// nothing. It ends when ctx does.
+// Ask holds the asking side of a conversation on an open connection. It ends when
+// ctx does, or with the second looks that q allows, and closes nothing but, for the
+// last of those, the connection.
 func Ask(ctx context.Context, conn net.Conn, speaks string, q Question) result.Conversation {
 	start := time.Now()
 	defer within(ctx, conn)()
