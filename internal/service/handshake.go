@@ -21,13 +21,13 @@ import (
 // of its own, alerts (RFC 8446 section 6), during the handshake and after it. What
 // the library refuses that a real client may accept is a limit of ours.
 
-// A hello is which ClientHello the asking side sends.
+// A hello is which ClientHello the asking side sends; the zero hello is for TLS 1.2
+// and 1.3.
 type hello int
 
 const (
-	helloNow hello = iota // TLS 1.2 and 1.3
 	// helloOld, for who refuses that: TLS 1.0 to 1.2, as an old client says it.
-	helloOld
+	helloOld hello = iota + 1
 	// helloBare, for who refuses that too, offers what the library does not have, and
 	// ends with the answer to it: it tells a server that wants such a thing from one
 	// that wants nothing.
