@@ -31,8 +31,9 @@ type secondLook struct {
 	q      Question
 	port   uint16
 
-	once   sync.Once
-	tls    bool // the port speaks TLS from the first byte
+	mu     sync.Mutex
+	looked bool // for TLS
+	tls    bool // the port speaks it from the first byte
 	unsure bool // nothing came of that look
 }
 
@@ -78,13 +79,20 @@ func (l *secondLook) orTLS(ctx context.Context, conn net.Conn) (result.Conversat
 
 // isTLS reports whether the port speaks TLS from the first byte. It looks once.
 func (l *secondLook) isTLS() bool {
-	l.once.Do(l.lookForTLS)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.looked {
+		l.looked = true
+		l.lookForTLS()
+	}
 	return l.tls
 }
 
 // isTLSAlone looks once more where nothing came of the first look, now that the
 // conversation's own connection is closed: some servers take one after the other.
 func (l *secondLook) isTLSAlone(conn net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.unsure {
 		_ = conn.Close()
 		l.lookForTLS()
