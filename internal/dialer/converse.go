@@ -50,6 +50,7 @@ func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 }
 
 func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
+	asked := ctx
 	ctx, cancel := context.WithTimeout(ctx, conversingTime(t.Speaks, o.Timeout))
 	defer cancel()
 	opening, cancel := context.WithTimeout(ctx, o.Timeout)
@@ -67,7 +68,9 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 		c = service.AskPacket(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
 	default:
 		one.Reached = result.ReachedConnected
-		c = service.Ask(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
+		q := question(d.Conn, o, t)
+		q.Again = again(asked, p, o, t)
+		c = service.Ask(ctx, d.Conn, string(t.Speaks), q)
 	}
 	if d.Conn != nil {
 		d.Conn.Close()
@@ -137,6 +140,27 @@ func question(conn net.Conn, o Options, t Talk) service.Question {
 	copy(q.Token[:], a[:])
 	copy(q.Token[len(a):], b[:])
 	return q
+}
+
+// again opens a fresh connection of a path for a second look at real software. It
+// has a step's time to open and one to be looked at.
+func again(ctx context.Context, p Path, o Options, t Talk) func(func(context.Context, net.Conn)) bool {
+	if t.Token != (echo.ID{}) {
+		return nil
+	}
+	return func(look func(context.Context, net.Conn)) bool {
+		opening, cancel := context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+		d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, result.DrawnConnect, 0)
+		if d.Err != nil {
+			return false
+		}
+		defer d.Conn.Close()
+		looking, cancel := context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+		look(looking, d.Conn)
+		return true
+	}
 }
 
 // dataAddr is where FTP's active mode accepts: at the address that the control

@@ -56,6 +56,7 @@ func (a *attempt) visit(ctx context.Context, t Talk) {
 	case a.Transport == plan.UDP:
 		c = service.AskPacket(limit, conn, string(t.Speaks), q)
 	default:
+		q.Again = again(ctx, a.Path, a.Options, t)
 		c = service.Ask(limit, conn, string(t.Speaks), q)
 	}
 	s.Conversation, s.Software, s.Error = &c, c.Software, c.Error
@@ -64,7 +65,7 @@ func (a *attempt) visit(ctx context.Context, t Talk) {
 		return
 	}
 	switch c.Outcome {
-	case result.ConversationCompleted, result.ConversationForeign:
+	case result.ConversationCompleted, result.ConversationRefused, result.ConversationForeign, result.ConversationUnread:
 		s.Answer = result.AnswerForeign
 	case result.ConversationClosed:
 		s.Answer = result.AnswerClosed

@@ -1,5 +1,7 @@
 package plan
 
+import "time"
+
 // A Protocol is the language in which a row's service speaks, so that its own
 // conversation can be held; "" is one that nobody here speaks.
 type Protocol string
@@ -20,8 +22,50 @@ const (
 	Odyssey    Protocol = "odyssey"     // a transfer of our own: Odyssey's is not public
 )
 
+// A Language is what a Protocol is like.
+type Language struct {
+	Protocol Protocol
+	// Greets: the server speaks first.
+	Greets bool
+	// Greeting is how long its greeting may take; 0: it does not greet. Servers look
+	// the caller up first, and keep senders of spam waiting on purpose.
+	Greeting time.Duration
+	// Within is what is spoken inside TLS, where that comes first; "": it does not.
+	Within Protocol
+}
+
+// greetingTime is how long a greeting is waited for: longer than the 30 s for
+// which mail servers keep callers waiting, and shorter than the five minutes for
+// which a mail client waits (RFC 5321 section 4.5.3.2.1).
+const greetingTime = 35 * time.Second
+
+// Languages has every Protocol.
+var Languages = []Language{
+	{Protocol: HTTP}, {Protocol: HTTPS, Within: HTTP},
+	{Protocol: FTP, Greets: true, Greeting: greetingTime}, {Protocol: SMTP, Greets: true, Greeting: greetingTime},
+	{Protocol: TDS}, {Protocol: SQLBrowser}, {Protocol: LDAP}, {Protocol: LDAPS, Within: LDAP}, {Protocol: RDP},
+	{Protocol: Z3950}, {Protocol: ISOILL}, {Protocol: Odyssey},
+}
+
+// Language is what a protocol is like; the zero Language for one that nobody
+// here speaks.
+func (p Protocol) Language() Language {
+	for _, l := range Languages {
+		if l.Protocol == p {
+			return l
+		}
+	}
+	return Language{}
+}
+
 // Protocols lists them.
-var Protocols = []Protocol{HTTP, HTTPS, FTP, SMTP, TDS, SQLBrowser, LDAP, LDAPS, RDP, Z3950, ISOILL, Odyssey}
+var Protocols = func() []Protocol {
+	var all []Protocol
+	for _, l := range Languages {
+		all = append(all, l.Protocol)
+	}
+	return all
+}()
 
 // Speaks is the protocol of the rows that a binding serves, "" if they do not
 // agree on one.

@@ -22,10 +22,17 @@ type Conversation struct {
 	Adapted []string `json:"adapted,omitempty"`
 	// Impostor says what shows that not the software which has the port on the far
 	// machine answered; "": nothing does.
-	Impostor string  `json:"impostor,omitempty"`
-	Error    string  `json:"error,omitempty"` // the error's words
-	ElapMS   float64 `json:"elapsed_ms"`
-	Attempts int     `json:"attempts,omitempty"` // how often it was tried; absent: once
+	Impostor string `json:"impostor,omitempty"`
+	Error    string `json:"error,omitempty"` // the error's words
+	// Refusal is the far end's "no"; not nil if Outcome is ConversationRefused, and
+	// only then.
+	Refusal *Refusal `json:"refusal,omitempty"`
+	Stages  []Stage  `json:"stages,omitempty"` // what it came to, in order, each once
+	ElapMS  float64  `json:"elapsed_ms"`
+	// GreetingMS is how long after the connection opened the greeting began, in
+	// milliseconds, where the server speaks first; 0: it does not, or did not.
+	GreetingMS float64 `json:"greeting_ms,omitempty"`
+	Attempts   int     `json:"attempts,omitempty"` // how often it was tried; absent: once
 	// Connection is the one it was held on, on the way to the path's own list,
 	// where it ends up; nil: it is there.
 	Connection *Connection `json:"connection,omitempty"`
@@ -35,6 +42,16 @@ type Conversation struct {
 	// that fared otherwise than the proof had.
 	Controls []Control `json:"controls,omitempty"`
 }
+
+// Reach takes down that a stage was reached.
+func (c *Conversation) Reach(s Stage) {
+	if !c.Came(s) {
+		c.Stages = append(c.Stages, s)
+	}
+}
+
+// Came reports whether it came to a stage.
+func (c *Conversation) Came(s Stage) bool { return slices.Contains(c.Stages, s) }
 
 // A Control is a plain proof that shows whether what became of a conversation
 // was for what it said: time and number hold for both.
@@ -71,7 +88,7 @@ func (c *Conversation) HasFailed(tcp bool) bool {
 
 // endings are how a connection ended by how its conversation did.
 var endings = map[ConversationOutcome]Ended{
-	ConversationCompleted: EndedWell, ConversationForeign: EndedForeign, ConversationSilent: EndedSilent,
+	ConversationCompleted: EndedWell, ConversationForeign: EndedForeign, ConversationRefused: EndedForeign, ConversationUnread: EndedForeign, ConversationSilent: EndedSilent,
 	ConversationClosed: EndedClosed, ConversationReset: EndedReset,
 }
 
@@ -87,6 +104,21 @@ func (c *Conversation) IsSilence() bool {
 // FactCertificate is the name under which a conversation under TLS gives the
 // SHA-256 of the far end's certificate (DER), in hex.
 const FactCertificate = "certificate"
+
+// FactTLSVersion and FactCipher are the names under which it says what was
+// agreed, as crypto/tls writes it.
+const (
+	FactTLSVersion = "TLS version"
+	FactCipher     = "cipher"
+)
+
+// FactFirstHello is the name under which it says that the usual hello was refused
+// and an older one was not.
+const FactFirstHello = "first TLS hello"
+
+// FactChain is the name under which it says what a certificate's chain lacks;
+// absent: nothing.
+const FactChain = "certificate chain"
 
 // FactTrusted is the name under which it says whether this system trusts that
 // certificate for the host: "yes", or "no: " and why.
@@ -116,9 +148,15 @@ const (
 	// stranger gets no further. A login that is refused in the protocol's own
 	// words is complete.
 	ConversationCompleted ConversationOutcome = "completed"
-	ConversationForeign   ConversationOutcome = "foreign"  // other bytes came back
-	ConversationSilent    ConversationOutcome = "silent"   // nothing came back, or the rest never came
-	ConversationClosed    ConversationOutcome = "closed"   // FIN before it was complete
-	ConversationReset     ConversationOutcome = "reset"    // RST before it was complete
-	ConversationNotHeld   ConversationOutcome = "not-held" // there was no connection to hold it on
+	// ConversationRefused: the far end said no in its own language, or in TLS's
+	// (see Refusal).
+	ConversationRefused ConversationOutcome = "refused"
+	ConversationForeign ConversationOutcome = "foreign" // somebody else's answer: other bytes came back
+	// ConversationUnread: what came may well be the protocol's, and this program
+	// cannot read it. That is this program's limit, and accuses nobody.
+	ConversationUnread  ConversationOutcome = "not-understood"
+	ConversationSilent  ConversationOutcome = "silent"   // nothing came back, or the rest never came
+	ConversationClosed  ConversationOutcome = "closed"   // FIN before it was complete
+	ConversationReset   ConversationOutcome = "reset"    // RST before it was complete
+	ConversationNotHeld ConversationOutcome = "not-held" // there was no connection to hold it on
 )

@@ -4,9 +4,10 @@ import "slices"
 
 // OwnCodes are the codes of findings about what the people at the two ends have to mend
 // themselves: how they started the two programs, what they gave them, that the
-// test did not come to its end, or what their machines lack or do by themselves.
-// No firewall has anything to do with it.
+// test did not come to its end, what their machines lack or do by themselves, or
+// that the service itself said no. No firewall has anything to do with it.
 var OwnCodes = []string{
+	"client-certificate",
 	"closed-or-off",
 	"conntrack-full",
 	"interrupted",
@@ -14,11 +15,15 @@ var OwnCodes = []string{
 	"listener-late",
 	"listener-paused",
 	"name-not-found",
+	"needs-tls",
+	"no-backend",
 	"no-descriptor",
 	"no-evidence",
 	"no-local-port",
+	"no-tls",
 	"not-allowed",
 	"not-dialed",
+	"not-understood",
 	"other-key",
 	"other-plan",
 	"other-shift",
@@ -26,6 +31,16 @@ var OwnCodes = []string{
 	"own-address",
 	"own-answer",
 	"reverse-path",
+	"security-mismatch",
+	"service-unavailable",
+	"tls-chain-incomplete",
+	"tls-from-the-first-byte",
+	"tls-name-unknown",
+	"tls-no-common-cipher",
+	"tls-refused",
+	"tls-version",
+	"turned-away",
+	"unexpected-status",
 	"untested",
 	"wrong-key",
 }

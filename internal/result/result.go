@@ -211,6 +211,8 @@ const (
 	NoteIdleUnknown         NoteCode = "idle-unknown"
 	NoteAssumedPort         NoteCode = "assumed-port"
 	NoteStandby             NoteCode = "standby-address"
+	NoteOldTLS              NoteCode = "old-tls"
+	NoteChain               NoteCode = "certificate-chain"
 )
 
 // A Summary counts verdicts.

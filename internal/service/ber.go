@@ -55,7 +55,7 @@ func readBER(r *bufio.Reader, opens func(byte) bool) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case end:
-		return nil, foreignError{"an end of contents came where a message begins"}
+		return nil, unreadError{"an end of contents came where a message begins"}
 	}
 	return s.raw, nil
 }
@@ -64,10 +64,10 @@ func readBER(r *bufio.Reader, opens func(byte) bool) ([]byte, error) {
 // that it was the end of contents (section 8.1.5).
 func (s *berScan) element(limit, depth int) (end bool, err error) {
 	if s.elements++; s.elements > maxBERElements {
-		return false, foreignError{fmt.Sprintf("a message has more than %d elements", maxBERElements)}
+		return false, unreadError{fmt.Sprintf("a message has more than %d elements", maxBERElements)}
 	}
 	if depth > maxBERDepth {
-		return false, foreignError{fmt.Sprintf("a message is nested more than %d deep", maxBERDepth)}
+		return false, unreadError{fmt.Sprintf("a message is nested more than %d deep", maxBERDepth)}
 	}
 	id, err := s.next(limit)
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *berScan) element(limit, depth int) (end bool, err error) {
 			case err != nil:
 				return false, err
 			case n == 0 && b == 0x80, n == 4:
-				return false, foreignError{"a tag is not valid"}
+				return false, unreadError{"a tag is not valid"}
 			}
 			if b&0x80 == 0 {
 				break
@@ -96,7 +96,7 @@ func (s *berScan) element(limit, depth int) (end bool, err error) {
 	switch {
 	case l == 0x80: // section 8.1.3.6
 		if !constructed {
-			return false, foreignError{"a value without parts has no length"}
+			return false, unreadError{"a value without parts has no length"}
 		}
 		for {
 			if end, err := s.element(limit, depth+1); end || err != nil {
@@ -104,7 +104,7 @@ func (s *berScan) element(limit, depth int) (end bool, err error) {
 			}
 		}
 	case l > 0x88:
-		return false, foreignError{"a length is not valid"}
+		return false, unreadError{"a length is not valid"}
 	case l > 0x80: // section 8.1.3.5
 		length = 0
 		for range l & 0x7f {
@@ -120,9 +120,9 @@ func (s *berScan) element(limit, depth int) (end bool, err error) {
 	stop := len(s.raw) + length
 	switch {
 	case stop > maxBERSize:
-		return false, foreignError{fmt.Sprintf("a message has more than %d bytes", maxBERSize)}
+		return false, unreadError{fmt.Sprintf("a message has more than %d bytes", maxBERSize)}
 	case stop > limit:
-		return false, foreignError{"an element does not fit into what holds it"}
+		return false, unreadError{"an element does not fit into what holds it"}
 	}
 	if !constructed {
 		from := len(s.raw)
@@ -136,7 +136,7 @@ func (s *berScan) element(limit, depth int) (end bool, err error) {
 		if end, err := s.element(stop, depth+1); err != nil {
 			return false, err
 		} else if end {
-			return false, foreignError{"an end of contents came inside a known length"}
+			return false, unreadError{"an end of contents came inside a known length"}
 		}
 	}
 	return false, nil
@@ -144,7 +144,7 @@ func (s *berScan) element(limit, depth int) (end bool, err error) {
 
 func (s *berScan) next(limit int) (byte, error) {
 	if len(s.raw) >= limit {
-		return 0, foreignError{"an element does not fit into what holds it"}
+		return 0, unreadError{"an element does not fit into what holds it"}
 	}
 	b, err := s.r.ReadByte()
 	if err == nil {
@@ -157,7 +157,7 @@ func (s *berScan) next(limit int) (byte, error) {
 func decodeBER(raw []byte) (*ber.Packet, error) {
 	p, err := ber.DecodePacketErr(raw)
 	if err != nil {
-		return nil, foreignError{"BER: " + shown(err.Error())}
+		return nil, unreadError{"BER: " + shown(err.Error())}
 	}
 	return p, nil
 }

@@ -359,7 +359,7 @@ func TestBERRefusesWhatItWouldCostToRead(t *testing.T) {
 		"an end inside known length":   berHex(t, "30 02 00 00"),
 	} {
 		r := bufio.NewReader(bytes.NewReader(in))
-		if raw, err := readBER(r, nil); !errors.Is(err, errForeign) || outcome(err) != result.ConversationForeign {
+		if raw, err := readBER(r, nil); !errors.Is(err, errForeign) || outcome(err) != result.ConversationUnread {
 			t.Errorf("%s: %d bytes, %v", name, len(raw), err)
 		}
 	}
@@ -542,7 +542,7 @@ func berStrange(t *testing.T, speaks string, opening []byte) {
 		"echo":       {func(c net.Conn) { _, _ = io.Copy(c, c) }, result.ConversationForeign},
 		"empty":      {func(c net.Conn) { read(c); _, _ = c.Write(append(bytes.Clone(opening), 0)); read(c) }, result.ConversationForeign},
 		"flood":      {flood(bytes.Repeat([]byte{0xff}, 1000)), result.ConversationForeign},
-		"nested":     {flood(append(bytes.Clone(opening), 0x80, 0x30, 0x80)), result.ConversationForeign},
+		"nested":     {flood(append(bytes.Clone(opening), 0x80, 0x30, 0x80)), result.ConversationUnread},
 		"silent":     {func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, result.ConversationSilent},
 		"slow": {func(c net.Conn) {
 			read(c)

@@ -125,6 +125,34 @@ type ftpReply struct {
 // String is the reply's last line, for facts and sentences.
 func (r ftpReply) String() string { return shown(r.lines[len(r.lines)-1]) }
 
+// words is what a reply says beside its code, of all its lines.
+func (r ftpReply) words() string {
+	var all []string
+	for i, l := range r.lines {
+		if i == 0 || i == len(r.lines)-1 || strings.HasPrefix(l, fmt.Sprintf("%03d", r.code)) {
+			l = strings.TrimLeft(l[min(3, len(l)):], "- ")
+		}
+		if l = strings.TrimSpace(l); l != "" {
+			all = append(all, l)
+		}
+	}
+	return strings.Join(all, " / ")
+}
+
+// refusal is what a reply says no with, nil if it does not.
+func (r ftpReply) refusal() error {
+	code := fmt.Sprintf("%03d", r.code)
+	switch {
+	case r.code/100 != 4 && r.code/100 != 5:
+		return nil
+	case wantsTLS(r.words()):
+		return refused(result.ReasonNeedsTLS, code, r.words())
+	case r.code/100 == 4:
+		return refused(result.ReasonUnavailable, code, r.words())
+	}
+	return refused(result.ReasonTurnedAway, code, r.words())
+}
+
 // reply reads a reply of one or several lines (RFC 959 section 4.2).
 func (r ftpReader) reply() (ftpReply, error) {
 	first, err := r.line()
@@ -152,7 +180,7 @@ func (r ftpReader) reply() (ftpReply, error) {
 			return out, nil
 		}
 	}
-	return out, fmt.Errorf("%w: a reply of more than %d lines", errForeign, ftpMaxLines)
+	return out, unreadError{fmt.Sprintf("a reply of more than %d lines", ftpMaxLines)}
 }
 
 // ftpIsCode reports whether s is a reply code (RFC 959 section 4.2.1).
@@ -377,7 +405,7 @@ func askFTP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	if errors.Is(err, errFTPOutOfStep) {
 		err = nil
 	}
-	if err == nil && q.Answer != nil && !out.Keyed && c.refused {
+	if q.Answer != nil && !out.Keyed && c.refused {
 		c.changed("The far end refuses what our own listener never refuses.")
 	}
 	return out, err
@@ -447,11 +475,15 @@ func (c *ftpClient) hold() error {
 		}
 	}
 	c.out.Software = shown(Software([]byte(r.lines[0])))
-	if r.code != 220 {
+	if no := r.refusal(); no != nil { // RFC 959 section 5.4: the greeting is 120, 220 or 421
 		c.fact("greeting", r.String())
 		c.refused = true
-		return nil
+		return no
 	}
+	if r.code != 220 {
+		return foreignError{"the greeting is not FTP's: " + r.String()}
+	}
+	c.out.Reach(result.StageGreeted)
 
 	r, err = c.command("USER anonymous")
 	if err == nil && (r.code == 331 || r.code == 332) {
@@ -460,12 +492,18 @@ func (c *ftpClient) hold() error {
 	if err != nil {
 		return err
 	}
-	if r.code/100 != 2 {
+	if r.code == 421 || r.code/100 == 5 && wantsTLS(r.words()) {
+		c.fact("login", "refused: "+r.String())
+		c.refused = true
+		return r.refusal()
+	}
+	if r.code/100 != 2 { // a stranger's login: a program has one of its own
 		c.fact("login", "refused: "+r.String())
 		c.refused = true
 		return c.quit()
 	}
 	c.fact("login", "anonymous")
+	c.out.Reach(result.StageAccepted)
 	if r, err = c.command("SYST"); err != nil {
 		return err
 	}

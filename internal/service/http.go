@@ -82,12 +82,16 @@ func askHTTP(_ context.Context, conn net.Conn, q Question) (result.Conversation,
 }
 
 func askHTTPS(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
-	tc, facts, changed, err := dialTLS(ctx, conn, q, "http/1.1")
+	tc, facts, changed, err := dialTLS(conn, q, "http/1.1")
 	if err != nil {
-		return result.Conversation{}, err
+		return result.Conversation{Facts: facts, Changed: changed}, err
 	}
 	out, err := getPage(tc, q, tc.ConnectionState().PeerCertificates[0].Raw)
+	out.Stages = append([]result.Stage{result.StageTLS}, out.Stages...)
 	out.Facts = append(facts, out.Facts...)
+	if status := out.Fact("status"); tc.asked.Load() && (strings.HasPrefix(status, "400") || strings.HasPrefix(status, "403")) {
+		return out, refusedTLS(result.ReasonCertificate, status, "after it had asked for the client's certificate and got none")
+	}
 	if len(changed) > 0 && q.Fingerprint != nil { // that says it already, with the issuer
 		out.Changed = slices.DeleteFunc(out.Changed, func(s string) bool { return s == webOtherCertificate })
 	}
@@ -117,6 +121,13 @@ func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation
 		out.Facts = append(out.Facts, result.Fact{Name: "location", Value: shown(to)})
 	}
 	if q.Answer == nil {
+		if certificate != nil && resp.StatusCode == http.StatusForbidden {
+			// Apache, where a directory wants a certificate and TLS 1.3 is in use: the
+			// clients of these services offer no such thing as it says it lacks.
+			if body, _ := io.ReadAll(io.LimitReader(resp.Body, maxWebHead)); bytes.Contains(body, []byte("Post-Handshake Authentication")) {
+				return out, refusedTLS(result.ReasonCertificate, resp.Status, "Cannot perform Post-Handshake Authentication")
+			}
+		}
 		signs := proxySigns(resp.Header)
 		if certificate != nil { // beyond the end of TLS nothing on the way can be
 			for _, s := range signs {
@@ -213,18 +224,18 @@ func webResponse(conn net.Conn, req *http.Request) (*http.Response, error) {
 		switch {
 		case err == nil:
 		case limited.N == 0:
-			return nil, foreignError{fmt.Sprintf("the response's header has more than %d bytes", maxWebHead)}
+			return nil, unreadError{fmt.Sprintf("the response's header has more than %d bytes", maxWebHead)}
 		case errors.Is(err, os.ErrDeadlineExceeded), sock.IsReset(err), sock.IsClosed(err):
 			return nil, err
 		default:
-			return nil, foreignError{"the answer to an HTTP request is not HTTP: " + shown(err.Error())}
+			return nil, unreadError{"the answer to an HTTP request is not HTTP: " + shown(err.Error())}
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			limited.N = maxWebPage
 			return resp, nil
 		}
 	}
-	return nil, foreignError{"the server sent interim responses (1xx) and no final one"}
+	return nil, unreadError{"the server sent interim responses (1xx) and no final one"}
 }
 
 // unpackPage undoes a compression that the listener did not do.

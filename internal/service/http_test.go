@@ -623,12 +623,12 @@ func TestHTTPClassifiesStrangeAnswers(t *testing.T) {
 		"half a header":    {func(c net.Conn) { webReadRequest(c); _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nServer: x\r\n") }, result.ConversationClosed},
 		"half a word":      {func(c net.Conn) { webReadRequest(c); _, _ = io.WriteString(c, "HTT") }, result.ConversationClosed},
 		"another protocol": {func(c net.Conn) { webReadRequest(c); _, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, result.ConversationForeign},
-		"rubbish":          {func(c net.Conn) { webReadRequest(c); _, _ = io.WriteString(c, "HTTP/9 banana\r\n\r\n") }, result.ConversationForeign},
-		"endless header":   {endless, result.ConversationForeign},
+		"rubbish":          {func(c net.Conn) { webReadRequest(c); _, _ = io.WriteString(c, "HTTP/9 banana\r\n\r\n") }, result.ConversationUnread},
+		"endless header":   {endless, result.ConversationUnread},
 		"interim only": {func(c net.Conn) {
 			webReadRequest(c)
 			_, _ = io.WriteString(c, strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n", 50))
-		}, result.ConversationForeign},
+		}, result.ConversationUnread},
 		"interim and final": {func(c net.Conn) {
 			webReadRequest(c)
 			_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")

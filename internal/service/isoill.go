@@ -151,7 +151,9 @@ func askISOILL(_ context.Context, conn net.Conn, q Question) (out result.Convers
 		text, proof = before, berMark+after
 	}
 	note("answer", illKinds[p.Tag])
-	if s := illProblem(berPart(body, ber.ClassContext, 45)); s != "" {
+	out.Reach(result.StageGreeted)
+	problem := berPart(body, ber.ClassContext, 45)
+	if s := illProblem(problem); s != "" {
 		note("report", s)
 	}
 	responder := illName(berPart(body, ber.ClassContext, 4))
@@ -167,7 +169,8 @@ func askISOILL(_ context.Context, conn net.Conn, q Question) (out result.Convers
 		note("transaction", "not returned")
 	}
 	if q.Answer == nil {
-		return out, nil
+		out.Software = shown(responder)
+		return out, illRefusal(problem, text)
 	}
 	answer, sealed, _ := strings.Cut(proof, " ")
 	if out.Keyed = isBERProof(q.Answer, "iso-ill", answer); !out.Keyed {
@@ -225,6 +228,35 @@ func illProblem(p *ber.Packet) string {
 		return s
 	}
 	return words(p, 2, nil, nil, nil, []string{1: "not available", "resource limitation", "unable to perform"}) // User-Error-Report
+}
+
+// illRefusal is what a user's Error-Report says no with; nil if it does not: that
+// there is no such transaction is what ought to be said. text is the report's note.
+func illRefusal(p *ber.Packet, text string) error {
+	p = berPart(p, ber.ClassContext, 2)
+	if p == nil || len(p.Children) == 0 {
+		return nil
+	}
+	switch c := p.Children[0]; c.Tag {
+	case 1:
+		return refused(result.ReasonUnavailable, "intermediary problem", text)
+	case 2: // security-problem, a text
+		return refused(result.ReasonTurnedAway, "security problem", strings.TrimSpace(berInnermost(c)+" "+text))
+	case 3: // unable-to-perform
+		n, _ := berNumber(c)
+		if name := map[int64]string{1: "not available", 2: "resource limitation"}[n]; name != "" {
+			return refused(result.ReasonUnavailable, name, text)
+		}
+	}
+	return nil
+}
+
+// berInnermost is the text in the first of the first of an element's parts.
+func berInnermost(p *ber.Packet) string {
+	for len(p.Children) > 0 {
+		p = p.Children[0]
+	}
+	return berText(p)
 }
 
 func answerISOILL(ctx context.Context, conn net.Conn, a *Answerer) error {

@@ -60,7 +60,7 @@ func askLDAP(ctx context.Context, conn net.Conn, q Question) (result.Conversatio
 }
 
 func askLDAPS(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
-	tc, facts, changed, err := dialTLS(ctx, conn, q)
+	tc, facts, changed, err := dialTLS(conn, q)
 	if err != nil {
 		return result.Conversation{Facts: facts, Changed: changed}, err
 	}
@@ -87,9 +87,9 @@ type ldapWire struct {
 	asked  int64 // requests; the library numbers them from 1
 	sent   []byte
 	got    [][]byte
-	size   int    // of all in got
-	notice string // why the far end ends the connection, in its own words
-	err    error  // what ended reading or writing
+	size   int         // of all in got
+	notice *ldapResult // why the far end ends the connection; nil: it does not say
+	err    error       // what ended reading or writing
 	closed bool
 }
 
@@ -125,16 +125,19 @@ func (w *ldapWire) take(raw []byte, err error) ([]byte, error) {
 
 func (w *ldapWire) check(raw []byte) error {
 	if w.size > maxLDAPAnswer {
-		return foreignError{fmt.Sprintf("the answers have more than %d bytes", maxLDAPAnswer)}
+		return unreadError{fmt.Sprintf("the answers have more than %d bytes", maxLDAPAnswer)}
 	}
 	id, op, _, err := ldapMessage(raw)
 	switch {
 	case err != nil:
 		return err
 	case id == 0 && op.Tag == ldap.ApplicationExtendedResponse:
-		w.notice = ldapResultWords(op)
+		r := readLDAPResult(op)
+		w.notice = &r
+	case op.Tag == ldap.ApplicationBindRequest, op.Tag == ldap.ApplicationSearchRequest, op.Tag == ldap.ApplicationUnbindRequest:
+		return foreignError{"the answer is a request, as of something that sends back what it gets"}
 	case id != w.asked:
-		return foreignError{fmt.Sprintf("message %d was answered by message %d", w.asked, id)}
+		return unreadError{fmt.Sprintf("message %d was answered by message %d", w.asked, id)}
 	}
 	return nil
 }
@@ -183,41 +186,76 @@ func (w *ldapWire) failure(err error) error {
 	if w.err != nil {
 		return w.err
 	}
-	return foreignError{"LDAP: " + shown(err.Error())}
+	return unreadError{"LDAP: " + shown(err.Error())}
 }
 
-func (w *ldapWire) farewell() string {
+func (w *ldapWire) farewell() *ldapResult {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.notice
 }
 
-// ldapRefusal gives the words of a result that the far end sent; false: the
-// error is of another kind.
-func ldapRefusal(err error) (string, bool) {
-	var e *ldap.Error
-	if !errors.As(err, &e) || e.ResultCode >= ldap.ErrorNetwork || e.Packet == nil {
-		return "", false
-	}
-	return ldapResultWords(e.Packet.Children[1]), true // the library has looked at it
+// An ldapResult is an LDAPResult (RFC 4511 section 4.1.9).
+type ldapResult struct {
+	code int64
+	text string // the server's own words
 }
 
-// ldapResultWords is an LDAPResult (RFC 4511 section 4.1.9) in words.
-func ldapResultWords(op *ber.Packet) string {
-	if len(op.Children) < 3 {
-		return "no result"
+func readLDAPResult(op *ber.Packet) ldapResult {
+	r := ldapResult{code: -1, text: "no result"}
+	if len(op.Children) >= 3 {
+		r.code, _ = berNumber(op.Children[0])
+		r.text = strings.TrimRight(berText(op.Children[2]), "\x00")
 	}
-	code, _ := berNumber(op.Children[0])
-	words := fmt.Sprintf("result %d", code)
-	if code >= 0 && code < ldap.ErrorNetwork {
-		if name := ldap.LDAPResultCodeMap[uint16(code)]; name != "" {
-			words = fmt.Sprintf("%s (%d)", name, code)
+	return r
+}
+
+// name is the code as people know it.
+func (r ldapResult) name() string {
+	if r.code >= 0 && r.code < ldap.ErrorNetwork {
+		if name := ldap.LDAPResultCodeMap[uint16(r.code)]; name != "" {
+			return fmt.Sprintf("%s (%d)", name, r.code)
 		}
 	}
-	if text := strings.TrimRight(berText(op.Children[2]), "\x00"); text != "" {
-		words += ": " + shown(text)
+	return fmt.Sprintf("result %d", r.code)
+}
+
+func (r ldapResult) String() string {
+	if r.text == "" {
+		return r.name()
 	}
-	return words
+	return r.name() + ": " + shown(r.text)
+}
+
+// refusal is what a result says no with; nil if a stranger's want of a login is
+// all that it speaks of: ILLiad has one of its own.
+func (r ldapResult) refusal() error {
+	switch r.code {
+	case ldap.LDAPResultBusy, ldap.LDAPResultUnavailable, ldap.LDAPResultAdminLimitExceeded, ldap.LDAPResultTimeLimitExceeded, ldap.LDAPResultOther:
+		return refused(result.ReasonUnavailable, r.name(), r.text)
+	case ldap.LDAPResultConfidentialityRequired:
+		return refused(result.ReasonNeedsTLS, r.name(), r.text)
+	}
+	return nil
+}
+
+// disconnection is what a Notice of Disconnection (RFC 4511 section 4.4.1) says
+// no with.
+func (r ldapResult) disconnection() error {
+	if no := r.refusal(); no != nil {
+		return no
+	}
+	return refused(result.ReasonTurnedAway, r.name(), r.text)
+}
+
+// ldapRefusal gives the result that the far end sent; false: the error is of
+// another kind.
+func ldapRefusal(err error) (ldapResult, bool) {
+	var e *ldap.Error
+	if !errors.As(err, &e) || e.ResultCode >= ldap.ErrorNetwork || e.Packet == nil {
+		return ldapResult{}, false
+	}
+	return readLDAPResult(e.Packet.Children[1]), true // the library has looked at it
 }
 
 // askDirectory speaks LDAP on conn. certificate is the SHA-256 of the one under
@@ -225,6 +263,9 @@ func ldapResultWords(op *ber.Packet) string {
 func askDirectory(ctx context.Context, conn net.Conn, q Question, certificate []byte) (out result.Conversation, err error) {
 	note := func(name, value string) {
 		out.Facts = append(out.Facts, result.Fact{Name: name, Value: shown(value)})
+	}
+	if certificate != nil {
+		out.Reach(result.StageTLS)
 	}
 	w := &ldapWire{Conn: conn, r: bufio.NewReader(conn)}
 	c := ldap.NewConn(w, certificate != nil)
@@ -234,15 +275,22 @@ func askDirectory(ctx context.Context, conn net.Conn, q Question, certificate []
 	c.Start()
 	defer c.Close()
 
-	refused := false
+	isRefused := false
 	if err := c.UnauthenticatedBind(""); err == nil {
 		note("anonymous bind", "accepted")
-	} else if words, ok := ldapRefusal(err); ok {
-		refused = true
-		note("anonymous bind", "refused: "+words)
-	} else if words := w.farewell(); words != "" {
-		note("disconnected", words)
-		return ldapUnanswered(out, q, words), nil
+		out.Reach(result.StageGreeted)
+		out.Reach(result.StageAccepted)
+	} else if r, ok := ldapRefusal(err); ok {
+		out.Reach(result.StageGreeted)
+		note("anonymous bind", "refused: "+r.String())
+		if no := r.refusal(); no != nil {
+			return ldapUnanswered(out, q, r.String()), no
+		}
+		isRefused = true
+	} else if r := w.farewell(); r != nil {
+		out.Reach(result.StageGreeted)
+		note("disconnected", r.String())
+		return ldapUnanswered(out, q, r.String()), r.disconnection()
 	} else {
 		return out, w.failure(err)
 	}
@@ -256,19 +304,21 @@ func askDirectory(ctx context.Context, conn net.Conn, q Question, certificate []
 	search.EnforceSizeLimit = true
 	found, err := c.Search(search)
 	if err != nil {
-		words, ok := ldapRefusal(err)
-		if !ok {
-			words = w.farewell()
-		}
-		if words == "" {
+		words := "the connection was ended"
+		var no error
+		switch r, ok := ldapRefusal(err); {
+		case ok:
+			words, no = r.String(), r.refusal()
+		case w.farewell() != nil:
+			words, no = w.farewell().String(), w.farewell().disconnection()
+		default:
 			// A server that has refused the bind may leave it at that.
-			if err = w.failure(err); !refused || !sock.IsClosed(err) && !sock.IsReset(err) {
+			if err = w.failure(err); !isRefused || !sock.IsClosed(err) && !sock.IsReset(err) {
 				return out, err
 			}
-			words = "the connection was ended"
 		}
 		note("root entry", "refused: "+words)
-		return ldapUnanswered(out, q, words), nil
+		return ldapUnanswered(out, q, words), no
 	}
 	if len(found.Entries) == 0 {
 		note("root entry", "none")

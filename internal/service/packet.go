@@ -51,13 +51,7 @@ func AskPacket(ctx context.Context, conn net.Conn, speaks string, q Question) re
 	if err == nil {
 		out, err = c.read(b, q)
 	}
-	out.Speaks = speaks
-	out.ElapMS = result.Milliseconds(time.Since(start))
-	out.Outcome = result.ConversationCompleted
-	if err != nil {
-		out.Outcome, out.Error = outcome(err), err.Error()
-	}
-	return out
+	return settle(out, err, speaks, start)
 }
 
 // exchangePacket sends a datagram until one comes back.

@@ -88,6 +88,7 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 		return out, err
 	}
 	out.Software = "an RDP server"
+	out.Reach(result.StageGreeted)
 	if q.Answer != nil && (kind != rdpNegResponse || value != rdpTLS) {
 		out.Changed = append(out.Changed, "the Connection Confirm is not the listener's, which selects TLS")
 	}
@@ -98,7 +99,7 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 			words = fmt.Sprintf("failure code %d", value)
 		}
 		out.Facts = append(out.Facts, result.Fact{Name: "negotiation", Value: words})
-		return out, nil
+		return out, refused(result.ReasonSecurity, fmt.Sprintf("negotiation failure %d", value), words)
 	case 0:
 		out.Facts = append(out.Facts, result.Fact{Name: "security", Value: rdpProtocols[0] + ", without negotiation"})
 		return out, nil
@@ -112,10 +113,11 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	if value&rdpTLSAll == 0 {
 		return out, nil
 	}
-	tc, facts, changed, err := dialTLS(ctx, conn, q)
+	tc, facts, changed, err := dialTLS(conn, q)
 	if err != nil {
 		return out, fmt.Errorf("after the Connection Confirm: %w", err)
 	}
+	out.Reach(result.StageTLS)
 	certificate := tc.ConnectionState().PeerCertificates[0].Raw
 	out.Facts = append(out.Facts, facts...)
 	out.Changed = append(out.Changed, changed...)
@@ -233,7 +235,7 @@ func readTPKT(r io.Reader) ([]byte, error) {
 		}
 		return nil, foreignError{"the answer is not RDP: " + what}
 	case n > maxTPKT:
-		return nil, foreignError{fmt.Sprintf("an RDP packet has %d bytes", n)}
+		return nil, unreadError{fmt.Sprintf("an RDP packet has %d bytes", n)}
 	}
 	b = append(b, make([]byte, n-tpktHeader)...)
 	if _, err := io.ReadFull(r, b[tpktHeader:]); err != nil {
@@ -296,7 +298,7 @@ func parseX224Confirm(b []byte) (kind, flags byte, value uint32, err error) {
 		return 0, 0, 0, err
 	}
 	if len(v) < 8 || v[0] != rdpNegResponse && v[0] != rdpNegFailure || binary.LittleEndian.Uint16(v[2:]) != 8 {
-		return 0, 0, 0, foreignError{"the Connection Confirm's negotiation is malformed"}
+		return 0, 0, 0, unreadError{"the Connection Confirm's negotiation is malformed"}
 	}
 	return v[0], v[1], binary.LittleEndian.Uint32(v[4:]), nil
 }

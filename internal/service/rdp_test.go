@@ -166,7 +166,11 @@ func TestRDPNoticesAChangedNegotiation(t *testing.T) {
 		q := sqlQuestion(t)
 		q.Fingerprint = print
 		c := sqlAsk(t, sqlMiddle(t, to, test.up, test.down), "rdp", q)
-		if c.Outcome != result.ConversationCompleted || c.Keyed != test.keyed || len(c.Changed) != 1 || c.Changed[0] != test.want {
+		outcome := result.ConversationCompleted
+		if name == "no TLS offered" {
+			outcome = result.ConversationRefused
+		}
+		if c.Outcome != outcome || c.Keyed != test.keyed || len(c.Changed) != 1 || c.Changed[0] != test.want {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
@@ -247,7 +251,11 @@ func TestRDPReportsWhatRealServersSay(t *testing.T) {
 			_, _ = io.Copy(io.Discard, c)
 		})
 		c := sqlAsk(t, to, "rdp", Question{})
-		if c.Outcome != result.ConversationCompleted || sqlFact(c, test.fact) != test.want || len(c.Changed) > 0 {
+		outcome := result.ConversationCompleted
+		if test.fact == "negotiation" {
+			outcome = result.ConversationRefused
+		}
+		if c.Outcome != outcome || sqlFact(c, test.fact) != test.want || len(c.Changed) > 0 {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
@@ -377,10 +385,10 @@ func TestRDPClassifiesStrangeServers(t *testing.T) {
 		"ssh":               {"SSH-2.0-OpenSSH_9.2p1\r\n", result.ConversationForeign, "SSH-"},
 		"tds":               {"\x04\x01\x00\x25\x00\x00\x01\x00", result.ConversationForeign, "not RDP"},
 		"length too small":  {"\x03\x00\x00\x06\x00\x00\x00", result.ConversationForeign, "not RDP"},
-		"length too large":  {"\x03\x00\xff\xff\x00\x00\x00", result.ConversationForeign, "65535 bytes"},
+		"length too large":  {"\x03\x00\xff\xff\x00\x00\x00", result.ConversationUnread, "65535 bytes"},
 		"data":              {"\x03\x00\x00\x0b\x02\xf0\x80\x00\x00\x00\x00", result.ConversationForeign, "not an X.224 connection's"},
-		"bad negotiation":   {"\x03\x00\x00\x13\x0e\xd0\x00\x00\x12\x34\x00\x07\x00\x08\x00\x01\x00\x00\x00", result.ConversationForeign, "malformed"},
-		"short negotiation": {"\x03\x00\x00\x0d\x08\xd0\x00\x00\x12\x34\x00\x02\x00", result.ConversationForeign, "malformed"},
+		"bad negotiation":   {"\x03\x00\x00\x13\x0e\xd0\x00\x00\x12\x34\x00\x07\x00\x08\x00\x01\x00\x00\x00", result.ConversationUnread, "malformed"},
+		"short negotiation": {"\x03\x00\x00\x0d\x08\xd0\x00\x00\x12\x34\x00\x02\x00", result.ConversationUnread, "malformed"},
 		"no TLS after TLS":  {"\x03\x00\x00\x13\x0e\xd0\x00\x00\x12\x34\x00\x02\x00\x08\x00\x01\x00\x00\x00HTTP/1.1 200 OK\r\n\r\n", result.ConversationForeign, "HTTP without TLS"},
 		"half a packet":     {"\x03\x00\x00\x13\x0e\xd0", result.ConversationClosed, ""},
 		"nothing":           {"", result.ConversationClosed, ""},

@@ -17,14 +17,13 @@ package service
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
-	"dialtone/internal/sock"
 )
 
 // Sizes of what proves a conversation fresh and keyed, in bytes.
@@ -52,6 +51,11 @@ type Question struct {
 	// DocumentSize is how many bytes the Odyssey test's document has, 16 MiB at
 	// most; 0 means 8 MiB.
 	DocumentSize int
+	// Again opens a fresh connection to the same port for a second look, and closes
+	// it; false: it did not open. nil: there is no second look.
+	Again func(look func(ctx context.Context, conn net.Conn)) bool
+
+	hello hello // which ClientHello is sent
 }
 
 // An Answerer is what the answering sides share. All its functions may be
@@ -86,16 +90,14 @@ type conversation struct {
 	// answer serves one connection until the conversation ends. It closes
 	// nothing. conn's deadline is its own to set; ctx ends it early.
 	answer func(ctx context.Context, conn net.Conn, a *Answerer) error
-	// greets: the server speaks first.
-	greets bool
 }
 
 // conversations are the protocols by the name that a plan's rows give them.
 var conversations = map[string]conversation{
 	"http":    {ask: askHTTP, answer: answerHTTP},
 	"https":   {ask: askHTTPS, answer: answerHTTPS},
-	"smtp":    {ask: askSMTP, answer: answerSMTP, greets: true},
-	"ftp":     {ask: askFTP, answer: answerFTP, greets: true},
+	"smtp":    {ask: askSMTP, answer: answerSMTP},
+	"ftp":     {ask: askFTP, answer: answerFTP},
 	"odyssey": {ask: askOdyssey, answer: answerOdyssey},
 	"tds":     {ask: askTDS, answer: answerTDS},
 	"rdp":     {ask: askRDP, answer: answerRDP},
@@ -109,29 +111,20 @@ var conversations = map[string]conversation{
 func Knows(speaks string) bool { _, ok := conversations[speaks]; return ok }
 
 // Greets reports whether the server speaks first in a protocol.
-func Greets(speaks string) bool { return conversations[speaks].greets }
+func Greets(speaks string) bool { return plan.Protocol(speaks).Language().Greets }
 
-// Ask holds the asking side of a conversation on an open connection and closes
-// nothing. It ends when ctx does.
+// Ask holds the asking side of a conversation on an open connection. It ends when
+// ctx does, or with the second looks that q allows, and closes nothing but, for the
+// last of those, the connection.
 func Ask(ctx context.Context, conn net.Conn, speaks string, q Question) result.Conversation {
 	start := time.Now()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if d, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(d)
-	}
+	defer within(ctx, conn)()
 	c, known := conversations[speaks]
 	if !known {
 		return result.Conversation{Speaks: speaks, Outcome: result.ConversationNotHeld, Error: fmt.Sprintf("no conversation is known for %q", speaks)}
 	}
-	out, err := c.ask(ctx, conn, q)
-	out.Speaks = speaks
-	out.ElapMS = result.Milliseconds(time.Since(start))
-	out.Outcome = result.ConversationCompleted
-	if err != nil {
-		out.Outcome, out.Error = outcome(err), err.Error()
-	}
-	return out
+	out, err := c.askTwice(ctx, conn, speaks, q)
+	return settle(out, err, speaks, start)
 }
 
 // Answer holds the answering side of a conversation and closes nothing. It ends
@@ -152,21 +145,6 @@ func (a *Answerer) patience() time.Duration {
 		return a.Patience
 	}
 	return 15 * time.Second
-}
-
-// errForeign says that what came back is not the protocol's.
-var errForeign = errors.New("the answer is not of this protocol")
-
-func outcome(err error) result.ConversationOutcome {
-	switch {
-	case errors.Is(err, errForeign):
-		return result.ConversationForeign
-	case sock.IsReset(err):
-		return result.ConversationReset
-	case sock.IsClosed(err):
-		return result.ConversationClosed
-	}
-	return result.ConversationSilent
 }
 
 // step gives the answering side's next message its time, unless ctx is over.

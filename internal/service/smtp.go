@@ -15,6 +15,7 @@ import (
 	"net/textproto"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"dialtone/internal/result"
@@ -117,6 +118,7 @@ type mailClient struct {
 	conn    io.Writer
 	limited *io.LimitedReader
 	r       *bufio.Reader
+	aside   error // what ended STARTTLS, without which mail goes as well
 }
 
 func newMailClient(conn net.Conn) *mailClient {
@@ -140,9 +142,9 @@ func (c *mailClient) reply() (mailReply, error) {
 	var bad textproto.ProtocolError
 	switch {
 	case errors.As(err, &bad):
-		return mailReply{}, foreignError{"the answer is not SMTP: " + shown(err.Error())}
+		return mailReply{}, unreadError{"the answer is not SMTP: " + shown(err.Error())}
 	case err != nil && c.limited.N == 0:
-		return mailReply{}, foreignError{fmt.Sprintf("a reply has more than %d bytes", maxMailReply)}
+		return mailReply{}, unreadError{fmt.Sprintf("a reply has more than %d bytes", maxMailReply)}
 	case err != nil:
 		return mailReply{}, err
 	}
@@ -167,13 +169,14 @@ func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Convers
 		return out, err
 	}
 	out.Software = shown(greeting.lines[0])
-	if greeting.code != 220 {
-		if greeting.code/100 != 4 && greeting.code/100 != 5 {
-			return out, foreignError{"the greeting is not SMTP's: " + greeting.String()}
-		}
-		note("refused", greeting.String()) // RFC 5321 section 3.1
-		return out, nil
+	if no := greeting.refusal(); no != nil { // RFC 5321 section 3.1
+		note("refused", greeting.String())
+		return mailUnanswered(out, q, greeting), no
 	}
+	if greeting.code != 220 {
+		return out, foreignError{"the greeting is not SMTP's: " + greeting.String()}
+	}
+	out.Reach(result.StageGreeted)
 	if maskedGreeting(greeting.lines[0]) {
 		out.Changed = append(out.Changed, fmt.Sprintf("the greeting is masked (%s), as the mail inspection of some firewalls does", greeting))
 	}
@@ -189,15 +192,14 @@ func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Convers
 		return out, err
 	}
 	if hello.code != 250 {
-		if slices.Contains([]int{500, 502, 530}, hello.code) { // as an FTP server
+		no := hello.refusal()
+		if no == nil || slices.Contains([]int{500, 502, 530}, hello.code) && !wantsTLS(hello.lines[0]) { // as an FTP server
 			return out, foreignError{"neither EHLO nor HELO is understood: " + hello.String()}
 		}
 		note("refused", hello.String())
-		if q.Answer != nil {
-			out.Changed = append(out.Changed, "the answer does not contain the listener's reply: it is "+hello.String())
-		}
-		return out, nil
+		return mailUnanswered(out, q, hello), no
 	}
+	out.Reach(result.StageAccepted)
 	offers := hello.lines[1:]
 	for _, o := range offers {
 		if maskedOffer.MatchString(o) {
@@ -229,14 +231,44 @@ func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Convers
 		facts, changed, tc := c.startTLS(ctx, conn, q, r)
 		out.Facts, out.Changed = append(out.Facts, facts...), append(out.Changed, changed...)
 		if tc == nil {
-			return out, nil
+			return out, c.aside
 		}
+		out.Reach(result.StageTLS)
 		c = newMailClient(tc)
 	} else {
 		note("STARTTLS", "not offered")
 	}
 	_, _ = c.say("QUIT") // all is known already
 	return out, nil
+}
+
+// refusal is what a reply says no with, nil if it does not. The codes of the
+// first kind pass, those of the second stay (RFC 5321 section 4.2.1).
+func (r mailReply) refusal() error {
+	code, words := strconv.Itoa(r.code), strings.Join(r.lines, " / ")
+	switch {
+	case r.code/100 != 4 && r.code/100 != 5:
+		return nil
+	case wantsTLS(words):
+		return refused(result.ReasonNeedsTLS, code, words)
+	case r.code/100 == 4:
+		return refused(result.ReasonUnavailable, code, words)
+	}
+	return refused(result.ReasonTurnedAway, code, words)
+}
+
+// tlsWanted finds that a refusal is for want of TLS.
+var tlsWanted = regexp.MustCompile(`(?i)(must|required?|needs?|only|issue)\b.*\b(START)?(TLS|SSL)\b|\b(START)?(TLS|SSL)\b.*\b(required?|must|needed|only|first)\b`)
+
+// wantsTLS reports whether a refusal says that it is for want of TLS.
+func wantsTLS(words string) bool { return tlsWanted.MatchString(words) }
+
+// mailUnanswered adds what it means that our own listener's reply is not there.
+func mailUnanswered(out result.Conversation, q Question, instead mailReply) result.Conversation {
+	if q.Answer != nil {
+		out.Changed = append(out.Changed, "the answer does not contain the listener's reply: it is "+instead.String())
+	}
+	return out
 }
 
 // changes compares what arrived with what the listener says it sent.
@@ -281,8 +313,9 @@ func (c *mailClient) startTLS(ctx context.Context, conn net.Conn, q Question, r 
 		changed = append(changed, "bytes in clear follow the answer to STARTTLS")
 		return failed("bytes in clear follow its answer")
 	}
-	t, facts, changed, err := dialTLS(ctx, conn, q)
+	t, facts, changed, err := dialTLS(conn, q)
 	if err != nil {
+		c.aside = asideError{err}
 		return failed(shown(err.Error()))
 	}
 	if r != nil && len(changed) == 0 {

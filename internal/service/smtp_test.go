@@ -233,7 +233,7 @@ func TestSMTPAgainstExim(t *testing.T) {
 	}
 	at = startExim(t, "tls_advertise_hosts =\nacl_smtp_connect = deny message = not you")
 	c = webAsk(t, at, "smtp", Question{Host: "127.0.0.1"})
-	if c.Outcome != result.ConversationCompleted || !strings.HasPrefix(webFact(c, "refused"), "550 not you") {
+	if c.Outcome != result.ConversationRefused || c.Refusal.Reply() != "550 not you" || !strings.HasPrefix(webFact(c, "refused"), "550 not you") {
 		t.Errorf("a server that turns everybody away: got %+v", c)
 	}
 	at = startExim(t, "tls_advertise_hosts =")
@@ -425,10 +425,10 @@ func TestSMTPClassifiesStrangeServers(t *testing.T) {
 		"POP3":              {says: says("+OK ready\r\n"), want: result.ConversationForeign},
 		"FTP":               {says: says("220 (vsFTPd 3.0.3)\r\n", "530 Please login with USER and PASS.\r\n", "530 Please login with USER and PASS.\r\n"), want: result.ConversationForeign},
 		"other code":        {says: says("200 hello\r\n"), want: result.ConversationForeign},
-		"not today":         {says: says("421 too busy\r\n"), want: result.ConversationCompleted},
+		"not today":         {says: says("421 too busy\r\n"), want: result.ConversationRefused},
 		"old":               {says: says("220 old SMTP\r\n", "500 what\r\n", "250 hello\r\n", "221 bye\r\n"), want: result.ConversationCompleted},
 		"closes after EHLO": {says: says("220 mail\r\n"), want: result.ConversationClosed},
-		"policy":            {says: says("220 mail\r\n", "550 not you\r\n", "550 not you\r\n"), want: result.ConversationCompleted},
+		"policy":            {says: says("220 mail\r\n", "550 not you\r\n", "550 not you\r\n"), want: result.ConversationRefused},
 		"STARTTLS is broken": {says: says("220 mail\r\n", "250-mail\r\n250 STARTTLS\r\n", "220 go\r\n", "rubbish that is no TLS record\r\n"),
 			want: result.ConversationCompleted},
 		"bytes after STARTTLS": {says: says("220 mail\r\n", "250-mail\r\n250 STARTTLS\r\n", "220 go\r\n250 already here\r\n"), want: result.ConversationCompleted},
@@ -438,14 +438,14 @@ func TestSMTPClassifiesStrangeServers(t *testing.T) {
 					return
 				}
 			}
-		}, want: result.ConversationForeign},
+		}, want: result.ConversationUnread},
 		"endless line": {says: func(c net.Conn) {
 			for {
 				if _, err := io.WriteString(c, "220 and so on"); err != nil {
 					return
 				}
 			}
-		}, want: result.ConversationForeign},
+		}, want: result.ConversationUnread},
 		"reset": {says: func(c net.Conn) {
 			_, _ = io.WriteString(c, "220 mail\r\n")
 			_, _ = c.Read(make([]byte, 1)) // the rest is still unread

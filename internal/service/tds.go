@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 
@@ -113,11 +114,18 @@ func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 			return out, err
 		}
 		out.Software = "a TDS server"
-		out.Facts = append(out.Facts, result.Fact{Name: "error", Value: fmt.Sprintf("%d: %s", e.number, shown(e.text))})
+		if e.server != "" {
+			out.Software = shown("SQL Server " + e.server)
+		}
+		out.Reach(result.StageGreeted)
 		if ours {
 			out.Changed = append(out.Changed, fmt.Sprintf("the answer does not contain the listener's reply: it is the error %q", shown(e.text)))
 		}
-		return out, nil
+		out.Facts = append(out.Facts, result.Fact{Name: "error", Value: fmt.Sprintf("%d: %s", e.number, shown(e.text))})
+		if tdsLoginErrors[e.number] { // about an account: nobody has logged in
+			return out, nil
+		}
+		return out, refused(tdsReason(e.number), strconv.FormatUint(uint64(e.number), 10), e.text)
 	}
 	options, err := parsePrelogin(reply)
 	if err != nil {
@@ -125,9 +133,10 @@ func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	}
 	encryption := tdsOption(options, tdsEncryption)
 	if len(encryption) != 1 {
-		return out, foreignError{"the answer to a PRELOGIN says nothing of encryption"}
+		return out, unreadError{"the answer to a PRELOGIN says nothing of encryption"}
 	}
 	out.Software, out.Facts = tdsFacts(options)
+	out.Reach(result.StageGreeted)
 	if ours {
 		out.Keyed, out.Changed = tdsProof(q, request, reply, options, out.Software)
 	}
@@ -140,11 +149,12 @@ func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	ended := false // TLS, and that was said
 	if full || encryption[0] == tdsEncryptOff {
 		h := &tdsHandshake{Conn: conn}
-		tc, facts, changed, err := dialTLS(ctx, h, q)
+		tc, facts, changed, err := dialTLS(h, q)
 		if err != nil {
 			return out, fmt.Errorf("after the PRELOGIN: %w", err)
 		}
 		h.done = true
+		out.Reach(result.StageTLS)
 		certificate = tc.ConnectionState().PeerCertificates[0].Raw
 		out.Facts = append(out.Facts, facts...)
 		out.Changed, ended = append(out.Changed, changed...), len(changed) > 0
@@ -181,6 +191,28 @@ func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 		out.Changed = append(out.Changed, "the login or the listener's answer to it was changed on the way")
 	}
 	return out, nil
+}
+
+// tdsLoginErrors are the errors about an account (SQL Server's sys.messages), as
+// a server that serves gives them to a stranger.
+var tdsLoginErrors = map[uint32]bool{18450: true, 18452: true, 18456: true, 18470: true, 18486: true, 18487: true, 18488: true}
+
+// tdsTurnedAway are the errors that say that this machine is not let in: a
+// dedicated administrator connection's, a PRELOGIN that it does not take, a logon
+// trigger.
+var tdsTurnedAway = map[uint32]bool{17810: true, 17828: true, 17892: true}
+
+// tdsReason is what an error in place of an answer to PRELOGIN means: the server
+// is paused (17142), shutting down (17148, 18451), starting up (17187, 18401), full
+// (17809, 17300), unless it turns away this client.
+func tdsReason(number uint32) result.Reason {
+	switch {
+	case number == 17835: // encryption is required, and the client has none
+		return result.ReasonNeedsTLS
+	case tdsTurnedAway[number]:
+		return result.ReasonTurnedAway
+	}
+	return result.ReasonUnavailable
 }
 
 // tdsRequest makes the client's options. A server that is not ours gets those
@@ -491,7 +523,7 @@ func tdsOption(options []tdsOptionData, option byte) []byte {
 // b. The first one is the version, which has at least 6 bytes.
 func parsePrelogin(b []byte) ([]tdsOptionData, error) {
 	bad := func(what string) ([]tdsOptionData, error) {
-		return nil, foreignError{"the PRELOGIN is malformed: " + what}
+		return nil, unreadError{"the PRELOGIN is malformed: " + what}
 	}
 	var out []tdsOptionData
 	for at := 0; ; at += 5 {
@@ -616,7 +648,7 @@ func (e tdsError) withoutProc(message []byte) []byte {
 // that a message begins with.
 func parseTDSError(b []byte, version uint32) (tdsError, error) {
 	var e tdsError
-	bad := foreignError{"the answer is not an ERROR token"}
+	bad := unreadError{"the answer is not an ERROR token"}
 	if len(b) < 3 || b[0] != tdsErrorToken && b[0] != 0xab {
 		return e, bad
 	}
@@ -732,9 +764,9 @@ func (m *tdsMessage) next() error {
 		}
 		return foreignError{"the answer is not TDS: " + what}
 	case m.kind != 0 && m.kind != h[0]:
-		return foreignError{"a TDS message changes its type"}
+		return unreadError{"a TDS message changes its type"}
 	case m.kind != 0 && n == tdsHeader && h[1]&1 == 0:
-		return foreignError{"a TDS message has empty packets"}
+		return unreadError{"a TDS message has empty packets"}
 	}
 	m.kind, m.left, m.last = h[0], n-tdsHeader, h[1]&1 == 1
 	return nil
@@ -753,7 +785,7 @@ func (m *tdsMessage) Read(b []byte) (int, error) {
 	n, err := m.r.Read(b[:min(len(b), m.left)])
 	m.left -= n
 	if m.limit -= n; m.limit < 0 {
-		return 0, foreignError{"a TDS message is too long"}
+		return 0, unreadError{"a TDS message is too long"}
 	}
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF

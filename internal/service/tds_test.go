@@ -531,7 +531,7 @@ func TestTDSErrorInPlaceOfAPreloginIsRead(t *testing.T) {
 		_ = writeTDS(c, tdsReply, tdsError{number: 17809, class: 20, text: "Could not connect.\a"}.append(nil, tdsV74))
 	})
 	c := sqlAsk(t, to, "tds", Question{})
-	if c.Outcome != result.ConversationCompleted || sqlFact(c, "error") != `17809: Could not connect.\x07` {
+	if c.Outcome != result.ConversationRefused || c.Refusal.Code != "17809" || c.Refusal.Reason != result.ReasonUnavailable || sqlFact(c, "error") != `17809: Could not connect.\x07` {
 		t.Fatalf("%+v", c)
 	}
 }
@@ -628,10 +628,10 @@ func TestTDSClassifiesStrangeServers(t *testing.T) {
 		{"tls alert", "\x15\x03\x01\x00\x02\x02\x46\x00", result.ConversationForeign, "a TLS server"},
 		{"rdp", "\x03\x00\x00\x13\x0e\xd0\x00\x00\x12\x34\x00\x02\x00\x08\x00\x00\x00\x00\x00", result.ConversationForeign, "type 0x03"},
 		{"length below the header's", "\x04\x01\x00\x07\x00\x00\x01\x00", result.ConversationForeign, "not TDS"},
-		{"no options", "\x04\x01\x00\x08\x00\x00\x01\x00", result.ConversationForeign, "malformed"},
-		{"options without end", "\x04\x01\x00\x0d\x00\x00\x01\x00\x00\x00\x00\x00\x00", result.ConversationForeign, "malformed"},
-		{"empty packets", strings.Repeat("\x04\x00\x00\x08\x00\x00\x01\x00", 20), result.ConversationForeign, "empty packets"},
-		{"too long", strings.Repeat("\x04\x00\x01\x08\x00\x00\x01\x00"+strings.Repeat("x", 256), 20), result.ConversationForeign, "too long"},
+		{"no options", "\x04\x01\x00\x08\x00\x00\x01\x00", result.ConversationUnread, "malformed"},
+		{"options without end", "\x04\x01\x00\x0d\x00\x00\x01\x00\x00\x00\x00\x00\x00", result.ConversationUnread, "malformed"},
+		{"empty packets", strings.Repeat("\x04\x00\x00\x08\x00\x00\x01\x00", 20), result.ConversationUnread, "empty packets"},
+		{"too long", strings.Repeat("\x04\x00\x01\x08\x00\x00\x01\x00"+strings.Repeat("x", 256), 20), result.ConversationUnread, "too long"},
 		{"half a header", "\x04\x01\x00", result.ConversationClosed, ""},
 		{"half a message", "\x04\x01\x00\x25\x00\x00\x01\x00\x00\x00", result.ConversationClosed, ""},
 		{"nothing", "", result.ConversationClosed, ""},

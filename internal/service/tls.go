@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"dialtone/internal/result"
-	"dialtone/internal/sock"
 )
 
 // TLS (RFC 8446, RFC 5246) under the protocols that are spoken inside it. A
@@ -38,10 +37,20 @@ import (
 
 // dialTLS makes conn a TLS connection, whoever is at the other end: it sends
 // nothing secret, and the certificate is evidence. changed says, a sentence
-// each, what is not as it ought to be. The deadline is the caller's.
-func dialTLS(_ context.Context, conn net.Conn, q Question, protos ...string) (tc *tls.Conn, facts []result.Fact, changed []string, err error) {
+// each, what is not as it ought to be. With an error there may be facts, and no
+// more than those. The deadline is the caller's.
+func dialTLS(conn net.Conn, q Question, protos ...string) (tc *tlsConn, facts []result.Fact, changed []string, err error) {
+	name := ""
+	if _, err := netip.ParseAddr(q.Host); err != nil {
+		name = q.Host // RFC 6066 section 3: a name, never an address
+	}
+	if q.hello == helloBare {
+		return nil, nil, nil, bareHello(conn, name)
+	}
+	tc = newTLSConn(conn)
 	conf := &tls.Config{
 		InsecureSkipVerify: true, // looked at below, with q to compare with
+		ServerName:         name,
 		MinVersion:         tls.VersionTLS12,
 		NextProtos:         protos,
 		// A hello without post-quantum keys fits into one segment, as that of the
@@ -49,20 +58,26 @@ func dialTLS(_ context.Context, conn net.Conn, q Question, protos ...string) (tc
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384},
 		// Old servers choose RSA key exchange, which says nothing about the path.
 		CipherSuites: everyCipherSuite(),
+		// Apache asks for a certificate once it knows what is requested (in TLS 1.2),
+		// and goes on without one where it is optional.
+		Renegotiation:        tls.RenegotiateFreelyAsClient,
+		GetClientCertificate: tc.noCertificate,
 	}
-	if _, err := netip.ParseAddr(q.Host); err != nil {
-		conf.ServerName = q.Host // RFC 6066 section 3: a name, never an address
+	if q.hello == helloOld {
+		conf.MinVersion, conf.MaxVersion = tls.VersionTLS10, tls.VersionTLS12
+		conf.CurvePreferences = append(conf.CurvePreferences, tls.CurveP521)
 	}
-	tc = tls.Client(conn, conf)
+	tc.Conn = tls.Client(tc.wire, conf)
 	if err := tc.Handshake(); err != nil { // not HandshakeContext, which closes conn
-		return nil, nil, nil, handshakeError(err)
+		return nil, nil, nil, tc.failure(err)
 	}
 	cs := tc.ConnectionState() // a server always has a certificate: no PSK was offered
 	facts = tlsFacts(cs)
 	if q.Answer == nil {
-		facts = append(facts, trustFact(cs.PeerCertificates, q.Host))
+		facts = append(facts, trustFacts(cs.PeerCertificates, q.Host, nil)...)
 	}
-	return tc, facts, distrust(cs.PeerCertificates, q, nil), nil
+	changed, err = distrust(cs.PeerCertificates, q, nil)
+	return tc, facts, changed, err
 }
 
 // acceptTLS makes conn a TLS connection under the listener's certificate. The
@@ -127,23 +142,56 @@ func NewCertificate(names []string, addrs []netip.Addr) (tls.Certificate, []byte
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, sum[:], nil
 }
 
-// distrust says what is wrong with a certificate chain. roots are the system's
-// if nil.
-func distrust(chain []*x509.Certificate, q Question, roots *x509.CertPool) []string {
+// distrust says what is wrong with a certificate chain; the error is that no client
+// of a public host takes it. roots are the system's if nil.
+func distrust(chain []*x509.Certificate, q Question, roots *x509.CertPool) ([]string, error) {
 	leaf := chain[0]
 	if q.Fingerprint != nil {
 		if sum := sha256.Sum256(leaf.Raw); !bytes.Equal(sum[:], q.Fingerprint) {
-			return []string{"TLS was ended on the way: the certificate is not the listener's but " + certificateWords(leaf)}
+			return []string{"TLS was ended on the way: the certificate is not the listener's but " + certificateWords(leaf)}, nil
 		}
 	}
 	if !q.Public {
-		return nil
+		return nil, nil
 	}
 	if err := verifyChain(chain, q.Host, roots); err != nil {
+		// The authorities that systems trust say where their own certificates are to
+		// be had (CA/Browser Forum, Baseline Requirements, 7.1.2.7.7); a device that
+		// ends TLS does not.
+		if last := missingIssuer(chain, err); last != nil && len(last.IssuingCertificateURL) > 0 {
+			return nil, refusedTLS(result.ReasonChain, "", chainWords(last))
+		}
 		return []string{fmt.Sprintf("the certificate is not good for %s on this system (%s): it is %s, valid until %s, for %s",
-			shown(q.Host), shown(err.Error()), certificateWords(leaf), leaf.NotAfter.UTC().Format(time.RFC3339), certificateNames(leaf))}
+			shown(q.Host), shown(err.Error()), certificateWords(leaf), leaf.NotAfter.UTC().Format(time.RFC3339), certificateNames(leaf))}, nil
 	}
-	return nil
+	return nil, nil
+}
+
+// missingIssuer is the last certificate of a chain whose issuer's is neither sent
+// nor known here, as err says; nil: it is not that.
+func missingIssuer(chain []*x509.Certificate, err error) *x509.Certificate {
+	var unknown x509.UnknownAuthorityError
+	if !errors.As(err, &unknown) {
+		return nil
+	}
+	last := chain[0]
+	for range chain { // each at most once
+		i := slices.IndexFunc(chain, func(c *x509.Certificate) bool {
+			return c != last && bytes.Equal(c.RawSubject, last.RawIssuer) && last.CheckSignatureFrom(c) == nil
+		})
+		if i < 0 {
+			break
+		}
+		last = chain[i]
+	}
+	if bytes.Equal(last.RawSubject, last.RawIssuer) {
+		return nil // it is whole, and nobody trusts it
+	}
+	return last
+}
+
+func chainWords(last *x509.Certificate) string {
+	return fmt.Sprintf("it ends with %s: that issuer's certificate was not sent, and is not among those that this machine trusts", certificateWords(last))
 }
 
 // verifyChain reports whether a chain is good for a host. roots are the system's
@@ -157,21 +205,25 @@ func verifyChain(chain []*x509.Certificate, host string, roots *x509.CertPool) e
 	return err
 }
 
-// trustFact says of a host that is not ours whether this system trusts its
+// trustFacts say of a host that is not ours whether this system trusts its
 // certificate. An institution's own may well be one that it does not.
-func trustFact(chain []*x509.Certificate, host string) result.Fact {
-	f := result.Fact{Name: result.FactTrusted, Value: "yes"}
-	if err := verifyChain(chain, host, nil); err != nil {
-		f.Value = "no: " + shown(err.Error())
+func trustFacts(chain []*x509.Certificate, host string, roots *x509.CertPool) []result.Fact {
+	err := verifyChain(chain, host, roots)
+	if err == nil {
+		return []result.Fact{{Name: result.FactTrusted, Value: "yes"}}
 	}
-	return f
+	out := []result.Fact{{Name: result.FactTrusted, Value: "no: " + shown(err.Error())}}
+	if last := missingIssuer(chain, err); last != nil {
+		out = append(out, result.Fact{Name: result.FactChain, Value: shown(chainWords(last))})
+	}
+	return out
 }
 
 func tlsFacts(cs tls.ConnectionState) []result.Fact {
 	leaf := cs.PeerCertificates[0]
 	return []result.Fact{
-		{Name: "TLS version", Value: tls.VersionName(cs.Version)},
-		{Name: "cipher", Value: tls.CipherSuiteName(cs.CipherSuite)},
+		{Name: result.FactTLSVersion, Value: tls.VersionName(cs.Version)},
+		{Name: result.FactCipher, Value: tls.CipherSuiteName(cs.CipherSuite)},
 		{Name: "subject", Value: certificateName(leaf.Subject)},
 		{Name: "issuer", Value: certificateName(leaf.Issuer)},
 		{Name: "not after", Value: leaf.NotAfter.UTC().Format(time.RFC3339)},
@@ -210,28 +262,19 @@ func everyCipherSuite() []uint16 {
 	return out
 }
 
-// A foreignError says in its own words that the answer was not the protocol's.
-type foreignError struct{ words string }
-
-func (e foreignError) Error() string        { return e.words }
-func (e foreignError) Is(target error) bool { return target == errForeign }
-
-// handshakeError tells other bytes and a refusal from a connection that ended.
+// handshakeError tells the answering side other bytes and a refusal from a
+// connection that ended.
 func handshakeError(err error) error {
 	var record tls.RecordHeaderError
 	var op *net.OpError
 	switch {
 	case errors.As(err, &record):
-		what := fmt.Sprintf("bytes that are not TLS (%q)", record.RecordHeader[:])
-		if bytes.HasPrefix(record.RecordHeader[:], []byte("HTTP")) {
-			what = "HTTP without TLS"
-		}
-		return foreignError{"a TLS handshake was sent and the answer was " + what}
+		return notTLS(record)
 	case errors.As(err, &op) && op.Op == "remote error":
 		return foreignError{"the far end refused the TLS handshake: " + op.Err.Error()}
 	case errors.As(err, &op) && op.Op == "local error":
 		return foreignError{"the far end's TLS handshake is wrong: " + op.Err.Error()}
-	case errors.Is(err, os.ErrDeadlineExceeded), sock.IsReset(err), sock.IsClosed(err), errors.As(err, &op):
+	case errors.Is(err, os.ErrDeadlineExceeded), isEnded(err), errors.As(err, &op):
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	return foreignError{"TLS handshake: " + shown(err.Error())}

@@ -112,13 +112,70 @@ func TestPublicCertificateMustBeGoodForItsHost(t *testing.T) {
 		"a device's":    {[]*x509.Certificate{faked.Leaf, box.Leaf}, "web.example.edu", []string{"issued by CN=Campus Inspection"}},
 		"rubbish after": {[]*x509.Certificate{good.Leaf, box.Leaf}, "web.example.edu", nil},
 	} {
-		got := distrust(tc.chain, Question{Host: tc.host, Public: true}, roots)
-		if (len(got) == 0) != (tc.want == nil) || tc.want != nil && !webHas(got, tc.want...) {
+		got, err := distrust(tc.chain, Question{Host: tc.host, Public: true}, roots)
+		if err != nil || (len(got) == 0) != (tc.want == nil) || tc.want != nil && !webHas(got, tc.want...) {
 			t.Errorf("%s: got %q", name, got)
 		}
 	}
-	if got := distrust([]*x509.Certificate{box.Leaf}, Question{Host: "x"}, roots); got != nil {
+	if got, err := distrust([]*x509.Certificate{box.Leaf}, Question{Host: "x"}, roots); got != nil || err != nil {
 		t.Errorf("nobody asked for a public certificate: %q", got)
+	}
+}
+
+// A public server that leaves out an intermediate certificate is no device on the
+// way: such a certificate says where its issuer's is to be had. What a device
+// signs says no such thing.
+func TestIncompleteChainIsNoInterception(t *testing.T) {
+	root := issue(t, "Example Root", nil, time.Now().Add(time.Hour))
+	roots := x509.NewCertPool()
+	roots.AddCert(root.Leaf)
+	sign := func(name string, parent *tls.Certificate, isCA bool, where ...string) *tls.Certificate {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &x509.Certificate{
+			SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IsCA: isCA, BasicConstraintsValid: true,
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IssuingCertificateURL: where,
+		}
+		der, err := x509.CreateCertificate(rand.Reader, c, parent.Leaf, key.Public(), parent.PrivateKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	}
+	between := sign("Example Intermediate", root, true, "http://ca.example.org/root.cer")
+	public := sign("web.example.edu", between, false, "http://ca.example.org/between.cer")
+	box := issue(t, "Campus Inspection", nil, time.Now().Add(time.Hour))
+	faked := issue(t, "web.example.edu", box, time.Now().Add(time.Hour))
+	for name, tc := range map[string]struct {
+		chain     []*x509.Certificate
+		refused   bool
+		isChanged bool
+		says      string // of the fact
+	}{
+		"whole":                     {[]*x509.Certificate{public.Leaf, between.Leaf}, false, false, ""},
+		"without the intermediate":  {[]*x509.Certificate{public.Leaf}, true, false, "issued by CN=Example Intermediate"},
+		"a device's, its own alone": {[]*x509.Certificate{faked.Leaf}, false, true, "issued by CN=Campus Inspection"},
+		"a device's, to its root":   {[]*x509.Certificate{faked.Leaf, box.Leaf}, false, true, ""},
+	} {
+		q := Question{Host: "web.example.edu", Public: true}
+		changed, err := distrust(tc.chain, q, roots)
+		var no refusedError
+		if errors.As(err, &no) != tc.refused || tc.refused && no.Reason != result.ReasonChain || (len(changed) > 0) != tc.isChanged {
+			t.Errorf("%s: %q, %v", name, changed, err)
+		}
+		c := result.Conversation{Facts: trustFacts(tc.chain, q.Host, roots)}
+		if got := c.Fact(result.FactChain); (got == "") != (tc.says == "") || !strings.Contains(got, tc.says) {
+			t.Errorf("%s: %q", name, got)
+		}
+		if changed, err := distrust(tc.chain, Question{Host: q.Host}, roots); changed != nil || err != nil {
+			t.Errorf("%s, of a host of the site's own: %q, %v", name, changed, err)
+		}
 	}
 }
 
@@ -132,10 +189,10 @@ func TestTLSTellsARefusalFromSilence(t *testing.T) {
 		want result.ConversationOutcome
 		text string
 	}{
-		"old":    {alert, result.ConversationForeign, "refused the TLS handshake"},
+		"old":    {alert, result.ConversationRefused, "protocol version not supported"},
 		"HTTP":   {func(c net.Conn) { hello(c); _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n") }, result.ConversationForeign, "HTTP without TLS"},
 		"SSH":    {func(c net.Conn) { hello(c); _, _ = io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n") }, result.ConversationForeign, "not TLS"},
-		"wrong":  {func(c net.Conn) { hello(c); _, _ = io.WriteString(c, "\x16\x03\x03\x00\x04\x0e\x00\x00\x00") }, result.ConversationForeign, "unexpected handshake message"},
+		"wrong":  {func(c net.Conn) { hello(c); _, _ = io.WriteString(c, "\x16\x03\x03\x00\x04\x0e\x00\x00\x00") }, result.ConversationUnread, "unexpected handshake message"},
 		"closes": {hello, result.ConversationClosed, ""},
 		"reset":  {func(c net.Conn) { hello(c); _ = c.(*net.TCPConn).SetLinger(0) }, result.ConversationReset, ""},
 	} {
@@ -168,7 +225,7 @@ func TestTLSHelloIsSmallAndNamesItsHost(t *testing.T) {
 			}
 			size <- first.Len()
 		}()
-		_, _, _, err := dialTLS(t.Context(), away, Question{Host: host})
+		_, _, _, err := dialTLS(away, Question{Host: host})
 		if err == nil {
 			t.Error("it succeeded")
 		}

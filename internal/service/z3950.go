@@ -105,16 +105,21 @@ func askZ3950(ctx context.Context, conn net.Conn, q Question) (out result.Conver
 	if p.Tag == zClose {
 		words := zCloseWords(p)
 		note("init", "refused: "+words)
+		out.Reach(result.StageGreeted)
 		unanswered("it is " + words)
-		return out, nil
+		return out, refused(result.ReasonTurnedAway, "", words)
 	}
 	accepted := berPart(p, ber.ClassContext, 12)
 	if p.Tag != zInitResponse || accepted == nil || berPart(p, ber.ClassContext, 3) == nil {
 		return out, foreignError{fmt.Sprintf("the answer to Init is not Z39.50's: it is [%d] with %d parts", p.Tag, len(p.Children))}
 	}
 	out.Software = shown(strings.TrimSpace(berText(berPart(p, ber.ClassContext, 111)) + " " + berText(berPart(p, ber.ClassContext, 112))))
+	out.Reach(result.StageGreeted)
+	isAccepted := false
 	if n, _ := berNumber(accepted); n != 0 {
 		note("init", "accepted")
+		out.Reach(result.StageAccepted)
+		isAccepted = true
 	} else {
 		note("init", "rejected")
 	}
@@ -147,6 +152,9 @@ func askZ3950(ctx context.Context, conn net.Conn, q Question) (out result.Conver
 		} else {
 			unanswered("it is from " + out.Software)
 		}
+	}
+	if !isAccepted && !out.Keyed { // section 3.2.1.1.5: no more follows
+		return out, refused(result.ReasonTurnedAway, "Init rejected", zReason(p))
 	}
 	if version < 3 && !out.Keyed { // Close is of version 3
 		return out, nil
@@ -199,6 +207,29 @@ func zOtherInfo(p *ber.Packet) string {
 		}
 	}
 	return ""
+}
+
+// zReason is the first text in the user information of an Init that was rejected
+// (Implementor Agreement "Returning diagnostics in an InitResponse"), "" if there
+// is none.
+func zReason(p *ber.Packet) string {
+	var text func(p *ber.Packet) string
+	text = func(p *ber.Packet) string {
+		if p == nil {
+			return ""
+		}
+		if s := strings.TrimSpace(berText(p)); len(p.Children) == 0 && p.ClassType == ber.ClassUniversal &&
+			(p.Tag == ber.TagVisibleString || p.Tag == ber.TagGeneralString || p.Tag == ber.TagUTF8String) && s != "" {
+			return s
+		}
+		for _, c := range p.Children {
+			if s := text(c); s != "" {
+				return s
+			}
+		}
+		return ""
+	}
+	return text(berPart(p, ber.ClassContext, 11))
 }
 
 // zCloseMessage makes a Close; an empty reference or text is left out.

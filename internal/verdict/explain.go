@@ -503,6 +503,11 @@ func (e explainer) mtuHole() *result.Finding {
 }
 
 func (e explainer) occupied() *result.Finding {
+	if t := e.i.Conversation; t != nil && t.Refusal != nil {
+		f := e.refusal()
+		f.Text = with(fmt.Sprintf("The %s of %s is held by %s, so listen could not have it", e.port(), e.at(), holderWords(e.a.Holder)), f.Text)
+		return f
+	}
 	if t := e.i.Conversation; t != nil && t.Outcome == result.ConversationCompleted {
 		return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; dial spoke %s with it (%s)", e.port(), e.at(), holderWords(e.a.Holder), protocolName(t.Speaks), orElse(t.Software, "it does not say what it is")),
 			fmt.Sprintf("Nothing to ask for: the path works for that service. To have it proved by key as well, stop %s, start listen again, and repeat.", holderName(e.a.Holder)))
@@ -512,6 +517,9 @@ func (e explainer) occupied() *result.Finding {
 }
 
 func (e explainer) intercepted() *result.Finding {
+	if e.a == nil && e.i.Conversation.Refusal != nil {
+		return e.refusal()
+	}
 	if e.a == nil {
 		return e.impostor()
 	}
@@ -557,6 +565,12 @@ func (e explainer) answered() *result.Finding {
 	if t := e.i.Conversation; e.i.Answer == result.AnswerSilent && t != nil && t.IsSilence() {
 		return e.acceptedSilently()
 	}
+	if t := e.i.Conversation; t != nil && e.a == nil && t.Refusal != nil {
+		return e.refusal()
+	}
+	if t := e.i.Conversation; t != nil && e.a == nil && t.Outcome == result.ConversationUnread {
+		return e.notUnderstood()
+	}
 	if t := e.i.Conversation; t != nil && e.a == nil && e.i.Answer == result.AnswerForeign {
 		return e.say("not-the-service", with(fmt.Sprintf("Something answered at %s, and not as %s does: %s", e.host(), protocolName(t.Speaks), orElse(t.Error, endedWords(t))), changedWords(t)),
 			e.request("check what answers in place of the service for", "A proxy, a captive portal or other software than expected"))
@@ -600,6 +614,9 @@ func (e explainer) reset() *result.Finding {
 	if e.i.Answer == result.AnswerClosed {
 		how = "closed (FIN)"
 	}
+	if e.p.Real && e.came() {
+		return e.brokenOff("reset", how)
+	}
 	if e.p.Real {
 		return e.say("reset", fmt.Sprintf("The connection to %s opened and was %s before the service had its say", e.host(), how),
 			e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule, a proxy, or the far end itself, which may not want this address"))
@@ -625,6 +642,12 @@ func (e explainer) stalled() *result.Finding {
 		}
 		return e.payload("stalled-payload",
 			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
+	}
+	if e.p.Real && e.came() {
+		return e.brokenOff("stalled", "")
+	}
+	if e.p.Real && greets(e.i.Conversation) {
+		return e.noGreeting()
 	}
 	if e.p.Real {
 		return e.say("stalled", fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),

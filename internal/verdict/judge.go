@@ -181,8 +181,18 @@ func isConfirmed(c Case) bool {
 // connection, which may not come about).
 func isStrangers(c Case) bool {
 	t := c.Initiator.Conversation
-	return len(t.Changed) > 0 || t.Outcome == result.ConversationForeign ||
+	return len(t.Changed) > 0 || isSpoken(t) && t.Outcome != result.ConversationCompleted ||
 		t.Outcome == result.ConversationCompleted && !t.Keyed && c.Transport == plan.TCP && t.Speaks != string(plan.FTP)
+}
+
+// isSpoken reports whether the far end said anything that is an answer, of
+// whatever kind.
+func isSpoken(t *result.Conversation) bool {
+	switch t.Outcome {
+	case result.ConversationCompleted, result.ConversationRefused, result.ConversationForeign, result.ConversationUnread:
+		return true
+	}
+	return false
 }
 
 // withConversation takes into account what became of the service's own
@@ -239,7 +249,7 @@ func ofHeld(t *result.Conversation, v result.Verdict) result.Verdict {
 		switch {
 		case t.Impostor != "":
 			return result.Intercepted
-		case t.Outcome == result.ConversationCompleted && !t.IsSilence():
+		case t.Outcome == result.ConversationCompleted && !t.IsSilence(), t.Outcome == result.ConversationRefused:
 			return result.Occupied
 		}
 	}
@@ -325,11 +335,15 @@ func isAcceptedSilently(c Case) bool {
 }
 
 // isImpostor reports whether a host that ought to be real shows that something
-// on the way answers in its name: TLS that was ended there.
+// on the way answers in its name: TLS that was ended there, or words that only a
+// device on the way says.
 func isImpostor(c Case) bool {
 	t := c.Initiator.Conversation
-	return t != nil && len(t.Changed) > 0 && (c.External || c.Installed) &&
-		(t.Speaks == string(plan.HTTPS) || t.Speaks == string(plan.LDAPS))
+	if t == nil || !c.External && !c.Installed {
+		return false
+	}
+	return t.Refusal != nil && t.Refusal.By == result.RefuserBetween ||
+		len(t.Changed) > 0 && (t.Speaks == string(plan.HTTPS) || t.Speaks == string(plan.LDAPS))
 }
 
 // leads reports whether a proof shows that the path leads to another port, or to

@@ -49,6 +49,12 @@ func Notes(p result.Path, portAssumed bool, leftOut ...netip.Addr) []result.Note
 	if text := serviceNote(p); text != "" {
 		add(result.NoteApplicationFirewall, "%s", text)
 	}
+	if text := oldTLS(i); text != "" {
+		add(result.NoteOldTLS, "%s", text)
+	}
+	if text := brokenChain(i); text != "" && (p.Finding == nil || p.Finding.Code != string(result.ReasonChain)) {
+		add(result.NoteChain, "%s", text)
+	}
 	if text := lossy(p); (p.Verdict == result.Open || p.Verdict == result.Stalled) && text != "" {
 		add(result.NoteLossy, "%s", text)
 	}

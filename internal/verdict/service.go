@@ -148,6 +148,10 @@ func endedWords(t *result.Conversation) string {
 			return "was changed on the way"
 		}
 		return "was completed"
+	case result.ConversationRefused:
+		return "was refused (" + orElse(t.Refusal.Reply(), "no reason was given") + ")"
+	case result.ConversationUnread:
+		return "was answered in a way that this program does not understand (" + orElse(t.Error, "no details") + ")"
 	case result.ConversationForeign:
 		return "was answered in another language (" + orElse(t.Error, "no details") + ")"
 	case result.ConversationReset:

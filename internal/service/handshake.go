@@ -1,0 +1,345 @@
+package service
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// How the asking side of TLS ends otherwise than well. TLS refuses in a language
+// of its own, alerts (RFC 8446 section 6), during the handshake and after it. What
+// the library refuses that a real client may accept is a limit of ours.
+
+// A hello is which ClientHello the asking side sends; the zero hello is for TLS 1.2
+// and 1.3.
+type hello int
+
+const (
+	// helloOld, for who refuses that: TLS 1.0 to 1.2, as an old client says it.
+	helloOld hello = iota + 1
+	// helloBare, for who refuses that too, offers what the library does not have, and
+	// ends with the answer to it: it tells a server that wants such a thing from one
+	// that wants nothing.
+	helloBare
+)
+
+// A tlsConn is the asking side of TLS. It tells what an end of it means, whenever
+// it comes. Reading and writing may be concurrent.
+type tlsConn struct {
+	*tls.Conn
+	wire  *countedConn
+	asked atomic.Bool // the server asked for a certificate, and got none
+	heard atomic.Bool // something came inside TLS
+}
+
+func newTLSConn(conn net.Conn) *tlsConn { return &tlsConn{wire: &countedConn{Conn: conn}} }
+
+// A countedConn counts what was read.
+type countedConn struct {
+	net.Conn
+	got atomic.Int64 // bytes
+}
+
+func (c *countedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.got.Add(int64(n))
+	return n, err
+}
+
+// noCertificate answers a server that asks for the client's certificate: there is
+// none (RFC 8446 section 4.4.2).
+func (c *tlsConn) noCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	c.asked.Store(true)
+	return new(tls.Certificate), nil
+}
+
+// Read implements net.Conn.
+func (c *tlsConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.heard.Store(true)
+	}
+	return n, c.later(err)
+}
+
+// Write implements net.Conn. In TLS 1.3 the handshake ends here before the server
+// has looked at the client's part of it, and a write may find the connection
+// closed before anybody has read why.
+func (c *tlsConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		var one [1]byte
+		if _, rerr := c.Conn.Read(one[:]); alertOf(rerr) != nil {
+			err = rerr
+		}
+	}
+	return n, c.later(err)
+}
+
+// later says what an error after the handshake means.
+func (c *tlsConn) later(err error) error {
+	var op *net.OpError
+	switch alert := alertOf(err); {
+	case err == nil:
+		return nil
+	case alert != nil:
+		return c.refused(*alert)
+	case isEnded(err) && c.asked.Load() && !c.heard.Load():
+		return refusedTLS(result.ReasonCertificate, "", "it asked for the client's certificate and got none, and ended the connection without another word")
+	case errors.As(err, &op) && op.Op == "local error":
+		return unreadError{"inside TLS: " + shown(op.Err.Error())}
+	}
+	return err
+}
+
+// helloError is an end that the hello itself brought about: another one may fare
+// better.
+type helloError struct{ error }
+
+func (e helloError) Unwrap() error { return e.error }
+
+// notTLSError says that other bytes than TLS answered a hello.
+type notTLSError struct {
+	foreignError
+	isHTTP bool
+}
+
+// alertRecord is how long a record with an alert is before there are keys (RFC
+// 8446 sections 5.1, 6).
+const alertRecord = 5 + 2
+
+// failure says what an error of the handshake means.
+func (c *tlsConn) failure(err error) error {
+	var record tls.RecordHeaderError
+	var op *net.OpError
+	alert := alertOf(err)
+	switch got := c.wire.got.Load(); {
+	case alert != nil && got <= alertRecord && isOfHello(*alert):
+		return helloError{c.refused(*alert)}
+	case alert != nil:
+		return c.refused(*alert)
+	case errors.As(err, &record):
+		return notTLS(record)
+	case errors.Is(err, errForeign): // from what carries the records
+		return fmt.Errorf("TLS handshake: %w", err)
+	case isEnded(err) && c.asked.Load():
+		return refusedTLS(result.ReasonCertificate, "", "it asked for the client's certificate and got none, and ended the handshake without another word")
+	case isEnded(err) && got == 0:
+		return helloError{fmt.Errorf("TLS handshake: %w", err)}
+	case errors.Is(err, os.ErrDeadlineExceeded), isEnded(err), errors.As(err, &op) && op.Op != "local error":
+		return fmt.Errorf("TLS handshake: %w", err)
+	case strings.Contains(err.Error(), "downgrade attempt"): // RFC 8446 section 4.1.3: no server does that
+		return foreignError{"TLS handshake: " + shown(err.Error())}
+	}
+	unread := unreadError{"the far end speaks TLS, and this program's TLS library does not go along: " + shown(err.Error())}
+	if strings.Contains(err.Error(), "unsupported protocol version") {
+		return helloError{unread} // an old server takes what it knows
+	}
+	return unread
+}
+
+// notTLS is what an answer means that is no TLS record.
+func notTLS(record tls.RecordHeaderError) error {
+	e := notTLSError{isHTTP: string(record.RecordHeader[:4]) == "HTTP"}
+	what := fmt.Sprintf("bytes that are not TLS (%q)", record.RecordHeader[:])
+	if e.isHTTP {
+		what = "HTTP without TLS"
+	}
+	e.words = "a TLS handshake was sent and the answer was " + what
+	return e
+}
+
+func isEnded(err error) bool { return sock.IsReset(err) || sock.IsClosed(err) }
+
+// Alerts of RFC 8446 section 6 and RFC 5246 section 7.2.
+const (
+	alertUnexpected    tls.AlertError = 10
+	alertNoHandshake   tls.AlertError = 40
+	alertNoCertificate tls.AlertError = 41 // SSL 3.0
+	alertBadCert       tls.AlertError = 42
+	alertUnsupportCert tls.AlertError = 43
+	alertUnknownCert   tls.AlertError = 46
+	alertIllegal       tls.AlertError = 47
+	alertUnknownCA     tls.AlertError = 48
+	alertAccessDenied  tls.AlertError = 49
+	alertDecode        tls.AlertError = 50
+	alertVersion       tls.AlertError = 70
+	alertTooWeak       tls.AlertError = 71
+	alertInternal      tls.AlertError = 80
+	alertFallback      tls.AlertError = 86
+	alertMissingExt    tls.AlertError = 109
+	alertUnsupportExt  tls.AlertError = 110
+	alertName          tls.AlertError = 112
+	alertCertRequired  tls.AlertError = 116
+)
+
+// isOfHello reports whether an alert is about what a hello offers, or about its
+// form.
+func isOfHello(a tls.AlertError) bool {
+	return slices.Contains([]tls.AlertError{alertUnexpected, alertNoHandshake, alertIllegal, alertDecode, alertVersion, alertTooWeak,
+		alertInternal, alertFallback, alertMissingExt, alertUnsupportExt}, a)
+}
+
+// alertNumbers undoes the library's words: the type of its alerts outside of QUIC
+// is not exported.
+var alertNumbers = func() map[string]tls.AlertError {
+	m := map[string]tls.AlertError{}
+	for n := range 256 {
+		m[tls.AlertError(n).Error()] = tls.AlertError(n)
+	}
+	return m
+}()
+
+// alertOf is the alert with which the far end ended TLS; nil: it was no alert.
+func alertOf(err error) *tls.AlertError {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return nil
+	}
+	if a, ok := alertNumbers[op.Err.Error()]; ok {
+		return &a
+	}
+	return nil
+}
+
+// refused is what an alert of the far end means.
+func (c *tlsConn) refused(a tls.AlertError) error {
+	reason := result.ReasonTLS
+	switch a {
+	case alertCertRequired, alertNoCertificate:
+		reason = result.ReasonCertificate
+	case alertNoHandshake, alertTooWeak:
+		reason = result.ReasonCipher
+	case alertVersion, alertFallback:
+		reason = result.ReasonTLSVersion
+	case alertName:
+		reason = result.ReasonTLSName
+	}
+	if c.asked.Load() { // before TLS 1.3 there is no alert of its own for that
+		switch a {
+		case alertNoHandshake, alertBadCert, alertUnsupportCert, alertUnknownCert, alertUnknownCA, alertAccessDenied:
+			reason = result.ReasonCertificate
+		}
+	}
+	return refusedTLS(reason, fmt.Sprintf("alert %d", a), strings.TrimPrefix(a.Error(), "tls: "))
+}
+
+// refusedTLS makes TLS's own "no".
+func refusedTLS(reason result.Reason, code, words string) error {
+	return refusedError{result.Refusal{By: result.RefuserTLS, Reason: reason, Code: code, Words: shown(words)}}
+}
+
+// dheSuites are the cipher suites with ephemeral Diffie-Hellman keys (RFC 5246
+// section A.5, RFC 5288, 5932, 6655, 7905), otherSuites more that the library does
+// not have.
+var (
+	dheSuites = []uint16{0x0039, 0x0033, 0x006b, 0x0067, 0x009f, 0x009e, 0xccaa, 0x0016, 0x0088, 0x0045, 0x00c4, 0x00be, 0x009a, 0xc09f, 0xc09e, 0xc0a3, 0xc0a2,
+		0x0038, 0x0032, 0x006a, 0x0040, 0x00a3, 0x00a2, 0x0013, 0x0087, 0x0044}
+	otherSuites = []uint16{0x0084, 0x0041, 0x00c0, 0x00ba, 0xc09d, 0xc09c, 0xc0a1, 0xc0a0, 0xc0af, 0xc0ae, 0xc0ad, 0xc0ac, 0xc073, 0xc072, 0xc077, 0xc076, 0x0096, 0x0007, 0x0004}
+)
+
+// bareHello sends a hello for all of SSL 3.0 to TLS 1.2 and says what the answer
+// means. It always ends with an error.
+func bareHello(conn net.Conn, name string) error {
+	if _, err := conn.Write(appendBareHello(nil, name)); err != nil {
+		return helloError{fmt.Errorf("TLS handshake: %w", err)}
+	}
+	var head [alertRecord]byte
+	if _, err := io.ReadFull(conn, head[:]); err != nil {
+		return helloError{fmt.Errorf("TLS handshake: %w", err)}
+	}
+	const alert, handshake, serverHello = 21, 22, 2
+	switch {
+	case head[0] == alert && head[1] == 3:
+		return helloError{new(tlsConn).refused(tls.AlertError(head[6]))}
+	case head[0] != handshake || head[1] != 3 || head[5] != serverHello:
+		return foreignError{fmt.Sprintf("a TLS hello was answered with %q", head[:])}
+	}
+	var body [2 + 2 + 32 + 1]byte // the rest of the length; version, random, length of the session's id
+	if _, err := io.ReadFull(conn, body[:]); err != nil {
+		return helloError{fmt.Errorf("TLS handshake: %w", err)}
+	}
+	rest := make([]byte, int(body[36])+2)
+	if _, err := io.ReadFull(conn, rest); err != nil {
+		return helloError{fmt.Errorf("TLS handshake: %w", err)}
+	}
+	version, suite := binary.BigEndian.Uint16(body[2:]), binary.BigEndian.Uint16(rest[len(rest)-2:])
+	return unreadError{fmt.Sprintf("the far end speaks TLS, and what it agrees to, %s with %s, this program's TLS library does not go along with", tls.VersionName(version), suiteWords(suite))}
+}
+
+func suiteWords(id uint16) string {
+	switch {
+	case slices.Contains(dheSuites, id):
+		return fmt.Sprintf("DHE keys (cipher %#04x)", id)
+	case slices.Contains(otherSuites, id):
+		return fmt.Sprintf("the cipher %#04x", id)
+	}
+	return tls.CipherSuiteName(id)
+}
+
+// appendBareHello makes a ClientHello (RFC 5246 section 7.4.1.2) in a record.
+func appendBareHello(b []byte, name string) []byte {
+	u16 := binary.BigEndian.AppendUint16
+	list := func(b, of []byte) []byte { return append(u16(b, uint16(len(of))), of...) }
+	numbers := func(of ...uint16) (out []byte) {
+		for _, n := range of {
+			out = u16(out, n)
+		}
+		return out
+	}
+	extension := func(b []byte, kind uint16, data []byte) []byte { return list(u16(b, kind), data) }
+
+	body := u16(nil, tls.VersionTLS12)
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // it never fails
+	body = append(body, random[:]...)
+	body = append(body, 0)                                                                              // no session
+	body = list(body, numbers(slices.Concat(dheSuites, otherSuites, oldSuites(), []uint16{0x00ff})...)) // RFC 5746 section 3.3
+	body = append(body, 1, 0)                                                                           // no compression
+	var ext []byte
+	if name != "" && len(name) < 256 {
+		ext = extension(ext, 0, list(nil, list([]byte{0}, []byte(name)))) // RFC 6066 section 3
+	}
+	ext = extension(ext, 10, list(nil, numbers(29, 23, 24, 25, 256, 257, 258))) // RFC 8422, RFC 7919
+	ext = extension(ext, 11, []byte{1, 0})
+	ext = extension(ext, 13, list(nil, numbers(0x0807, 0x0808, 0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201, 0x0402, 0x0502, 0x0202))) // RFC 8446 section 4.2.3
+	body = list(body, ext)
+
+	b = append(b, 22, 3, 1) // RFC 5246 appendix E.1
+	b = u16(b, uint16(4+len(body)))
+	b = append(b, 1, 0)
+	return list(b, body)
+}
+
+// oldSuites are the library's suites for TLS 1.2 and before.
+func oldSuites() []uint16 {
+	var out []uint16
+	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
+		if slices.Contains(s.SupportedVersions, tls.VersionTLS12) {
+			out = append(out, s.ID)
+		}
+	}
+	return out
+}
+
+// hasTLS is nil if the far end answers a hello as TLS does, with whatever it says.
+func hasTLS(conn net.Conn, q Question, protos ...string) error {
+	_, _, _, err := dialTLS(conn, q, protos...)
+	var no refusedError
+	var unread unreadError
+	if errors.As(err, &no) || errors.As(err, &unread) {
+		return nil
+	}
+	return err
+}
