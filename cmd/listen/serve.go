@@ -101,7 +101,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	defer cancel()
 	if file := c.String("ready-file"); file != "" {
 		// Nobody must take an earlier run's file for ours.
-		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := cli.RemoveFile(file); err != nil {
 			return cli.Usage(fmt.Errorf("--ready-file: %w", err), "Give a file in a directory that can be written.")
 		}
 	}

@@ -3,13 +3,9 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 )
@@ -55,11 +51,9 @@ func Usagef(hint, format string, args ...any) error { return Usage(fmt.Errorf(fo
 
 // Run runs an app until it ends or is interrupted, says what went wrong, and
 // returns the exit code.
-func Run(app *cli.App, args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+func Run(app *cli.App, h Hangup, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := untilStopped(h)
 	defer stop()
-	// A second signal ends the program at once.
-	context.AfterFunc(ctx, stop)
 	app.Writer, app.ErrWriter = stdout, stderr
 	app.Version = Version
 	app.HideHelpCommand = true
