@@ -13,6 +13,7 @@ var OwnCodes = []string{
 	"listener-busy",
 	"listener-paused",
 	"name-not-found",
+	"name-servers",
 	"no-descriptor",
 	"no-evidence",
 	"no-local-port",
