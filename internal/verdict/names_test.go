@@ -39,7 +39,7 @@ func TestOnlyAServersNoBlamesTheSpelling(t *testing.T) {
 }
 
 func TestAFoundNameInDoubtNamesTheServer(t *testing.T) {
-	r := &result.Report{Paths: []result.Path{{Verdict: result.Open, OK: true, Counted: true}}}
+	r := &result.Report{Paths: []result.Path{{Verdict: result.Open, OK: true, Counted: true, Initiator: &result.Initiator{Attempts: 1}}}}
 	Conclude(r, Facts{Names: []Name{
 		{Host: "a.example.edu", Trouble: []string{"192.0.2.1 does not answer"}},
 		{Host: "b.example.edu", Trouble: []string{"192.0.2.2 does not answer when it is asked for IPv6 addresses (AAAA)"}, Lacking: []result.Family{result.IP6}},
@@ -56,7 +56,7 @@ func TestAFoundNameInDoubtNamesTheServer(t *testing.T) {
 			t.Errorf("%q does not say %q", all, want)
 		}
 	}
-	if !r.Summary.OK {
+	if r.Summary.Failed > 0 {
 		t.Error("what cost time only is not ok")
 	}
 }
