@@ -149,8 +149,8 @@ const fileWidth = 100
 
 // screen says how to render on w: in colour, and to what width.
 func screen(w io.Writer) report.Options {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	f := cli.Terminal(w)
+	if f == nil {
 		return report.Options{}
 	}
 	o := report.Options{Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && cli.EnableColor(f)}

@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"dialtone/internal/cli"
 	"dialtone/internal/echo"
@@ -192,8 +190,7 @@ func hostName(host string) (string, error) {
 // showProgress counts attempts on a terminal; the function it returns clears
 // the line.
 func showProgress(w io.Writer, cfg *survey.Config) func() {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if cli.Terminal(w) == nil {
 		return func() {}
 	}
 	var mu sync.Mutex
