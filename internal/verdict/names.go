@@ -40,7 +40,7 @@ func noAddress(why string, fault result.NameFault) result.Finding {
 
 // inDoubt says which name servers did not do their part.
 func (n Name) inDoubt() result.Finding {
-	f := result.Finding{Code: "name-servers", Advice: "Have the name server mended, or taken out of this machine's settings: every program here that looks up a name waits for it."}
+	f := result.Finding{Code: "name-servers", Advice: "Have the name server mended, or taken out of this machine's settings: programs here that ask it first lose time, or are told nothing."}
 	who := strings.Join(n.Trouble, "; ")
 	if len(n.Lacking) == 0 {
 		f.Text = sentence(fmt.Sprintf("%s was found, but not every name server tells it: %s", n.Host, who))
