@@ -266,8 +266,10 @@ func TestASilentNameServerCostsNoMoreThanItMust(t *testing.T) {
 	}
 
 	w = newNameWatch(time.Now().Add(time.Minute))
-	if !ask(w, dead, first, saidNothing) || !ask(w, dead, first, saidNothing) {
-		t.Error("a packet that was lost is sent again")
+	for range 2 {
+		if !ask(w, dead, first, saidNothing) {
+			t.Error("a packet that was lost is not sent again")
+		}
 	}
 	if ask(w, dead, second, saidNothing) {
 		t.Error("who was silent twice is asked for each name of the search list")
