@@ -34,6 +34,9 @@ func addresses(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := out.check(); err != nil {
+		return err
+	}
 	r := address.Run(c.Context, cfg)
 	err = out.write(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error { return report.WriteAddress(w, f, r, o) })
 	if err != nil {

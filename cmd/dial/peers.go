@@ -58,6 +58,9 @@ func peers(c *ucli.Context) error {
 	if err := l.prepare(list); err != nil {
 		return err
 	}
+	if err := out.check(); err != nil {
+		return err
+	}
 	name := cli.String(c, "progress")
 	if name == "" {
 		name = file + ".progress"

@@ -1,25 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-	"maps"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"dialtone/internal/cli"
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
-	"dialtone/internal/report"
 	"dialtone/internal/result"
 	"dialtone/internal/survey"
 	"dialtone/internal/verdict"
@@ -45,6 +39,9 @@ func run(c *ucli.Context, m mode) error {
 	}
 	wait, err := readWait(c)
 	if err != nil {
+		return err
+	}
+	if err := out.check(); err != nil {
 		return err
 	}
 	r, err := test(c, cfg, wait)
@@ -190,90 +187,10 @@ func hostName(host string) (string, error) {
 	return host, nil
 }
 
-// outputs are where the report goes.
-type outputs struct {
-	format report.Format
-	files  map[string]report.Format
-	order  []string
-}
-
-func readOutputs(c *ucli.Context) (outputs, error) {
-	return readOutputsAs(c, report.ParseFormat, report.FormatForFile)
-}
-
-// readOutputsAs reads where something goes that has other formats than a
-// report.
-func readOutputsAs(c *ucli.Context, parse, forFile func(string) (report.Format, error)) (outputs, error) {
-	o := outputs{files: map[string]report.Format{}}
-	var err error
-	if o.format, err = parse(cli.String(c, "format")); err != nil {
-		return o, cli.Usage(err, "")
-	}
-	for _, name := range cli.Strings(c, "out") {
-		f, err := forFile(name)
-		if err != nil {
-			return o, cli.Usage(err, "")
-		}
-		// Better to know now than after the test.
-		if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
-			return o, cli.Usagef("Give a file in a directory that exists.", "--out %s: no directory %s", name, filepath.Dir(name))
-		}
-		o.files[name] = f
-		o.order = append(o.order, name)
-	}
-	return o, nil
-}
-
-// formats lists the forms that are asked for.
-func (o outputs) formats() []report.Format {
-	return append(slices.Collect(maps.Values(o.files)), o.format)
-}
-
-// paths renders a report on paths.
-func paths(r *result.Report) func(io.Writer, report.Format, report.Options) error {
-	return func(w io.Writer, f report.Format, o report.Options) error { return report.Write(w, f, r, o) }
-}
-
-// write writes the report to standard output first, so that a file that cannot
-// be written loses nothing.
-func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o report.Options) error) error {
-	if err := render(w, o.format, screen(w)); err != nil {
-		return cli.Usage(fmt.Errorf("standard output: %w", err), "")
-	}
-	for _, name := range o.order {
-		var b bytes.Buffer
-		err := render(&b, o.files[name], report.Options{Width: fileWidth})
-		if err == nil {
-			err = cli.WriteFile(name, b.Bytes())
-		}
-		if err != nil {
-			return cli.Usage(fmt.Errorf("--out: %w", err), "The report is on standard output; nothing was lost.")
-		}
-	}
-	return nil
-}
-
-// fileWidth fits a text report into an e-mail.
-const fileWidth = 100
-
-// screen says how to render on w: in colour, and to what width.
-func screen(w io.Writer) report.Options {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return report.Options{}
-	}
-	o := report.Options{Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && cli.EnableColor(f)}
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-		o.Width = width
-	}
-	return o
-}
-
 // showProgress counts attempts on a terminal; the function it returns clears
 // the line.
 func showProgress(w io.Writer, cfg *survey.Config) func() {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if cli.Terminal(w) == nil {
 		return func() {}
 	}
 	var mu sync.Mutex

@@ -3,9 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 
-	"golang.org/x/term"
+	"dialtone/internal/cli"
 )
 
 // A tallyLine tells how many of many are done: on a terminal by one line that is
@@ -18,8 +17,7 @@ type tallyLine struct {
 }
 
 func newTallyLine(w io.Writer, all int) *tallyLine {
-	f, ok := w.(*os.File)
-	return &tallyLine{w: w, terminal: ok && term.IsTerminal(int(f.Fd())), all: all}
+	return &tallyLine{w: w, terminal: cli.Terminal(w) != nil, all: all}
 }
 
 func (l *tallyLine) show(done, trouble int) {

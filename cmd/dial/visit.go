@@ -80,6 +80,9 @@ func visit(c *ucli.Context, cfg survey.VisitConfig) error {
 	if err != nil {
 		return err
 	}
+	if err := out.check(); err != nil {
+		return err
+	}
 	r, err := survey.Visit(c.Context, cfg)
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"dialtone/internal/cli"
 	"dialtone/internal/result"
@@ -46,8 +44,7 @@ type statusLine struct {
 }
 
 func waitingLine(w io.Writer) *statusLine {
-	f, ok := w.(*os.File)
-	return &statusLine{w: w, terminal: ok && term.IsTerminal(int(f.Fd()))}
+	return &statusLine{w: w, terminal: cli.Terminal(w) != nil}
 }
 
 func (l *statusLine) show(s survey.Waiting) {

@@ -40,8 +40,7 @@ func (s *serving) invitation(now time.Time, limit time.Duration) (string, error)
 	if err != nil {
 		return "", cli.Usage(fmt.Errorf("--invite: %w", err), "")
 	}
-	// The file is new each time, and its owner's alone.
-	if err := cli.WriteFile(s.inviteFile, []byte(line+"\n")); err != nil {
+	if err := cli.WritePrivate(s.inviteFile, []byte(line+"\n")); err != nil {
 		return "", cli.Usage(fmt.Errorf("--invite: %w", err), "Give a file in a directory that can be written.")
 	}
 	return line, nil

@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
-	"time"
+	"sync"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/sock"
 )
-
-// resolveWithin bounds the look-up of the partners' names.
-const resolveWithin = 10 * time.Second
 
 // partners are the addresses of the site file's partners: to dial back to one
 // of them is allowed whatever address its connections come from.
@@ -20,17 +17,20 @@ func (s *serving) partners(ctx context.Context) []netip.Addr {
 	if s.Site == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveWithin)
-	defer cancel()
+	hosts := s.Site.HostsOf(plan.RolePeer)
+	found, errs := make([][]netip.Addr, len(hosts)), make([]error, len(hosts))
+	var all sync.WaitGroup
+	for i, host := range hosts {
+		all.Go(func() { found[i], errs[i] = sock.Lookup(ctx, host) })
+	}
+	all.Wait()
 	var out []netip.Addr
-	for _, host := range s.Site.HostsOf(plan.RolePeer) {
-		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		if err != nil {
-			fmt.Fprintf(s.errs, "listen: the site file's partner %s cannot be resolved (%v): it is dialed back only at the address that it comes from\n", host, err)
-			continue
+	for i := range hosts {
+		if errs[i] != nil {
+			fmt.Fprintf(s.errs, "listen: the site file's partner %v: it is dialed back only at the address that it comes from\n", errs[i])
 		}
-		for _, a := range found {
-			if a = a.Unmap(); !slices.Contains(out, a) {
+		for _, a := range found[i] {
+			if !slices.Contains(out, a) {
 				out = append(out, a)
 			}
 		}

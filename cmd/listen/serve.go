@@ -21,9 +21,10 @@ import (
 // serving is one run of listen.
 type serving struct {
 	cli.Common
-	roles []plan.Role
-	words io.Writer // for people
-	errs  io.Writer
+	roles  []plan.Role
+	screen *cli.Spool // standard output
+	words  io.Writer  // for people
+	errs   io.Writer
 	// What was given, for the command that dial is to be run with.
 	planArg, siteArg string
 	portArgs         []string
@@ -39,11 +40,19 @@ func serve(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
+	// What it shows must not keep it from answering.
+	screen := cli.NewSpool(c.App.Writer)
 	s := &serving{
-		Common: common, words: c.App.Writer, errs: c.App.ErrWriter,
+		Common: common, screen: screen, words: screen, errs: c.App.ErrWriter,
 		planArg: cli.String(c, "plan"), siteArg: cli.String(c, "site"), portArgs: cli.Strings(c, "port"),
 		inviteFile: c.String("invite"), name: c.String("name"), public: c.StringSlice("public"),
 	}
+	defer func() {
+		screen.Close(time.Second)
+		if n := screen.Dropped(); n > 0 {
+			fmt.Fprintf(s.errs, "listen: %d lines were not shown, since nobody read them.\n", n)
+		}
+	}()
 	if cli.Bool(c, "json") {
 		s.words = c.App.ErrWriter
 	}
@@ -63,7 +72,7 @@ func serve(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	journal := &listener.Journal{JSON: c.Bool("json"), Out: c.App.Writer, Err: c.App.ErrWriter}
+	journal := &listener.Journal{JSON: c.Bool("json"), Out: screen, Err: c.App.ErrWriter}
 	if file := c.String("ledger"); file != "" && !c.Bool("check") {
 		if journal.Ledger, err = openLedger(file); err != nil {
 			return err
@@ -101,7 +110,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	defer cancel()
 	if file := c.String("ready-file"); file != "" {
 		// Nobody must take an earlier run's file for ours.
-		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := cli.RemoveFile(file); err != nil {
 			return cli.Usage(fmt.Errorf("--ready-file: %w", err), "Give a file in a directory that can be written.")
 		}
 	}
@@ -110,6 +119,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 		s.sayFailed(taken)
 		s.sayReady(l, time.Now().Add(limit), invitation)
 		if file := c.String("ready-file"); file != "" {
+			s.screen.Flush(time.Second) // whoever waits for the file reads what was said
 			if readyErr = writeReady(file, l); readyErr != nil {
 				cancel()
 			}

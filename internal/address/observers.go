@@ -11,7 +11,7 @@ import (
 // faults says of each way to fail what it means: {who} is the observer, {at} the
 // address that was asked, {what} who answered instead, or what was said.
 var faults = map[result.ViewOutcome]struct{ code, text, advice string }{
-	result.ViewUnresolved:  {"server-unresolved", "{who} was not found: {what}.", "Check the name."},
+	result.ViewUnresolved:  {"server-unresolved", "{who} was not found: {what}.", "Check the name if there is no such name; else have this machine's name servers mended, or give the address."},
 	result.ViewUnreachable: {"server-unreachable", "This machine has no way to {who} at {at}: no route, no such machine in its own network, or its own firewall forbids it.", ""},
 	result.ViewRefused:     {"server-refused", "{who} refused at {at}: nothing listens there.", "Check name and port."},
 	result.ViewRejected:    {"server-rejected", "{what} turns away what is sent to {who} at {at}: a firewall forbids it, or the machine is not there.", "Check the name, or ask another server."},

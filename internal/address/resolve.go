@@ -15,8 +15,6 @@ import (
 // resolveAll finds the addresses of everybody who is to be asked, one of each
 // family, and those that the published names have, all of them.
 func (r *run) resolveAll(ctx context.Context) []result.Published {
-	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
-	defer cancel()
 	var all sync.WaitGroup
 	failed := map[string]error{}
 	find := func(host string) {

@@ -3,13 +3,10 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 )
@@ -53,14 +50,17 @@ func Usage(err error, hint string) error { return &Failure{Code: ExitUsage, Err:
 // Usagef makes a Failure of something the user can mend on the command line.
 func Usagef(hint, format string, args ...any) error { return Usage(fmt.Errorf(format, args...), hint) }
 
+// lastWords is how long a reader of standard error is waited for at the end.
+const lastWords = 2 * time.Second
+
 // Run runs an app until it ends or is interrupted, says what went wrong, and
 // returns the exit code.
-func Run(app *cli.App, args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+func Run(app *cli.App, h Hangup, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := untilStopped(h)
 	defer stop()
-	// A second signal ends the program at once.
-	context.AfterFunc(ctx, stop)
-	app.Writer, app.ErrWriter = stdout, stderr
+	errs := NewSpool(stderr)
+	defer errs.Close(lastWords)
+	app.Writer, app.ErrWriter = stdout, errs
 	app.Version = Version
 	app.HideHelpCommand = true
 	app.ExitErrHandler = func(*cli.Context, error) {} // this function handles errors
@@ -84,7 +84,7 @@ func Run(app *cli.App, args []string, stdout, stderr io.Writer) int {
 		f = &Failure{Code: ExitUsage, Err: err}
 	}
 	if f.Err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", app.Name, f)
+		fmt.Fprintf(errs, "%s: %v\n", app.Name, f)
 	}
 	return f.Code
 }

@@ -12,6 +12,7 @@ type Initiator struct {
 	At           Time           `json:"at"`    // when the first attempt began, UTC
 	ElapsedMS    float64        `json:"elapsed_ms"`
 	ResolveError string         `json:"resolve_error,omitempty"`
+	ResolveFault NameFault      `json:"resolve_fault,omitempty"` // why the name gave no address; "": it did, or that is not known
 	Source       Endpoint       `json:"source"`
 	Target       Endpoint       `json:"target"`
 	Attempts     int            `json:"attempts"`

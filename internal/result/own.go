@@ -15,6 +15,7 @@ var OwnCodes = []string{
 	"listener-late",
 	"listener-paused",
 	"name-not-found",
+	"name-servers",
 	"needs-tls",
 	"no-backend",
 	"no-descriptor",

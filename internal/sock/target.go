@@ -2,7 +2,6 @@ package sock
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -26,6 +25,16 @@ type Target struct {
 	LeftOut []LeftOut
 	// Unresolved are the names that gave no address while another did.
 	Unresolved map[string]error
+	// Doubts are the names of which not everything is known: a name server did not
+	// do its part.
+	Doubts []Doubt
+}
+
+// A Doubt is what is not known of a name that has addresses.
+type Doubt struct {
+	Host    string
+	Trouble []string        // of name servers, for people
+	Lacking []result.Family // that it may have addresses of; none: only time was lost
 }
 
 // LeftOut is an address that is not dialed.
@@ -68,13 +77,22 @@ func (t Target) Families() []result.Family {
 // other family is there (AI_ADDRCONFIG, RFC 3493 section 6.1). The error is that
 // of the first name, if none has an address.
 func Resolve(ctx context.Context, names []string, bind []netip.Addr) (Target, error) {
-	addrs, errs := make([][]netip.Addr, len(names)), make([]error, len(names))
+	found, addrs, errs := make([]Name, len(names)), make([][]netip.Addr, len(names)), make([]error, len(names))
 	var all sync.WaitGroup
 	for n, name := range names {
-		all.Go(func() { addrs[n], errs[n] = Lookup(ctx, name) })
+		all.Go(func() {
+			found[n], errs[n] = FindName(ctx, name)
+			addrs[n] = found[n].Addrs
+		})
 	}
 	all.Wait()
-	return choose(names, addrs, errs, bind, HasFamily)
+	t, err := choose(names, addrs, errs, bind, HasFamily)
+	for n, f := range found {
+		if errs[n] == nil && len(f.Trouble) > 0 {
+			t.Doubts = append(t.Doubts, Doubt{names[n], f.Trouble, f.Lacking})
+		}
+	}
+	return t, err
 }
 
 // choose makes a Target of what the names gave.
@@ -125,7 +143,7 @@ func choose(names []string, addrs [][]netip.Addr, errs []error, bind []netip.Add
 		}
 	}
 	if len(t.Use) == 0 {
-		return t, fmt.Errorf("%s has no address of the same family as --bind", t.Host)
+		return t, &NameError{t.Host, result.NameFamily, "it has no address of the same family as --bind"}
 	}
 	return t, nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -41,7 +42,8 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 		return true
 	}
 	ways := s.waysBack()
-	if len(ways) == 0 {
+	datagrams := s.datagramWays()
+	if len(ways)+len(datagrams) == 0 {
 		s.cut = s.shutOut(ctx)
 		return s.cut != nil
 	}
@@ -53,7 +55,7 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 		if round > 0 && !wait(ctx, calmDown) {
 			return false
 		}
-		if s.anyAnswers(ctx, ways) {
+		if s.anyAnswers(ctx, ways) || s.anyProves(ctx, datagrams) {
 			return false
 		}
 	}
@@ -193,6 +195,33 @@ func (s *survey) waysBack() []netip.AddrPort {
 		}
 	}
 	return out
+}
+
+// datagramWays are forward paths over UDP that were proved, if none over TCP was.
+func (s *survey) datagramWays() []*job {
+	var out []*job
+	for _, j := range s.jobs {
+		switch {
+		case j.direction != plan.Forward || j.initiator == nil || j.initiator.Answer != result.AnswerKeyed:
+		case j.transport == plan.TCP:
+			return nil
+		default:
+			out = append(out, j)
+		}
+	}
+	return out
+}
+
+// anyProves reports whether any of these paths proves itself again.
+func (s *survey) anyProves(ctx context.Context, jobs []*job) bool {
+	for _, j := range jobs {
+		one := *j
+		one.probe = echo.NewID()
+		if s.proveOnly(ctx, &one).Answer == result.AnswerKeyed {
+			return true
+		}
+	}
+	return false
 }
 
 // anyAnswers reports whether the far end proves itself on any of these paths.

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -52,24 +53,78 @@ const (
 // that both have the same one. If none does, the report is this end's half: what
 // it tried, and what it saw arrive.
 func Meet(ctx context.Context, c MeetConfig) (*result.Report, error) {
-	m := &meeting{MeetConfig: c, base: newSurvey(c.Config), delivered: make(chan handed, 1), knocks: map[jobKey][]result.Failed{}}
-	if err := m.base.resolve(ctx); err != nil {
+	m := newMeeting(c)
+	err := m.base.resolve(ctx)
+	if err != nil && mayAppear(err) {
+		until := time.Now().Add(c.Wait)
+		if r, err := m.awaitName(ctx, until, err); r != nil || err != nil {
+			return r, err
+		}
+		c.Wait, c.OnTaken = max(0, time.Until(until)), nil
+		m = newMeeting(c)
+		err = m.base.resolve(ctx)
+	}
+	if err != nil {
 		return Run(ctx, c.Config) // it says so
 	}
-	if err := m.base.choose(c.Remote); err != nil {
+	if err := m.begin(ctx); err != nil {
 		return nil, err
+	}
+	defer m.accept.stop()
+	return m.run(ctx)
+}
+
+func newMeeting(c MeetConfig) *meeting {
+	return &meeting{MeetConfig: c, base: newSurvey(c.Config), delivered: make(chan handed, 1), knocks: map[jobKey][]result.Failed{}}
+}
+
+// begin accepts what the far end dials.
+func (m *meeting) begin(ctx context.Context) error {
+	if err := m.base.choose(m.Remote); err != nil {
+		return err
 	}
 	m.accept = m.base.newAcceptor(listener.Config{
 		Partners: m.base.target.All, OnMeet: m.turn, OnDelivery: m.take, OnContact: m.heard,
 	})
 	m.accept.start(ctx, m.sources())
-	defer m.accept.stop()
-	if c.OnTaken != nil {
+	if m.OnTaken != nil {
 		for _, h := range m.accept.held {
-			c.OnTaken(h.err.BusyPort, h.sibling != nil)
+			m.OnTaken(h.err.BusyPort, h.sibling != nil)
 		}
 	}
-	return m.run(ctx)
+	return nil
+}
+
+// mayAppear reports whether a name that gave no address may give one later.
+func mayAppear(err error) bool {
+	return !errors.Is(err, context.Canceled) && sock.FaultOf(err) != result.NameFamily
+}
+
+// awaitName accepts what the far end dials until its name has an address. The
+// report is nil if it has: this end's part begins anew then, with what its names
+// gave. why is how the latest look-up ended.
+func (m *meeting) awaitName(ctx context.Context, until time.Time, why error) (*result.Report, error) {
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer m.accept.stop()
+	for pause := knockEvery; ctx.Err() == nil && (m.isFollowing() || time.Now().Before(until)); pause = min(2*pause, knockAtMost) {
+		m.mu.Lock()
+		m.tries++
+		m.mu.Unlock()
+		m.tell(until, why.Error())
+		if h := m.await(ctx, min(pause, max(time.Until(until), collectEvery))); h.report != nil {
+			return m.complete(ctx, h)
+		}
+		if m.isFollowing() {
+			continue
+		}
+		if why = newSurvey(m.Config).resolve(ctx); why == nil {
+			return nil, nil
+		}
+	}
+	r, _, err := m.lead(ctx, nil) // it says why, and what was accepted
+	return r, err
 }
 
 // A meeting is the state of such a run.
@@ -91,6 +146,10 @@ type meeting struct {
 // sources are the addresses that this machine would dial the far end from.
 func (m *meeting) sources() []netip.Addr {
 	out := slices.Clone(m.Bind)
+	if len(m.base.target.Use) == 0 && len(out) == 0 { // its name has no address yet
+		own, _ := sock.LocalAddrs() // none: it does not tell
+		return slices.DeleteFunc(own, netip.Addr.IsLoopback)
+	}
 	for f, to := range m.base.target.Use {
 		if m.base.bindFor(f).IsValid() {
 			continue

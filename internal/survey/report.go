@@ -139,7 +139,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	if resolveErr != nil && errors.Is(resolveErr, context.Canceled) {
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "interrupted"}
 	} else if resolveErr != nil && l.Direction == plan.Forward {
-		p.Initiator = &result.Initiator{Probe: j.probe.String(), At: p.At, ResolveError: resolveErr.Error()}
+		p.Initiator = &result.Initiator{Probe: j.probe.String(), At: p.At, ResolveError: resolveErr.Error(), ResolveFault: sock.FaultOf(resolveErr)}
 	} else if resolveErr != nil {
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "the far end's name does not resolve"}
 	}
@@ -267,10 +267,10 @@ func (s *survey) behindNAT(of *job) string {
 func (s *survey) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
 		Paused: s.pausedFor(time.Now()), Late: s.late(), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
-		LeftOut: s.leftOut(sock.TooMany), AnyAddress: s.anyAddress,
+		LeftOut: s.leftOut(sock.TooMany), AnyAddress: s.anyAddress, Names: namesInDoubt(s.target.Doubts),
 	}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
-		f.ResolveError = resolveErr.Error()
+		f.ResolveError, f.ResolveFault = resolveErr.Error(), sock.FaultOf(resolveErr)
 	}
 	if s.cut != nil {
 		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Opened: len(s.everyConnection())}
@@ -284,6 +284,15 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 		f.FarShift = h.Shift
 	}
 	return f
+}
+
+// namesInDoubt is what a verdict needs to know of names that have addresses.
+func namesInDoubt(doubts []sock.Doubt) []verdict.Name {
+	var out []verdict.Name
+	for _, d := range doubts {
+		out = append(out, verdict.Name(d))
+	}
+	return out
 }
 
 // submit tells the far end how the run ended, for its log. Nothing depends on

@@ -13,8 +13,6 @@ import (
 // resolve finds the far end's addresses, and makes the first of its names that
 // has any the Host.
 func (s *survey) resolve(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
-	defer cancel()
 	t, err := sock.Resolve(ctx, append([]string{s.Host}, s.Also...), s.Bind)
 	if t.Host != "" {
 		s.Host = t.Host

@@ -140,7 +140,7 @@ const (
 // Longest is how long a run takes at most: then it ends by itself, and what was
 // not tried by then is untested.
 func (c Config) Longest() time.Duration {
-	long := phasesLong*dialer.Longest(c.Timeout) + conversingTime + c.Hold + 4*c.Timeout
+	long := sock.LookupWithin + phasesLong*dialer.Longest(c.Timeout) + conversingTime + c.Hold + 4*c.Timeout
 	if c.Gentle {
 		long += gentleRows * 2 * c.Timeout
 	}

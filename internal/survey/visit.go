@@ -99,6 +99,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	facts := verdict.Facts{Shift: c.Shift, AnswersAll: v.tryDecoys(ctx, r.Paths)}
 	r.From.Addresses, r.To.Addresses = ends(r.Paths)
 	r.Interrupted = ctx.Err() != nil
+	facts.Names = v.inDoubt
 	facts.AnyAddress = (&survey{Config: c.Config}).anyAddress
 	verdict.Conclude(r, facts)
 	r.ElapsedMS = time.Since(v.started).Milliseconds()
@@ -136,6 +137,20 @@ type visit struct {
 	VisitConfig
 	run     echo.ID
 	started time.Time
+
+	mu      sync.Mutex
+	inDoubt []verdict.Name // each host's once
+}
+
+// doubt keeps what is not known of a host's name.
+func (v *visit) doubt(doubts []sock.Doubt) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, n := range namesInDoubt(doubts) {
+		if !slices.ContainsFunc(v.inDoubt, func(o verdict.Name) bool { return o.Host == n.Host }) {
+			v.inDoubt = append(v.inDoubt, n)
+		}
+	}
 }
 
 func roleWords(roles []plan.Role, all bool) string {
@@ -203,9 +218,10 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		return []result.Path{v.path(f, result.IP4, host, port, result.Initiator{Probe: echo.NewID().String(), NotTried: why}, s)}
 	}
 	if err := s.resolve(ctx); err != nil {
-		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(time.Now()), Attempts: 1, ResolveError: err.Error()}
+		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(time.Now()), Attempts: 1, ResolveError: err.Error(), ResolveFault: sock.FaultOf(err)}
 		return []result.Path{v.path(f, result.IP4, host, port, i, s)}
 	}
+	v.doubt(s.target.Doubts)
 	var out []result.Path
 	for _, family := range s.families() {
 		for _, to := range s.target.Use[family] {

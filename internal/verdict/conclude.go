@@ -13,7 +13,9 @@ import (
 
 // Facts are what Conclude needs beside the report.
 type Facts struct {
-	ResolveError string        // why the far end's name gave no address; "" if it did
+	ResolveError string // why the far end's name gave no address; "" if it did
+	ResolveFault result.NameFault
+	Names        []Name        // that have addresses, and of which not everything is known
 	Shift        int           // this end's port shift
 	FarShift     int           // the far end's, if there was contact
 	Waited       time.Duration // for how long both ends dialed each other; 0: this one did once
@@ -86,8 +88,7 @@ func summary(paths []result.Path) result.Summary {
 func findings(r *result.Report, f Facts) []result.Finding {
 	var out []result.Finding
 	if f.ResolveError != "" {
-		return append(out, result.Finding{Code: "name-not-found", Text: sentence("There is no address to dial: " + f.ResolveError),
-			Advice: "Check the spelling, or give the address instead of the name."})
+		return append(out, noAddress(f.ResolveError, f.ResolveFault))
 	}
 	if len(r.Paths) == 0 {
 		return append(out, result.Finding{Code: "no-row", Text: fmt.Sprintf("The plan has no row between %s here and %s there, so there is nothing to test.", r.From.Role, r.To.Role),
@@ -156,6 +157,9 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	out = append(out, someAddresses(r, f.LeftOut)...)
 	out = append(out, blackHoles(r)...)
 	out = append(out, otherAddresses(r)...)
+	for _, n := range f.Names {
+		out = append(out, n.inDoubt())
+	}
 	if c := r.Contact; c != nil {
 		if c.Plan != r.Plan {
 			out = append(out, result.Finding{Code: "other-plan",
@@ -243,7 +247,6 @@ func blackHoles(r *result.Report) []result.Finding {
 			dead[p.Family]++
 		}
 	}
-	names := map[result.Family]string{result.IP4: "IPv4", result.IP6: "IPv6"}
 	records := map[result.Family]string{result.IP4: "A", result.IP6: "AAAA"}
 	for f, other := range map[result.Family]result.Family{result.IP4: result.IP6, result.IP6: result.IP4} {
 		if tried[f] == 0 || dead[f] < tried[f] || !proved[other] {
@@ -251,9 +254,9 @@ func blackHoles(r *result.Report) []result.Finding {
 		}
 		return []result.Finding{{Code: strings.ToLower(string(f)) + "-black-hole",
 			Text: fmt.Sprintf("Nothing gets through to %s, the %s address of %s, while its %s address %s works. Programs that try the dead address first wait for it, or fail.",
-				address[f], names[f], r.To.Host, names[other], address[other]),
+				address[f], familyNames[f], r.To.Host, familyNames[other], address[other]),
 			Advice: fmt.Sprintf("Either have %s let through to it as %s is (the requests below say what), or take the %s record of %s out of DNS until that is done.",
-				names[f], names[other], records[f], r.To.Host)}}
+				familyNames[f], familyNames[other], records[f], r.To.Host)}}
 	}
 	return nil
 }

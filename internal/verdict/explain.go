@@ -71,8 +71,8 @@ func explain(p result.Path) *result.Finding {
 	case result.Untested:
 		return e.untested()
 	case result.Unresolved:
-		return e.say("name-not-found", "There is no address to dial: "+e.i.ResolveError,
-			"Check the spelling of the name, and that this machine's DNS servers know it.")
+		f := noAddress(e.i.ResolveError, e.i.ResolveFault)
+		return &f
 	case result.Unreachable:
 		return e.unreachable()
 	case result.BlockedLocally:

@@ -17,6 +17,9 @@ func sentence(s string) string {
 	return s + "."
 }
 
+// familyNames are how people call the address families.
+var familyNames = map[result.Family]string{result.IP4: "IPv4", result.IP6: "IPv6"}
+
 // flow names the flow as a firewall rule does: protocol, source, destination,
 // port.
 func (e explainer) flow() string {

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	ucli "github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"dialtone/internal/cli"
+	"dialtone/internal/report"
+	"dialtone/internal/result"
+)
+
+// outputs are where the report goes.
+type outputs struct {
+	format report.Format
+	files  map[string]report.Format
+	order  []string
+}
+
+func readOutputs(c *ucli.Context) (outputs, error) {
+	return readOutputsAs(c, report.ParseFormat, report.FormatForFile)
+}
+
+// readOutputsAs reads where something goes that has other formats than a
+// report.
+func readOutputsAs(c *ucli.Context, parse, forFile func(string) (report.Format, error)) (outputs, error) {
+	o := outputs{files: map[string]report.Format{}}
+	var err error
+	if o.format, err = parse(cli.String(c, "format")); err != nil {
+		return o, cli.Usage(err, "")
+	}
+	for _, name := range cli.Strings(c, "out") {
+		f, err := forFile(name)
+		if err != nil {
+			return o, cli.Usage(err, "")
+		}
+		name = filepath.Clean(name)
+		if _, twice := o.files[name]; twice {
+			continue
+		}
+		for _, other := range o.order {
+			if cli.IsSameFile(name, other) {
+				return o, cli.Usagef("Give each a file of its own, or leave one of them out.", "--out %s and --out %s are one file", other, name)
+			}
+		}
+		o.files[name] = f
+		o.order = append(o.order, name)
+	}
+	return o, nil
+}
+
+// check reports a file that cannot be written: better to know before a test than
+// after it.
+func (o outputs) check() error {
+	for _, name := range o.order {
+		if err := cli.CheckFile(name); err != nil {
+			return cli.Usage(fmt.Errorf("--out %s: %w", name, err), "Give a file that can be written, in a directory that exists.")
+		}
+	}
+	return nil
+}
+
+// formats lists the forms that are asked for.
+func (o outputs) formats() []report.Format {
+	return append(slices.Collect(maps.Values(o.files)), o.format)
+}
+
+// paths renders a report on paths.
+func paths(r *result.Report) func(io.Writer, report.Format, report.Options) error {
+	return func(w io.Writer, f report.Format, o report.Options) error { return report.Write(w, f, r, o) }
+}
+
+// write writes the report to everywhere it is to go, each whatever becomes of the
+// others: one may fail, or wait for ever for a reader. What went wrong is one
+// error that says where the report is.
+func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o report.Options) error) error {
+	texts := make([]bytes.Buffer, len(o.order))
+	errs := make([]error, len(o.order))
+	var all sync.WaitGroup
+	for i, name := range o.order {
+		if errs[i] = render(&texts[i], o.files[name], report.Options{Width: fileWidth}); errs[i] == nil {
+			all.Go(func() { errs[i] = cli.WriteFile(name, texts[i].Bytes()) })
+		}
+	}
+	var screened bytes.Buffer
+	outErr := render(&screened, o.format, screen(w))
+	if outErr == nil {
+		_, outErr = w.Write(screened.Bytes())
+	}
+	all.Wait()
+	var failed []error
+	var written []string
+	for i, err := range errs {
+		if err == nil {
+			written = append(written, o.order[i])
+			continue
+		}
+		failed = append(failed, fmt.Errorf("--out: %w", err))
+		if name := rescue(o.order[i], texts[i].Bytes()); name != "" {
+			written = append(written, name)
+		}
+	}
+	switch {
+	case outErr == nil:
+		written = append(written, "standard output")
+	case cli.IsReaderGone(outErr) && len(written) > 0: // it has read what it wanted, and the rest is kept
+	default:
+		failed = append(failed, fmt.Errorf("standard output: %w", outErr))
+	}
+	switch {
+	case len(failed) == 0:
+		return nil
+	case len(written) == 0:
+		return cli.Usage(errors.Join(failed...), "Give --out FILE, too.")
+	}
+	return cli.Usage(errors.Join(failed...), "It was written to "+strings.Join(written, ", ")+".")
+}
+
+// rescue keeps what could not be written where it was to be, and returns where
+// it is; "" if there was no way.
+func rescue(name string, b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	f, err := os.CreateTemp("", "dialtone-*-"+filepath.Base(name))
+	if err != nil {
+		return ""
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+		return ""
+	}
+	return f.Name()
+}
+
+// fileWidth fits a text report into an e-mail.
+const fileWidth = 100
+
+// screen says how to render on w: in colour, and to what width.
+func screen(w io.Writer) report.Options {
+	f := cli.Terminal(w)
+	if f == nil {
+		return report.Options{}
+	}
+	o := report.Options{Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && cli.EnableColor(f)}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+		o.Width = width
+	}
+	return o
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// maxSpool bounds the bytes that wait for a reader.
+const maxSpool = 4 << 20
+
+// A Spool passes on what is written to it, in order, and never makes whoever writes
+// wait: a terminal that was stopped (Ctrl-S, a selection in a Windows console), or a
+// pipe whose reader is busy, must not stop what is being measured. What a reader
+// leaves unread beyond a limit is dropped, each write whole.
+type Spool struct {
+	to io.Writer
+
+	mu      sync.Mutex
+	waiting []spooled
+	size    int
+	dropped int
+	closed  bool
+	more    chan struct{} // has room for one
+}
+
+// spooled is what was written, or whom to tell that all before it is passed on.
+type spooled struct {
+	text   []byte
+	passed chan struct{}
+}
+
+// NewSpool returns a Spool before w. Close ends it.
+func NewSpool(w io.Writer) *Spool {
+	s := &Spool{to: w, more: make(chan struct{}, 1)}
+	go s.pass()
+	return s
+}
+
+// Write takes b. It does not fail.
+func (s *Spool) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.size+len(b) > maxSpool {
+		s.dropped++
+		return len(b), nil
+	}
+	s.waiting = append(s.waiting, spooled{text: bytes.Clone(b)})
+	s.size += len(b)
+	s.wake()
+	return len(b), nil
+}
+
+func (s *Spool) wake() {
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
+}
+
+// pass passes on until it is closed. Who is gone reads nothing.
+func (s *Spool) pass() {
+	for range s.more {
+		for next, ok := s.next(); ok; next, ok = s.next() {
+			if next.passed != nil {
+				close(next.passed)
+				continue
+			}
+			_, _ = s.to.Write(next.text)
+			s.mu.Lock()
+			s.size -= len(next.text)
+			s.mu.Unlock()
+		}
+	}
+}
+
+func (s *Spool) next() (spooled, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) == 0 {
+		return spooled{}, false
+	}
+	first := s.waiting[0]
+	s.waiting = s.waiting[1:]
+	return first, true
+}
+
+// Dropped is how many writes were dropped.
+func (s *Spool) Dropped() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dropped
+}
+
+// Flush waits until all that was written is passed on, but no longer than so long.
+func (s *Spool) Flush(within time.Duration) {
+	passed := make(chan struct{})
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.waiting = append(s.waiting, spooled{passed: passed})
+	s.wake()
+	s.mu.Unlock()
+	late := time.NewTimer(within)
+	defer late.Stop()
+	select {
+	case <-passed:
+	case <-late.C:
+	}
+}
+
+// Close is Flush, and nothing is taken after it.
+func (s *Spool) Close(within time.Duration) {
+	s.Flush(within)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		close(s.more)
+	}
+}
+
+// Terminal returns the terminal that a writer leads to, nil if it is none.
+func Terminal(w io.Writer) *os.File {
+	if s, ok := w.(*Spool); ok {
+		w = s.to
+	}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
+}
