@@ -30,6 +30,9 @@ type Talk struct {
 	Rate float64
 	// Public says that the certificate ought to be good for Host.
 	Public bool
+	// Path and Status are what the plan's row says of an HTTP service.
+	Path   string
+	Status []int
 }
 
 // Conversations that take longer than the others get so much more time.
@@ -130,7 +133,7 @@ func documentSize(rate float64) int {
 
 // question is what the asking side brings to a conversation.
 func question(conn net.Conn, o Options, t Talk) service.Question {
-	q := service.Question{Host: t.Host, Fingerprint: t.Fingerprint, Public: t.Public, DataAddr: dataAddr(conn)}
+	q := service.Question{Host: t.Host, Fingerprint: t.Fingerprint, Public: t.Public, Path: t.Path, Status: t.Status, DataAddr: dataAddr(conn)}
 	if t.Token != (echo.ID{}) {
 		q.Token, q.Answer = o.Key.Token(t.Token), o.Key.TokenAnswer(t.Token)
 		q.DocumentSize = documentSize(t.Rate)

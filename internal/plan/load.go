@@ -63,11 +63,12 @@ type rawRow struct {
 	line   int
 	values map[string]scalar
 	from   []scalar
+	status []scalar
 }
 
 var (
 	planKeys = []string{"name", "title", "revised", "roles", "external", "rows"}
-	rowKeys  = []string{"id", "service", "name", "port", "source_port", "port_assumed", "transport", "speaks", "from", "to", "need", "expect", "host", "why", "source"}
+	rowKeys  = []string{"id", "service", "name", "port", "source_port", "port_assumed", "transport", "speaks", "from", "to", "need", "expect", "host", "path", "status", "why", "source"}
 
 	transports = []Transport{TCP, UDP}
 	needs      = []Need{Required, Conditional, Optional, Legacy, Unknown}
@@ -137,7 +138,12 @@ func (d *document) rawRows(f field) []rawRow {
 		}
 		raw := rawRow{line: lineOf(n), values: make(map[string]scalar)}
 		for _, f := range d.fields(n, "a row", rowKeys) {
-			if f.key != "from" {
+			switch f.key {
+			case "from":
+			case "status":
+				raw.status = d.scalars(f.value, f.line, f.key)
+				continue
+			default:
 				raw.values[f.key] = d.scalar(f.value, f.line, f.key)
 				continue
 			}
@@ -193,6 +199,13 @@ func (d *document) plan(raw rawPlan) *Plan {
 	return p
 }
 
+// isWebPath reports whether s can be asked for over HTTP as it stands.
+func isWebPath(s string) bool {
+	return strings.HasPrefix(s, "/") && len(s) <= 200 && !strings.Contains(s, "//") && strings.IndexFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/-._~%", r))
+	}) < 0
+}
+
 // row turns what was written into a Row, noting everything that is wrong.
 func (d *document) row(raw rawRow, p *Plan) Row {
 	v := raw.values
@@ -229,6 +242,20 @@ func (d *document) row(raw rawRow, p *Plan) Row {
 	}
 	if r.Speaks != "" && (r.Speaks == SQLBrowser) != (r.Transport == UDP) {
 		d.problemf(v["speaks"].line, "speaks %s over %s: only %s is spoken over udp, and over nothing else", r.Speaks, r.Transport, SQLBrowser)
+	}
+	isWeb := r.Speaks == HTTP || r.Speaks == HTTPS
+	if s := v["path"]; s.given() {
+		if r.Path = s.text; !isWeb || !isWebPath(s.text) {
+			d.problemf(s.line, "path %s: give it to rows that speak http or https, and begin it with / (letters, digits and / - . _ ~ %% only)", quote(s.text))
+		}
+	}
+	for _, s := range raw.status {
+		n, err := strconv.Atoi(s.text)
+		if err != nil || n < 200 || n > 599 || !isWeb {
+			d.problemf(s.line, "status %s: give numbers from 200 to 599 to rows that speak http or https", quote(s.text))
+			continue
+		}
+		r.Status = append(r.Status, n)
 	}
 	if s := v["port"]; s.given() && s.text != "high" {
 		r.Port = d.port(s, "port", "a number from 1 to 65535, or high")

@@ -52,7 +52,7 @@ var badPlans = []struct{ name, old, new, want string }{
 	{"no rows", goodPlan[strings.Index(goodPlan, "rows:"):], "rows: []\n", `plan.yaml:6: rows is empty: begin each row with "- id: …"`},
 	{"rows without value", goodPlan[strings.Index(goodPlan, "rows:"):], "rows:\n", `plan.yaml:6: rows must be a list: begin each row with "- id: …"`},
 	{"row is text", "  - id: a", "  - text\n  - id: a", `plan.yaml:7: a row must be keys with values: write "- id: …" and the other keys below it`},
-	{"unknown key in a row", "    port: 80", "    port: 80\n    prot: 80", `plan.yaml:11: unknown key "prot" in a row: use one of id, service, name, port, source_port, port_assumed, transport, speaks, from, to, need, expect, host, why, source (did you mean port?)`},
+	{"unknown key in a row", "    port: 80", "    port: 80\n    prot: 80", `plan.yaml:11: unknown key "prot" in a row: use one of id, service, name, port, source_port, port_assumed, transport, speaks, from, to, need, expect, host, path, status, why, source (did you mean port?)`},
 	{"key twice", "    port: 80", "    port: 80\n    port: 81", `plan.yaml:11: key "port" is already on line 10: keep one`},
 	{"role twice", "  client: a PC", "  client: a PC\n  client: b", `plan.yaml:5: key "client" is already on line 4: keep one`},
 	{"role is no slug", "  server: a server", "  server: a server\n  Web Server: c", `plan.yaml:6: role "Web Server": use lower-case letters, digits and inner hyphens, at most 64`},
@@ -74,6 +74,9 @@ var badPlans = []struct{ name, old, new, want string }{
 	{"assumed high port", "port: 80", "port: high\n    port_assumed: true", `plan.yaml:11: port_assumed with port high: write the usual port, or remove the line`},
 	{"unknown transport", "port: 80", "port: 80\n    transport: sctp", `plan.yaml:11: unknown transport "sctp": use one of tcp, udp`},
 	{"unknown need", "need: required", "need: require", `plan.yaml:13: unknown need "require": use one of required, conditional, optional, legacy, unknown (did you mean required?)`},
+	{"a path of what is no web service", "port: 80", "port: 80\n    speaks: smtp\n    path: /x", `plan.yaml:12: path "/x": give it to rows that speak http or https, and begin it with / (letters, digits and / - . _ ~ % only)`},
+	{"a path with a query", "port: 80", "port: 80\n    speaks: http\n    path: /x?y", `plan.yaml:12: path "/x?y": give it to rows that speak http or https, and begin it with / (letters, digits and / - . _ ~ % only)`},
+	{"a status that is none", "port: 80", "port: 80\n    speaks: http\n    status: [200, ok]", `plan.yaml:12: status "ok": give numbers from 200 to 599 to rows that speak http or https`},
 	{"unknown protocol", "port: 80", "port: 80\n    speaks: gopher", `plan.yaml:11: unknown speaks "gopher": use one of http, https, ftp, smtp, tds, sql-browser, ldap, ldaps, rdp, z3950, iso-ill, odyssey`},
 	{"a protocol over the wrong transport", "port: 80", "port: 80\n    speaks: sql-browser", `plan.yaml:11: speaks sql-browser over tcp: only sql-browser is spoken over udp, and over nothing else`},
 	{"unknown expect", "port: 80", "port: 80\n    expect: shut", `plan.yaml:11: unknown expect "shut": use one of open, closed`},
@@ -84,7 +87,7 @@ var badPlans = []struct{ name, old, new, want string }{
 	{"host with port", "port: 80", "port: 80\n    host: example.org:80", `plan.yaml:11: host "example.org:80": use one host name or IP address, without port or path`},
 	{"mistyped address", "port: 80", "port: 80\n    host: 10.0.0.256", `plan.yaml:11: host "10.0.0.256": use one host name or IP address, without port or path`},
 	{"no source", "    source: me\n", "", `plan.yaml:7: row "a" has no "source": add who says so`},
-	{"error after a folded text", "why: Because.", "why: >\n      Because\n      of this.\n    prot: 1", `plan.yaml:17: unknown key "prot" in a row: use one of id, service, name, port, source_port, port_assumed, transport, speaks, from, to, need, expect, host, why, source (did you mean port?)`},
+	{"error after a folded text", "why: Because.", "why: >\n      Because\n      of this.\n    prot: 1", `plan.yaml:17: unknown key "prot" in a row: use one of id, service, name, port, source_port, port_assumed, transport, speaks, from, to, need, expect, host, path, status, why, source (did you mean port?)`},
 	{"several problems, in order of lines", "port: 80\n    from: client\n    to: server", "port: 0\n    from: clint\n    to: srver",
 		"plan.yaml:10: port \"0\": use a number from 1 to 65535, or high\n" +
 			"plan.yaml:11: unknown role \"clint\": use one of client, server (did you mean client?)\n" +

@@ -50,9 +50,14 @@ type Row struct {
 	To          Role      `json:"to"`
 	Need        Need      `json:"need"`
 	Expect      Expect    `json:"expect"`
-	Host        string    `json:"host"`   // name or address of an external To; "" if none is known
-	Why         string    `json:"why"`    // one sentence for people
-	Source      string    `json:"source"` // who says so
+	Host        string    `json:"host"` // name or address of an external To; "" if none is known
+	// Path is what a row that speaks HTTP asks for, from "/" on; "" is "/".
+	Path string `json:"path,omitempty"`
+	// Status are the HTTP status codes with which the service is well; none: all
+	// that do not say themselves that it is not.
+	Status []int  `json:"status,omitempty"`
+	Why    string `json:"why"`    // one sentence for people
+	Source string `json:"source"` // who says so
 }
 
 // MarshalJSON adds "high": true when the port is one that the accepting end

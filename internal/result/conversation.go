@@ -124,6 +124,10 @@ const FactChain = "certificate chain"
 // certificate for the host: "yes", or "no: " and why.
 const FactTrusted = "trusted here"
 
+// FactLeadsTo is the name under which a conversation over HTTP gives the other
+// host to which the answer leads.
+const FactLeadsTo = "leads to"
+
 // Fact returns what the far end says of itself under a name, "" if nothing.
 func (c *Conversation) Fact(name string) string {
 	for _, f := range c.Facts {

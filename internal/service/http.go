@@ -78,7 +78,7 @@ type webReceipt struct {
 }
 
 func askHTTP(_ context.Context, conn net.Conn, q Question) (result.Conversation, error) {
-	return getPage(conn, q, nil)
+	return getPage(conn, q, nil, false)
 }
 
 func askHTTPS(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
@@ -86,7 +86,8 @@ func askHTTPS(ctx context.Context, conn net.Conn, q Question) (result.Conversati
 	if err != nil {
 		return result.Conversation{Facts: facts, Changed: changed}, err
 	}
-	out, err := getPage(tc, q, tc.ConnectionState().PeerCertificates[0].Raw)
+	cs := tc.ConnectionState()
+	out, err := getPage(tc, q, cs.PeerCertificates[0].Raw, len(changed) == 0 && isTrusted(facts))
 	out.Stages = append([]result.Stage{result.StageTLS}, out.Stages...)
 	out.Facts = append(facts, out.Facts...)
 	if status := out.Fact("status"); tc.asked.Load() && (strings.HasPrefix(status, "400") || strings.HasPrefix(status, "403")) {
@@ -99,9 +100,14 @@ func askHTTPS(ctx context.Context, conn net.Conn, q Question) (result.Conversati
 	return out, err
 }
 
+// isTrusted reports whether this system trusts a certificate for its host.
+func isTrusted(facts []result.Fact) bool {
+	return slices.Contains(facts, result.Fact{Name: result.FactTrusted, Value: "yes"})
+}
+
 // getPage is the asking side on an open connection; certificate is the far
-// end's under TLS (DER), else nil.
-func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation, error) {
+// end's under TLS (DER), else nil, and trusted says that it is good for the host.
+func getPage(conn net.Conn, q Question, certificate []byte, trusted bool) (result.Conversation, error) {
 	var out result.Conversation
 	req := webRequest(conn, q, certificate != nil)
 	if err := req.Write(conn); err != nil {
@@ -112,6 +118,7 @@ func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation
 		return out, err
 	}
 	defer resp.Body.Close()
+	out.Reach(result.StageGreeted)
 	out.Software = "an HTTP server"
 	if s := resp.Header.Get("Server"); s != "" {
 		out.Software = shown(s)
@@ -133,12 +140,14 @@ func getPage(conn net.Conn, q Question, certificate []byte) (result.Conversation
 			for _, s := range signs {
 				out.Facts = append(out.Facts, result.Fact{Name: "proxy in front of the server", Value: s})
 			}
-			return out, nil
+		} else {
+			for _, s := range signs {
+				out.Changed = append(out.Changed, "the response has the header "+s+": a proxy is on the way or in front of the server")
+			}
 		}
-		for _, s := range signs {
-			out.Changed = append(out.Changed, "the response has the header "+s+": a proxy is on the way or in front of the server")
-		}
-		return out, nil
+		more, no := webRefusal(resp, q, trusted)
+		out.Facts = append(out.Facts, more...)
+		return out, no
 	}
 
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxWebPage))
@@ -192,7 +201,7 @@ func webRequest(conn net.Conn, q Question, secure bool) *http.Request {
 	}
 	u := &url.URL{Path: tokenPath + hex.EncodeToString(q.Token[:])}
 	if q.Answer == nil { // a path that it knows, and yet in no cache
-		u = &url.URL{Path: "/", RawQuery: "dialtone=" + hex.EncodeToString(q.Token[:8])}
+		u = &url.URL{Path: "/" + strings.TrimPrefix(q.Path, "/"), RawQuery: "dialtone=" + hex.EncodeToString(q.Token[:8])}
 	}
 	return &http.Request{
 		Method: http.MethodGet, URL: u, Host: host,

@@ -823,7 +823,7 @@ func FuzzHTTPResponse(f *testing.F) {
 	f.Add([]byte("HTTP/1.0 407 Proxy Authentication Required\r\nVia: 1.1 squid\r\n\r\n"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		out, err := getPage(&webCanned{Reader: bytes.NewReader(b)}, q, nil)
+		out, err := getPage(&webCanned{Reader: bytes.NewReader(b)}, q, nil, false)
 		if len(out.Changed) > maxChanges || err == nil && out.Software == "" {
 			t.Errorf("%+v, %v", out, err)
 		}

@@ -45,6 +45,11 @@ type Question struct {
 	// Public says that the certificate ought to be good for Host under the
 	// system's roots, as a real host's.
 	Public bool
+	// Path is what an HTTP server that is not ours is asked for; "" is "/".
+	Path string
+	// Status are the status codes with which such a server is well; none: all that
+	// do not say themselves that it is not.
+	Status []int
 	// DataAddr is the local address on which the asking side of FTP's active
 	// mode accepts the data connection; invalid: active mode is left out.
 	DataAddr netip.Addr

@@ -229,7 +229,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 				Flow: f.Row.ID, Transport: f.Row.Transport, Probe: echo.NewID(),
 				Target: netip.AddrPortFrom(to, uint16(port)), Source: netip.AddrPortFrom(s.bindFor(family), 0),
 			}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
-				Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row),
+				Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row), Path: f.Row.Path, Status: f.Row.Status,
 			})
 			p := v.path(f, family, host, port, i, s)
 			if s.isOneOfSeveral(to) {
