@@ -92,6 +92,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	for _, p := range paths {
 		r.Paths = append(r.Paths, p...)
 	}
+	v.visitInstances(ctx, flows, r.Paths)
 	verdict.Enliven(r.Paths, false)
 	for _, e := range append(slices.Clone(c.Excluded), excluded...) {
 		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why})
@@ -209,13 +210,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 	var out []result.Path
 	for _, family := range s.families() {
 		for _, to := range s.target.Use[family] {
-			i := dialer.Visit(ctx, dialer.Path{
-				Flow: f.Row.ID, Transport: f.Row.Transport, Probe: echo.NewID(),
-				Target: netip.AddrPortFrom(to, uint16(port)), Source: netip.AddrPortFrom(s.bindFor(family), 0),
-			}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
-				Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row),
-			})
-			p := v.path(f, family, host, port, i, s)
+			p := v.visitAt(ctx, f, family, to, host, port, s)
 			if s.isOneOfSeveral(to) {
 				p.Address = to.String()
 			}
@@ -223,6 +218,17 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		}
 	}
 	return out
+}
+
+// visitAt visits one row at one address and port of its host.
+func (v *visit) visitAt(ctx context.Context, f plan.Flow, family result.Family, to netip.Addr, host string, port int, s *survey) result.Path {
+	i := dialer.Visit(ctx, dialer.Path{
+		Flow: f.Row.ID, Transport: f.Row.Transport, Probe: echo.NewID(),
+		Target: netip.AddrPortFrom(to, uint16(port)), Source: netip.AddrPortFrom(s.bindFor(family), 0),
+	}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
+		Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row),
+	})
+	return v.path(f, family, host, port, i, s)
 }
 
 // isVendor reports whether the plan itself names a row's host: then its
