@@ -48,6 +48,10 @@ func (p *Plan) Select(q Query) ([]Flow, []Excluded, error) {
 	var flows []Flow
 	var left []Excluded
 	for _, r := range p.Rows {
+		if q.All && r.Expect == ExpectClosed && p.isOpenToo(r) {
+			left = append(left, Excluded{r, "one machine cannot play all roles here: to some this port must be closed, and to others open; test it with --role " + string(r.From[0])})
+			continue
+		}
 		if len(only) > 0 && !only[r.ID] {
 			left = append(left, Excluded{r, "not among the rows asked for (" + strings.Join(q.Only, ", ") + ")"})
 			continue
@@ -60,6 +64,13 @@ func (p *Plan) Select(q Query) ([]Flow, []Excluded, error) {
 		flows = append(flows, taken...)
 	}
 	return flows, left, nil
+}
+
+// isOpenToo reports whether the port of a row is one that other rows need open.
+func (p *Plan) isOpenToo(r Row) bool {
+	return slices.ContainsFunc(p.Rows, func(o Row) bool {
+		return o.Expect == ExpectOpen && o.To == r.To && o.Transport == r.Transport && o.Port == r.Port
+	})
 }
 
 // take returns the flows of one row, forward before reverse.
