@@ -292,3 +292,37 @@ func TestParseRoles(t *testing.T) {
 		t.Error("an empty role passes")
 	}
 }
+
+func TestSelectNamesTheHostToDialNext(t *testing.T) {
+	p := load(t, "illiad")
+	site := loadSite(t, "roles: {server: app.example.edu, database: [sql1.example.edu, sql2.example.edu], ldap: dir.example.edu, peer: far.example.org}", p)
+	why := func(q Query, id string) string {
+		t.Helper()
+		_, left, err := p.Select(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range left {
+			if x.Row.ID == id {
+				return x.Why
+			}
+		}
+		return ""
+	}
+	q := Query{Local: []Role{RoleClient}, Remote: []Role{RoleServer, RoleWeb}, Site: site}
+	const next = "the site file has the database on sql1.example.edu or sql2.example.edu: dial that host as well"
+	if got := why(q, "sql-client"); got != next {
+		t.Errorf("the database: %q", got)
+	}
+	for id, q := range map[string]Query{
+		"sql-web":     q,                                                                                // another machine opens it
+		"oclc-client": q,                                                                                // nobody runs listen there
+		"odyssey-out": {Local: []Role{RoleServer}, Remote: []Role{RoleDatabase}, Site: site},            // dial odyssey does that
+		"sql-client":  {Local: q.Local, Remote: q.Remote},                                               // no site file
+		"platform":    {Local: q.Local, Remote: q.Remote, Site: site, Only: []string{"odyssey-client"}}, // it was not asked for
+	} {
+		if got := why(q, id); got == "" || strings.Contains(got, "dial that host") {
+			t.Errorf("%s: %q", id, got)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	case len(remote) == 0:
 		remote = DefaultRemote
 	}
-	flows, excluded, err := c.Plan.Select(plan.Query{Local: c.Local, Remote: remote, All: c.All && !c.Egress, Only: c.Only})
+	flows, excluded, err := c.Plan.Select(plan.Query{Local: c.Local, Remote: remote, All: c.All && !c.Egress, Only: c.Only, Site: c.Site})
 	if err != nil {
 		return nil, err
 	}
