@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -269,13 +268,20 @@ func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i
 	return p
 }
 
-// proxies says which proxies this machine's environment names. None is used.
+// proxies says which proxies this machine is set to use. None is used.
 func proxies() []result.Finding {
-	out := []result.Finding{}
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
-		if value := os.Getenv(name); value != "" {
-			return append(out, verdict.ProxyFound(name, value))
+	var said []string
+	system := true
+	for _, p := range sock.Proxies() {
+		words := p.Where + ": " + p.Setting
+		if p.Except != "" {
+			words += ", not for " + p.Except
 		}
+		said = append(said, words)
+		system = system && p.System
 	}
-	return out
+	if len(said) == 0 {
+		return []result.Finding{}
+	}
+	return []result.Finding{verdict.ProxyFound(said, system)}
 }
