@@ -94,19 +94,19 @@ func (s *serving) sayElsewhere() {
 	}
 }
 
-// sayFromOutside says how to go on where only other people's hosts connect to
-// what is played here, on which nobody can run dial. It reports whether that is
-// so.
-func (s *serving) sayFromOutside() bool {
+// isFromOutside reports whether only other people's hosts connect to what is
+// played here, on which nobody can run dial.
+func (s *serving) isFromOutside() bool {
 	from := s.initiators()
-	if len(from) == 0 || slices.ContainsFunc(from, func(r plan.Role) bool { return !s.Plan.IsExternal(r) }) {
-		return false
-	}
+	return len(from) > 0 && !slices.ContainsFunc(from, func(r plan.Role) bool { return !s.Plan.IsExternal(r) })
+}
+
+// sayFromOutside says how to go on there.
+func (s *serving) sayFromOutside() {
 	var names []string
-	for _, r := range from {
+	for _, r := range s.initiators() {
 		names = append(names, string(r))
 	}
 	fmt.Fprintf(s.words, "Nobody can run dial where these connections come from (%s). Have the software there connect, by a test login, a test mail,\n"+
 		"or its vendor's own test, while this runs: each contact is shown here, and at the end stands who came to which port, and to which nobody came.\n", strings.Join(names, ", "))
-	return true
 }

@@ -108,7 +108,11 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 	}
 	isApart := s.sayApart(addrs[0])
 	s.sayElsewhere()
-	if !isClient && !isPeer && !isApart && !s.sayFromOutside() {
+	switch {
+	case isClient || isPeer || isApart:
+	case s.isFromOutside():
+		s.sayFromOutside()
+	default:
 		fmt.Fprintf(w, "On the machine to test from, run, with its role (listen plan shows the rows):\n  dial%s --role ROLE %s\n", s.flags(), addrs[0])
 	}
 	if len(addrs) > 1 && len(s.public) == 0 {
