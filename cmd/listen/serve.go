@@ -129,6 +129,9 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 		return cli.Usage(fmt.Errorf("--ready-file: %w", readyErr), "Give a file in a directory that can be written.")
 	}
 	fmt.Fprint(s.words, "\n", journal.Summary())
+	if s.isFromOutside() {
+		fmt.Fprint(s.words, "\n", journal.Came(s.Plan.Ports(s.roles)))
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		fmt.Fprintf(s.words, "Stopped after %v (--for).\n", limit)
 	}

@@ -106,7 +106,13 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 	if isPeer {
 		fmt.Fprintf(w, "At a partner institution, on its server, run:\n  dial odyssey%s %s\n", s.flags(), slices.Concat(s.public, addrs)[0])
 	}
-	if !isClient && !isPeer {
+	isApart := s.sayApart(addrs[0])
+	s.sayElsewhere()
+	switch {
+	case isClient || isPeer || isApart:
+	case s.isFromOutside():
+		s.sayFromOutside()
+	default:
 		fmt.Fprintf(w, "On the machine to test from, run, with its role (listen plan shows the rows):\n  dial%s --role ROLE %s\n", s.flags(), addrs[0])
 	}
 	if len(addrs) > 1 && len(s.public) == 0 {
@@ -130,7 +136,9 @@ func (s *serving) isDialedBy(from plan.Role) bool {
 	if _, ok := s.Plan.Roles[from]; !ok {
 		return from == plan.RoleClient
 	}
-	return slices.ContainsFunc(s.Plan.Rows, func(r plan.Row) bool { return s.plays(r.To) && slices.Contains(r.From, from) })
+	return slices.ContainsFunc(s.Plan.Rows, func(r plan.Row) bool {
+		return r.Expect == plan.ExpectOpen && s.plays(r.To) && slices.Contains(r.From, from)
+	})
 }
 
 // lines tell a person who reaches a port by browser, mail or FTP program how to

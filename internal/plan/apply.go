@@ -27,7 +27,8 @@ type Change struct {
 }
 
 // Apply returns a new plan with c applied, and the conditional rows left out
-// because the site does not use them. Rows that it does use become Required.
+// because the site does not use them. Rows that it does use become Required, as
+// do those between two roles that it says are on different hosts (Row.Apart).
 // A row id goes before a service of the same name.
 //
 // It is an error to name a row id or service that p does not have
@@ -65,7 +66,7 @@ func (p *Plan) Apply(c Change) (*Plan, []Excluded, error) {
 
 	out := &Plan{
 		Name: p.Name, Title: p.Title, Revised: p.Revised,
-		Roles: maps.Clone(p.Roles), External: slices.Clone(p.External),
+		Roles: maps.Clone(p.Roles), External: slices.Clone(p.External), Sources: slices.Clone(p.Sources),
 		Rows:  make([]Row, 0, len(p.Rows)),
 		order: slices.Clone(p.order), left: slices.Clone(p.left),
 	}
@@ -76,7 +77,7 @@ func (p *Plan) Apply(c Change) (*Plan, []Excluded, error) {
 			r.Host = hosts[0]
 		}
 		switch {
-		case used[r.ID]:
+		case used[r.ID], r.Apart && site.isApart(r):
 			r.Need = Required
 		case site.UsesSet && r.Need == Conditional:
 			left = append(left, Excluded{Row: r, Why: "this site does not use it"})

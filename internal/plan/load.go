@@ -14,11 +14,11 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-//go:embed illiad.yaml illiad-2006.yaml
+//go:embed illiad.yaml illiad-2006.yaml illiad-hosted.yaml illiad-10.yaml ares.yaml
 var builtin embed.FS
 
 // Names returns the names of the built-in plans, the default first.
-func Names() []string { return []string{"illiad", "illiad-2006"} }
+func Names() []string { return []string{"illiad", "illiad-2006", "illiad-hosted", "illiad-10", "ares"} }
 
 // Load returns the built-in plan of that name, else the plan in the file at
 // that path. (A file that has a built-in plan's name needs "./" before it.)
@@ -48,6 +48,7 @@ type rawPlan struct {
 	name, title, revised scalar
 	roles                []rawRole
 	external             []scalar
+	sources              []rawRole // a page's name, and its address
 	rows                 []rawRow
 }
 
@@ -67,8 +68,8 @@ type rawRow struct {
 }
 
 var (
-	planKeys = []string{"name", "title", "revised", "roles", "external", "rows"}
-	rowKeys  = []string{"id", "service", "name", "port", "source_port", "port_assumed", "transport", "speaks", "from", "to", "need", "expect", "host", "path", "status", "why", "source"}
+	planKeys = []string{"name", "title", "revised", "roles", "external", "sources", "rows"}
+	rowKeys  = []string{"id", "service", "name", "port", "source_port", "port_assumed", "transport", "speaks", "from", "to", "need", "expect", "host", "path", "status", "apart", "inferred", "why", "source"}
 
 	transports = []Transport{TCP, UDP}
 	needs      = []Need{Required, Conditional, Optional, Legacy, Unknown}
@@ -109,6 +110,10 @@ func (d *document) rawPlan(root ast.Node) rawPlan {
 			}
 			for _, r := range roles {
 				raw.roles = append(raw.roles, rawRole{r.key, d.scalar(r.value, r.line, "role "+quote(r.key)), r.line})
+			}
+		case "sources":
+			for _, r := range d.fields(f.value, "sources", nil) {
+				raw.sources = append(raw.sources, rawRole{r.key, d.scalar(r.value, r.line, "source "+quote(r.key)), r.line})
 			}
 		case "rows":
 			raw.rows = d.rawRows(f)
@@ -160,7 +165,7 @@ func (d *document) rawRows(f field) []rawRow {
 
 // plan turns what was written into a Plan, noting everything that is wrong.
 func (d *document) plan(raw rawPlan) *Plan {
-	p := &Plan{Title: raw.title.text, Revised: raw.revised.text, Roles: make(map[Role]string, len(raw.roles)), External: []Role{}}
+	p := &Plan{Title: raw.title.text, Revised: raw.revised.text, Roles: make(map[Role]string, len(raw.roles)), External: []Role{}, Sources: []Page{}}
 	p.Name = d.slug(raw.name, "name")
 	for _, key := range []string{"name", "title", "roles", "rows"} {
 		if !raw.has[key] {
@@ -182,6 +187,9 @@ func (d *document) plan(raw rawPlan) *Plan {
 		if r, ok := d.role(s, p); ok && !p.IsExternal(r) {
 			p.External = append(p.External, r)
 		}
+	}
+	for _, s := range raw.sources {
+		p.Sources = append(p.Sources, Page{s.name, s.is.text})
 	}
 	lines := make(map[string]int, len(raw.rows))
 	for _, r := range raw.rows {
@@ -264,13 +272,9 @@ func (d *document) row(raw rawRow, p *Plan) Row {
 		r.SourcePort = d.port(s, "source_port", "a number from 1 to 65535, or remove the line")
 	}
 	r.PlanPort, r.PlanSourcePort = r.Port, r.SourcePort
-	if s := v["port_assumed"]; s.given() {
-		if s.text != "true" && s.text != "false" {
-			d.problemf(s.line, "port_assumed %s: use true or false", quote(s.text))
-		}
-		if r.PortAssumed = s.text == "true"; r.PortAssumed && v["port"].text == "high" {
-			d.problemf(s.line, "port_assumed with port high: write the usual port, or remove the line")
-		}
+	r.Apart, r.Inferred = d.flag(v["apart"], "apart"), d.flag(v["inferred"], "inferred")
+	if r.PortAssumed = d.flag(v["port_assumed"], "port_assumed"); r.PortAssumed && v["port"].text == "high" {
+		d.problemf(v["port_assumed"].line, "port_assumed with port high: write the usual port, or remove the line")
 	}
 	for _, s := range raw.from {
 		role, ok := d.role(s, p)
@@ -308,6 +312,14 @@ func (d *document) slug(s scalar, what string) string {
 		return ""
 	}
 	return s.text
+}
+
+// flag returns whether s is true; not given it is not.
+func (d *document) flag(s scalar, what string) bool {
+	if s.given() && s.text != "true" && s.text != "false" {
+		d.problemf(s.line, "%s %s: use true or false", what, quote(s.text))
+	}
+	return s.text == "true"
 }
 
 // port returns the port that s names, 0 after noting that it names none.

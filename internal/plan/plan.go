@@ -1,7 +1,7 @@
 // Package plan says what must be reachable: which role opens which connection
 // to which other role, how much a site depends on it, why, and who says so.
 //
-// A plan is data. A YAML file holds it, each row with its source; two such
+// A plan is data. A YAML file holds it, each row with its source; some such
 // files are built in. A site file says which hosts play the roles, which ports
 // differ there and which features are used. Load and LoadSite read and check
 // these files, Apply joins them with what the command line says, and Select
@@ -55,9 +55,14 @@ type Row struct {
 	Path string `json:"path,omitempty"`
 	// Status are the HTTP status codes with which the service is well; none: all
 	// that do not say themselves that it is not.
-	Status []int  `json:"status,omitempty"`
-	Why    string `json:"why"`    // one sentence for people
-	Source string `json:"source"` // who says so
+	Status []int `json:"status,omitempty"`
+	// Apart rows cross the network only where the site's file names another host
+	// for To than for From: then they are required, whatever else the file says.
+	Apart bool `json:"apart,omitempty"`
+	// Inferred is true where Source does not say so in its own words.
+	Inferred bool   `json:"inferred,omitempty"`
+	Why      string `json:"why"`    // one sentence for people
+	Source   string `json:"source"` // who says so
 }
 
 // MarshalJSON adds "high": true when the port is one that the accepting end
@@ -73,8 +78,8 @@ func (r Row) MarshalJSON() ([]byte, error) {
 // A Plan is everything that must be reachable for one product.
 //
 // Its JSON form has the keys name, title, revised, roles (an object: role to
-// description), external (array of roles) and rows (array, in plan order; the
-// keys of a row are those of Row, and "high").
+// description), external (array of roles), sources (array of pages) and rows
+// (array, in plan order; the keys of a row are those of Row, and "high").
 type Plan struct {
 	Name    string `json:"name"`
 	Title   string `json:"title"`
@@ -84,10 +89,18 @@ type Plan struct {
 	// External lists the roles that other people's hosts play: those hosts run
 	// real software, never our listener.
 	External []Role `json:"external"`
-	Rows     []Row  `json:"rows"`
+	// Sources are the pages that rows name in their Source, in the file's order.
+	Sources []Page `json:"sources"`
+	Rows    []Row  `json:"rows"`
 
 	order []Role     // Roles as the file orders them
 	left  []Excluded // rows that Apply left out
+}
+
+// A Page is where a plan's facts come from.
+type Page struct {
+	Name string `json:"name"` // as rows write it
+	At   string `json:"at"`   // its address
 }
 
 // RoleNames returns the plan's roles in the order of its file.

@@ -50,8 +50,11 @@ func checkRows(t *testing.T, p *Plan, wants []want) {
 		if r.SourcePort != wantSource || r.PlanSourcePort != wantSource || r.PlanPort != r.Port {
 			t.Errorf("%s: row %s has source port %d (plan %d), plan port %d", p.Name, r.ID, r.SourcePort, r.PlanSourcePort, r.PlanPort)
 		}
-		if r.Expect != ExpectOpen {
+		if want := strings.HasSuffix(r.ID, "-closed"); want != (r.Expect == ExpectClosed) {
 			t.Errorf("%s: row %s expects %s", p.Name, r.ID, r.Expect)
+		}
+		if want := strings.HasPrefix(r.ID, "sql") && (r.Port == 1433) && (slices.Contains(r.From, "web") || slices.Contains(r.From, "server")); want != r.Apart {
+			t.Errorf("%s: row %s: needed once the database is apart: %v", p.Name, r.ID, r.Apart)
 		}
 		if r.PortAssumed != (w.id == "z3950") {
 			t.Errorf("%s: row %s: port assumed is %v", p.Name, r.ID, r.PortAssumed)
@@ -67,13 +70,18 @@ func TestIlliadHasEveryRowOfTheFacts(t *testing.T) {
 	checkRows(t, load(t, "illiad"), []want{
 		{"sql-client", 1433, TCP, "client", "database", Required, ""},
 		{"sql-web", 1433, TCP, "web", "database", Conditional, ""},
+		{"sql-server", 1433, TCP, "server", "database", Conditional, ""},
 		{"sql-alt-client", 1344, TCP, "client", "database", Optional, ""},
 		{"sql-alt-web", 1344, TCP, "web", "database", Optional, ""},
-		{"sql-browser", 1434, UDP, "client", "database", Conditional, ""},
+		{"sql-alt-server", 1344, TCP, "server", "database", Optional, ""},
+		{"sql-browser", 1434, UDP, "client,web,server", "database", Conditional, ""},
+		{"sql-reports", 1433, TCP, "reports", "database", Conditional, ""},
+		{"sql-closed", 1433, TCP, "patron,peer", "database", Conditional, ""},
+		{"sql-alt-closed", 1344, TCP, "patron,peer", "database", Conditional, ""},
 		{"web-http", 80, TCP, "patron", "web", Conditional, ""},
 		{"web-https", 443, TCP, "patron", "web", Required, ""},
 		{"platform", 443, TCP, "client", "web", Required, ""},
-		{"oclc-client", 443, TCP, "client", "oclc", Required, oclc},
+		{"oclc-client", 443, TCP, "client", "oclc", Unknown, oclc},
 		{"oclc-server", 443, TCP, "server", "oclc", Required, oclc},
 		{"update-server", 443, TCP, "server", "atlas", Required, atlas},
 		{"update-client", 443, TCP, "client", "atlas", Required, atlas},
@@ -92,7 +100,10 @@ func TestIlliadHasEveryRowOfTheFacts(t *testing.T) {
 		{"patronapi", 4500, TCP, "server,web", "ils", Conditional, ""},
 		{"patronapi-tls", 54620, TCP, "server,web", "ils", Conditional, ""},
 		{"z3950", 210, TCP, "client", "opac", Optional, ""},
-		{"smtp", 25, TCP, "server", "mail", Conditional, ""},
+		{"smtp", 25, TCP, "web,server", "mail", Conditional, ""},
+		{"smtp-submission", 587, TCP, "web,server", "mail", Conditional, ""},
+		{"smtps", 465, TCP, "web,server", "mail", Conditional, ""},
+		{"addons", 443, TCP, "client,server", "addons", Optional, ""},
 		{"rdp", 3389, TCP, "admin", "server", Optional, ""},
 	})
 }
@@ -105,6 +116,7 @@ func TestIlliad2006HasEveryLineOfTheDocument(t *testing.T) {
 		// "1433 for SQL Server: … only … for the web server (if separate server) and the ILLiad clients to access the SQL Server"
 		{"sql-client", 1433, TCP, "client", "database", Required, ""},
 		{"sql-web", 1433, TCP, "web", "database", Conditional, ""},
+		{"sql-server", 1433, TCP, "server", "database", Conditional, ""},
 		// "80 for the Web pages: … open to everyone or could be restricted"
 		{"web-http", 80, TCP, "patron", "web", Required, ""},
 		// "443 for the ILLiad Connection Manager and ILLiad Client: … outbound to webservices.oclc.org"
@@ -154,6 +166,12 @@ func TestBuiltInPlansAreComplete(t *testing.T) {
 			if !strings.HasSuffix(r.Why, ".") {
 				t.Errorf("%s: row %s: why is no sentence: %s", name, r.ID, r.Why)
 			}
+			if !slices.ContainsFunc(p.Sources, func(s Page) bool { return strings.Contains(r.Source, s.Name) }) {
+				t.Errorf("%s: row %s names none of the plan's pages: %s", name, r.ID, r.Source)
+			}
+			if strings.Contains(r.Source, "inferred") != r.Inferred {
+				t.Errorf("%s: row %s: inferred is %v, and its source says %s", name, r.ID, r.Inferred, r.Source)
+			}
 			if r.Host != "" && !p.IsExternal(r.To) {
 				t.Errorf("%s: row %s has a host but %s is not external", name, r.ID, r.To)
 			}
@@ -193,6 +211,7 @@ func TestJSONShowsHighPortsAndEveryKey(t *testing.T) {
 		for k := range r {
 			keys = append(keys, k)
 		}
+		keys = slices.DeleteFunc(keys, func(k string) bool { return k == "apart" || k == "inferred" })
 		slices.Sort(keys)
 		if !slices.Equal(keys, wantKeys) {
 			t.Fatalf("row %v has keys %v, want %v", r["id"], keys, wantKeys)

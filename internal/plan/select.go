@@ -17,6 +17,9 @@ type Query struct {
 	BothWays bool
 	// Only limits to these row ids and services; empty is no limit.
 	Only []string
+	// Site, if it is known, says which host to dial next for rows that end on
+	// another one than this run's.
+	Site *Site
 }
 
 // A Flow is one row to test in one direction.
@@ -48,18 +51,42 @@ func (p *Plan) Select(q Query) ([]Flow, []Excluded, error) {
 	var flows []Flow
 	var left []Excluded
 	for _, r := range p.Rows {
+		if q.All && r.Expect == ExpectClosed && p.isOpenToo(r) {
+			left = append(left, Excluded{r, "one machine cannot play all roles here: to some this port must be closed, and to others open; test it with --role " + string(r.From[0])})
+			continue
+		}
 		if len(only) > 0 && !only[r.ID] {
 			left = append(left, Excluded{r, "not among the rows asked for (" + strings.Join(q.Only, ", ") + ")"})
 			continue
 		}
 		taken := take(r, q)
 		if taken == nil {
-			left = append(left, Excluded{r, fmt.Sprintf("from %s to %s; this run is %s to %s",
-				join(r.From, " or "), r.To, roleList(q.Local), roleList(q.Remote))})
+			why := fmt.Sprintf("from %s to %s; this run is %s to %s", join(r.From, " or "), r.To, roleList(q.Local), roleList(q.Remote))
+			if next := p.dialNext(r, q); next != "" {
+				why = fmt.Sprintf("the site file has the %s on %s: dial that host as well", r.To, next)
+			}
+			left = append(left, Excluded{r, why})
 		}
 		flows = append(flows, taken...)
 	}
 	return flows, left, nil
+}
+
+// dialNext names the hosts to dial for a row that this end opens and that ends on
+// a machine of the site's own; "" if the site file names none.
+func (p *Plan) dialNext(r Row, q Query) string {
+	if q.Site == nil || p.IsExternal(r.To) || slices.Contains(q.Remote, r.To) || r.To == RolePeer ||
+		!slices.ContainsFunc(r.From, func(f Role) bool { return slices.Contains(q.Local, f) }) {
+		return ""
+	}
+	return strings.Join(q.Site.HostsOf(r.To), " or ")
+}
+
+// isOpenToo reports whether the port of a row is one that other rows need open.
+func (p *Plan) isOpenToo(r Row) bool {
+	return slices.ContainsFunc(p.Rows, func(o Row) bool {
+		return o.Expect == ExpectOpen && o.To == r.To && o.Transport == r.Transport && o.Port == r.Port
+	})
 }
 
 // take returns the flows of one row, forward before reverse.

@@ -114,6 +114,26 @@ func (s *Site) HostsOf(r Role) []string {
 	return nil
 }
 
+// isApart reports whether the site names a host for the accepting role of r that
+// does not play all of the roles which open the connection. Where it names none
+// for those, whoever asks plays them elsewhere.
+func (s *Site) isApart(r Row) bool {
+	if len(s.Hosts[r.To]) == 0 {
+		return false
+	}
+	to := s.HostsOf(r.To)
+	for _, from := range r.From {
+		hosts := s.HostsOf(from)
+		elsewhere := func(h string) bool {
+			return !slices.ContainsFunc(to, func(o string) bool { return canonicalHost(o) == canonicalHost(h) })
+		}
+		if len(hosts) == 0 || slices.ContainsFunc(hosts, elsewhere) {
+			return true
+		}
+	}
+	return false
+}
+
 // RolesOf returns the roles that host plays, in the plan's order, by the rule
 // of HostsOf; nil when the site does not mention the host. Names are compared
 // as written, without regard to case; nothing is resolved.

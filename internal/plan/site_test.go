@@ -73,7 +73,7 @@ func TestUsesIsUnsetEmptyOrOneValue(t *testing.T) {
 }
 
 func TestBadSiteNamesFileLineValueAndWhatToDo(t *testing.T) {
-	const roles = "client, server, web, database, peer, patron, admin, oclc, atlas, ldap, ils, opac, mail"
+	const roles = "client, server, web, database, peer, patron, admin, reports, oclc, atlas, ldap, ils, opac, mail, addons"
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"empty file", goodSite, "", `site.yaml:1: the file is empty: start from a copy of an existing one`},
 		{"unknown key", "ports:", "port:", `site.yaml:6: unknown key "port" in the site file: use one of name, roles, ports, uses, addresses (did you mean ports?)`},
@@ -232,7 +232,7 @@ func TestApplyMakesUsedRowsRequiredAndLeavesOutUnusedConditionalOnes(t *testing.
 			t.Errorf("%s: %s", x.Row.ID, x.Why)
 		}
 	}
-	if want := []string{"sql-web", "sql-browser", "web-http", "ldaps", "patronapi", "patronapi-tls", "smtp"}; !slices.Equal(ids, want) {
+	if want := []string{"sql-web", "sql-server", "sql-browser", "sql-reports", "sql-closed", "sql-alt-closed", "web-http", "ldaps", "patronapi", "patronapi-tls", "smtp", "smtp-submission", "smtps"}; !slices.Equal(ids, want) {
 		t.Errorf("left out %v, want %v", ids, want)
 	}
 	if len(out.Rows)+len(left) != len(p.Rows) {
@@ -295,7 +295,7 @@ func TestApplyErrorsNameRowAndValue(t *testing.T) {
 	}{
 		{"unknown id", ports("sqlclient", 1), `port: unknown row id or service "sqlclient": did you mean sql-client or sql?`},
 		{"a hyphen too many", ports("patronapi-", 1), `port: unknown row id or service "patronapi-": did you mean patronapi or patronapi-tls?`},
-		{"several ports", ports("sql", 1500), `port: service "sql" has several ports: set them row by row: sql-client (1433), sql-web (1433), sql-alt-client (1344), sql-alt-web (1344), sql-browser (1434)`},
+		{"several ports", ports("sql", 1500), `port: service "sql" has several ports: set them row by row: sql-client (1433), sql-web (1433), sql-server (1433), sql-alt-client (1344), sql-alt-web (1344), sql-alt-server (1344), sql-browser (1434), sql-reports (1433), sql-closed (1433), sql-alt-closed (1344)`},
 		{"port 0", ports("rdp", 0), `port: rdp: port 0: use a number from 1 to 65535`},
 		{"port too large", ports("rdp", 65536), `port: rdp: port 65536: use a number from 1 to 65535`},
 		{"high port", ports("ftp-data-server", 5000), `port: "ftp-data-server" has no port to set, the accepting end names one each time: remove it`},
@@ -352,4 +352,47 @@ func FuzzSite(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestRowsToADatabaseApartAreRequired(t *testing.T) {
+	for _, c := range []struct {
+		name, site string
+		want       []string // required
+		left       []string
+	}{
+		{"one machine", "roles: {server: a}", nil, nil},
+		{"one machine, said twice", "roles: {server: a.example.edu, database: A.example.edu.}", nil, nil},
+		{"the database elsewhere", "roles: {server: a, database: b}", []string{"sql-web", "sql-server"}, nil},
+		{"the database elsewhere, and other features are listed", "roles: {server: a, database: b}\nuses: [iso]", []string{"sql-web", "sql-server"}, []string{"sql-browser"}},
+		{"the database with the server, the web server elsewhere", "roles: {server: a, web: w, database: a}", []string{"sql-web"}, nil},
+		{"the database with one of two servers", "roles: {server: [a, b], database: a}", []string{"sql-web", "sql-server"}, nil},
+		{"the database alone is named", "roles: {database: b}", []string{"sql-web", "sql-server"}, nil},
+		{"no file", "", nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := load(t, "illiad")
+			var s *Site
+			if c.site != "" {
+				s = loadSite(t, c.site, p)
+			}
+			out, left, err := p.Apply(Change{Site: s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range out.Rows {
+				if r.Apart && r.Need == Required {
+					got = append(got, r.ID)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("required %v, want %v", got, c.want)
+			}
+			for _, id := range c.left {
+				if !slices.ContainsFunc(left, func(x Excluded) bool { return x.Row.ID == id }) {
+					t.Errorf("%s is not left out", id)
+				}
+			}
+		})
+	}
 }

@@ -6,34 +6,92 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-
 	"dialtone/internal/plan"
 )
 
-// WritePlan writes a plan as a table for people: who dials what, how much it
-// matters, why, and who says so.
+// WritePlan writes a plan as a table for people: who dials what and how much it
+// matters, and below each row why, and who says so.
 func WritePlan(w io.Writer, p *plan.Plan, excluded []plan.Excluded) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s (plan %s)\n\n", clean(p.Title, 200), p.Name)
-	t := table.NewWriter()
-	t.SetStyle(table.StyleDefault)
-	t.Style().Options = table.Options{SeparateColumns: false, SeparateHeader: true}
-	t.SetColumnConfigs([]table.ColumnConfig{{Name: "why", WidthMax: 60}, {Name: "source", WidthMax: 50}})
-	t.AppendHeader(table.Row{"row", "service", "port", "from -> to", "need", "why", "source"})
+	t := newPage(Options{})
+	t.title(fmt.Sprintf("%s (plan %s)", p.Title, p.Name))
+	t.blank()
+	rows := [][]cell{{{"ROW", faint}, {"PORT", faint}, {"FROM -> TO", faint}, {"NEED", faint}}}
 	for _, r := range p.Rows {
-		t.AppendRow(table.Row{r.ID, clean(r.Name, 200), planPort(r), planRoles(r), r.Need, clean(r.Why, 200), clean(r.Source, 200)})
+		rows = append(rows, []cell{{r.ID, strong}, {planPort(r), plain}, {planRoles(r), plain}, {planNeed(r), plain}})
 	}
-	b.WriteString(t.Render())
-	b.WriteString("\n")
+	lines := t.grid(rows)
+	t.lines(lines[:1])
+	for i, r := range p.Rows {
+		t.lines(lines[i+1 : i+2])
+		t.hang("", r.Name+". "+r.Why, 6, plain)
+		t.hang("", "Source: "+r.Source, 6, faint)
+	}
+	if len(p.Sources) > 0 {
+		t.blank()
+		t.title("Pages that the sources name")
+		var pages [][2]string
+		for _, s := range p.Sources {
+			pages = append(pages, [2]string{s.Name, s.At})
+		}
+		t.fields(2, pages)
+	}
 	if len(excluded) > 0 {
-		b.WriteString("\nLeft out:\n")
+		t.blank()
+		t.title("Left out")
 		for _, e := range excluded {
-			fmt.Fprintf(&b, "  %s: %s\n", e.Row.ID, clean(e.Why, 200))
+			t.hang("  ", e.Row.ID+": "+e.Why, 0, plain)
+		}
+	}
+	_, err := io.WriteString(w, t.b.String())
+	return err
+}
+
+// WritePlans writes plans as a page in Markdown: docs/plans.md.
+func WritePlans(w io.Writer, plans ...*plan.Plan) error {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("# The built-in plans")
+	line("")
+	line("Made from the plan files by `go test ./internal/report -run Plans -update`; `listen plan --plan NAME` prints the same. What no page says has no row, which proves nothing.")
+	line("A row whose need says *inferred* follows from its source and does not stand there in these words. *Apart*: required as soon as the site file has the two roles on different hosts.")
+	for _, p := range plans {
+		line("\n## %s: %s\n", p.Name, markdown(p.Title))
+		line("| row | service | port | from → to | need | why | source |")
+		line("| --- | --- | --- | --- | --- | --- | --- |")
+		for _, r := range p.Rows {
+			line("| `%s` | %s | %s | %s | %s | %s | %s |", r.ID, markdown(r.Name), planPort(r), strings.Replace(markdown(planRoles(r)), "->", "→", 1), planNeed(r), markdown(r.Why), markdown(r.Source))
+		}
+		line("\nRoles:\n")
+		for _, r := range p.RoleNames() {
+			line("- `%s`: %s", r, markdown(p.Roles[r]))
+		}
+		line("\nPages:\n")
+		for _, s := range p.Sources {
+			line("- %s: <%s>", markdown(s.Name), s.At)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// markdown is text for a cell of a table.
+func markdown(s string) string {
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", "*", "\\*").Replace(clean(s, maxText))
+}
+
+// planNeed says how much a row matters, and what that hangs on.
+func planNeed(r plan.Row) string {
+	s := string(r.Need)
+	if r.Expect == plan.ExpectClosed {
+		s += ", must be closed"
+	}
+	if r.Apart {
+		s += ", apart"
+	}
+	if r.Inferred {
+		s += ", inferred"
+	}
+	return s
 }
 
 // planPort writes a row's port with what a rule needs to know of it.

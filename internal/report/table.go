@@ -195,6 +195,13 @@ func shownBy(p *result.Path) string {
 	if c.Software != "" {
 		words = append(words, "it says it is "+c.Software)
 	}
+	for _, in := range c.Instances {
+		s := fmt.Sprintf("instance %s (version %s) on TCP port %d", in.Name, cmp.Or(in.Version, "not told"), in.Port)
+		if in.Port == 0 {
+			s = fmt.Sprintf("instance %s (version %s) without a TCP port", in.Name, cmp.Or(in.Version, "not told"))
+		}
+		words = append(words, s)
+	}
 	if v := c.Fact("TLS version"); v != "" {
 		words = append(words, v)
 	}

@@ -13,10 +13,12 @@ type Conversation struct {
 	Outcome ConversationOutcome `json:"outcome"`
 	// Keyed: the far end's answer to our token came back inside the conversation,
 	// made with the key: fresh, and by our own listener.
-	Keyed    bool     `json:"keyed"`
-	Software string   `json:"software,omitempty"` // what the far end says it is
-	Facts    []Fact   `json:"facts,omitempty"`    // what else it says of itself
-	Changed  []string `json:"changed,omitempty"`  // what is not as the far end sent it or as it ought to be, a sentence each
+	Keyed    bool   `json:"keyed"`
+	Software string `json:"software,omitempty"` // what the far end says it is
+	Facts    []Fact `json:"facts,omitempty"`    // what else it says of itself
+	// Instances are those that a real SQL Browser tells of; our listener's is none.
+	Instances []Instance `json:"instances,omitempty"`
+	Changed   []string   `json:"changed,omitempty"` // what is not as the far end sent it or as it ought to be, a sentence each
 	// Adapted is what a firewall's FTP helper rewrote as it has to, a sentence
 	// each: the addresses of data connections.
 	Adapted []string `json:"adapted,omitempty"`

@@ -163,14 +163,17 @@ type Path struct {
 	// OthersOrigin is the address of the machine that answered on other paths of
 	// this run, direction and family where a NAT leads them to it; "" if none
 	// does, or this path was proved itself.
-	OthersOrigin string     `json:"others_origin"`
-	Attempts     int        `json:"attempts"`
-	RTTMS        *float64   `json:"rtt_ms"`
-	Stop         *Stop      `json:"stop"`      // where it stops; null: not known
-	Initiator    *Initiator `json:"initiator"` // null: that end told nothing
-	Acceptor     *Acceptor  `json:"acceptor"`  // null: that end told nothing
-	Finding      *Finding   `json:"finding"`   // null: nothing to say
-	Notes        []Note     `json:"notes"`
+	OthersOrigin string   `json:"others_origin"`
+	Attempts     int      `json:"attempts"`
+	RTTMS        *float64 `json:"rtt_ms"`
+	Stop         *Stop    `json:"stop"` // where it stops; null: not known
+	// Instances are SQL Server's on that machine, as its SQL Browser tells them,
+	// with their ports; absent: none is known.
+	Instances []InstancePort `json:"instances,omitempty"`
+	Initiator *Initiator     `json:"initiator"` // null: that end told nothing
+	Acceptor  *Acceptor      `json:"acceptor"`  // null: that end told nothing
+	Finding   *Finding       `json:"finding"`   // null: nothing to say
+	Notes     []Note         `json:"notes"`
 }
 
 // An OutOfScope row is one of the plan that this run did not test, and why.
@@ -213,6 +216,7 @@ const (
 	NoteStandby             NoteCode = "standby-address"
 	NoteOldTLS              NoteCode = "old-tls"
 	NoteChain               NoteCode = "certificate-chain"
+	NoteInstancePort        NoteCode = "instance-port"
 )
 
 // A Summary counts verdicts.

@@ -55,6 +55,13 @@ func readBrowser(b []byte, q Question) (result.Conversation, error) {
 	}
 	out.Software = "SQL Server Browser"
 	for i, one := range instances {
+		if one["servername"] != browserServer && len(out.Instances) < maxBrowserFacts {
+			port, err := strconv.Atoi(one["tcp"])
+			if err != nil || port < 1 || port > 65535 {
+				port = 0
+			}
+			out.Instances = append(out.Instances, result.Instance{Name: shown(one["instancename"]), Port: port, Version: shown(one["version"])})
+		}
 		if i == maxBrowserFacts {
 			out.Facts = append(out.Facts, result.Fact{Name: "more instances", Value: strconv.Itoa(len(instances) - i)})
 			break

@@ -33,6 +33,12 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 	for _, l := range s.legs {
 		r.Paths = append(r.Paths, s.path(l, s.half(l.job), resolveErr))
 	}
+	tellInstances(r.Paths, func(flow string) plan.Protocol {
+		return s.legs[slices.IndexFunc(s.legs, func(l *leg) bool { return l.Row.ID == flow })].Row.Speaks
+	})
+	for i := range r.Paths {
+		r.Paths[i].Notes = append(r.Paths[i].Notes, verdict.InstanceNotes(r.Paths[i])...)
+	}
 	verdict.Enliven(r.Paths, r.Contact != nil)
 	for _, e := range s.excluded {
 		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{

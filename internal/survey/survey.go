@@ -212,7 +212,7 @@ var errLongest = errors.New("the run took too long")
 // what no longer applies and was not attempted.
 func (s *survey) choose(remote []plan.Role) error {
 	flows, excluded, err := s.Plan.Select(plan.Query{
-		Local: s.Local, Remote: remote, All: s.All, BothWays: s.BothWays, Only: s.Only,
+		Local: s.Local, Remote: remote, All: s.All, BothWays: s.BothWays, Only: s.Only, Site: s.Site,
 	})
 	if err != nil {
 		return fmt.Errorf("choose rows: %w", err)

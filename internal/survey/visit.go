@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +53,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	case len(remote) == 0:
 		remote = DefaultRemote
 	}
-	flows, excluded, err := c.Plan.Select(plan.Query{Local: c.Local, Remote: remote, All: c.All && !c.Egress, Only: c.Only})
+	flows, excluded, err := c.Plan.Select(plan.Query{Local: c.Local, Remote: remote, All: c.All && !c.Egress, Only: c.Only, Site: c.Site})
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +91,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	for _, p := range paths {
 		r.Paths = append(r.Paths, p...)
 	}
+	v.visitInstances(ctx, flows, r.Paths)
 	verdict.Enliven(r.Paths, false)
 	for _, e := range append(slices.Clone(c.Excluded), excluded...) {
 		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why})
@@ -225,13 +225,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 	var out []result.Path
 	for _, family := range s.families() {
 		for _, to := range s.target.Use[family] {
-			i := dialer.Visit(ctx, dialer.Path{
-				Flow: f.Row.ID, Transport: f.Row.Transport, Probe: echo.NewID(),
-				Target: netip.AddrPortFrom(to, uint16(port)), Source: netip.AddrPortFrom(s.bindFor(family), 0),
-			}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
-				Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row), Path: f.Row.Path, Status: f.Row.Status,
-			})
-			p := v.path(f, family, host, port, i, s)
+			p := v.visitAt(ctx, f, family, to, host, port, s)
 			if s.isOneOfSeveral(to) {
 				p.Address = to.String()
 			}
@@ -239,6 +233,17 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		}
 	}
 	return out
+}
+
+// visitAt visits one row at one address and port of its host.
+func (v *visit) visitAt(ctx context.Context, f plan.Flow, family result.Family, to netip.Addr, host string, port int, s *survey) result.Path {
+	i := dialer.Visit(ctx, dialer.Path{
+		Flow: f.Row.ID, Transport: f.Row.Transport, Probe: echo.NewID(),
+		Target: netip.AddrPortFrom(to, uint16(port)), Source: netip.AddrPortFrom(s.bindFor(family), 0),
+	}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
+		Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row), Path: f.Row.Path, Status: f.Row.Status,
+	})
+	return v.path(f, family, host, port, i, s)
 }
 
 // isVendor reports whether the plan itself names a row's host: then its
@@ -279,13 +284,20 @@ func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i
 	return p
 }
 
-// proxies says which proxies this machine's environment names. None is used.
+// proxies says which proxies this machine is set to use. None is used.
 func proxies() []result.Finding {
-	out := []result.Finding{}
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
-		if value := os.Getenv(name); value != "" {
-			return append(out, verdict.ProxyFound(name, value))
+	var said []string
+	system := true
+	for _, p := range sock.Proxies() {
+		words := p.Where + ": " + p.Setting
+		if p.Except != "" {
+			words += ", not for " + p.Except
 		}
+		said = append(said, words)
+		system = system && p.System
 	}
-	return out
+	if len(said) == 0 {
+		return []result.Finding{}
+	}
+	return []result.Finding{verdict.ProxyFound(said, system)}
 }

@@ -303,15 +303,17 @@ func otherAddresses(r *result.Report) []result.Finding {
 	return out
 }
 
-// ProxyFound says that the environment names a proxy. Whoever is named in its
-// address may have a password there: that is left out.
-func ProxyFound(variable, value string) result.Finding {
-	if at := strings.LastIndex(value, "@"); at >= 0 {
-		value = value[at+1:]
+// ProxyFound says that this machine is set to use a proxy, and where that stands:
+// in the environment, or only among the system's settings. A proxy's address may
+// hold a password: the caller has left it out.
+func ProxyFound(settings []string, system bool) result.Finding {
+	f := result.Finding{Code: "proxy-environment",
+		Text:   fmt.Sprintf("This machine is set to use a proxy (%s). It was not used: every connection was made directly, as ILLiad's update makes its own.", strings.Join(settings, "; ")),
+		Advice: "That a browser here reaches a host shows the proxy's way, not ILLiad's. If the network lets only the proxy out, the hosts below have to be allowed directly; Atlas says that updates never go through a proxy."}
+	if system {
+		f.Code = "proxy-system"
 	}
-	return result.Finding{Code: "proxy-environment",
-		Text:   fmt.Sprintf("This machine's environment names a proxy (%s: %s). It was not used: every connection was made directly, as ILLiad's are.", variable, value),
-		Advice: "If the network lets only the proxy out, the hosts below have to be allowed directly; Atlas says that updates never go through a proxy."}
+	return f
 }
 
 func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {

@@ -14,6 +14,9 @@ import (
 // returns nil where there is nothing to say: the path is as it should be.
 func Explain(p result.Path) *result.Finding {
 	f := explain(p)
+	if f != nil {
+		f = instancePorts(p, f)
+	}
 	switch {
 	case f == nil || p.Initiator == nil:
 	case p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict):

@@ -550,7 +550,7 @@ func runAccusesFalsely(c trial, fd finding, f facts, anyTouched, anyWorks bool) 
 	switch fd.Code {
 	case "answers-for-all":
 		return "nothing answers for all"
-	case "name-not-found", "no-row", "other-plan", "other-shift", "wrong-key", "not-allowed", "other-version", "proxy-environment":
+	case "name-not-found", "no-row", "other-plan", "other-shift", "wrong-key", "not-allowed", "other-version", "proxy-environment", "proxy-system":
 		return "nothing of the kind is planted"
 	case "ip4-black-hole", "ip6-black-hole":
 		return "there is one family only"

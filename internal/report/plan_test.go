@@ -1,0 +1,78 @@
+package report
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+
+	"dialtone/internal/plan"
+)
+
+const plansFile = "../../docs/plans.md"
+
+func TestPlansPageIsMadeFromThePlans(t *testing.T) {
+	var plans []*plan.Plan
+	for _, name := range plan.Names() {
+		p, err := plan.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans = append(plans, p)
+	}
+	var b bytes.Buffer
+	if err := WritePlans(&b, plans...); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(plansFile, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := os.ReadFile(plansFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(page, b.Bytes()) {
+		t.Errorf("docs/plans.md is not what the plans say (make it with -update, and see git diff)")
+	}
+	// listen plan, the page and the files agree: every row, with its source.
+	for _, p := range plans {
+		var text bytes.Buffer
+		if err := WritePlan(&text, p, nil); err != nil {
+			t.Fatal(err)
+		}
+		said := strings.Join(strings.Fields(text.String()), " ")
+		for _, r := range p.Rows {
+			if !strings.Contains(said, r.ID+" "+planPort(r)) || !strings.Contains(said, "Source: "+strings.Join(strings.Fields(r.Source), " ")) {
+				t.Errorf("listen plan --plan %s does not show row %s with its source %s", p.Name, r.ID, r.Source)
+			}
+			if !strings.Contains(string(page), "| `"+r.ID+"` |") || !strings.Contains(string(page), markdown(r.Source)) {
+				t.Errorf("docs/plans.md does not show row %s of %s with its source %s", r.ID, p.Name, r.Source)
+			}
+		}
+		for _, s := range p.Sources {
+			if !strings.Contains(said, s.Name+" "+s.At) || !strings.Contains(string(page), s.At) {
+				t.Errorf("%s: the page %s is not named: %s", p.Name, s.Name, s.At)
+			}
+		}
+	}
+}
+
+func TestPlanIsNoWiderThanAPage(t *testing.T) {
+	for _, name := range plan.Names() {
+		p, err := plan.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := WritePlan(&b, p, []plan.Excluded{{Row: p.Rows[0], Why: strings.Repeat("because of this and that ", 20)}}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.SplitSeq(b.String(), "\n") {
+			if width(line) > 120 && !strings.Contains(line, "://") { // an address stays whole
+				t.Errorf("%s: %d columns: %s", name, width(line), line)
+			}
+		}
+	}
+}
