@@ -120,6 +120,45 @@ func cutOffAfter(t *testing.T, spared int32, p *plan.Plan) {
 	}
 }
 
+// What failed before listen was started says nothing of the network, whatever it
+// looked like.
+func TestWhatFailedBeforeTheListenerBeganIsLeftOut(t *testing.T) {
+	s := newSurvey(Config{Host: far.String()})
+	c := s.contacts.families[result.IP4]
+	c.began = s.started.Add(300 * time.Millisecond)
+	close(c.ready)
+	add := func(port int, i result.Initiator) *job {
+		k := jobKey{direction: plan.Forward, transport: plan.TCP, port: port, family: result.IP4, to: far}
+		j := &job{jobKey: k, port: port, initiator: &i}
+		s.jobs[k] = j
+		return j
+	}
+	one := func(after time.Duration, ended result.Ended) result.Connection {
+		return result.Connection{Purpose: result.PurposeProof, At: result.TimeOf(s.started.Add(after)), Reached: result.ReachedNothing, Ended: ended}
+	}
+	passed := one(time.Second, result.EndedWell)
+	passed.Reached = result.ReachedDone
+	again := add(24661, result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Connections: []result.Connection{one(0, result.EndedReset), passed}})
+	only := add(24662, result.Initiator{Connect: result.ConnectRST, Connections: []result.Connection{one(0, result.EndedReset)}})
+	later := add(24663, result.Initiator{Connect: result.ConnectRST, Connections: []result.Connection{one(0, result.EndedReset), one(2*time.Second, result.EndedReset)}})
+	if _, failed := result.Compare(s.half(again).Connections); len(failed) != 0 {
+		t.Errorf("still counted: %+v", failed)
+	}
+	if h := s.half(only); !strings.Contains(h.NotTried, "started only after") {
+		t.Errorf("%+v", h)
+	}
+	if h := s.half(later); h.NotTried != "" || len(h.Connections) != 2 || h.Connections[1].Ended != result.EndedReset {
+		t.Errorf("%+v", h)
+	}
+	if late := s.late(); late != 300*time.Millisecond {
+		t.Errorf("late by %v", late)
+	}
+	c.began = s.started.Add(-time.Minute)
+	if h := s.half(only); h.NotTried != "" || s.late() != 0 {
+		t.Errorf("it ran all the time: %+v", h)
+	}
+}
+
 // A listener that is started anew in the middle is no load balancer.
 func TestAListenerStartedAnewIsSaidToBe(t *testing.T) {
 	p := cutRows(24551)

@@ -84,6 +84,34 @@ func TestLossExplainsAFailureOnlyWhereItIsLikely(t *testing.T) {
 	}
 }
 
+// SYNs that get lost while payload does not are a device's doing, which does not
+// take every new connection: no chance explains a connection that failed then.
+func TestLostHandshakesAloneAreNoLossOfTheLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		l      Loss
+		device bool
+	}{
+		"SYNs only, beside much payload":     {Loss{There: Lost{1000, 0}, Back: Lost{1000, 0}, Handshakes: Lost{60, 8}}, true},
+		"all alike":                          {Loss{There: Lost{1000, 100}, Back: Lost{1000, 90}, Handshakes: Lost{60, 9}}, false},
+		"little payload":                     {Loss{There: Lost{60, 0}, Back: Lost{60, 0}, Handshakes: Lost{20, 3}}, false},
+		"one SYN":                            {Loss{There: Lost{1000, 0}, Back: Lost{1000, 0}, Handshakes: Lost{60, 1}}, false},
+		"no SYN":                             {Loss{There: Lost{1000, 0}, Back: Lost{1000, 0}, Handshakes: Lost{60, 0}}, false},
+		"a third of both, and few were sent": {Loss{There: Lost{300, 90}, Back: Lost{300, 80}, Handshakes: Lost{12, 6}}, false},
+	} {
+		if got := c.l.IsOfHandshakes(); got != c.device {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	device := Loss{There: Lost{1000, 0}, Back: Lost{1000, 0}, Handshakes: Lost{60, 8}}.RoundTrip()
+	failed := []result.Connection{{Ended: result.EndedSilent}}
+	if isLoss(Case{Transport: "tcp", Loss: device}, 20, failed) {
+		t.Errorf("1 of 21 is put down to a loss of %.3f", device)
+	}
+	if !isLoss(Case{Transport: "tcp", Loss: 0.13}, 20, failed) {
+		t.Error("1 of 21 is not put down to the loss of each eighth packet")
+	}
+}
+
 func TestThrottledStallIsToldByItsWindow(t *testing.T) {
 	p := result.Path{Verdict: result.Stalled, From: "client", To: "server", Transport: "tcp", Port: 7968, Service: "Odyssey", Initiator: &result.Initiator{
 		Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Sent: &result.Transfer{Outcome: result.TransferStalled, Want: 262144, Intact: 936},

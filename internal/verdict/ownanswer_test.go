@@ -67,3 +67,34 @@ func TestOwnAnswersNameTheRecordOrTheRule(t *testing.T) {
 		}
 	}
 }
+
+// An address of the dialing machine's own at which no listener answers is no case
+// for a firewall team.
+func TestOwnAddressThatNobodyAnswersAtAsksNoFirewall(t *testing.T) {
+	for _, tt := range []struct {
+		name, source, target string
+		connect              result.ConnectOutcome
+		want                 string
+	}{
+		{"refused there", "10.1.0.2:50000", "10.1.0.2:7968", result.ConnectRST, ownAddressCode},
+		{"silent there", "10.1.0.2:50000", "10.1.0.2:7968", result.ConnectTimeout, ownAddressCode},
+		{"Debian's own name", "127.0.0.1:50000", "127.0.1.1:7968", result.ConnectRST, ownAddressCode},
+		{"another machine", "10.1.0.2:50000", "10.2.0.5:7968", result.ConnectRST, "refused"},
+	} {
+		i := failed(tt.connect)
+		i.Attempts = 1
+		i.Source, i.Target = result.EndpointFrom(netip.MustParseAddrPort(tt.source)), result.EndpointFrom(netip.MustParseAddrPort(tt.target))
+		p := pathOf(Case{Transport: plan.TCP, Port: 7968, Initiator: &i})
+		p.Direction, p.Source, p.Target, p.Counted = plan.Forward, i.Source, i.Target, true
+		p.Finding = Explain(p)
+		r := &result.Report{To: result.End{Host: "ill.east.example"}, Paths: []result.Path{p}}
+		Conclude(r, Facts{})
+		own := tt.want == ownAddressCode
+		if p.Finding == nil || p.Finding.Code != tt.want || own == strings.Contains(p.Finding.Advice, "lease allow") {
+			t.Errorf("%s: %+v", tt.name, p.Finding)
+		}
+		if said := len(r.Findings) == 1 && r.Findings[0].Code == ownAddressCode && strings.Contains(r.Findings[0].Text, "leads back to this machine"); said != own {
+			t.Errorf("%s: of the run %+v", tt.name, r.Findings)
+		}
+	}
+}
