@@ -3,6 +3,7 @@ package dialer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -104,13 +105,17 @@ func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) result.
 	return result.IdleSurvived
 }
 
-// holdable opens a connection and has it proved. The caller closes it.
+// errOpening says that a connection did not come about.
+var errOpening = errors.New("connect")
+
+// holdable opens a connection and has it proved. The caller closes it. The error
+// is errOpening's kind where it did not come about.
 func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (net.Conn, *echo.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
 	if d.Err != nil {
-		return nil, nil, d.Err
+		return nil, nil, fmt.Errorf("%w: %w", errOpening, d.Err)
 	}
 	c, err := echo.Prove(ctx, d.Conn, p.ask(o, probe))
 	if err != nil {
@@ -123,9 +128,16 @@ func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (net.Conn, 
 // hold keeps one connection idle and completes h by what became of it.
 func hold(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duration) {
 	h.Outcome = result.IdleNotHeld
+	began := time.Now()
 	conn, c, err := holdable(ctx, p, o, h.Probe)
 	if err != nil {
 		h.Detail = err.Error()
+		if errors.Is(err, errOpening) && ctx.Err() == nil {
+			h.Opening = &result.Connection{
+				Purpose: result.PurposeHold, At: result.TimeOf(began), ElapsedMS: result.Milliseconds(time.Since(began)),
+				Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: unopened(sock.Classify(err)),
+			}
+		}
 		return
 	}
 	defer conn.Close()

@@ -1,9 +1,12 @@
 package dialer
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
+
+	"dialtone/internal/result"
 )
 
 func TestGapsAreTheLongestAndItsHalves(t *testing.T) {
@@ -20,5 +23,25 @@ func TestGapsAreTheLongestAndItsHalves(t *testing.T) {
 	}
 	if n := len(Gaps(24 * time.Hour)); n != 12 {
 		t.Errorf("24h: %d gaps", n)
+	}
+}
+
+// A connection that was to be kept idle and did not come about is evidence of the
+// path, not of idleness.
+func TestHoldTellsOfConnectionsThatDidNotOpen(t *testing.T) {
+	at := netip.MustParseAddrPort("127.78.9.1:24671") // nothing listens there
+	held := Hold(t.Context(), Path{Transport: "tcp", Target: at}, Options{Timeout: time.Second}, []time.Duration{time.Second})
+	if len(held) != 2 {
+		t.Fatalf("%d held", len(held))
+	}
+	for _, h := range held {
+		if h.Outcome != result.IdleNotHeld || h.Opening == nil || h.Opening.Ended != result.EndedReset || h.Opening.Purpose != result.PurposeHold {
+			t.Errorf("%+v, opening %+v", h, h.Opening)
+		}
+	}
+	passed := result.Connection{Purpose: result.PurposeProof, Reached: result.ReachedDone, Ended: result.EndedWell}
+	died := result.Connection{Purpose: result.PurposeHold, Reached: result.ReachedProved, Ended: result.EndedSilent}
+	if _, failed := result.Compare([]result.Connection{passed, died, *held[0].Opening}); len(failed) != 1 || failed[0].Ended != result.EndedReset {
+		t.Errorf("failed: %+v", failed)
 	}
 }

@@ -176,6 +176,8 @@ type Held struct {
 	result.Idle
 	Source result.Endpoint `json:"source"`
 	Probe  ID              `json:"probe"`
+	// Opening is how it fared where it did not even come about.
+	Opening *result.Connection `json:"opening,omitempty"`
 }
 
 // A Submission tells the answering end how the run ended.

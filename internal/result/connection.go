@@ -103,7 +103,7 @@ func (c *Connection) carriesPayload() bool {
 // passes at all, all that came as far as the proof count as passed: that they go
 // no further is no difference between them. What became of a conversation that
 // began is a matter of its content, unless another one went well; what was kept
-// idle is judged as that.
+// idle is judged as that, once it opened.
 func Compare(all []Connection) (passed, failed []Connection) {
 	paid, conversed := false, false
 	for i := range all {
@@ -113,7 +113,7 @@ func Compare(all []Connection) (passed, failed []Connection) {
 	}
 	for _, c := range all {
 		switch {
-		case c.Purpose == PurposeHold,
+		case c.Purpose == PurposeHold && c.Reached != ReachedNothing,
 			c.Purpose == PurposeConversation && c.Reached != ReachedNothing && !conversed:
 		case c.IsPassed(), c.Reached == ReachedProved && c.IsFailed() && !paid:
 			passed = append(passed, c)

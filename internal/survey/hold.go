@@ -51,6 +51,15 @@ func (s *survey) hold(ctx context.Context, j *job, gaps []time.Duration) {
 	s.askWhetherOpen(ctx, j, held)
 	for _, h := range held {
 		j.initiator.Idle = append(j.initiator.Idle, h.Idle)
+		j.opened(h)
+	}
+}
+
+// opened takes it as evidence of the path where a connection that was to be kept
+// idle did not even come about.
+func (j *job) opened(h echo.Held) {
+	if h.Opening != nil {
+		j.initiator.Connections = append(j.initiator.Connections, *h.Opening)
 	}
 }
 
@@ -119,6 +128,7 @@ func (s *survey) holdBack(ctx context.Context, j *job) {
 		if err == nil && so.Done {
 			for _, h := range so.Held {
 				j.initiator.Idle = append(j.initiator.Idle, s.withOwnEnd(j, h))
+				j.opened(h)
 			}
 			return
 		}

@@ -79,7 +79,7 @@ const syn = "tcp flags & (syn | ack | rst | fin) == syn"
 
 var (
 	saysLimit    = regexp.MustCompile(`(?i)limit|shun|intrusion|rate|cut|count|stopped|no more|lost|member|balanc|share`)
-	saysListener = regexp.MustCompile(`(?i)listen.{0,60}(stop|restart|end|runs|sleep|asleep|slow|busy|instance)|restarted|stopped|answered at first|was lost|contact`)
+	saysListener = regexp.MustCompile(`(?i)listen.{0,60}(stop|start|end|runs|sleep|asleep|slow|busy|instance)|restarted|stopped|answered at first|was lost|contact`)
 	saysReverse  = regexp.MustCompile(`(?i)rp_filter|reverse.?path`)
 	saysOwn      = regexp.MustCompile(`(?i)leads? back|is this (very )?machine|own address`)
 	saysFiles    = regexp.MustCompile(`(?i)descriptor|open files|too many`)
