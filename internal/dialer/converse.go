@@ -54,7 +54,7 @@ func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 
 func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
 	asked := ctx
-	ctx, cancel := context.WithTimeout(ctx, conversingTime(t.Speaks, o.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, conversingTime(t.Speaks, o.Timeout)+greetingTime(t))
 	defer cancel()
 	opening, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -101,7 +101,16 @@ func stillProves(ctx context.Context, p Path, o Options) bool {
 	return err == nil
 }
 
-// conversingTime is how long a conversation may take.
+// greetingTime is how much longer a far end may take that is not ours and speaks
+// first, for its greeting. Our own listener greets at once.
+func greetingTime(t Talk) time.Duration {
+	if t.Token != (echo.ID{}) {
+		return 0
+	}
+	return t.Speaks.Language().Greeting
+}
+
+// conversingTime is how long a conversation may take, beside its greeting.
 func conversingTime(speaks plan.Protocol, timeout time.Duration) time.Duration {
 	switch speaks {
 	case plan.FTP:
@@ -138,6 +147,9 @@ func question(conn net.Conn, o Options, t Talk) service.Question {
 		q.Token, q.Answer = o.Key.Token(t.Token), o.Key.TokenAnswer(t.Token)
 		q.DocumentSize = documentSize(t.Rate)
 		return q
+	}
+	if greetingTime(t) > 0 {
+		q.AfterGreeting = conversingTime(t.Speaks, o.Timeout)
 	}
 	a, b := echo.NewID(), echo.NewID()
 	copy(q.Token[:], a[:])

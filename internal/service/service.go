@@ -50,6 +50,10 @@ type Question struct {
 	// Status are the status codes with which such a server is well; none: all that
 	// do not say themselves that it is not.
 	Status []int
+	// AfterGreeting is how long the conversation may take once the greeting has
+	// begun, where the server speaks first and may take its time; 0: as long as ctx
+	// lasts.
+	AfterGreeting time.Duration
 	// DataAddr is the local address on which the asking side of FTP's active
 	// mode accepts the data connection; invalid: active mode is left out.
 	DataAddr netip.Addr
@@ -124,11 +128,15 @@ func Greets(speaks string) bool { return plan.Protocol(speaks).Language().Greets
 func Ask(ctx context.Context, conn net.Conn, speaks string, q Question) result.Conversation {
 	start := time.Now()
 	defer within(ctx, conn)()
+	greeted := &greetedConn{Conn: conn, ctx: ctx, start: start, rest: q.AfterGreeting}
 	c, known := conversations[speaks]
 	if !known {
 		return result.Conversation{Speaks: speaks, Outcome: result.ConversationNotHeld, Error: fmt.Sprintf("no conversation is known for %q", speaks)}
 	}
-	out, err := c.askTwice(ctx, conn, speaks, q)
+	out, err := c.askTwice(ctx, greeted, speaks, q)
+	if Greets(speaks) {
+		out.GreetingMS = result.Milliseconds(greeted.after())
+	}
 	return settle(out, err, speaks, start)
 }
 

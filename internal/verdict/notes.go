@@ -58,6 +58,9 @@ func Notes(p result.Path, portAssumed bool, leftOut ...netip.Addr) []result.Note
 	if text := lossy(p); (p.Verdict == result.Open || p.Verdict == result.Stalled) && text != "" {
 		add(result.NoteLossy, "%s", text)
 	}
+	if text := slowGreeting(i); text != "" {
+		add(result.NoteSlow, "%s", text)
+	}
 	if text := slow(i); p.Verdict == result.Open && text != "" {
 		add(result.NoteSlow, "%s", text)
 	}

@@ -166,6 +166,17 @@ func (e explainer) brokenOff(code, how string) *result.Finding {
 			e.host(), e.p.Service, e.request("find what "+does, "The connection leads to the service, and not all that is said on it passes, or the service does not say it")))
 }
 
+// slowGreetingMS is from when on a greeting is told to be slow.
+const slowGreetingMS = 3000
+
+// slowGreeting says that a server took its time to greet, "" if it did not.
+func slowGreeting(i *result.Initiator) string {
+	if i == nil || i.Conversation == nil || i.Conversation.GreetingMS < slowGreetingMS {
+		return ""
+	}
+	return fmt.Sprintf("the greeting came after %.1f s: the server looks the caller up first (a name server that does not answer it is the usual cause), or keeps callers waiting on purpose; a program with less patience gives up", i.Conversation.GreetingMS/1000)
+}
+
 // noGreeting explains real software that ought to speak first and did not.
 func (e explainer) noGreeting() *result.Finding {
 	t := e.i.Conversation
