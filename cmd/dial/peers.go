@@ -151,7 +151,7 @@ func (l *peerList) prepare(list []plan.Partner) error {
 		}
 	}
 	for _, p := range list {
-		if p.Invitation == "" && common.KeyText == "" {
+		if p.Invitation == "" && common.KeyText == "" && !p.KindOf().Hosted {
 			return cli.Usagef("Give --key (or DIALTONE_KEY, or --key-file) for those without an invitation, or add the invitations to the list.", "line %d: %s has no invitation, and there is no key", p.Line, p.Name)
 		}
 		l.peers = append(l.peers, &peer{Partner: p})
@@ -207,7 +207,7 @@ func (l *peerList) configure(p plan.Partner) (survey.Config, error) {
 		}
 		target{host: host}.aim(&cfg, say)
 	}
-	return cfg, nil
+	return cfg, ofKind(&cfg, p)
 }
 
 func flowsOf(cfg survey.Config) ([]plan.Flow, error) {
@@ -251,13 +251,14 @@ func (l *peerList) test(progress *consortium.Progress) {
 	var configs []survey.Config
 	var of []*peer
 	for _, p := range l.peers {
-		if !p.isDone() {
+		if !p.isDone() && !p.KindOf().Hosted {
 			configs, of = append(configs, p.cfg), append(of, p)
 		}
 	}
 	line := newTallyLine(l.c.App.ErrWriter, len(l.peers))
 	defer line.end()
 	line.show(l.tally())
+	l.visitHosted(func() { line.show(l.tally()) })
 	if len(of) == 0 {
 		return
 	}
@@ -315,6 +316,11 @@ func (l *peerList) matrix() (*result.Matrix, error) {
 		}
 		if err != nil {
 			return nil, cli.Usage(err, "listen plan shows the ids.")
+		}
+		if p.Sends != "" {
+			told := *r
+			told.Findings = append(slices.Clone(r.Findings), verdict.SendsFrom(r, p.Name, strings.Fields(p.Sends))...)
+			r = &told
 		}
 		in = append(in, merge.Input{Name: p.Name, Report: r})
 	}

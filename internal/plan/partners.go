@@ -19,7 +19,14 @@ type Partner struct {
 	Name       string // for people; no two of a list have the same
 	Host       string // name or address; "" leaves it to the invitation
 	Invitation string // its line, or "@" and the file that has it; "" if there is none
-	Line       int    // in the list, from 1
+	Kind       string // the name of what it runs (Kinds); "": the usual one
+	// Port is that of the first service it takes, where it is not the plan's; 0: the
+	// plan's.
+	Port int
+	// Sends are the addresses or names that its connections come from, where they
+	// are not Host's, or not Host's alone, between spaces; "": the list does not say.
+	Sends string
+	Line  int // in the list, from 1
 }
 
 // Bounds of a partner's name and invitation, in bytes. An invitation that was
@@ -29,7 +36,7 @@ const (
 	maxInvitation  = 32 << 10
 )
 
-var partnerKeys = []string{"name", "host", "invitation"}
+var partnerKeys = []string{"name", "host", "invitation", "kind", "port", "sends"}
 
 // LoadPartners reads a list of partners: YAML, if the file's name ends in .yaml
 // or .yml, else CSV (RFC 4180) whose first line names the columns; a semicolon
@@ -210,6 +217,20 @@ func (d *document) csvPartner(r *csv.Reader, columns, record []string) (rawPartn
 	return raw, !empty
 }
 
+// sends reads what a partner's connections come from, between spaces, commas or
+// semicolons.
+func (d *document) sends(s scalar) string {
+	var out []string
+	for text := range strings.FieldsFuncSeq(s.text, func(r rune) bool { return r == ' ' || r == ',' || r == ';' }) {
+		if !IsHost(text) {
+			d.problemf(s.line, "sends %s: write addresses or host names, with spaces between them", quote(text))
+			continue
+		}
+		out = append(out, canonicalHost(text))
+	}
+	return strings.Join(out, " ")
+}
+
 // partners turns what was written into partners, noting everything that is
 // wrong.
 func (d *document) partners(raw []rawPartner) []Partner {
@@ -225,6 +246,17 @@ func (d *document) partners(raw []rawPartner) []Partner {
 	for _, r := range raw {
 		name := r.values["name"]
 		p := Partner{Name: name.text, Host: d.host(r.values["host"], "host"), Invitation: r.values["invitation"].text, Line: r.line}
+		kind := d.kind(r.values["kind"])
+		p.Kind = r.values["kind"].text
+		if s := r.values["port"]; s.given() {
+			if p.Port = d.port(s, "port", "a number from 1 to 65535, or leave it empty for the plan's"); len(kind.Takes) == 0 {
+				d.problemf(s.line, "port %s: nothing is sent to a partner of kind %s: leave it empty", quote(s.text), kind.Name)
+			}
+		}
+		p.Sends = d.sends(r.values["sends"])
+		if kind.Hosted && p.Invitation != "" {
+			d.problemf(r.values["invitation"].line, "%s is of kind %s, where nobody runs listen: leave the invitation out, and give its host", quote(p.Name), kind.Name)
+		}
 		switch line, dup := first[p.Name]; {
 		case !name.given():
 			if !r.bad {
@@ -236,7 +268,7 @@ func (d *document) partners(raw []rawPartner) []Partner {
 			d.problemf(name.line, "name %s is already on line %d: give each partner its own", quote(p.Name), line)
 		default:
 			first[p.Name] = r.line
-			if !r.bad && !r.values["host"].given() && p.Invitation == "" {
+			if !r.bad && !r.values["host"].given() && p.Invitation == "" && len(kind.Takes) > 0 {
 				d.problemf(r.line, "%s has neither host nor invitation: give one of them", quote(p.Name))
 			}
 		}

@@ -62,7 +62,7 @@ func TestAListOfPartnersWithMistakes(t *testing.T) {
 			`several.csv:6: host "e.example.edu:7968": use one host name or IP address, without port or path`,
 			`several.csv:7: "extra" is in a column without a name: put a value that contains the separator into quotes`,
 		}},
-		{"head.csv", "name,hots\nA,a\n", []string{`head.csv:1: unknown column "hots": use one of name, host, invitation (did you mean host?), and begin with the line name,host,invitation`}},
+		{"head.csv", "name,hots\nA,a\n", []string{`head.csv:1: unknown column "hots": use one of name, host, invitation, kind, port, sends (did you mean host?), and begin with the line name,host,invitation`}},
 		{"twice.csv", "name,host,Host\n", []string{`twice.csv:1: column "host" is there twice: keep one`}},
 		{"noname.csv", "host\na\n", []string{`noname.csv:1: there is no column "name": begin with the line name,host,invitation`}},
 		{"empty.csv", "", []string{`empty.csv:1: the file is empty: begin with the line name,host,invitation`}},
@@ -78,7 +78,7 @@ func TestAListOfPartnersWithMistakes(t *testing.T) {
 		{"text.yaml", "- A\n- name: B\n  hots: b\n- name: [C]\n  host: c\n", []string{
 			`text.yaml:1: a partner must be keys with values: write "- name: …" and the other keys below it`,
 			`text.yaml:2: "B" has neither host nor invitation: give one of them`,
-			`text.yaml:3: unknown key "hots" in a partner: use one of name, host, invitation (did you mean host?)`,
+			`text.yaml:3: unknown key "hots" in a partner: use one of name, host, invitation, kind, port, sends (did you mean host?)`,
 			`text.yaml:4: name must be one value, not a list or keys: write "name: value"`}},
 	} {
 		got, err := decodePartners(tt.name, []byte(tt.text))

@@ -2,8 +2,11 @@ package verdict
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -31,4 +34,42 @@ func Unfinished(names []string) result.Finding {
 	}
 	return result.Finding{Code: "interrupted", Text: fmt.Sprintf("The run was interrupted, and these partners were not tested to the end: %s.", list),
 		Advice: goOn}
+}
+
+// OnlySends says why nothing is known of what a partner opens to this end at
+// which nobody can run listen, and how that shows.
+func OnlySends(what string, from []string) result.Finding {
+	let := "from the addresses that it sends from (ask it; in the list they belong under sends)"
+	if len(from) > 0 {
+		let = "from " + strings.Join(from, ", ")
+	}
+	return result.Finding{Code: "only-sends",
+		Text:   sentence("This partner is " + what + ": nobody can run listen there, and so nothing here can have it dial"),
+		Advice: fmt.Sprintf("Let it in %s, run listen here, and have it deliver something: listen shows who came to which port, and from where.", let)}
+}
+
+// SendsFrom holds against a list's word from where a partner's connections come:
+// what arrived from elsewhere, and that two firewalls need other addresses than
+// the one that is dialed.
+func SendsFrom(r *result.Report, name string, sends []string) []result.Finding {
+	var elsewhere []string
+	for _, p := range r.Paths {
+		seen := p.SeenAs.Addr()
+		if p.Direction != plan.Reverse || p.Proof != result.ProofKeyed || !seen.IsValid() || slices.Contains(sends, seen.String()) || slices.Contains(elsewhere, seen.String()) {
+			continue
+		}
+		elsewhere = append(elsewhere, seen.String())
+	}
+	onlyAddresses := !slices.ContainsFunc(sends, func(s string) bool { _, err := netip.ParseAddr(s); return err != nil })
+	if len(elsewhere) > 0 && onlyAddresses {
+		return []result.Finding{{Code: "sends-from-elsewhere",
+			Text:   fmt.Sprintf("By the list %s sends from %s, and its connections came from %s.", name, strings.Join(sends, ", "), strings.Join(elsewhere, ", ")),
+			Advice: fmt.Sprintf("Ask %s which it is, and mend the list, the rule that lets it in, and its Lender Address.", name)}}
+	}
+	if r.To.Host != "" && slices.ContainsFunc(sends, func(s string) bool { return s != r.To.Host && !slices.Contains(r.To.Addresses, s) }) {
+		return []result.Finding{{Code: "sends-from",
+			Text:   fmt.Sprintf("%s receives at %s and sends from %s, by the list.", name, r.To.Host, strings.Join(sends, ", ")),
+			Advice: fmt.Sprintf("The firewall here has to let in %s; what it lets out goes to the other. ILLiad matches a delivery by the address that it came from (Lender Addresses).", strings.Join(sends, ", "))}}
+	}
+	return nil
 }
