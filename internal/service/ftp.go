@@ -937,6 +937,9 @@ func answerFTP(ctx context.Context, conn net.Conn, a *Answerer) error {
 				_ = conn.SetDeadline(time.Unix(1, 0))
 			}
 		}
+		if a.tlsInPlain(s.in.b, conn) {
+			return errForeign
+		}
 		line, err := s.in.line()
 		a.step(ctx, conn)
 		switch {
@@ -989,6 +992,11 @@ var ftpKept = []string{"STOR", "STOU", "APPE", "DELE", "RMD", "XRMD", "MKD", "XM
 func (s *ftpServer) do(line string) error {
 	verb, argument, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
+	s.note(verb)
+	if slices.Contains(httpMethods, verb) { // a browser's; what follows is its header, and not commands
+		_ = s.reply(421, "This port is for FTP, and HTTP came.")
+		return errForeign
+	}
 	if !s.loggedIn && !slices.Contains(ftpOpen, verb) {
 		return s.reply(530, "Log in first: any name and any password will do.")
 	}
@@ -1074,6 +1082,26 @@ func (s *ftpServer) do(line string) error {
 		return s.stat(argument)
 	}
 	return s.reply(500, "That is not known here.")
+}
+
+// ftpWords are what a log says of a command: its verb alone is looked at.
+var ftpWords = map[string]word{
+	"USER": "a name", "PASS": "a password", "AUTH": "a wish for TLS",
+	"PASV": "passive mode", "EPSV": "passive mode", "PORT": "active mode", "EPRT": "active mode",
+	"LIST": "a listing", "NLST": "a listing", "RETR": "a fetch", "STOR": "an upload (refused)", "APPE": "an upload (refused)",
+}
+
+// note tells of a command.
+func (s *ftpServer) note(verb string) {
+	s.a.ended("answered")
+	if w := ftpWords[verb]; w != "" {
+		s.a.came(w)
+	} else if slices.Contains(httpMethods, verb) {
+		s.a.came(spokeHTTP)
+		s.a.ended(asMeant)
+	} else {
+		s.a.came("other commands")
+	}
 }
 
 // An ftpFile is made when it is asked for: its text tells of the session.

@@ -385,7 +385,7 @@ func webFields(r *http.Request) http.Header {
 }
 
 func answerHTTP(ctx context.Context, conn net.Conn, a *Answerer) error {
-	return servePages(ctx, conn, a, "")
+	return servePages(ctx, conn, a, "", "")
 }
 
 func answerHTTPS(ctx context.Context, conn net.Conn, a *Answerer) error {
@@ -393,7 +393,7 @@ func answerHTTPS(ctx context.Context, conn net.Conn, a *Answerer) error {
 	if err != nil {
 		return err
 	}
-	err = servePages(ctx, tc, a, fingerprintOf(a.Certificate.Certificate[0]))
+	err = servePages(ctx, tc, a, fingerprintOf(a.Certificate.Certificate[0]), "")
 	a.step(ctx, conn)
 	_ = tc.CloseWrite() // close_notify, lest the end look cut off (RFC 8446 section 6.1)
 	return err
@@ -409,9 +409,10 @@ func fingerprintOf(der []byte) string {
 var errNoRequest = errors.New("no HTTP request came")
 
 // servePages lets net/http's server answer on one connection: it knows slow,
-// broken and hostile clients better than we would.
-func servePages(ctx context.Context, conn net.Conn, a *Answerer, certificate string) error {
-	p := &webPages{a: a, certificate: certificate, local: sock.AddrPortOf(conn.LocalAddr()), remote: sock.AddrPortOf(conn.RemoteAddr())}
+// broken and hostile clients better than we would. wrong says why no request can
+// be answered on this port; "": they can.
+func servePages(ctx context.Context, conn net.Conn, a *Answerer, certificate, wrong string) error {
+	p := &webPages{a: a, certificate: certificate, wrong: wrong, local: sock.AddrPortOf(conn.LocalAddr()), remote: sock.AddrPortOf(conn.RemoteAddr())}
 	c := &lentConn{Conn: conn}
 	over := make(chan struct{})
 	only := new(http.Protocols)
@@ -504,6 +505,7 @@ func (c *lentConn) SetWriteDeadline(t time.Time) error {
 type webPages struct {
 	a             *Answerer
 	certificate   string
+	wrong         string // why the port is not for this; "": it is
 	local, remote netip.AddrPort
 	served        int
 }
@@ -519,10 +521,11 @@ func (p *webPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Vary", "Accept")
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	if p.served >= maxWebRequests || r.ContentLength != 0 {
+	if p.served >= maxWebRequests || r.ContentLength != 0 || p.wrong != "" {
 		h.Set("Connection", "close") // and what else it sends is not read
 	}
 	status, body := p.page(h, r)
+	p.note(r, status)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that has gone needs no answer
@@ -532,6 +535,8 @@ func (p *webPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *webPages) page(h http.Header, r *http.Request) (status int, body []byte) {
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
+	case p.wrong != "":
+		return p.words(h, r, http.StatusBadRequest)
 	case !read:
 		h.Set("Allow", "GET, HEAD")
 		return p.words(h, r, http.StatusMethodNotAllowed)
@@ -564,6 +569,37 @@ func (p *webPages) page(h http.Header, r *http.Request) (status int, body []byte
 	return http.StatusOK, sealPage(p.html(http.StatusOK, proof), answer)
 }
 
+// note tells of a request for a log: by its method, and whether it brought
+// credentials, of which not a byte is kept.
+func (p *webPages) note(r *http.Request, status int) {
+	if p.wrong != "" {
+		return // told already
+	}
+	method := word("a request that is neither GET nor HEAD")
+	switch r.Method {
+	case http.MethodGet:
+		method = "GET"
+	case http.MethodHead:
+		method = "HEAD"
+	case http.MethodPost:
+		method = "POST"
+	case http.MethodOptions:
+		method = "OPTIONS"
+	}
+	p.a.came(method)
+	if r.Header.Get("Authorization") != "" {
+		p.a.came("credentials (not kept)")
+	}
+	switch status {
+	case http.StatusOK:
+		p.a.ended("answered with the page")
+	case http.StatusNotFound:
+		p.a.ended("answered that there is nothing of that name (404)")
+	default:
+		p.a.ended(asMeant)
+	}
+}
+
 // words says what was reached, to a person: as a page to a browser, else as
 // plain text.
 func (p *webPages) words(h http.Header, r *http.Request, status int) (int, []byte) {
@@ -573,7 +609,7 @@ func (p *webPages) words(h http.Header, r *http.Request, status int) (int, []byt
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	var b bytes.Buffer
 	if status != http.StatusOK {
-		fmt.Fprintf(&b, "%d %s: there is nothing here of that name.\n\n", status, http.StatusText(status))
+		fmt.Fprintf(&b, "%d %s: %s\n\n", status, http.StatusText(status), p.why(status))
 	}
 	fmt.Fprintf(&b, "%s\n%s\n\n", pageTitle, pageIntroduction)
 	fmt.Fprintf(&b, "Reached:  %s\nYou are:  %s, as this end sees you\n", p.local, p.remote)
@@ -587,6 +623,17 @@ func (p *webPages) words(h http.Header, r *http.Request, status int) (int, []byt
 		fmt.Fprintf(&b, "  %s\n", l)
 	}
 	return status, b.Bytes()
+}
+
+// why says what is wrong with a request.
+func (p *webPages) why(status int) string {
+	switch {
+	case p.wrong != "":
+		return p.wrong
+	case status == http.StatusMethodNotAllowed:
+		return "only GET and HEAD are answered. What you sent was not kept."
+	}
+	return "there is nothing here of that name."
 }
 
 // What a person reads first.
@@ -607,14 +654,14 @@ func isCommand(line string) bool { return strings.HasPrefix(line, " ") }
 func (p *webPages) html(status int, proof *webReceipt) []byte {
 	data := struct {
 		Title, Introduction string
-		Status              string // empty if all is well
+		Status, Why         string // empty if all is well
 		Reached, Client     netip.AddrPort
 		Certificate         string
 		Lines               []string
 		Proof               *webReceipt
-	}{pageTitle, pageIntroduction, "", p.local, p.remote, p.certificate, p.a.Lines, proof}
+	}{pageTitle, pageIntroduction, "", "", p.local, p.remote, p.certificate, p.a.Lines, proof}
 	if status != http.StatusOK {
-		data.Status = fmt.Sprintf("%d %s", status, http.StatusText(status))
+		data.Status, data.Why = fmt.Sprintf("%d %s", status, http.StatusText(status)), p.why(status)
 	}
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, data); err != nil {

@@ -270,6 +270,10 @@ func illObey(a *Answerer, raw []byte) []byte {
 	if err != nil {
 		return illReportOn(a, nil, illProvider(0, 3)).Bytes() // badly structured
 	}
+	if int(p.Tag) < len(illKinds) {
+		a.came(word(illKinds[p.Tag])) // one of the table's, not of the client's
+		a.ended("answered that nothing was done")
+	}
 	body := illBody(p)
 	qualifier := berPart(berPart(body, ber.ClassContext, 1), ber.ClassContext, 2)
 	switch {

@@ -557,14 +557,21 @@ func serveDirectory(ctx context.Context, conn, over net.Conn, a *Answerer, certi
 		case err != nil:
 			return err
 		}
-		reply, then := s.obey(raw)
+		reply, done, then := s.obey(raw)
 		clear(raw) // it may have had a password
 		if then == ldapThenTLS && r.Buffered() > 0 {
 			_, _ = over.Write(ldapFarewell(ldap.LDAPResultProtocolError, "nothing may follow StartTLS before its answer"))
 			return errLDAPEarlyTLS
 		}
-		if _, err := over.Write(reply); err != nil {
-			return err
+		// Each message by itself: curl waits for more bytes with the end of a search
+		// in its hands, if that came in one TLS record with the entry.
+		for _, m := range [][]byte{reply, done} {
+			if len(m) == 0 {
+				continue
+			}
+			if _, err := over.Write(m); err != nil {
+				return err
+			}
 		}
 		switch then {
 		case ldapThenEnd:
@@ -623,34 +630,43 @@ type ldapServer struct {
 	untold      bool   // something came that must not or cannot be in a receipt
 }
 
-// obey answers one message.
-func (s *ldapServer) obey(raw []byte) (reply []byte, then int) {
+// obey answers one message, a search with two.
+func (s *ldapServer) obey(raw []byte) (reply, done []byte, then int) {
 	id, op, critical, err := ldapMessage(raw)
 	if err != nil || id == 0 {
-		return ldapFarewell(ldap.LDAPResultProtocolError, "this is not an LDAP message"), ldapThenEnd
+		return ldapFarewell(ldap.LDAPResultProtocolError, "this is not an LDAP message"), nil, ldapThenEnd
 	}
 	if s.untold = s.untold || ldapSecret(op); !s.untold {
 		s.got = append(s.got, raw...)
 	}
-	var done []byte // not in the receipt that it has
 	answer, ok := ldapAnswers[op.Tag]
 	switch {
 	case op.Tag == ldap.ApplicationUnbindRequest:
-		return nil, ldapThenEnd
+		return nil, nil, ldapThenEnd
 	case op.Tag == ldap.ApplicationAbandonRequest: // everything is answered already
-		return nil, ldapThenMore
+		return nil, nil, ldapThenMore
 	case !ok:
-		return ldapFarewell(ldap.LDAPResultProtocolError, "no request has this form"), ldapThenEnd
+		return ldapFarewell(ldap.LDAPResultProtocolError, "no request has this form"), nil, ldapThenEnd
 	case critical:
 		reply = ldapReply(id, answer, ldap.LDAPResultUnavailableCriticalExtension, s.words("no control is known"))
 	case op.Tag == ldap.ApplicationBindRequest:
 		code, text := s.bind(op)
 		reply = ldapReply(id, answer, code, text)
+		if s.a.ended("answered"); code != ldap.LDAPResultSuccess {
+			s.a.ended(asMeant)
+		}
 	case op.Tag == ldap.ApplicationSearchRequest:
-		reply, done = s.search(id, op)
+		reply, done = s.search(id, op) // done is not in the receipt that it has
+		if s.a.came("search"); reply == nil {
+			s.a.ended(asMeant)
+		} else {
+			s.a.ended("answered with the root entry")
+		}
 	case op.Tag == ldap.ApplicationExtendedRequest:
 		reply, then = s.extended(id, op)
 	default:
+		s.a.came("a request to read or change something")
+		s.a.ended(asMeant)
 		reply = ldapReply(id, answer, ldap.LDAPResultUnwillingToPerform, s.words("there is nothing to read or change"))
 	}
 	s.answered = true
@@ -659,7 +675,7 @@ func (s *ldapServer) obey(raw []byte) (reply []byte, then int) {
 	if s.untold = s.untold || len(s.got)+len(s.sent) > maxLDAPTold; s.untold {
 		s.got, s.sent = nil, nil
 	}
-	return append(reply, done...), then
+	return reply, done, then
 }
 
 // ldapAnswers are the requests that have an answer.
@@ -696,6 +712,14 @@ func (s *ldapServer) bind(op *ber.Packet) (code int64, text string) {
 		return ldap.LDAPResultProtocolError, "a bind has three parts"
 	}
 	version, _ := berNumber(op.Children[0])
+	switch {
+	case op.Children[2].Tag != 0:
+		s.a.came("a bind by SASL")
+	case berText(op.Children[2]) != "":
+		s.a.came("a bind with a password")
+	default:
+		s.a.came("a bind without a password")
+	}
 	name, how := berText(op.Children[1]), op.Children[2]
 	switch {
 	case version != 3:
@@ -791,6 +815,7 @@ func (s *ldapServer) extended(id int64, op *ber.Packet) (reply []byte, then int)
 	const response = ldap.ApplicationExtendedResponse
 	switch berText(berPart(op, ber.ClassContext, 0)) {
 	case ldapStartTLS:
+		s.a.came("StartTLS")
 		name := berString(ber.ClassContext, 10, ldapStartTLS)
 		if s.certificate != nil {
 			return ldapReply(id, response, ldap.LDAPResultOperationsError, "TLS is in use already", name), ldapThenMore

@@ -430,14 +430,15 @@ func TestLDAPReceiptHasNoPassword(t *testing.T) {
 	q := berQuestion(t)
 	s := &ldapServer{a: a}
 	bind := append(berHex(t, "30 15 02 01 01 60 10 02 01 03 04 03"), "cn=\x80\x06secret"...)
-	if _, then := s.obey(bind); then != ldapThenMore {
+	if _, _, then := s.obey(bind); then != ldapThenMore {
 		t.Fatal("the bind ended it")
 	}
 	req, err := ldapSearchBytes(hex.EncodeToString(q.Token[:]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, _ := s.obey(req)
+	entry, done, _ := s.obey(req)
+	reply := append(entry, done...)
 	if !bytes.Contains(reply, []byte(berProof(q.Answer, "ldap"))) || bytes.Count(reply, []byte(berMark)) != 1 {
 		t.Errorf("%q", reply)
 	}
@@ -474,7 +475,8 @@ func FuzzLDAPRequest(f *testing.F) {
 		}
 		s := &ldapServer{a: a}
 		for range 2 {
-			reply, _ := s.obey(bytes.Clone(raw))
+			reply, done, _ := s.obey(bytes.Clone(raw))
+			reply = append(reply, done...)
 			if len(reply) > 4*len(raw)+4*maxLDAPTold {
 				t.Errorf("%d bytes for %d", len(reply), len(raw))
 			}
@@ -500,13 +502,13 @@ func FuzzLDAPAnswer(f *testing.F) {
 	a.Answer = func(b []byte) ([]byte, bool) { return b[:AnswerSize], true }
 	q.Answer = q.Token[:AnswerSize]
 	s := &ldapServer{a: a}
-	bound, _ := s.obey(berHex(f, "30 0c 02 01 01 60 07 02 01 03 04 00 80 00"))
+	bound, _, _ := s.obey(berHex(f, "30 0c 02 01 01 60 07 02 01 03 04 00 80 00"))
 	search, err := ldapSearchBytes(hex.EncodeToString(q.Token[:]))
 	if err != nil {
 		f.Fatal(err)
 	}
-	found, _ := s.obey(search)
-	f.Add(found)
+	found, done, _ := s.obey(search)
+	f.Add(append(found, done...))
 	f.Add(berHex(f, "30 0c 02 01 02 65 07 0a 01 20 04 00 04 00"))
 	f.Add(berHex(f, "30 09 02 01 02 64 04 04 00 30 00"))
 	f.Fuzz(func(t *testing.T, b []byte) {

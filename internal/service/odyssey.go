@@ -454,7 +454,9 @@ func answerOdyssey(ctx context.Context, conn net.Conn, a *Answerer) error {
 	b, _, err := readOdysseyBlock(in)
 	switch {
 	case errors.Is(err, errForeign):
-		odysseyTurnAway(ctx, conn, a, odysseyForPeople(a))
+		a.came("a line that is no question of dial's")
+		a.ended(inWords)
+		turnAway(ctx, conn, a, odysseyForPeople(a))
 		return err
 	case err != nil:
 		return err
@@ -462,7 +464,8 @@ func answerOdyssey(ctx context.Context, conn net.Conn, a *Answerer) error {
 	token, terr := hex.DecodeString(b.get("token"))
 	size, ok := b.number("size", odysseyMaxSize)
 	if terr != nil || len(token) != TokenSize || !ok || size == 0 {
-		odysseyTurnAway(ctx, conn, a, odysseyBlock{{"refused", "that is no question"}}.String())
+		a.came("a question of dial's that makes no sense")
+		turnAway(ctx, conn, a, odysseyBlock{{"refused", "that is no question"}}.String())
 		return errForeign
 	}
 	var answer []byte
@@ -470,7 +473,9 @@ func answerOdyssey(ctx context.Context, conn net.Conn, a *Answerer) error {
 		answer, ok = a.Answer(token)
 	}
 	if !ok {
-		odysseyTurnAway(ctx, conn, a, odysseyBlock{{"refused", "this listener sends and accepts documents only where the key is known"}}.String())
+		a.came("a question of dial's under another key")
+		a.ended(asMeant)
+		turnAway(ctx, conn, a, odysseyBlock{{"refused", "this listener sends and accepts documents only where the key is known"}}.String())
 		return errors.New("the token was not made with the key")
 	}
 	ready := odysseyBlock{{"software", a.Software}, {"size", strconv.Itoa(size)}}.sealed(answer, odysseyReady)
@@ -516,15 +521,4 @@ func odysseyForPeople(a *Answerer) string {
 		"This is the " + a.Software + " test listener on the port that Odyssey uses, not Odyssey itself.",
 		"You have reached it. It says nothing until spoken to, as Odyssey does.",
 	}, a.Lines, []string{""}), "\r\n")
-}
-
-// odysseyTurnAway sends a text and sees that it arrives: closing with bytes unread
-// would reset the connection, and the text be lost.
-func odysseyTurnAway(ctx context.Context, conn net.Conn, a *Answerer, text string) {
-	a.step(ctx, conn)
-	if _, err := io.WriteString(conn, text); err != nil {
-		return
-	}
-	odysseyWithin(ctx, conn.SetReadDeadline, min(time.Second, a.patience()))
-	_, _ = io.CopyN(io.Discard, conn, odysseyChunk)
 }

@@ -169,6 +169,7 @@ func answerRDP(ctx context.Context, conn net.Conn, a *Answerer) error {
 	if err != nil {
 		return err
 	}
+	a.came("negotiation")
 	confirm := x224Confirm(rdpNegResponse, rdpTLS)
 	switch {
 	case !negotiates:
@@ -181,10 +182,12 @@ func answerRDP(ctx context.Context, conn net.Conn, a *Answerer) error {
 	}
 	switch {
 	case !negotiates: // RDP's own encryption, of which there is none here
+		a.ended("without TLS: refused as meant")
 		a.step(ctx, conn)
 		_, err := readTPKT(conn)
 		return err
 	case protocols&rdpTLS == 0:
+		a.ended("without TLS: refused as meant")
 		return nil // section 3.3.5.3.1: the client closes, and tries again
 	}
 	tc, err := acceptTLS(ctx, conn, a)
@@ -197,6 +200,8 @@ func answerRDP(ctx context.Context, conn net.Conn, a *Answerer) error {
 	if err != nil {
 		return err
 	}
+	a.came("the beginning of a session")
+	a.ended(asMeant)
 	token, ok := parseMCSInitial(initial)
 	if !ok {
 		return nil // as a server that wants no more connections

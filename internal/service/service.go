@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"dialtone/internal/plan"
@@ -89,6 +90,8 @@ type Answerer struct {
 	Instances []Instance
 	// Patience is how long it waits for each message; 0 means 15 s.
 	Patience time.Duration
+
+	visit *visit // of the connection that is served
 }
 
 // A conversation is both sides of one protocol.
@@ -140,16 +143,46 @@ func Ask(ctx context.Context, conn net.Conn, speaks string, q Question) result.C
 	return settle(out, err, speaks, start)
 }
 
-// Answer holds the answering side of a conversation and closes nothing. It ends
+// Serve holds the answering side of a conversation and closes nothing. It ends
 // when ctx does. The error says why the conversation was not completed.
 func (a *Answerer) Serve(ctx context.Context, conn net.Conn, speaks string) error {
+	_, err := a.Receive(ctx, conn, speaks)
+	return err
+}
+
+// Receive does what Serve does, and tells in words what came.
+func (a *Answerer) Receive(ctx context.Context, conn net.Conn, speaks string) (Visit, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	c, known := conversations[speaks]
 	if !known {
-		return fmt.Errorf("no conversation is known for %q", speaks)
+		return Visit{}, fmt.Errorf("no conversation is known for %q", speaks)
 	}
-	return c.answer(ctx, conn, a)
+	mine := *a
+	mine.visit = new(visit)
+	err := mine.receive(ctx, conn, c, plan.Protocol(speaks))
+	return Visit{Service: Title(speaks), Words: mine.visit.words(err)}, err
+}
+
+func (a *Answerer) receive(ctx context.Context, conn net.Conn, c conversation, p plan.Protocol) error {
+	if Greets(string(p)) {
+		return c.answer(ctx, conn, a)
+	}
+	patience := a.patience()
+	if p == plan.Odyssey {
+		patience *= odysseyThinking
+	}
+	heard, spoke, err := a.hear(ctx, conn, patience)
+	if err != nil {
+		return err
+	}
+	if done, err := a.strange(ctx, heard, p, spoke); done {
+		return err
+	}
+	if !slices.Contains(own[p], spoke) && p != plan.Odyssey {
+		a.came(spoke)
+	}
+	return c.answer(ctx, heard, a)
 }
 
 // patience is how long a single message may take.

@@ -398,6 +398,9 @@ func answerSMTP(ctx context.Context, conn net.Conn, a *Answerer) error {
 	r := bufio.NewReaderSize(over, 2*maxMailLine)
 	for range maxMailCommands {
 		a.step(ctx, conn)
+		if a.tlsInPlain(r, over) {
+			return errMailFlood
+		}
 		line, err := r.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
 			_, _ = io.WriteString(over, "500 5.5.2 The line is too long\r\n")
@@ -462,6 +465,7 @@ const (
 func (s *mailServer) obey(line string) (reply string, then int) {
 	verb, arg, _ := strings.Cut(line, " ")
 	verb, arg = strings.ToUpper(verb), strings.TrimSpace(arg)
+	s.note(verb)
 	switch verb {
 	case "EHLO", "HELO":
 		if arg == "" {
@@ -487,12 +491,40 @@ func (s *mailServer) obey(line string) (reply string, then int) {
 		return "220 2.0.0 Go ahead\r\n", mailThenTLS
 	case "MAIL", "RCPT", "DATA", "BDAT":
 		return s.refuse("550 5.7.1 This is a test listener: it takes no mail")
+	case "GET", "HEAD", "POST", "PUT", "CONNECT", "OPTIONS":
+		// A browser's; what follows is its header, and not commands.
+		return "421 4.7.0 This port is for SMTP, and HTTP came\r\n", mailThenEnd
 	case "AUTH":
 		return s.refuse("502 5.5.1 This is a test listener: nobody logs in here")
 	case "VRFY", "EXPN":
 		return s.refuse("502 5.5.1 This is a test listener: it knows no address")
 	}
 	return s.refuse("500 5.5.2 What?")
+}
+
+// note tells of a command, by the verb alone.
+func (s *mailServer) note(verb string) {
+	switch verb {
+	case "EHLO", "HELO":
+		s.a.came("EHLO")
+		s.a.ended("answered")
+	case "STARTTLS":
+		s.a.came("STARTTLS")
+	case "AUTH":
+		s.a.came("a login")
+		s.a.ended(asMeant)
+	case "MAIL", "RCPT", "DATA", "BDAT":
+		s.a.came("a mail")
+		s.a.ended(asMeant)
+	case "QUIT", "NOOP", "RSET", "HELP":
+	default:
+		if slices.Contains(httpMethods, verb) {
+			s.a.came(spokeHTTP)
+		} else {
+			s.a.came("a command that SMTP does not have")
+		}
+		s.a.ended(asMeant)
+	}
 }
 
 func (s *mailServer) refuse(text string) (string, int) {

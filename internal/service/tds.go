@@ -336,6 +336,7 @@ func (s tdsServer) serve(sealed bool) error {
 	case err != nil:
 		return err
 	case m.kind == tdsLogin: // as TDS 7.0 clients do
+		s.a.came("login")
 		return s.refuse(m, s.conn, nil, nil)
 	case m.kind != tdsPrelogin:
 		return foreignError{fmt.Sprintf("the first message is of type %#02x, not PRELOGIN", m.kind)}
@@ -349,6 +350,7 @@ func (s tdsServer) serve(sealed bool) error {
 	if err != nil {
 		return err
 	}
+	s.a.came("PRELOGIN")
 	answers, encryption := tdsAnswer(options)
 	answer := s.a.tdsKey(options)
 	reply := appendPrelogin(nil, answers)
@@ -394,7 +396,9 @@ func (s tdsServer) startTLS() (*tls.Conn, error) {
 		MaxVersion:             tls.VersionTLS12,
 		SessionTicketsDisabled: true,
 	})
+	s.a.came("TLS")
 	if err := tc.Handshake(); err != nil {
+		s.a.ended(tlsEnd(err))
 		return nil, handshakeError(err)
 	}
 	h.done = true
@@ -411,6 +415,7 @@ func (s tdsServer) login(from io.Reader, to io.Writer, answer []byte, sealed boo
 	if m.kind != tdsLogin {
 		return foreignError{fmt.Sprintf("the message after PRELOGIN is of type %#02x, not LOGIN7", m.kind)}
 	}
+	s.a.came("login")
 	var certificate []byte
 	if sealed {
 		certificate = s.a.Certificate.Certificate[0]
@@ -453,6 +458,7 @@ func (s tdsServer) refuse(m *tdsMessage, to io.Writer, answer, certificate []byt
 		e.proc = hex.EncodeToString(append(sealOf(answer, "tds certificate", certificate), seal...))
 	}
 	s.a.step(s.ctx, s.conn)
+	s.a.ended(asMeant)
 	return writeTDS(to, tdsReply, e.append(nil, version))
 }
 
@@ -850,4 +856,12 @@ func (c *headConn) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	return c.Conn.Read(b)
+}
+
+// CloseWrite half-closes the connection.
+func (c *headConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }

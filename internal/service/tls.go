@@ -90,7 +90,9 @@ func acceptTLS(ctx context.Context, conn net.Conn, a *Answerer, protos ...string
 		NextProtos:             protos,
 		SessionTicketsDisabled: true, // every connection shows the certificate
 	})
+	a.came("TLS")
 	if err := tc.Handshake(); err != nil {
+		a.ended(tlsEnd(err))
 		return nil, handshakeError(err)
 	}
 	return tc, nil

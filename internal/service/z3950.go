@@ -286,8 +286,11 @@ func (s *zServer) obey(raw []byte) (reply []byte, more bool) {
 	reference := berText(berPart(p, ber.ClassContext, 2))
 	switch {
 	case p.Tag == zInitRequest && !s.ready:
+		s.a.came("Init")
+		s.a.ended("answered")
 		return s.init(raw, p, reference)
 	case p.Tag == zClose:
+		s.a.came("Close")
 		text := s.words("goodbye")
 		if s.answer != nil && len(s.got)+len(raw)+len(s.sent) <= maxZTold {
 			text = berReceipt{Got: append(s.got, raw...), Sent: s.sent}.seal(s.answer, "z3950")
@@ -296,8 +299,12 @@ func (s *zServer) obey(raw []byte) (reply []byte, more bool) {
 	case p.Tag == zInitRequest, !s.ready:
 		return zCloseMessage(reference, zProtocolError, s.words("this message does not come at this point")), false
 	case s.old:
+		s.a.came("a search or another request")
+		s.a.ended(asMeant)
 		return nil, false // there are no words to refuse with
 	}
+	s.a.came("a search or another request")
+	s.a.ended(asMeant)
 	return zCloseMessage(reference, zUnspecified, s.words("there is nothing to search or fetch")), false
 }
 
