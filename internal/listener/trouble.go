@@ -71,44 +71,9 @@ func (t *troubles) sleptFor() time.Duration {
 	return t.slept
 }
 
-const (
-	// pulseEvery is how often it makes sure that it runs, and pulseLost how long
-	// a gap has to be that a busy machine alone does not explain.
-	pulseEvery = 200 * time.Millisecond
-	pulseLost  = time.Second
-)
-
-// pulse tells when it looks at the clock how long this program did not run.
-// clock goes on while the machine sleeps.
-type pulse struct {
-	clock func() time.Duration
-	at    time.Duration // when it last ran, by that clock
-	wall  time.Time     // and by the other
-}
-
-func newPulse(clock func() time.Duration) *pulse {
-	return &pulse{clock: clock, at: clock(), wall: time.Now()}
-}
-
-// beat returns since when and for how long it did not run; 0: it did.
-func (p *pulse) beat() (since time.Time, gap time.Duration) {
-	now := p.clock()
-	gap, since = now-p.at, p.wall
-	p.at, p.wall = now, time.Now()
-	if gap < pulseLost {
-		return since, 0
-	}
-	return since, gap
-}
-
 // keepPulse notices until ctx ends when this program did not run for a while.
 func (l *Listener) keepPulse(ctx context.Context) {
-	p := newPulse(sock.Running)
-	for wait(ctx, pulseEvery) {
-		since, gap := p.beat()
-		if gap == 0 {
-			continue
-		}
+	sock.KeepPulse(ctx, func(since time.Time, gap time.Duration) {
 		why := fmt.Sprintf("the listener was stopped, or its machine asleep or overloaded, for %v at that time", gap.Round(100*time.Millisecond))
 		now := time.Now()
 		l.troubles.mu.Lock()
@@ -117,7 +82,7 @@ func (l *Listener) keepPulse(ctx context.Context) {
 		l.troubles.add(since, now, why)
 		l.watch.NotSeeing(since, now, why)
 		l.tell(fmt.Sprintf("It was stopped, or this machine asleep or overloaded, for %v until now: whoever tested meanwhile was told nothing.", gap.Round(100*time.Millisecond)))
-	}
+	})
 }
 
 // tell tells whoever runs the program of a trouble.

@@ -10,6 +10,7 @@ var OwnCodes = []string{
 	"client-certificate",
 	"closed-or-off",
 	"conntrack-full",
+	"dial-paused",
 	"interrupted",
 	"listener-busy",
 	"listener-late",

@@ -453,6 +453,9 @@ func (s *survey) talkWith(ctx context.Context, instance string, f result.Family,
 	if len(targets) == 1 {
 		targets = append(targets, targets[0]) // one connection may be lost
 	}
+	// Another way is for what fails soon: times do not add up.
+	ctx, cancel := context.WithTimeout(ctx, timeout+2*s.Timeout)
+	defer cancel()
 	for i, t := range targets {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -31,6 +31,23 @@ func (s *survey) pausedThere(spans []echo.Span, now time.Time) {
 	}
 }
 
+// stood keeps that this program itself did not run for a while.
+func (s *survey) stood(since time.Time, gap time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ownPauses = append(s.ownPauses, pause{since, since.Add(gap + aboutPauses)})
+}
+
+// stoodFor is for how long this program did not run in all.
+func (s *survey) stoodFor() (sum time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.ownPauses {
+		sum += p.to.Sub(p.from) - aboutPauses
+	}
+	return sum
+}
+
 // pausedFor is for how long the far end's listener could not do its part since
 // the run began.
 func (s *survey) pausedFor(now time.Time) time.Duration {

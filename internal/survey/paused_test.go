@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -43,6 +44,26 @@ func TestConnectionsDuringAPauseOfTheListenerTellNothing(t *testing.T) {
 		given := []result.Connection{c.one}
 		if got := besidePauses(given, s.pauses); got[0].Ended != c.want || given[0].Ended != c.one.Ended {
 			t.Errorf("%s: %s", name, got[0].Ended)
+		}
+	}
+}
+
+// What failed while dial itself did not run tells nothing either, whoever dialed.
+func TestConnectionsWhileDialStoodStillTellNothing(t *testing.T) {
+	s := newSurvey(Config{Host: far.String()})
+	s.stood(s.started.Add(2*time.Second), 3*time.Second)
+	if got := s.stoodFor(); got != 3*time.Second {
+		t.Errorf("stood for %v", got)
+	}
+	silent := func(after time.Duration) result.Connection {
+		return result.Connection{Purpose: result.PurposeSample, At: result.TimeOf(s.started.Add(after)), ElapsedMS: 1000, Reached: result.ReachedNothing, Ended: result.EndedSilent}
+	}
+	for _, d := range []plan.Direction{plan.Forward, plan.Reverse} {
+		j := &job{jobKey: jobKey{direction: d, transport: plan.TCP, port: 24681, family: result.IP4, to: far}, initiator: &result.Initiator{
+			Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Connections: []result.Connection{silent(0), silent(3 * time.Second), silent(7 * time.Second)},
+		}}
+		if _, failed := result.Compare(s.half(j).Connections); len(failed) != 2 {
+			t.Errorf("%s: %+v", d, failed)
 		}
 	}
 }

@@ -120,6 +120,9 @@ func (s *survey) half(j *job) *result.Initiator {
 		i.NotTried = why
 	}
 	i.Connections = s.connectionsOf(j)
+	s.mu.Lock()
+	i.Connections = besidePauses(i.Connections, s.ownPauses)
+	s.mu.Unlock()
 	if j.direction == plan.Forward {
 		i.Connections = besidePauses(i.Connections, s.pauses)
 		sinceItBegan(&i, s.beganAt(j))
@@ -272,7 +275,7 @@ func (s *survey) behindNAT(of *job) string {
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
-		Paused: s.pausedFor(time.Now()), Late: s.late(), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
+		Paused: s.pausedFor(time.Now()), Stood: s.stoodFor(), Late: s.late(), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
 		LeftOut: s.leftOut(sock.TooMany), AnyAddress: s.anyAddress, Names: namesInDoubt(s.target.Doubts),
 	}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {

@@ -97,6 +97,7 @@ type survey struct {
 	sought      bool                         // contacts were looked for beside the tested paths
 	expected    string                       // the listener that ought to answer, once all paths were tried; "" before, and if none did
 	pauses      []pause                      // of the far end's listener
+	ownPauses   []pause                      // of this program
 	lacks       result.Lack                  // what this machine had none left of when the far end was to be asked
 	contactLost error                        // why the far end could not be asked any more
 	besides     []beside                     // connections beside the attempts
@@ -150,6 +151,7 @@ func (c Config) Longest() time.Duration {
 func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Longest(), errLongest)
 	defer cancel()
+	go sock.KeepPulse(ctx, s.stood)
 	resolveErr := s.resolve(ctx)
 	remote := s.Remote
 	if len(remote) == 0 {

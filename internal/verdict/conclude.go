@@ -25,6 +25,8 @@ type Facts struct {
 	// Paused is for how long in this run the far end's listener could not do its
 	// part; less than a second is not worth a word. 0: it could, or does not tell.
 	Paused time.Duration
+	// Stood is for how long this program itself did not run.
+	Stood time.Duration
 	// Late is how long after this run began the far end's listener was started,
 	// where that made anything fail. 0: it ran already, or nothing failed for it.
 	Late time.Duration
@@ -140,6 +142,11 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		out = append(out, result.Finding{Code: "listener-paused",
 			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep or overloaded, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
 			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
+	}
+	if f.Stood >= time.Second {
+		out = append(out, result.Finding{Code: "dial-paused",
+			Text:   fmt.Sprintf("For about %v of this run this machine did not run dial: it was stopped, or the machine asleep or overloaded. What got no answer then tells nothing of the network and was left out.", f.Stood.Round(100*time.Millisecond)),
+			Advice: "If a path is untested or not ok for that, run the test again while this machine is awake and has nothing else to do."})
 	}
 	if f.Late > 0 && f.CutOff == nil {
 		out = append(out, result.Finding{Code: "listener-late",
