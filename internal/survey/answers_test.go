@@ -84,6 +84,8 @@ var whatServersSay = []said{
 	{"slapd", "answers strangers", "ldap", startDirectory(""), result.Answered, isOK, ""},
 	{"slapd", "refuses an anonymous bind", "ldap", startDirectory("disallow bind_anon"), result.Answered, isOK, ""},
 	{"slapd", "serves under TLS only", "ldap", startDirectory("security ssf=128"), result.Answered, notOK, "needs-tls"},
+	{"Samba AD", "answers strangers", "ldap", startSamba(389), result.Answered, isOK, ""},
+	{"Samba AD", "answers strangers, with a certificate of its own", "ldaps", startSamba(636), result.Answered, isOK, ""},
 	{standIn, "busy", "ldap", bytesSay("30 0c 02 01 01 61 07 0a 01 33 04 00 04 00"), result.Answered, notOK, "service-unavailable"},
 	{standIn, "unavailable", "ldap", bytesSay("30 0c 02 01 01 61 07 0a 01 34 04 00 04 00"), result.Answered, notOK, "service-unavailable"},
 
@@ -101,6 +103,11 @@ func TestWhatServersSay(t *testing.T) {
 	table.WriteString(answersStart)
 	table.WriteString("| server | situation | verdict | finding, or note | words |\n| --- | --- | --- | --- | --- |\n")
 	whole := true
+	t.Cleanup(func() {
+		if sambaMade != "" {
+			os.RemoveAll(sambaMade)
+		}
+	})
 	for _, s := range whatServersSay {
 		line := ""
 		if !t.Run(s.row+", "+s.peer+": "+s.situation, func(t *testing.T) { line = s.ask(t) }) || line == "" {
@@ -471,6 +478,43 @@ func startDirectory(settings string) func(*testing.T) netip.AddrPort {
 		at, program := freePort(t), peer(t, "slapd", "slapd")
 		_, file := conf(t, "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\npidfile DIR/pid\n"+settings+"\ndatabase mdb\nsuffix dc=example,dc=edu\ndirectory DIR\n")
 		return running(t, at, program, "-f", file, "-h", "ldap://"+at.String(), "-d", "0")
+	}
+}
+
+// sambaDirectory is a domain controller's, made once: it takes its time.
+var sambaDirectory = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "dialtone-samba"); err != nil {
+		return "", err
+	}
+	sambaMade = dir
+	out, err := exec.Command("samba-tool", "domain", "provision", "--realm=AD.EXAMPLE.EDU", "--domain=AD", "--adminpass=Not-4-secret-of-anybody",
+		"--server-role=dc", "--dns-backend=NONE", "--targetdir="+dir, "--option=interfaces="+sambaAt+"/8", "--option=bind interfaces only=yes",
+		"--option=posix:eadb="+dir+"/eadb.tdb").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, out)
+	}
+	return dir, err
+})
+
+var sambaMade string // by sambaDirectory; "": nothing yet
+
+// sambaAt is an address of this machine that nothing else uses: a domain
+// controller has its ports.
+const sambaAt = "127.0.38.9"
+
+func startSamba(port uint16) func(*testing.T) netip.AddrPort {
+	return func(t *testing.T) netip.AddrPort {
+		program := peer(t, "samba", "samba")
+		peer(t, "samba-tool", "samba")
+		if os.Getuid() != 0 {
+			t.Skip("samba needs root")
+		}
+		dir, err := sambaDirectory()
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := netip.AddrPortFrom(netip.MustParseAddr(sambaAt), port)
+		return running(t, at, program, "-i", "-M", "single", "-s", dir+"/etc/smb.conf", "--option=server services=ldap")
 	}
 }
 
