@@ -182,12 +182,16 @@ func endpoints(p *result.Path) string {
 	}
 }
 
-// shownBy is what real software that answered says of itself, "" if none did.
+// shownBy is what real software that answered says of itself, and what was said
+// on the way, "" if none did.
 func shownBy(p *result.Path) string {
-	if p.Proof != result.ProofService && p.Verdict != result.Intercepted || p.Verdict == result.Open || p.Initiator == nil || p.Initiator.Conversation == nil {
+	if p.Verdict == result.Open || p.Initiator == nil || p.Initiator.Conversation == nil {
 		return ""
 	}
 	c := p.Initiator.Conversation
+	if p.Proof != result.ProofService && p.Verdict != result.Intercepted && len(c.Stages) == 0 {
+		return "" // nobody said anything in the service's language
+	}
 	if c.IsSilence() {
 		return "it says nothing, as Odyssey does until it is spoken to: that something accepts is all that shows"
 	}
@@ -212,7 +216,25 @@ func shownBy(p *result.Path) string {
 			words = append(words, "this machine does not trust it ("+why+")")
 		}
 	}
-	return strings.Join(words, "; ")
+	return strings.Join(append(words, alsoSaid(c)...), "; ")
+}
+
+// alsoSaid is what else of a conversation a reader has to know who looks at its
+// row: what fails inside it, where it leads, what was rewritten.
+func alsoSaid(c *result.Conversation) []string {
+	var out []string
+	for _, f := range c.Facts {
+		switch {
+		case f.Name == "STARTTLS" && strings.HasPrefix(f.Value, "offered, and fails"),
+			(f.Name == "passive" || f.Name == "active") && f.Value != "completed",
+			(f.Name == "anonymous bind" || f.Name == "root entry" || f.Name == "login") && strings.HasPrefix(f.Value, "refused"),
+			f.Name == "status", f.Name == "proxy in front of the server", f.Name == "error":
+			out = append(out, f.Name+": "+f.Value)
+		case f.Name == result.FactLeadsTo:
+			out = append(out, "it leads to "+f.Value)
+		}
+	}
+	return slices.Concat(out, c.Changed, c.Adapted)
 }
 
 // endpoint writes an address and port, or the address alone where the system

@@ -214,6 +214,7 @@ const (
 	NoteIdleUnknown         NoteCode = "idle-unknown"
 	NoteAssumedPort         NoteCode = "assumed-port"
 	NoteStandby             NoteCode = "standby-address"
+	NoteLeadsElsewhere      NoteCode = "leads-elsewhere"
 	NoteOldTLS              NoteCode = "old-tls"
 	NoteChain               NoteCode = "certificate-chain"
 	NoteInstancePort        NoteCode = "instance-port"

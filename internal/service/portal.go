@@ -24,7 +24,7 @@ import (
 // maxWebLook is how much of a page is searched for the host that it leads to.
 const maxWebLook = 16 << 10
 
-// gatewayStatuses are those of a gateway or load balancer whose server does not
+// isGatewayStatus reports whether a status is one of a gateway or load balancer whose server does not
 // serve (RFC 9110 section 15.6; the 520s are a large content network's).
 func isGatewayStatus(code int) bool {
 	return code == http.StatusBadGateway || code == http.StatusServiceUnavailable || code == http.StatusGatewayTimeout ||
@@ -77,8 +77,15 @@ func isOfTheMoment(code int) bool {
 	return code != http.StatusMovedPermanently && code != http.StatusPermanentRedirect
 }
 
-// refresh finds where a page sends a browser on to by itself.
-var refresh = regexp.MustCompile(`(?is)<meta[^>]+http-equiv\s*=\s*["']?refresh[^>]*url\s*=\s*["']?([^"'> ]+)|<LoginURL>\s*([^<\s]+)|(?:window|document|top|self)?\.?location(?:\.href)?\s*(?:=|\.replace\(|\.assign\()\s*["'](https?://[^"']+)`)
+// refresh finds where a page sends a browser on to by itself, or a portal's own
+// program (WISPr); script the same in a page that is all script.
+var (
+	refresh = regexp.MustCompile(`(?is)<meta[^>]+http-equiv\s*=\s*["']?refresh[^>]*url\s*=\s*["']?([^"'> ]+)|<LoginURL>\s*([^<\s]+)`)
+	script  = regexp.MustCompile(`(?is)\blocation(?:\.href)?\s*(?:=|\.replace\(|\.assign\()\s*["'](https?://[^"']+)`)
+)
+
+// maxAllScript is how large a page is in bytes that does no more than lead on.
+const maxAllScript = 1 << 10
 
 // leadsTo is the other host to which a response sends a browser on: by its
 // Location, its Refresh, or in a page that has little else; "" if it does not. The
@@ -92,7 +99,12 @@ func leadsTo(resp *http.Response, host string) string {
 		_, to, _ = strings.Cut(strings.ToLower(resp.Header.Get("Refresh")), "url=")
 	case resp.StatusCode >= 200 && resp.StatusCode < 300 && strings.Contains(resp.Header.Get("Content-Type"), "html"):
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxWebLook))
-		if m := refresh.FindSubmatch(unpackPage(resp.Header, body)); m != nil {
+		page := unpackPage(resp.Header, body)
+		m := refresh.FindSubmatch(page)
+		if m == nil && len(page) <= maxAllScript {
+			m = script.FindSubmatch(page)
+		}
+		if m != nil {
 			to = string(bytes.Join(m[1:], nil))
 		}
 	}

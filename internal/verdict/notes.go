@@ -58,6 +58,9 @@ func Notes(p result.Path, portAssumed bool, leftOut ...netip.Addr) []result.Note
 	if text := lossy(p); (p.Verdict == result.Open || p.Verdict == result.Stalled) && text != "" {
 		add(result.NoteLossy, "%s", text)
 	}
+	if i != nil && i.Conversation != nil && p.OK && i.Conversation.Fact(result.FactLeadsTo) != "" {
+		add(result.NoteLeadsElsewhere, "the answer leads to another host, %s: right for a login page or a new address of the service's owner; if nobody there knows that host, somebody else answered", i.Conversation.Fact(result.FactLeadsTo))
+	}
 	if text := slowGreeting(i); text != "" {
 		add(result.NoteSlow, "%s", text)
 	}

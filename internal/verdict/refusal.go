@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -66,8 +67,10 @@ func (e explainer) refusal() *result.Finding {
 	case row.advice == "":
 		who = fmt.Sprintf("Something answered in place of the service at %s", e.host())
 	}
+	beyond := *t // that it answered is said
+	beyond.Stages = slices.DeleteFunc(slices.Clone(t.Stages), func(s result.Stage) bool { return s == result.StageGreeted })
 	text := fmt.Sprintf("%s: %s. %s", who, strings.TrimSuffix(orElse(r.Reply(), "no reason was given"), "."), sentence(row.means))
-	text = with(text, cameWords(t))
+	text = with(text, cameWords(&beyond))
 	if row.advice == "" {
 		return e.say(string(r.Reason), text,
 			e.request("take out of the way what answers in place of the service for", "A proxy, a guest portal or a web filter answers now. The software connects directly: it logs in nowhere on the way"))

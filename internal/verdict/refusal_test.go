@@ -90,6 +90,20 @@ func TestHeldPortThatRefuses(t *testing.T) {
 	}
 }
 
+func TestSlowGreetingAndAnotherHostAreNoted(t *testing.T) {
+	p := realPath(&result.Conversation{Speaks: string(plan.SMTP), Outcome: result.ConversationCompleted, GreetingMS: 12000, Facts: []result.Fact{{Name: result.FactLeadsTo, Value: "sso.example.edu"}}}, result.AnswerForeign)
+	got := map[result.NoteCode]string{}
+	for _, n := range p.Notes {
+		got[n.Code] = n.Text
+	}
+	if !p.OK || p.Finding != nil || !strings.Contains(got[result.NoteSlow], "12.0 s") || !strings.Contains(got[result.NoteLeadsElsewhere], "sso.example.edu") {
+		t.Errorf("ok %v, %+v, %+v", p.OK, p.Finding, p.Notes)
+	}
+	if p := realPath(&result.Conversation{Speaks: string(plan.SMTP), Outcome: result.ConversationCompleted, GreetingMS: 900}, result.AnswerForeign); len(p.Notes) != 0 {
+		t.Errorf("%+v", p.Notes)
+	}
+}
+
 // What was seen is said, and nobody is accused of keeping it back.
 func TestTextSaysHowFarItCame(t *testing.T) {
 	far := func(o result.ConversationOutcome, speaks plan.Protocol, stages ...result.Stage) *result.Conversation {
