@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,19 +20,20 @@ import (
 	"dialtone/internal/result"
 )
 
-// A Journal writes every contact down: as a line for people or as JSON, and to
-// a ledger file, flushed to the disk before the contact is answered. It counts
-// who reached what for the summary. A stranger that knocks without end fills
-// neither screen nor disk.
+// A Journal writes every contact down: as JSON, and to a ledger file, flushed to
+// the disk before the contact is answered; as text for people it says the same
+// thing once (see screen). It counts who reached what for the summary. A
+// stranger that knocks without end fills neither screen nor disk.
 type Journal struct {
 	Out    io.Writer // nil: nowhere
-	JSON   bool      // Out gets JSON lines, not text
+	JSON   bool      // Out gets a JSON line for each contact, not text
 	Ledger *os.File  // nil: none; always JSON lines
 	Err    io.Writer // where trouble with the ledger is told
 
 	mu      sync.Mutex
 	failed  bool
-	reached map[netip.Addr]map[string]*tally
+	screen  screen
+	reached map[netip.Addr]map[reached]*tally
 	quiet   map[netip.Addr]*knocks // by network, as limits counts them
 	all     knocks                 // of everybody
 }
@@ -69,7 +71,8 @@ type record struct {
 	Flow      string          `json:"flow,omitempty"`
 	Run       string          `json:"run,omitempty"`
 	Probe     string          `json:"probe,omitempty"`
-	First     string          `json:"first,omitempty"` // first bytes, escaped
+	Service   string          `json:"service,omitempty"` // that the port is for, as people know it
+	Words     string          `json:"words,omitempty"`   // what a stranger did there, in words of this program's alone
 	Detail    string          `json:"detail,omitempty"`
 	Host      string          `json:"host,omitempty"`
 	Summary   *result.Summary `json:"summary,omitempty"`
@@ -99,9 +102,12 @@ func (j *Journal) Write(c Contact) {
 	case j.JSON:
 		_, _ = j.Out.Write(append(line, '\n'))
 	default:
-		_, _ = io.WriteString(j.Out, rec.text()+"\n")
+		j.screen.show(c, rec, j.say)
 	}
 }
+
+// say writes a line for people. The lock is held.
+func (j *Journal) say(line string) { _, _ = io.WriteString(j.Out, line+"\n") }
 
 func toRecord(c Contact) record {
 	r := record{
@@ -112,29 +118,11 @@ func toRecord(c Contact) record {
 	if c.Peer.Run != (echo.ID{}) {
 		r.Run, r.Probe = c.Peer.Run.String(), c.Peer.Probe.String()
 	}
-	if len(c.First) > 0 {
-		r.First = strconv.QuoteToASCII(string(c.First[:min(len(c.First), 64)]))
-	}
+	r.Service, r.Words = c.Visit.Service, c.Visit.Words
 	if s := c.Submission; s != nil {
 		r.Host, r.Summary, r.Broken = s.Host, &s.Summary, s.Broken
 	}
 	return r
-}
-
-func (r record) text() string {
-	s := fmt.Sprintf("%s  %-11s %s → %s/%d", r.At.Format("15:04:05Z"), r.Kind, r.Source, r.Transport, r.Local.Port())
-	for _, more := range []string{r.Flow, r.First, r.Detail} {
-		if more != "" {
-			s += "  " + more
-		}
-	}
-	if r.Summary != nil {
-		s = fmt.Sprintf("%s  %-11s %s (%s): %d required paths, %d not ok", r.At.Format("15:04:05Z"), "report", r.Source.Addr(), strconv.QuoteToGraphic(r.Host), r.Summary.Counted, r.Summary.Failed)
-		for _, b := range r.Broken {
-			s += "\n           " + b
-		}
-	}
-	return s
 }
 
 // toLedger appends to the ledger and flushes it. A full disk is told once, and
@@ -207,16 +195,19 @@ func (j *Journal) count(c Contact) {
 		return
 	}
 	if j.reached == nil {
-		j.reached = map[netip.Addr]map[string]*tally{}
+		j.reached = map[netip.Addr]map[reached]*tally{}
 	}
 	a := c.Peer.Remote.Addr()
 	if j.reached[a] == nil {
 		if len(j.reached) >= maxAddrs {
 			return
 		}
-		j.reached[a] = map[string]*tally{}
+		j.reached[a] = map[reached]*tally{}
 	}
-	what := fmt.Sprintf("%s/%d %s", c.Peer.Transport, c.Peer.Local.Port(), c.Kind)
+	what := reached{fmt.Sprintf("%s/%d", c.Peer.Transport, c.Peer.Local.Port()), string(c.Kind)}
+	if c.Visit.Words != "" {
+		what.what = sentence(c.Visit)
+	}
 	t := j.reached[a][what]
 	if t == nil {
 		if len(j.reached[a]) >= maxAddrs {
@@ -239,11 +230,31 @@ func (j *Journal) Summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Who reached what:\n")
 	for _, a := range slices.SortedFunc(maps.Keys(j.reached), netip.Addr.Compare) {
-		var parts []string
-		for _, what := range slices.Sorted(maps.Keys(j.reached[a])) {
-			parts = append(parts, fmt.Sprintf("%s ×%d", what, j.reached[a][what].count))
+		port := ""
+		for _, r := range slices.SortedFunc(maps.Keys(j.reached[a]), reached.compare) {
+			if r.port != port { // a line for each port
+				if port != "" {
+					b.WriteByte('\n')
+				}
+				fmt.Fprintf(&b, "  %-15s  %s", a, r.port)
+				port = r.port
+			} else {
+				b.WriteByte(';')
+			}
+			fmt.Fprintf(&b, " %s ×%d", r.what, j.reached[a][r].count)
 		}
-		fmt.Fprintf(&b, "  %-15s  %s\n", a, strings.Join(parts, ", "))
+		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// reached is a port and what was done there.
+type reached struct{ port, what string }
+
+func (r reached) compare(s reached) int {
+	transport, number, _ := strings.Cut(r.port, "/")
+	other, its, _ := strings.Cut(s.port, "/")
+	n, _ := strconv.Atoi(number) // both are ours
+	m, _ := strconv.Atoi(its)
+	return cmp.Or(cmp.Compare(transport, other), cmp.Compare(n, m), cmp.Compare(r.what, s.what))
 }

@@ -15,6 +15,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/service"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -27,7 +28,7 @@ func contactOf(k echo.Kind, remote string) Contact {
 
 func TestStrangerThatKnocksWithoutEndFillsNothing(t *testing.T) {
 	var out bytes.Buffer
-	j := &Journal{Out: &out}
+	j := &Journal{Out: &out, JSON: true}
 	c := contactOf(echo.KindForeign, "192.0.2.7:50000")
 	for range 10_000 {
 		j.Write(c)
@@ -63,7 +64,7 @@ func TestStrangersFromManyAddressesFillNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			j := &Journal{Out: &out}
+			j := &Journal{Out: &out, JSON: true}
 			c := contactOf(echo.KindSilent, "192.0.2.7:50000")
 			for i := range 5 * maxAddrs {
 				c.Peer.Remote = netip.AddrPortFrom(addr(i), 1)
@@ -87,7 +88,6 @@ func TestStrangersFromManyAddressesFillNothing(t *testing.T) {
 func TestHostileTextIsEscaped(t *testing.T) {
 	hostile := "\x1b[2J\r\nforged\x00\u202e\u2028\xff\"'<"
 	c := contactOf(echo.KindForeign, "192.0.2.7:50000")
-	c.First = []byte(hostile + strings.Repeat("x", 4000))
 	s := contactOf(echo.KindSubmitted, "192.0.2.7:50000")
 	s.Submission = &echo.Submission{Host: strings.ReplaceAll(hostile, "\u202e", "")} // which echo takes out
 	for _, asJSON := range []bool{false, true} {
@@ -127,7 +127,7 @@ func TestRecordsHaveTheirFields(t *testing.T) {
 	s := contactOf(echo.KindSubmitted, "192.0.2.7:50000")
 	s.Submission = &echo.Submission{Host: "pc", Summary: result.Summary{Counted: 3, Failed: 1}, Broken: []string{"sql: filtered"}}
 	j.Write(s)
-	text := "12:00:00Z  proved      192.0.2.7:50000 → tcp/1433  sql\n" +
+	text := "12:00:00Z  key         192.0.2.7:50000 → tcp/1433  dial with the key (sql)\n" +
 		"12:00:00Z  report      192.0.2.7 (\"pc\"): 3 required paths, 1 not ok\n           sql: filtered\n"
 	if out.String() != text {
 		t.Errorf("%q", out.String())
@@ -210,7 +210,7 @@ func TestFullDiskIsToldOnceAndServingGoesOn(t *testing.T) {
 	}
 	defer file.Close()
 	var out, trouble bytes.Buffer
-	j := &Journal{Out: &out, Ledger: full, Err: &trouble}
+	j := &Journal{Out: &out, JSON: true, Ledger: full, Err: &trouble}
 	l := start(t, Config{OnContact: j.Write})
 	for range 3 {
 		prove(t, loop, l.at, newAsk())
@@ -237,8 +237,15 @@ func TestSummarySaysWhoReachedWhat(t *testing.T) {
 		j.Write(contactOf(echo.KindProved, "192.0.2.7:50000"))
 	}
 	j.Write(contactOf(echo.KindSubmitted, "192.0.2.9:1"))
-	j.Write(contactOf(echo.KindForeign, "192.0.2.7:50001"))
-	if got, want := j.Summary(), "Who reached what:\n  192.0.2.7        tcp/1433 not-stun ×1, tcp/1433 proved ×2\n"; got != want {
+	c := contactOf(echo.KindForeign, "192.0.2.7:50001")
+	c.Visit = service.Visit{Service: "SQL Server", Words: "PRELOGIN and login came, refused as meant"}
+	j.Write(c)
+	c.Peer.Local = netip.MustParseAddrPort("198.51.100.9:80")
+	c.Visit = service.Visit{Service: "HTTP", Words: "GET came, answered with the page"}
+	j.Write(c)
+	if got, want := j.Summary(), "Who reached what:\n"+
+		"  192.0.2.7        tcp/80 HTTP: GET came, answered with the page ×1\n"+
+		"  192.0.2.7        tcp/1433 SQL Server: PRELOGIN and login came, refused as meant ×1; proved ×2\n"; got != want {
 		t.Errorf("%q", got)
 	}
 }

@@ -9,14 +9,16 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/service"
 )
 
-// A Contact is what one peer did on one port, for the log and the summary.
+// A Contact is what one peer did on one port, for the log and the summary. Of
+// who has not proved the key it holds no byte but the addresses.
 type Contact struct {
 	At         time.Time
 	Kind       echo.Kind
 	Peer       echo.Peer
-	First      []byte           // first bytes, if they were no STUN
+	Visit      service.Visit    // the service that was reached, and what a stranger did there
 	Submission *echo.Submission // if Kind is KindSubmitted
 	Detail     string
 }
@@ -27,9 +29,25 @@ func (l *Listener) contact(c Contact) {
 		return // our own proof of our own port
 	}
 	c.At = time.Now().UTC()
+	if c.Visit.Service == "" {
+		c.Visit.Service = l.serviceAt(c.Peer.Transport, c.Peer.Local.Port())
+	}
 	if l.OnContact != nil {
 		l.OnContact(c)
 	}
+}
+
+// serviceAt names the service that belongs on a port, for people; "": none that
+// is known.
+func (l *Listener) serviceAt(t plan.Transport, port uint16) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.bound {
+		if b.Transport == t && b.addr.Port() == port {
+			return service.Title(string(b.Speaks()))
+		}
+	}
+	return ""
 }
 
 // An entry is one accepted connection, or one datagram.

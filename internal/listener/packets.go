@@ -12,6 +12,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/service"
 	"dialtone/internal/sock"
 )
 
@@ -42,15 +43,33 @@ func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 		foreign := 0
 		if kind == echo.KindForeign {
 			foreign = n
-			if l.provedAddrs.has(remote.Addr()) {
-				answer = l.services.AnswerPacket(string(p.Speaks()), buf[:n])
-			}
+			answer = l.answerStranger(p, remote, local, buf[:n])
 		}
 		l.ledger.end(e, kind, foreign, nil)
 		if answer != nil {
 			in.write(answer, from, to)
 		}
 	}
+}
+
+// answerStranger answers a datagram that is no proof. What it may answer is
+// decided where AnswerPacket is.
+func (l *Listener) answerStranger(p *boundPort, remote, local netip.AddrPort, b []byte) []byte {
+	var answer []byte
+	words := "a request came, not answered: nobody has proved the key from that address of late"
+	if l.provedAddrs.has(remote.Addr()) {
+		words = "something that is no request came, not answered"
+		if answer = l.services.AnswerPacket(string(p.Speaks()), b); answer != nil {
+			words = "a request came, answered"
+		}
+	}
+	if len(b) < cookieEnd || !echo.Looks(b) { // else it was told when it came
+		l.contact(Contact{
+			Kind: echo.KindForeign, Peer: echo.Peer{Remote: remote, Local: local, Transport: plan.UDP},
+			Visit: service.Visit{Words: words},
+		})
+	}
+	return answer
 }
 
 // A packetConn reads datagrams with the local address that they were sent to,

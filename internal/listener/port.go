@@ -110,16 +110,16 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn, speaks plan.Prot
 		l.tellCrowded()
 	}
 	l.ledger.whenProved(e, place.keep)
-	kind, first := l.talk(ctx, conn, e, speaks)
+	t := l.talk(ctx, conn, e, speaks)
 	if place.isEvicted() {
 		l.ledger.end(e, echo.KindShed, 0, nil)
 		return
 	}
-	l.ledger.end(e, kind, len(first), sock.TCPInfoOf(conn))
+	l.ledger.end(e, t.kind, t.foreign, sock.TCPInfoOf(conn))
 	// What looked like STUN and was not was told when it came.
-	if kind == echo.KindForeign && len(first) > 0 || kind == echo.KindSilent {
+	if t.kind == echo.KindForeign && t.visit.Words != "" || t.kind == echo.KindSilent {
 		if ctx.Err() == nil {
-			l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, First: first})
+			l.contact(Contact{Kind: t.kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, Visit: t.visit})
 		}
 	}
 }

@@ -39,8 +39,8 @@ func TestEachStrangerIsToldOfOnce(t *testing.T) {
 			if len(all) != 1 || all[0].Kind != c.want || all[0].Peer.Remote != sock.AddrPortOf(conn.LocalAddr()) || all[0].Peer.Local != l.at || all[0].At.IsZero() {
 				t.Errorf("told %+v", all)
 			}
-			if c.want == echo.KindForeign && name != "a Binding changed on the way" && len(all[0].First) == 0 {
-				t.Error("without its first bytes")
+			if c.want == echo.KindForeign && name != "a Binding changed on the way" && all[0].Visit.Words == "" {
+				t.Error("without words")
 			}
 		})
 	}

@@ -34,13 +34,33 @@ const (
 	ftpData = 20
 )
 
+// A talk is what a connection amounted to.
+type talk struct {
+	kind    echo.Kind
+	foreign int // bytes of a stranger's that were read first
+	visit   service.Visit
+}
+
 // talk holds the conversation of a port's service with who does not begin with
-// a proof, and tells the proof from it wherever it comes. It returns what the
-// connection amounted to and the first bytes of a stranger.
-func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) (echo.Kind, []byte) {
+// a proof, and tells the proof from it wherever it comes. Of what a stranger
+// says it gives no byte on: a password may be among the first.
+func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) talk {
 	speaks := string(p)
+	silent := talk{kind: echo.KindSilent, visit: service.Visit{Service: service.Title(speaks), Words: "connected and sent nothing"}}
+	answer := func(conn net.Conn) (talk, []byte) {
+		kind, first := l.answerer.Answer(ctx, conn)
+		t := talk{kind: kind, foreign: len(first), visit: service.Visit{Service: service.Title(speaks)}}
+		switch {
+		case kind == echo.KindSilent:
+			t = silent
+		case kind == echo.KindForeign && len(first) > 0: // else it was told when it came
+			t.visit.Words = "something that is not dial came, and got no answer"
+		}
+		return t, first
+	}
 	if !service.Knows(speaks) || !l.mayTalk(e.Remote.Addr()) {
-		return l.answerer.Answer(ctx, conn)
+		t, _ := answer(conn)
+		return t
 	}
 	said := conn
 	if service.Greets(speaks) {
@@ -49,31 +69,30 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		case err == nil:
 			said = after(first, conn)
 		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
-			return l.greet(ctx, conn, e, speaks)
+			late := &lateProof{Conn: conn}
+			t := l.hold(ctx, late, e, speaks)
+			switch t.foreign = late.foreign; {
+			case late.proof != nil:
+				t, _ = answer(after(late.proof, conn))
+			case late.foreign == 0:
+				t.visit.Words = "connected, was greeted and sent nothing"
+			}
+			return t
 		default:
-			return echo.KindSilent, nil
+			return silent
 		}
 	}
-	kind, first := l.answerer.Answer(ctx, said)
-	if kind != echo.KindForeign || len(first) == 0 {
-		return kind, first
+	t, first := answer(said)
+	if t.kind != echo.KindForeign || len(first) == 0 {
+		return t
 	}
-	return l.hold(ctx, after(first, conn), e, speaks), first
-}
-
-// greet lets a service speak first. A proof that comes after its greeting is
-// still answered as one.
-func (l *Listener) greet(ctx context.Context, conn net.Conn, e *entry, speaks string) (echo.Kind, []byte) {
-	late := &lateProof{Conn: conn}
-	kind := l.hold(ctx, late, e, speaks)
-	if late.proof != nil {
-		return l.answerer.Answer(ctx, after(late.proof, conn))
-	}
-	return kind, late.first
+	t = l.hold(ctx, after(first, conn), e, speaks)
+	t.foreign = len(first)
+	return t
 }
 
 // hold lets a service answer.
-func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks string) echo.Kind {
+func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks string) talk {
 	a := l.services
 	kind := echo.KindForeign
 	a.Answer = func(token []byte) ([]byte, bool) {
@@ -86,8 +105,8 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks str
 		l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: speaks}})
 		return key.TokenAnswer(probe), true
 	}
-	_ = a.Serve(ctx, conn, speaks) // how it ended is in the kind
-	return kind
+	visit, _ := a.Receive(ctx, conn, speaks) // how it ended is in the kind and the words
+	return talk{kind: kind, visit: visit}
 }
 
 // tokenOf returns the key that made a token, and its probe; false: none of ours.
@@ -235,25 +254,41 @@ var errProof = errors.New("a STUN message")
 // and hides it from the service.
 type lateProof struct {
 	net.Conn
-	first []byte // what was read, to tell of a stranger
-	seen  bool
-	proof []byte // the beginning of a STUN message, if it was one
+	foreign int // bytes that were read first
+	held    []byte
+	proof   []byte // the beginning of a STUN message, if it was one
 }
 
 func (c *lateProof) Read(b []byte) (int, error) {
 	if c.proof != nil {
 		return 0, errProof
 	}
-	n, err := c.Conn.Read(b)
-	if n == 0 || c.seen {
-		return n, err
+	if c.foreign > 0 {
+		if len(c.held) > 0 {
+			n := copy(b, c.held)
+			c.held = c.held[n:]
+			return n, nil
+		}
+		return c.Conn.Read(b)
 	}
-	c.seen, c.first = true, bytes.Clone(b[:min(n, 512)])
-	if n >= cookieEnd && echo.Looks(b[:n]) {
-		c.proof = bytes.Clone(b[:n])
-		return 0, errProof
+	// As many bytes as it takes to know: a device may cut them up.
+	first := make([]byte, 0, max(len(b), cookieEnd))
+	for {
+		n, err := c.Conn.Read(first[len(first):cap(first)])
+		first = first[:len(first)+n]
+		switch {
+		case len(first) >= cookieEnd && echo.Looks(first):
+			c.proof = first
+			return 0, errProof
+		case len(first) > 0 && (err != nil || !echo.Looks(first)):
+			c.foreign = len(first)
+			n = copy(b, first)
+			c.held = first[n:]
+			return n, nil
+		case err != nil:
+			return 0, err
+		}
 	}
-	return n, err
 }
 
 // provedAddrs remembers which addresses proved themselves over TCP of late. Its

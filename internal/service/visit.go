@@ -83,17 +83,18 @@ func (v *visit) words(err error) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	end := v.ended
-	if end == "" {
+	switch {
+	case len(v.came) == 0 && errors.Is(err, errForeign):
+		return "something that is not of this service came"
+	case len(v.came) == 0:
+		return "nothing that is of this service came"
+	case end == "":
 		end = endOf(err)
 	}
-	came := "nothing came"
-	if len(v.came) > 0 {
-		came = list(v.came) + " came"
-	}
 	if end == "" {
-		return came
+		return list(v.came) + " came"
 	}
-	return came + ", " + string(end)
+	return list(v.came) + " came, " + string(end)
 }
 
 // endOf is how a conversation ended that nobody has a better word for.
@@ -294,7 +295,7 @@ func (a *Answerer) strange(ctx context.Context, conn *headConn, p plan.Protocol,
 		return false, nil
 	case spoke == spokeHTTP, spoke == spokeHTTP2:
 		w := spoke
-		if slices.Contains(own[p], spokeTLS) {
+		if slices.Equal(own[p], []word{spokeTLS}) {
 			w = "HTTP without TLS"
 		}
 		a.came(w)
