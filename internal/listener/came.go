@@ -33,13 +33,12 @@ func (j *Journal) Came(bindings []plan.Binding) string {
 		for _, a := range slices.SortedFunc(maps.Keys(j.reached), netip.Addr.Compare) {
 			var kinds []string
 			count, last := 0, ""
-			for _, what := range slices.Sorted(maps.Keys(j.reached[a])) {
-				kind, ok := strings.CutPrefix(what, fmt.Sprintf("%s/%d ", bound.Transport, bound.Port))
-				if !ok {
+			for _, r := range slices.SortedFunc(maps.Keys(j.reached[a]), reached.compare) {
+				if r.port != fmt.Sprintf("%s/%d", bound.Transport, bound.Port) {
 					continue
 				}
-				t := j.reached[a][what]
-				kinds = append(kinds, kind)
+				t := j.reached[a][r]
+				kinds = append(kinds, r.what)
 				count += t.count
 				last = max(last, t.last.UTC().Format("2006-01-02 15:04:05 UTC"))
 			}

@@ -323,14 +323,10 @@ func peer(t *testing.T, program, pkg string) string {
 	return ""
 }
 
-func freePort(t *testing.T) netip.AddrPort {
+func freeAddr(t *testing.T) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String())
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	return netip.AddrPortFrom(loopback, uint16(freePort(t, loopback)))
 }
 
 // running starts a program, waits for its port, and ends it with the test.
@@ -383,14 +379,14 @@ func conf(t *testing.T, text string) (dir, file string) {
 
 func nginxSays(what string) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
-		at := freePort(t)
+		at := freeAddr(t)
 		_, file := conf(t, fmt.Sprintf("daemon off; master_process off; pid DIR/pid; error_log DIR/log;\nevents {}\nhttp { access_log off; client_body_temp_path DIR/b; proxy_temp_path DIR/p; fastcgi_temp_path DIR/f; uwsgi_temp_path DIR/u; scgi_temp_path DIR/s;\nserver { listen %s; location / { %s } } }\n", at, what))
 		return running(t, at, peer(t, "nginx", "nginx-light"), "-c", file)
 	}
 }
 
 func startHAProxy(t *testing.T) netip.AddrPort {
-	at := freePort(t)
+	at := freeAddr(t)
 	_, file := conf(t, fmt.Sprintf("defaults\n mode http\n timeout connect 1s\n timeout client 5s\n timeout server 5s\nfrontend f\n bind %s\n default_backend none\nbackend none\n", at))
 	return running(t, at, peer(t, "haproxy", "haproxy"), "-db", "-f", file)
 }
@@ -413,14 +409,14 @@ func startAIOSMTPD(refusal string) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
 		const python = "/usr/bin/python3" // Debian's, which has Debian's packages
 		peer(t, "aiosmtpd", "python3-aiosmtpd")
-		at := freePort(t)
+		at := freeAddr(t)
 		return running(t, at, python, "-c", aiosmtpd, fmt.Sprint(at.Port()), refusal)
 	}
 }
 
 func startProFTPD(more string) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
-		at, program := freePort(t), peer(t, "proftpd", "proftpd-core")
+		at, program := freeAddr(t), peer(t, "proftpd", "proftpd-core")
 		if os.Getuid() != 0 {
 			t.Skip("proftpd needs root")
 		}
@@ -439,7 +435,7 @@ func startProFTPD(more string) func(*testing.T) netip.AddrPort {
 // connection that it takes.
 func startPureFTPD(full bool) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
-		at, program := freePort(t), peer(t, "pure-ftpd", "pure-ftpd")
+		at, program := freeAddr(t), peer(t, "pure-ftpd", "pure-ftpd")
 		if os.Getuid() != 0 {
 			t.Skip("pure-ftpd needs root")
 		}
@@ -475,7 +471,7 @@ func holdAlone(t *testing.T, at netip.AddrPort) {
 
 func startDirectory(settings string) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
-		at, program := freePort(t), peer(t, "slapd", "slapd")
+		at, program := freeAddr(t), peer(t, "slapd", "slapd")
 		_, file := conf(t, "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\npidfile DIR/pid\n"+settings+"\ndatabase mdb\nsuffix dc=example,dc=edu\ndirectory DIR\n")
 		return running(t, at, program, "-f", file, "-h", "ldap://"+at.String(), "-d", "0")
 	}
@@ -519,6 +515,6 @@ func startSamba(port uint16) func(*testing.T) netip.AddrPort {
 }
 
 func startYAZ(t *testing.T) netip.AddrPort {
-	at := freePort(t)
+	at := freeAddr(t)
 	return running(t, at, peer(t, "yaz-ztest", "yaz"), "-T", "tcp:"+at.String())
 }
