@@ -14,9 +14,12 @@ type Refusal struct {
 	Words string `json:"words,omitempty"`
 }
 
-// Reply is what the far end said: code and words.
+// Reply is what the far end said: code and words; "" if r is nil, as in a report
+// from elsewhere.
 func (r *Refusal) Reply() string {
 	switch {
+	case r == nil:
+		return ""
 	case r.Code == "":
 		return r.Words
 	case r.Words == "":

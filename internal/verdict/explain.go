@@ -373,7 +373,12 @@ func (e explainer) what() string {
 	return "the connection"
 }
 
-func capitalized(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+func capitalized(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
 
 // dropped explains what the machine of the listener itself did to packets that
 // reached it, other than by its firewall; nil: nothing is known of it.
@@ -568,13 +573,13 @@ func (e explainer) answered() *result.Finding {
 	if t := e.i.Conversation; e.i.Answer == result.AnswerSilent && t != nil && t.IsSilence() {
 		return e.acceptedSilently()
 	}
-	if t := e.i.Conversation; t != nil && e.a == nil && t.Refusal != nil {
-		return e.refusal()
-	}
-	if t := e.i.Conversation; t != nil && e.a == nil && t.Outcome == result.ConversationUnread {
-		return e.notUnderstood()
-	}
 	if t := e.i.Conversation; t != nil && e.a == nil && e.i.Answer == result.AnswerForeign {
+		switch {
+		case t.Refusal != nil:
+			return e.refusal()
+		case t.Outcome == result.ConversationUnread:
+			return e.notUnderstood()
+		}
 		return e.say("not-the-service", with(fmt.Sprintf("Something answered at %s, and not as %s does: %s", e.host(), protocolName(t.Speaks), orElse(t.Error, endedWords(t))), changedWords(t)),
 			e.request("check what answers in place of the service for", "A proxy, a captive portal or other software than expected"))
 	}

@@ -57,7 +57,12 @@ var refusalRows = map[result.Reason]refusalRow{
 // refusal explains a far end that said no. The path carried its answer.
 func (e explainer) refusal() *result.Finding {
 	t := e.i.Conversation
-	r, row := t.Refusal, refusalRows[t.Refusal.Reason]
+	r := t.Refusal
+	reason := r.Reason
+	if reason == "" { // from elsewhere
+		reason = result.ReasonTurnedAway
+	}
+	row := refusalRows[reason]
 	who := fmt.Sprintf("%s at %s answered and said no", capitalized(protocolName(t.Speaks)), e.host())
 	switch {
 	case row.who != "":
@@ -72,10 +77,10 @@ func (e explainer) refusal() *result.Finding {
 	text := fmt.Sprintf("%s: %s. %s", who, strings.TrimSuffix(orElse(r.Reply(), "no reason was given"), "."), sentence(row.means))
 	text = with(text, cameWords(&beyond))
 	if row.advice == "" {
-		return e.say(string(r.Reason), text,
+		return e.say(string(reason), text,
 			e.request("take out of the way what answers in place of the service for", "A proxy, a guest portal or a web filter answers now. The software connects directly: it logs in nowhere on the way"))
 	}
-	return e.say(string(r.Reason), text, fmt.Sprintf(row.advice, e.host(), e.p.Service))
+	return e.say(string(reason), text, fmt.Sprintf(row.advice, e.host(), e.p.Service))
 }
 
 // notUnderstood explains an answer that this program cannot read. It accuses
@@ -174,7 +179,7 @@ const slowGreetingMS = 3000
 
 // slowGreeting says that a server took its time to greet, "" if it did not.
 func slowGreeting(i *result.Initiator) string {
-	if i == nil || i.Conversation == nil || i.Conversation.GreetingMS < slowGreetingMS {
+	if i == nil || i.Conversation == nil || i.Conversation.Keyed || i.Conversation.GreetingMS < slowGreetingMS { // our own listener waits for nothing
 		return ""
 	}
 	return fmt.Sprintf("the greeting came after %.1f s: the server looks the caller up first (a name server that does not answer it is the usual cause), or keeps callers waiting on purpose; a program with less patience gives up", i.Conversation.GreetingMS/1000)

@@ -74,6 +74,34 @@ func TestRefusalInTheListenersNameIsAStrangers(t *testing.T) {
 	}
 }
 
+// Whoever sends back what it gets refuses nothing, whatever a conversation made of
+// its own words.
+func TestEchoIsNoRefusal(t *testing.T) {
+	for _, talk := range []*result.Conversation{refusedBy(result.RefuserTLS, result.ReasonSecurity), ended(result.ConversationUnread)} {
+		i := connected(result.AnswerEchoed)
+		i.Conversation = talk
+		p := result.Path{Transport: plan.TCP, Port: 443, Verdict: result.Answered, Initiator: &i, Source: source, Target: target}
+		if f := Explain(p); f == nil || f.Code != "answered" || !strings.Contains(f.Text, "our own bytes") {
+			t.Errorf("%s: %+v", talk.Outcome, f)
+		}
+	}
+}
+
+// A report from elsewhere may say "refused" and not by whom.
+func TestRefusalThatSaysNothingIsStillOne(t *testing.T) {
+	for _, refusal := range []*result.Refusal{nil, {}} {
+		if p := realPath(&result.Conversation{Outcome: result.ConversationRefused, Refusal: refusal}, result.AnswerForeign); p.OK || p.Finding == nil || p.Finding.Text == "" {
+			t.Errorf("%+v: ok %v, %+v", refusal, p.OK, p.Finding)
+		}
+		i := proved()
+		i.Conversation = &result.Conversation{Outcome: result.ConversationRefused, Refusal: refusal}
+		p := result.Path{Transport: plan.TCP, Port: 25, Verdict: result.Intercepted, Initiator: &i, Acceptor: conversedWith(), Source: source, Target: target}
+		if f := Explain(p); f == nil || !strings.Contains(f.Text, "was refused") {
+			t.Errorf("%+v: %+v", refusal, f)
+		}
+	}
+}
+
 // Software that has the port where listen runs, and says no, is what it is, and
 // not ok.
 func TestHeldPortThatRefuses(t *testing.T) {
