@@ -35,7 +35,10 @@ func isOwnTarget(p result.Path) bool {
 	}
 	switch p.Verdict {
 	case result.Refused, result.Rejected, result.Silent, result.Filtered, result.Stalled, result.Unreachable:
-		return isOwnAddress(i.Target.Addr(), &i.Source)
+		// Over the loopback interface somebody who says where to dial from tries both
+		// ends on one machine.
+		to, from := i.Target.Addr(), i.Source.Addr()
+		return to.IsUnspecified() || to == from || to.IsLoopback() && (from == netip.IPv6Loopback() || from == netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	}
 	return false
 }
