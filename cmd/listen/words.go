@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"dialtone/internal/cli"
-	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -157,7 +156,7 @@ func (s *serving) lines() []string {
 
 // flags are those that dial needs to mean the same ports.
 func (s *serving) flags() string {
-	out := " --key " + shellQuote(echo.CanonicalKey(s.KeyText))
+	out := " --key " + shellQuote(s.KeyText)
 	if s.planArg != "illiad" {
 		out += " --plan " + shellQuote(s.planArg)
 	}

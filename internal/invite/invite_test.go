@@ -150,8 +150,8 @@ func TestAnyChangedCharacterIsRefused(t *testing.T) {
 		// The last of them are another letter, no letter, and one too many.
 		for _, c := range []string{".", ":", "-", "1", "A", "&", "<", "é", "\xff", string(rune(line[i] + 1)), "q", "", line[i:i+1] + "a"} {
 			changed := line[:i] + c + line[i+1:]
-			if changed == line || strings.Contains(changed, line) {
-				continue
+			if changed == line || strings.Contains(changed, line) || i < len(begin) && strings.ToLower(changed) == line {
+				continue // a program may have made it the beginning of a sentence
 			}
 			if got, err := Parse(changed, issued); err == nil {
 				t.Errorf("%q in place of %q at %d: accepted as %v", c, line[i], i, got)
