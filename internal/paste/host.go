@@ -1,9 +1,11 @@
 package paste
 
 import (
+	"errors"
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -44,6 +46,8 @@ func Addr(text string) (netip.Addr, error) {
 	return parseAddr(Value(text))
 }
 
+var errZone = errors.New("no name of an interface")
+
 // parseAddr reads an address, in brackets or not; a zone may be written as in a
 // URI (RFC 6874).
 func parseAddr(s string) (netip.Addr, error) {
@@ -53,6 +57,12 @@ func parseAddr(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	if z, ok := strings.CutPrefix(a.Zone(), "25"); err == nil && ok && z != "" {
 		a = a.WithZone(z)
+	}
+	if z, _, ok := strings.Cut(a.Zone(), "@"); err == nil && ok && z != "" { // as ip link lists an interface
+		a = a.WithZone(z)
+	}
+	if err == nil && strings.IndexFunc(a.Zone(), func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" /\\,@\"", r) }) >= 0 {
+		return netip.Addr{}, errZone
 	}
 	return a.Unmap(), err
 }
