@@ -47,6 +47,9 @@ func unknownFlag(app *cli.App, known []cli.Flag, a string) error {
 			return Usage(err, fmt.Sprintf("--%s is a flag of %s %s.", plain, app.Name, c.Name))
 		}
 	}
+	if find(known, plain) != nil {
+		return Usage(err, fmt.Sprintf("Did you mean --%s? See %s --help.", plain, app.Name))
+	}
 	var names []string
 	for _, f := range known {
 		for _, n := range f.Names() {

@@ -103,7 +103,7 @@ func Hyphens(text string) string {
 func Dashed(arg string) (string, bool) {
 	text := strings.TrimSpace(Clean(arg))
 	lead := strings.IndexFunc(text, func(r rune) bool { return !isDash(r) })
-	if lead <= 0 || text == arg && strings.Trim(text[:lead], "-") == "" {
+	if lead <= 0 || strings.HasPrefix(arg, "-") && strings.Trim(text[:lead], "-") == "" {
 		return arg, false
 	}
 	name, value, has := strings.Cut(text[lead:], "=")
