@@ -27,7 +27,7 @@ func typed(args ...string) (said string, code int) {
 		{Name: "odyssey", Flags: append(flags(), &cli.DurationFlag{Name: "wait"}, &cli.StringFlag{Name: "peers"}), Action: do},
 	}}
 	var stdout, stderr strings.Builder
-	code = Run(app, append([]string{"prog"}, args...), &stdout, &stderr)
+	code = Run(app, HangupEnds, append([]string{"prog"}, args...), &stdout, &stderr)
 	return stdout.String() + stderr.String(), code
 }
 
