@@ -12,6 +12,7 @@ import (
 
 	"dialtone/internal/cli"
 	"dialtone/internal/echo"
+	"dialtone/internal/logon"
 	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -149,6 +150,11 @@ func chooseRoles(c *ucli.Context, m mode, common cli.Common, t target, cfg *surv
 	default:
 		if cfg.Local, err = plan.ParseRoles(cfg.Plan, roles); err != nil {
 			return cli.Usage(err, "--role all takes every row.")
+		}
+	}
+	if conn, ok := logon.Find(); ok && slices.Contains(cfg.Local, plan.RoleClient) {
+		if words := logonWords(conn, cfg.Host); words != "" {
+			sayTo(c, "")("%s", words)
 		}
 	}
 	if common.Site != nil {

@@ -77,7 +77,7 @@ func serve(c *ucli.Context) error {
 	}
 	for i, p := range s.public {
 		if s.public[i], err = cli.Host(p); err != nil {
-			return fmt.Errorf("--public: %w", err)
+			return cli.Of("--public", err)
 		}
 	}
 	journal := &listener.Journal{JSON: c.Bool("json"), Out: screen, Err: c.App.ErrWriter}

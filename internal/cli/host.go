@@ -28,7 +28,15 @@ func Pasted(err error) error {
 	if !ok {
 		return Usage(err, "")
 	}
-	return Usagef(strings.ToUpper(pe.Do[:1])+pe.Do[1:]+".", "%s", pe.Problem)
+	return Usagef(strings.ToUpper(pe.Do[:1])+pe.Do[1:]+".", "%s", strings.TrimSuffix(err.Error(), ": "+pe.Do))
+}
+
+// Of says which flag a Failure is about.
+func Of(flag string, err error) error {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return &Failure{Code: f.Code, Err: fmt.Errorf("%s: %w", flag, f.Err), Hint: f.Hint}
+	}
+	return err
 }
 
 // checkZone reports a link-local address whose cable is not known.

@@ -29,6 +29,7 @@ var floors = []struct {
 }{
 	{"internal/paste", floor{nil, "what people type and paste is the same whatever it is for"}},
 	{"internal/plan", floor{[]string{"paste"}, "what must be reachable is data: it knows nothing of how that is found out"}},
+	{"internal/logon", floor{[]string{"paste"}, "it reads what another program keeps on this machine, and knows nothing of who asks"}},
 	{"internal/result", floor{[]string{"plan"}, "what was found is data: whoever fills it in or renders it comes later"}},
 	{"internal/sock", floor{[]string{"plan", "result"}, "it tells what the system knows of a socket, to any protocol"}},
 	{"internal/service", floor{[]string{"plan", "result", "sock"}, "a service's conversation is the same with and without our proof around it"}},
@@ -51,7 +52,7 @@ var floors = []struct {
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"paste", "plan", "result", "echo", "survey", "address", "merge", "verdict", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/dial", floor{[]string{"paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "verdict", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {

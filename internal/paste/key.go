@@ -73,7 +73,7 @@ func checkWord(word, again string) error {
 	var latin, other rune
 	for _, r := range word {
 		switch {
-		case r == utf8.RuneError || unicode.IsControl(r):
+		case r == utf8.RuneError || unicode.IsControl(r) || r == '\u202d' || r == '\u202e':
 			return refuse(again, "the key has the character %s, which nobody types", character(r))
 		case unicode.Is(unicode.Latin, r):
 			latin = r

@@ -72,7 +72,7 @@ func TestAnotherKeyIsNeverTakenForIt(t *testing.T) {
 	}
 	// What would be another key unnoticed.
 	for _, s := range []string{"brisk-wаlnut-harbor-quilt-mango", "brisk\x00walnut-harbor", "brisk-w\ufffdlnut-harbor", "brisk\u202ewalnut", "\xff" + words} {
-		if got, err := Key(s); err == nil && got != words && !strings.ContainsRune(s, '\u202e') {
+		if got, err := Key(s); err == nil {
 			t.Errorf("%q: taken as %q", s, got)
 		}
 	}
