@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"strings"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -69,7 +68,7 @@ func configureAddress(c *ucli.Context) (address.Config, error) {
 	cfg = address.Config{
 		Software: all.Software, Hostname: all.Hostname, Plan: all.Plan, Shift: all.Shift, Bind: all.Bind, Timeout: all.Timeout,
 	}
-	uris := cli.Strings(c, "stun")
+	uris := cli.Values(c, "stun")
 	if len(uris) > address.MaxServers {
 		return cfg, cli.Usagef("Name the few whose answers you want to compare.", "%d STUN servers, of which %d at most are asked", len(uris), address.MaxServers)
 	}
@@ -81,7 +80,7 @@ func configureAddress(c *ucli.Context) (address.Config, error) {
 		cfg.Servers = append(cfg.Servers, s)
 	}
 	for _, p := range cli.Strings(c, "published") {
-		if p, err = hostName(strings.TrimSpace(p)); err != nil {
+		if p, err = cli.Host(p); err != nil {
 			return cfg, err
 		}
 		cfg.Published = append(cfg.Published, p)

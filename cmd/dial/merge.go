@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -22,6 +24,9 @@ const maxFiles = 4096
 func mergeReports(c *ucli.Context) error {
 	names, err := cli.Positional(c, maxFiles)
 	if err != nil {
+		return err
+	}
+	if names, err = expand(names); err != nil {
 		return err
 	}
 	if len(names) < 2 {
@@ -57,6 +62,27 @@ func mergeReports(c *ucli.Context) error {
 	}
 	m.Findings = slices.Concat(findings, m.Findings)
 	return endWith(merge.ExitCode(m), out.writeMatrix(c, m))
+}
+
+// expand replaces each pattern by the files that it matches, in the order of
+// their names: Windows' command prompt hands patterns over as they are. A file
+// that is really called so is no pattern.
+func expand(names []string) ([]string, error) {
+	var out []string
+	for _, name := range names {
+		if _, err := os.Lstat(name); err == nil || !strings.ContainsAny(name, "*?[") {
+			out = append(out, name)
+			continue
+		}
+		files, err := filepath.Glob(name)
+		if err != nil || len(files) == 0 {
+			return nil, cli.Usagef("Name the files that dial --out FILE.json wrote.", "%s matches no file", name)
+		}
+		if out = append(out, files...); len(out) > maxFiles {
+			return nil, cli.Usagef("Merge them in parts.", "more than %d files", maxFiles)
+		}
+	}
+	return out, nil
 }
 
 // writeJoined writes one report; in a format that only a matrix has, as a

@@ -201,7 +201,7 @@ func (l *peerList) configure(p plan.Partner) (survey.Config, error) {
 		}
 	}
 	if p.Host != "" {
-		host, err := hostName(p.Host)
+		host, err := cli.Host(p.Host)
 		if err != nil {
 			return cfg, err
 		}

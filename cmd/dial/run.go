@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +12,8 @@ import (
 
 	"dialtone/internal/cli"
 	"dialtone/internal/echo"
+	"dialtone/internal/logon"
+	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/survey"
@@ -121,7 +122,7 @@ func readKey(common cli.Common) (echo.Key, error) {
 
 // chooseRoles says who plays what.
 func chooseRoles(c *ucli.Context, m mode, common cli.Common, t target, cfg *survey.Config) error {
-	roles := cli.Strings(c, "role")
+	roles := cli.Values(c, "role")
 	var err error
 	switch {
 	case m == modeOdyssey:
@@ -151,6 +152,11 @@ func chooseRoles(c *ucli.Context, m mode, common cli.Common, t target, cfg *surv
 			return cli.Usage(err, "--role all takes every row.")
 		}
 	}
+	if conn, ok := logon.Find(); ok && slices.Contains(cfg.Local, plan.RoleClient) {
+		if words := logonWords(conn, cfg.Host); words != "" {
+			sayTo(c, "")("%s", words)
+		}
+	}
 	if common.Site != nil {
 		cfg.Remote = common.Site.RolesOf(cfg.Host)
 	}
@@ -167,24 +173,14 @@ func readHost(c *ucli.Context, m mode) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(args) == 0 || strings.TrimSpace(args[0]) == "" {
+	if len(args) == 0 || paste.Value(args[0]) == "" {
 		return "", cli.Usagef(fmt.Sprintf("Name the machine that runs listen: %s --key WORDS %s", strings.TrimSpace(c.App.Name+" "+strings.TrimPrefix(c.Command.Name, c.App.Name)), what), "no %s", what)
 	}
-	return hostName(strings.TrimSpace(args[0]))
-}
-
-// hostName checks a name or address that stands alone.
-func hostName(host string) (string, error) {
-	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return a.String(), nil
+	host, err := cli.Host(args[0])
+	if meant := cli.Slip(c.App, host); m == modeHost && meant != "" {
+		sayTo(c, "")("%s is taken for the name of a machine; the subcommand is written %s %s.", host, c.App.Name, meant)
 	}
-	if strings.Contains(host, "/") {
-		return "", cli.Usagef("Give the name or address alone, such as illiad.example.edu.", "%q is no host name", host)
-	}
-	if _, _, ok := strings.Cut(host, ":"); ok {
-		return "", cli.Usagef("Give the name or address alone; the plan has the ports, and --port changes them.", "%q is no host name", host)
-	}
-	return host, nil
+	return host, err
 }
 
 // showProgress counts attempts on a terminal; the function it returns clears

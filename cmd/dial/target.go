@@ -13,6 +13,7 @@ import (
 
 	"dialtone/internal/cli"
 	"dialtone/internal/invite"
+	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 	"dialtone/internal/survey"
 )
@@ -29,6 +30,9 @@ type target struct {
 func readTarget(c *ucli.Context, m mode) (target, error) {
 	args := c.Args().Slice()
 	text := strings.Join(args, " ")
+	if len(args) == 1 && strings.HasPrefix(paste.Value(args[0]), "@") {
+		args[0] = paste.Value(args[0]) // a file's name in quotes
+	}
 	switch {
 	case len(args) > 0 && strings.HasPrefix(args[0], "@"):
 		if _, err := cli.Positional(c, 1); err != nil {

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -10,6 +10,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"dialtone/internal/cli"
+	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 	"dialtone/internal/survey"
 	"dialtone/internal/verdict"
@@ -46,7 +47,7 @@ func egress(c *ucli.Context) error {
 			cfg.Local = append(cfg.Local, r)
 		}
 	}
-	if roles := cli.Strings(c, "role"); len(roles) > 0 {
+	if roles := cli.Values(c, "role"); len(roles) > 0 {
 		if cfg.Local, err = plan.ParseRoles(cfg.Plan, roles); err != nil {
 			return cli.Usage(err, "")
 		}
@@ -104,7 +105,7 @@ func steps(c *ucli.Context, common cli.Common) (survey.Config, error) {
 	}
 	cfg := survey.Config{
 		Software: cli.Software, Hostname: name, Plan: common.Plan, Excluded: common.Excluded,
-		BothWays: cli.Bool(c, "both-ways"), Only: cli.Strings(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"), Gentle: cli.Bool(c, "gentle"),
+		BothWays: cli.Bool(c, "both-ways"), Only: cli.Values(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"), Gentle: cli.Bool(c, "gentle"),
 		Hold: cli.Duration(c, "hold"), Timeout: cli.Duration(c, "timeout"), Bind: common.Bind,
 		Site: common.Site,
 	}
@@ -118,18 +119,24 @@ func steps(c *ucli.Context, common cli.Common) (survey.Config, error) {
 func readHosts(list []string) (map[string]string, error) {
 	out := map[string]string{}
 	for _, s := range list {
-		id, host, ok := strings.Cut(s, "=")
-		id, host = strings.TrimSpace(id), strings.TrimSpace(host)
-		name := host
-		if h, port, err := net.SplitHostPort(host); err == nil {
-			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		id, text, ok := strings.Cut(s, "=")
+		id, text = paste.Value(id), paste.Value(text)
+		name, port := text, ""
+		if h, p, err := net.SplitHostPort(text); err == nil {
+			if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
 				ok = false
 			}
-			name = h
+			name, port = h, p
 		}
-		_, err := netip.ParseAddr(strings.Trim(name, "[]"))
-		if !ok || id == "" || name == "" || err != nil && strings.ContainsAny(name, ":/ ") {
-			return nil, cli.Usagef("Write it as a row, service or role and a host, such as --host ldap=ldap.example.edu or --host oclc=127.0.0.1:8443.", "--host %q", s)
+		host, err := cli.Host(name)
+		const write = "Write it as a row, service or role and a host, such as --host ldap=ldap.example.edu or --host oclc=127.0.0.1:8443."
+		switch {
+		case !ok || id == "":
+			return nil, cli.Usagef(write, "--host %q", s)
+		case err != nil:
+			return nil, cli.Usage(fmt.Errorf("--host %q: %w", s, err), write)
+		case port != "":
+			host = net.JoinHostPort(host, port)
 		}
 		out[id] = host
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"dialtone/internal/cli"
-	"dialtone/internal/echo"
 	"dialtone/internal/invite"
 	"dialtone/internal/plan"
 )
@@ -25,7 +24,7 @@ func (s *serving) invitation(now time.Time, limit time.Duration) (string, error)
 		return "", cli.Usage(err, "")
 	}
 	i := invite.Invitation{
-		Name: s.name, Hosts: s.public, KeyText: echo.CanonicalKey(s.KeyText),
+		Name: s.name, Hosts: s.public, KeyText: s.KeyText,
 		Plan: base.Name, PlanDigest: base.Digest(), Shift: s.Shift, Ports: s.changedPorts(), Rows: s.peerRows(),
 		Issued: now, Expires: now.Add(limit), By: cli.Software,
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -15,6 +14,7 @@ import (
 	"dialtone/internal/cli"
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
+	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 )
 
@@ -45,7 +45,7 @@ func serve(c *ucli.Context) error {
 	s := &serving{
 		Common: common, screen: screen, words: screen, errs: c.App.ErrWriter,
 		planArg: cli.String(c, "plan"), siteArg: cli.String(c, "site"), portArgs: cli.Strings(c, "port"),
-		inviteFile: c.String("invite"), name: c.String("name"), public: c.StringSlice("public"),
+		inviteFile: c.String("invite"), name: paste.Value(c.String("name")), public: c.StringSlice("public"),
 	}
 	defer func() {
 		screen.Close(time.Second)
@@ -56,10 +56,10 @@ func serve(c *ucli.Context) error {
 	if cli.Bool(c, "json") {
 		s.words = c.App.ErrWriter
 	}
-	if s.roles, err = plan.ParseRoles(s.Plan, c.StringSlice("role")); err != nil {
+	if s.roles, err = plan.ParseRoles(s.Plan, cli.Values(c, "role")); err != nil {
 		return cli.Usage(err, "")
 	}
-	allowed, err := parseAllowed(c.StringSlice("allow"))
+	allowed, err := parseAllowed(cli.Values(c, "allow"))
 	if err != nil {
 		return err
 	}
@@ -71,6 +71,14 @@ func serve(c *ucli.Context) error {
 	key, err := s.Key()
 	if err != nil {
 		return err
+	}
+	if s.KeyText, err = paste.Key(s.KeyText); err != nil { // as everybody is told it
+		return cli.Pasted(err)
+	}
+	for i, p := range s.public {
+		if s.public[i], err = cli.Host(p); err != nil {
+			return cli.Of("--public", err)
+		}
 	}
 	journal := &listener.Journal{JSON: c.Bool("json"), Out: screen, Err: c.App.ErrWriter}
 	if file := c.String("ledger"); file != "" && !c.Bool("check") {
@@ -141,9 +149,8 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 func parseAllowed(list []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, item := range list {
-		item = strings.TrimSpace(item)
-		if a, err := netip.ParseAddr(item); err == nil {
-			out = append(out, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
+		if a, err := paste.Addr(item); err == nil {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()))
 			continue
 		}
 		p, err := netip.ParsePrefix(item)

@@ -3,22 +3,17 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
 
 	"dialtone/internal/cli"
-	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
-	"dialtone/internal/sock"
 )
 
 // check says what could be bound.
@@ -34,69 +29,13 @@ func (s *serving) check(l *listener.Listener, failed []*listener.BindError) erro
 	return nil
 }
 
-// sayFailed says which ports could not be had, who has them, and what to do.
-func (s *serving) sayFailed(failed []*listener.BindError) {
-	var denied []string
-	for _, e := range failed {
-		name := fmt.Sprintf("%s/%d", e.Transport, e.Port)
-		if e.Port == 0 {
-			name = string(e.Transport) + "/(any high port)"
-		}
-		switch {
-		case e.NoPermission:
-			if !slices.Contains(denied, name) {
-				denied = append(denied, name)
-			}
-		case e.InUse && e.Holder != nil:
-			fmt.Fprintf(s.errs, "listen: %s on %s is held by %s (pid %d). It is left to it, and dial is told so. To test the port itself, stop that program and start listen again.\n",
-				name, e.Address, orUnnamed(e.Holder.Name), e.Holder.PID)
-		case e.InUse:
-			fmt.Fprintf(s.errs, "listen: %s on %s is held by another program (%v). Run listen as %s to see which. To test the port itself, stop that program and start listen again.\n",
-				name, e.Address, e.Err, administrator())
-		default:
-			fmt.Fprintf(s.errs, "listen: %s on %s cannot be bound: %v\n", name, e.Address, e.Err)
-		}
-	}
-	if len(denied) > 0 {
-		fmt.Fprintf(s.errs, "listen: no permission to bind %s.\n%s", strings.Join(denied, ", "), permissionHint())
-	}
-}
-
-func orUnnamed(name string) string {
-	if name == "" {
-		return "a program"
-	}
-	return strconv.QuoteToGraphic(name)
-}
-
-func administrator() string {
-	if runtime.GOOS == "windows" {
-		return "administrator"
-	}
-	return "root"
-}
-
-func permissionHint() string {
-	if runtime.GOOS == "windows" {
-		return "  On Windows this usually means that the port is reserved: see which with\n" +
-			"    netsh int ipv4 show excludedportrange protocol=tcp\n" +
-			"  and run listen as administrator. To try without these ports: --port-shift 10000, here and for dial.\n"
-	}
-	program, err := os.Executable()
-	if err != nil {
-		program = "listen"
-	}
-	return "  Ports below 1024 need a privilege. Either run it with sudo, or once\n" +
-		"    sudo setcap cap_net_bind_service,cap_net_raw=+ep " + program + "\n" +
-		"  To try without: --port-shift 10000, here and for dial.\n"
-}
-
 // sayReady says what is bound and what to run elsewhere, with the invitation if
 // there is one.
 func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation string) {
 	w := s.words
 	fmt.Fprintf(w, "Listening for plan %s on %s\n", s.Plan.Name, portList(l.Bound()))
 	fmt.Fprintf(w, "until %s. Stop it with Ctrl-C.\n\n", until.Format("2006-01-02 15:04 MST"))
+	owns := s.owns()
 	addrs := s.addresses()
 	isClient := s.isDialedBy(plan.RoleClient)
 	isPeer := s.Plan.Roles[plan.RolePeer] != "" && (s.isDialedBy(plan.RolePeer) || s.plays(plan.RolePeer))
@@ -115,8 +54,9 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 	default:
 		fmt.Fprintf(w, "On the machine to test from, run, with its role (listen plan shows the rows):\n  dial%s --role ROLE %s\n", s.flags(), addrs[0])
 	}
-	if len(addrs) > 1 && len(s.public) == 0 {
-		fmt.Fprintf(w, "Other addresses of this machine: %s. Behind a NAT, give the address that others use.\n", strings.Join(addrs[1:], ", "))
+	fmt.Fprint(w, reachWords(owns[0], len(s.Bind) > 0))
+	if len(owns) > 1 && len(s.public) == 0 {
+		fmt.Fprintf(w, "Other addresses of this machine: %s. Behind a NAT, give the address that others use.\n", otherWords(owns[1:]))
 	}
 	if invitation != "" {
 		fmt.Fprintf(w, "\nOr send the partner this line, the way you would send a password: it holds the key, and\n"+
@@ -157,7 +97,7 @@ func (s *serving) lines() []string {
 
 // flags are those that dial needs to mean the same ports.
 func (s *serving) flags() string {
-	out := " --key " + shellQuote(echo.CanonicalKey(s.KeyText))
+	out := " --key " + shellQuote(s.KeyText)
 	if s.planArg != "illiad" {
 		out += " --plan " + shellQuote(s.planArg)
 	}
@@ -181,36 +121,6 @@ func shellQuote(s string) string {
 		return s
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(s) + `"`
-}
-
-// addresses are those of this machine that dial can use, the likeliest first.
-func (s *serving) addresses() []string {
-	addrs := s.Bind
-	if len(addrs) == 0 {
-		addrs, _ = sock.LocalAddrs() // without them the placeholder below stands
-	}
-	sorted := slices.Clone(addrs)
-	sort.SliceStable(sorted, func(i, j int) bool { return rank(sorted[i]) < rank(sorted[j]) })
-	var out []string
-	for _, a := range sorted {
-		if !a.IsLoopback() || len(s.Bind) > 0 {
-			out = append(out, a.String())
-		}
-	}
-	if len(out) == 0 {
-		out = append(out, "127.0.0.1")
-	}
-	return out
-}
-
-func rank(a netip.Addr) int {
-	switch {
-	case a.IsLoopback():
-		return 2
-	case a.Is6():
-		return 1
-	}
-	return 0
 }
 
 // portList names the bound ports once each.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/stun/v3"
 
+	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 )
 
@@ -56,10 +57,10 @@ func ParseServer(s string) (Server, error) {
 	if u.Port < 1 || u.Port > 65535 {
 		return out, fmt.Errorf("STUN URI %q: %w", s, errors.New("no such port"))
 	}
-	if strings.ContainsAny(u.Host, "/ @") {
-		return out, fmt.Errorf("STUN URI %q: %q is no host", s, u.Host)
+	if out.Host, err = paste.Host(u.Host); err != nil {
+		return out, fmt.Errorf("STUN URI %q: %q is no host: %w", s, u.Host, err)
 	}
-	out.Host, out.Port = u.Host, u.Port
+	out.Port = u.Port
 	return out, nil
 }
 

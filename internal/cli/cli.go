@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -99,7 +100,11 @@ func Positional(c *cli.Context, n int) ([]string, error) {
 		}
 	}
 	if len(args) > n {
-		return nil, Usagef(fmt.Sprintf("See %s --help.", c.App.Name), "unexpected argument %q", args[n])
+		hint := fmt.Sprintf("See %s --help.", c.App.Name)
+		if meant := Slip(c.App, args[0]); meant != "" && c.Command.Name == c.App.Name {
+			hint = fmt.Sprintf("If the subcommand is meant, write %s %s %s.", c.App.Name, meant, strings.Join(args[1:], " "))
+		}
+		return nil, Usagef(hint, "unexpected argument %q", args[n])
 	}
 	return args, nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 )
 
@@ -67,6 +69,13 @@ func readLocal(c *cli.Context, base *plan.Plan, change plan.Change) (out Common,
 		if out.Site, err = plan.LoadSite(file, base); err != nil {
 			return out, Usage(err, "")
 		}
+		for _, hosts := range out.Site.Hosts {
+			for _, h := range hosts {
+				if err := checkZone(h); err != nil {
+					return out, err
+				}
+			}
+		}
 	}
 	change.Site, out.Shift = out.Site, change.Shift
 	if out.Plan, out.Excluded, err = base.Apply(change); err != nil {
@@ -79,12 +88,12 @@ func readLocal(c *cli.Context, base *plan.Plan, change plan.Change) (out Common,
 func parsePorts(list []string) (map[string]int, error) {
 	out := map[string]int{}
 	for _, s := range list {
-		id, n, ok := strings.Cut(s, "=")
-		port, err := strconv.Atoi(strings.TrimSpace(n))
+		id, n, ok := strings.Cut(paste.Value(s), "=")
+		port, err := strconv.Atoi(paste.Value(n))
 		if !ok || err != nil || port < 1 || port > 65535 {
 			return nil, Usagef("Write it as a row or service of the plan and a port, such as --port z3950=2200; listen plan shows the ids.", "--port %q", s)
 		}
-		out[strings.TrimSpace(id)] = port
+		out[paste.Value(id)] = port
 	}
 	return out, nil
 }
@@ -92,11 +101,10 @@ func parsePorts(list []string) (map[string]int, error) {
 func parseAddrs(list []string) ([]netip.Addr, error) {
 	var out []netip.Addr
 	for _, s := range list {
-		a, err := netip.ParseAddr(strings.Trim(strings.TrimSpace(s), "[]"))
+		a, err := paste.Addr(s)
 		if err != nil {
 			return nil, Usagef("Give an address of this machine, such as 192.0.2.10.", "--bind %q is no address", s)
 		}
-		a = a.Unmap()
 		if err := checkOwn(a); err != nil {
 			return nil, Usage(err, "Give an address that this machine has, or leave --bind out.")
 		}
@@ -115,6 +123,9 @@ func checkOwn(a netip.Addr) error {
 	return c.Close()
 }
 
+// maxKeyFile bounds a file with a key, in bytes: more is none (echo.ParseKey).
+const maxKeyFile = 8192
+
 // readKey finds the key's text in --key or --key-file; "" if neither is given.
 func readKey(c *cli.Context) (string, error) {
 	text, file := String(c, "key"), String(c, "key-file")
@@ -129,19 +140,24 @@ func readKey(c *cli.Context) (string, error) {
 		return "", Usage(fmt.Errorf("--key-file: %w", err), "Give a file whose only line is the key.")
 	}
 	defer f.Close()
-	b := make([]byte, 4096)
-	n, err := f.Read(b)
-	if err != nil || strings.TrimSpace(string(b[:n])) == "" {
+	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return "", Usage(fmt.Errorf("--key-file: %w", err), "Give a file whose only line is the key.")
+	}
+	if text, err = paste.Text(b); err != nil {
+		return "", Pasted(fmt.Errorf("--key-file %s: %w", file, err))
+	}
+	if strings.TrimSpace(text) == "" {
 		return "", Usagef("Give a file whose only line is the key.", "--key-file %s holds no key", file)
 	}
-	return string(b[:n]), nil
+	return text, nil
 }
 
 // Key stretches the key's text.
 func (c Common) Key() (echo.Key, error) {
 	k, err := echo.ParseKey(c.KeyText)
 	if err != nil {
-		return k, Usage(err, "")
+		return k, Pasted(err)
 	}
 	return k, nil
 }
@@ -159,6 +175,16 @@ func lineage(c *cli.Context, name string) *cli.Context {
 		}
 	}
 	return c
+}
+
+// Values returns a repeatable flag's values without what pasting put around them.
+// Not for files: a file's name may have any character.
+func Values(c *cli.Context, name string) []string {
+	var out []string
+	for _, v := range Strings(c, name) {
+		out = append(out, paste.Value(v))
+	}
+	return out
 }
 
 // String returns a flag's value, given before or after a subcommand.

@@ -5,8 +5,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"dialtone/internal/echo"
 	"dialtone/internal/invite"
+	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 )
 
@@ -21,7 +21,7 @@ func ReadInvited(c *cli.Context, i invite.Invitation) (Common, error) {
 	if err != nil {
 		return Common{}, err
 	}
-	if text != "" && echo.CanonicalKey(text) != echo.CanonicalKey(i.KeyText) {
+	if text != "" && !isSameKey(text, i.KeyText) {
 		return Common{}, Usagef("Leave --key and --key-file out: the invitation has the key.", "the key given is not that of the invitation from %v", i)
 	}
 	file := ""
@@ -101,3 +101,9 @@ func siteAgrees(out Common, theirs *plan.Plan, i invite.Invitation) error {
 
 // IsGiven reports whether a flag stands on the command line.
 func IsGiven(c *cli.Context, name string) bool { return lineage(c, name).IsSet(name) }
+
+func isSameKey(a, b string) bool {
+	x, err := paste.Key(a)
+	y, other := paste.Key(b)
+	return err == nil && other == nil && x == y
+}

@@ -11,13 +11,14 @@ import (
 // flagsFirst moves every flag, with its value, before the arguments that are
 // none, for the app and the subcommand that the first argument names: people
 // write dial HOST --wait 15m, and package flag stops at the first argument.
-// Nothing behind "--" is moved. An unknown flag is moved without a value, for
-// the parser to refuse. The error is a flag whose value is missing: the parser
-// would take the next flag for it.
+// Nothing behind "--" is moved. The error is a flag that is unknown, one whose
+// value is missing (the parser would take the next flag for it), or one whose value
+// cannot be one, each with what to write instead.
 func flagsFirst(app *cli.App, args []string) ([]string, error) {
 	if len(args) == 0 {
 		return args, nil
 	}
+	args = understood(app, args)
 	known := withBuiltin(app.Flags)
 	var out, flags, rest []string
 	inCommand := false
@@ -28,6 +29,9 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 		case a == "--":
 			return slices.Concat(out, flags, args[i:i+1], rest, args[i+1:]), nil
 		case !isFlag(a):
+			if err := wrongDash(a); err != nil {
+				return nil, err
+			}
 			if c := app.Command(a); c != nil && !inCommand && len(rest) == 0 {
 				out = append(append(out, flags...), a)
 				flags, known, inCommand = nil, withBuiltin(c.Flags), true
@@ -39,7 +43,16 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 		default:
 			flags = append(flags, a)
 			f := find(known, flagName(a))
-			if f == nil || strings.Contains(a, "=") || !f.TakesValue() {
+			if f == nil {
+				if err := wrongDash(a); err != nil {
+					return nil, err
+				}
+				return nil, unknownFlag(app, known, a)
+			}
+			if _, value, has := strings.Cut(a, "="); has || !f.TakesValue() {
+				if err := checkValue(f, flagName(a), value); has && err != nil {
+					return nil, err
+				}
 				continue
 			}
 			if i++; i == len(args) {
@@ -47,6 +60,9 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 			}
 			if next := args[i]; next == "--" || isFlag(next) && find(known, flagName(next)) != nil {
 				return nil, Usagef(fmt.Sprintf("If %s is meant as the value, write %s=%s.", next, a, next), "%s has no value: %s follows it", a, next)
+			}
+			if err := checkValue(f, flagName(a), args[i]); err != nil {
+				return nil, err
 			}
 			flags = append(flags, args[i])
 		}

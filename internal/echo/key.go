@@ -11,6 +11,8 @@ import (
 
 	"github.com/sethvargo/go-diceware/diceware"
 	"golang.org/x/crypto/argon2"
+
+	"dialtone/internal/paste"
 )
 
 // A Key is a pairing key, stretched. It is secret, and prints as such.
@@ -38,18 +40,17 @@ func NewKeyText() (string, error) {
 	return strings.Join(w, "-"), nil
 }
 
-// CanonicalKey returns the one spelling of a key's text that counts: white space
-// at the ends is dropped, inside it becomes a hyphen.
-func CanonicalKey(text string) string { return strings.Join(strings.Fields(text), "-") }
-
 // ParseKey stretches a key's text with argon2id (salt "dialtone/1", one pass,
 // 19 MiB, one lane), which takes about 11 ms: call it once per process. All
-// spellings with one CanonicalKey are the same key; case counts.
+// spellings that paste.Key takes for one are the same key.
 func ParseKey(text string) (Key, error) {
-	text = CanonicalKey(text)
-	switch n := utf8.RuneCountInString(text); {
-	case !utf8.ValidString(text) || len(text) > maxKeyLength:
+	if len(text) > maxKeyLength {
 		return Key{}, errors.New("key: not a line of text; give the words that listen printed")
+	}
+	text, err := paste.Key(text)
+	switch n := utf8.RuneCountInString(text); {
+	case err != nil:
+		return Key{}, err
 	case n == 0:
 		return Key{}, errors.New("key: empty; give the words that listen printed")
 	case n < MinKeyLength:

@@ -191,13 +191,15 @@ func TestKeyIsNormalisedAsSpecified(t *testing.T) {
 	for _, text := range []string{
 		" correct horse\tbattery staple  dial\u00a0tone\r\n", // U+00A0 is white space too
 		"correct-horse-battery-staple-dial-tone",
+		"Correct-HORSE-battery-staple-dial-tone",
+		"\ufeff\u201ccorrect\u2011horse\u2013battery\u200b staple \u00addial\u2014tone\u201d.", // as a word processor has it, docs/wire.md section 1
 	} {
 		if k, err := ParseKey(text); err != nil || k != rightKey {
 			t.Errorf("%q is another key (%v)", text, err)
 		}
 	}
-	if mustKey("Correct-horse-battery-staple-dial-tone") == rightKey {
-		t.Error("case does not count")
+	if mustKey("corect-horse-battery-staple-dial-tone") == rightKey {
+		t.Error("other words are the same key")
 	}
 	for _, text := range []string{"", "  ", "elevenchars", "éééééééééé\xff\xfe", strings.Repeat("x", maxKeyLength+1)} {
 		if _, err := ParseKey(text); err == nil {

@@ -6,14 +6,13 @@ package invite
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"dialtone/internal/echo"
-	"dialtone/internal/plan"
+	"dialtone/internal/paste"
 )
 
 // An Invitation says how to dial a listener. It holds the key, and prints
@@ -115,7 +114,8 @@ func (i Invitation) checkHosts() error {
 		return fmt.Errorf("%d names and addresses: give 1 to %d", n, MaxHosts)
 	}
 	for _, h := range i.Hosts {
-		if a, err := netip.ParseAddr(h); !plan.IsHost(h) || !printable(h) || err == nil && (a.Zone() != "" || a.IsUnspecified() || a.IsMulticast()) {
+		// Which cable a zone means only its own machine knows.
+		if host, err := paste.Host(h); err != nil || !printable(h) || strings.Contains(host, "%") {
 			return fmt.Errorf("%.100q is no name or address that a partner could dial: give it without port or path", h)
 		}
 	}
@@ -155,3 +155,16 @@ func printable(s string) bool {
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
+
+// hosts returns names and addresses in their usual form; what is none of them
+// stays, for check to find.
+func hosts(list []string) []string {
+	var out []string
+	for _, h := range list {
+		if usual, err := paste.Host(h); err == nil {
+			h = usual
+		}
+		out = append(out, h)
+	}
+	return out
+}

@@ -3,12 +3,12 @@ package invite
 import (
 	"errors"
 	"fmt"
-	"html"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
+
+	"dialtone/internal/paste"
 )
 
 // MaxInput is how long a text Parse looks through, in bytes: a saved e-mail with
@@ -29,7 +29,11 @@ func Parse(text string, now time.Time) (Invitation, error) {
 	}
 	var good []Invitation
 	var worst error
-	for _, f := range find(text) {
+	letter, err := paste.Mail([]byte(text))
+	if err != nil {
+		return Invitation{}, fmt.Errorf("%w: %w", ErrNone, err)
+	}
+	for _, f := range find(letter.Texts) {
 		i, err := read(f)
 		if err == nil {
 			err = i.expired(now)
@@ -37,8 +41,8 @@ func Parse(text string, now time.Time) (Invitation, error) {
 		switch {
 		case err == nil:
 			good = append(good, i)
-		case worst == nil, errors.Is(worst, ErrCutOff):
-			worst = err // words about an invitation look like one that is cut off
+		case worst == nil, errors.Is(worst, ErrCutOff), errors.Is(worst, ErrAltered) && errors.Is(err, ErrExpired):
+			worst = err // words about an invitation look like one that is cut off, and markup in a line like an alteration
 		}
 	}
 	switch {
@@ -53,6 +57,9 @@ func Parse(text string, now time.Time) (Invitation, error) {
 	case worst != nil:
 		return Invitation{}, worst
 	}
+	if letter.Advice != "" {
+		return Invitation{}, fmt.Errorf("%w: %s", ErrNone, letter.Advice)
+	}
 	return Invitation{}, fmt.Errorf("%w: nothing in it begins with %s%s: give the line that listen --invite printed, or the file that has it", ErrNone, begin, version)
 }
 
@@ -66,7 +73,7 @@ func (i Invitation) expired(now time.Time) error {
 
 // Mentions reports whether a text has anything in it that Parse would take for
 // an invitation, good or bad.
-func Mentions(text string) bool { return strings.Contains(clean(text), begin) }
+func Mentions(text string) bool { return strings.Contains(strings.ToLower(paste.Joined(text)), begin) }
 
 // found is what may be an invitation.
 type found struct {
@@ -74,13 +81,14 @@ type found struct {
 	text    string // what follows up to the next one, cleaned
 }
 
-var beginning = regexp.MustCompile(begin + `([0-9]{1,9}):`)
+// A line's beginning may have been made the beginning of a sentence.
+var beginning = regexp.MustCompile(`(?i)` + begin + `([0-9]{1,9}):`)
 
 // find returns everything that begins like an invitation, each text once.
-func find(text string) []found {
+func find(texts []string) []found {
 	var out []found
-	for _, t := range append([]string{text}, bodies(text)...) {
-		t = clean(t)
+	for _, t := range texts {
+		t = paste.Joined(t)
 		all := beginning.FindAllStringSubmatchIndex(t, maxFound)
 		for n, at := range all {
 			stop := len(t)
@@ -89,8 +97,11 @@ func find(text string) []found {
 			}
 			stop = min(stop, at[1]+2*maxToken)
 			f := found{t[at[2]:at[3]], t[at[1]:stop]}
-			if i := strings.Index(f.text, end); i >= 0 {
+			if i := strings.Index(strings.ToLower(f.text), end); i >= 0 {
 				f.text = f.text[:i+len(end)] // the same line with other words behind it is no other
+				if f.text == strings.ToUpper(f.text) {
+					f.text = strings.ToLower(f.text) // base32 has one case
+				}
 			}
 			if !slices.Contains(out, f) && len(out) < maxFound {
 				out = append(out, f)
@@ -98,22 +109,4 @@ func find(text string) []found {
 		}
 	}
 	return out
-}
-
-var (
-	softBreak = regexp.MustCompile(`=\r?\n`)                   // RFC 2045 section 6.7
-	tag       = regexp.MustCompile(`</?[a-zA-Z][^<>]{0,500}>`) // HTML
-)
-
-// clean takes out what mail programs put into a line: breaks, quote marks,
-// markup, and characters that are not seen (zero bytes too: UTF-16).
-func clean(text string) string {
-	text = softBreak.ReplaceAllLiteralString(text, "")
-	text = html.UnescapeString(tag.ReplaceAllLiteralString(text, ""))
-	return strings.Map(func(r rune) rune {
-		if r == 0 || r == '>' || r == '|' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
-			return -1
-		}
-		return r
-	}, text)
 }

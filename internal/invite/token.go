@@ -51,6 +51,7 @@ type content struct {
 // something in it that no invitation may have, or too much of it.
 func Make(i Invitation) (string, error) {
 	i.Issued, i.Expires = i.Issued.UTC().Truncate(time.Second), i.Expires.UTC().Truncate(time.Second)
+	i.Hosts = hosts(i.Hosts)
 	if err := i.check(); err != nil {
 		return "", fmt.Errorf("make an invitation: %w", err)
 	}
@@ -116,7 +117,7 @@ func read(f found) (Invitation, error) {
 	if err != nil || !hmac.Equal([]byte(want), []byte(mac)) {
 		return Invitation{}, fmt.Errorf("%w: its content does not match its signature: %s", ErrAltered, again)
 	}
-	i := Invitation{c.Name, c.Hosts, c.Key, c.Plan, c.Digest, c.Shift, c.Ports, c.Rows, c.Issued.UTC(), c.Expires.UTC(), c.By}
+	i := Invitation{c.Name, hosts(c.Hosts), c.Key, c.Plan, c.Digest, c.Shift, c.Ports, c.Rows, c.Issued.UTC(), c.Expires.UTC(), c.By}
 	if err := i.check(); err != nil {
 		return Invitation{}, fmt.Errorf("%w: %w: ask for one made by listen --invite (this one is by %.100q)", ErrInvalid, err, c.By)
 	}

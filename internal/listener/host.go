@@ -188,6 +188,9 @@ func (l *Listener) backPath(p echo.Peer, b echo.BackPath) (dialer.Path, error) {
 	if b.Address.IsValid() {
 		to = b.Address.Unmap()
 	}
+	if result.IsSameAddr(to, p.Remote.Addr()) {
+		to = p.Remote.Addr() // with this machine's name of the cable
+	}
 	if !l.mayDialTo(p, to) {
 		return dialer.Path{}, fmt.Errorf("%s is no address from which this run proved itself, nor one that the listener knows its partner by (a site file names it)", to)
 	}

@@ -210,7 +210,7 @@ func (l *ledger) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) b
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.entries, func(e *entry) bool {
-		return e.Remote.Addr() == addr && e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) && !e.At.Before(from) && !e.At.After(to)
+		return result.IsSameAddr(e.Remote.Addr(), addr) && e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) && !e.At.Before(from) && !e.At.After(to)
 	})
 }
 
@@ -221,7 +221,7 @@ func (l *ledger) otherRuns(addr netip.Addr, since time.Time, but ...echo.ID) int
 	defer l.mu.Unlock()
 	runs := map[echo.ID]bool{}
 	for _, e := range l.entries {
-		if e.Remote.Addr() == addr && e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) && e.At.After(since) {
+		if result.IsSameAddr(e.Remote.Addr(), addr) && e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) && e.At.After(since) {
 			runs[e.Run] = true
 		}
 	}

@@ -94,6 +94,7 @@ type Listener struct {
 type BindError struct {
 	result.BusyPort
 	NoPermission bool
+	Use          sock.PortUse // what has the port
 	Err          error
 }
 
@@ -155,8 +156,10 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 				BusyPort:     result.BusyPort{Port: b.Port, Transport: b.Transport, Address: addr.String(), InUse: sock.IsInUse(err), Error: err.Error()},
 				NoPermission: sock.IsNoPermission(err), Err: err,
 			}
-			if be.InUse {
-				be.Holder = sock.PortOwner(ctx, b.Transport, netip.AddrPortFrom(addr, uint16(b.Port)))
+			if be.InUse || be.NoPermission && sock.DeniedMayBeInUse {
+				if be.Use = sock.PortUseOf(ctx, b.Transport, netip.AddrPortFrom(addr, uint16(b.Port))); be.Use.IsListening {
+					be.Holder, be.InUse, be.NoPermission = be.Use.Holder, true, false
+				}
 			}
 			errs = append(errs, be)
 			l.addBusy(be.BusyPort)

@@ -88,10 +88,12 @@ type view struct {
 // byAddress goes by the source address and port, which nothing on the way
 // changes.
 func (l *Listener) byAddress(a result.Acceptor, q echo.WitnessQuery, v view, from, to time.Time) result.Acceptor {
-	is := func(ap netip.AddrPort) bool { return ap == q.Source.AddrPort }
+	is := func(ap netip.AddrPort) bool {
+		return ap.Port() == q.Source.Port() && result.IsSameAddr(ap.Addr(), q.Source.Addr())
+	}
 	if !q.Source.IsValid() || q.Source.Port() == 0 {
 		// That system does not tell the source port of a failed attempt.
-		is = func(ap netip.AddrPort) bool { return ap.Addr() == q.Source.Addr() }
+		is = func(ap netip.AddrPort) bool { return result.IsSameAddr(ap.Addr(), q.Source.Addr()) }
 		a.Match = result.MatchTime
 	} else {
 		a.Match = result.MatchAddress
@@ -122,7 +124,9 @@ func (l *Listener) byAddress(a result.Acceptor, q echo.WitnessQuery, v view, fro
 // time alone, since a device on the way changes addresses or ports.
 func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen netip.Addr, run echo.ID, from, to time.Time) result.Acceptor {
 	// Where the address is only feared to change, it may not.
-	exact := func(ap netip.AddrPort) bool { return ap == q.Source.AddrPort && ap.Port() != 0 }
+	exact := func(ap netip.AddrPort) bool {
+		return ap.Port() == q.Source.Port() && ap.Port() != 0 && result.IsSameAddr(ap.Addr(), q.Source.Addr())
+	}
 	if h := furthest(v.half, exact); h != nil && len(v.accepted) == 0 {
 		a.Match = result.MatchAddress
 		if h.Answered {
@@ -140,7 +144,7 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 	if l.ledger.runsFrom(asSeen, from.Add(-slack), to.Add(slack), run, l.Instance) {
 		return unknown(a, "another run came from the same address at that time, and the addresses are changed on the way")
 	}
-	is := func(ap netip.AddrPort) bool { return ap.Addr() == asSeen }
+	is := func(ap netip.AddrPort) bool { return result.IsSameAddr(ap.Addr(), asSeen) }
 	if why := v.neighbour(q, is, from); why != "" {
 		return unknown(a, why)
 	}
@@ -211,7 +215,7 @@ func (v view) neighbour(q echo.WitnessQuery, is func(netip.AddrPort) bool, from 
 // while no run came from it that would explain it.
 func (l *Listener) strangersBefore(q echo.WitnessQuery, addr netip.Addr, until time.Time) (n int) {
 	stranger := func(from netip.AddrPort, at time.Time) bool {
-		return from.Addr() == addr && !l.ledger.runsFrom(addr, at.Add(-aroundRun), at.Add(aroundRun))
+		return result.IsSameAddr(from.Addr(), addr) && !l.ledger.runsFrom(addr, at.Add(-aroundRun), at.Add(aroundRun))
 	}
 	for _, e := range l.ledger.between(q.Transport, q.Port, until.Add(-neighbourTime), until) {
 		if e.Probe == (echo.ID{}) && stranger(e.Remote, e.At) {

@@ -272,7 +272,7 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 		}
 	case half.Joined == nil || half.Joined.Attempt.Equal(out.Initiator.At.Time):
 		out.SeenAs = half.Source
-	case out.OthersSeenAs == "" && half.Source.Addr() != out.Source.Addr():
+	case out.OthersSeenAs == "" && !result.IsSameAddr(half.Source.Addr(), out.Source.Addr()):
 		out.OthersSeenAs = half.Source.Addr().String() // another attempt's port says nothing of this one's
 	}
 	if out.OthersOrigin == "" {

@@ -212,7 +212,7 @@ func (s sighting) isBetter(than sighting) bool {
 // as addresses show without the port: the address as which that end is known to
 // be seen, or its own where the attempt's port is not known.
 func (w witness) isFrom(t attempt, p *result.Path, v *result.Arrival) bool {
-	if t.source.IsValid() && v.Source.Addr() == t.source.Addr() {
+	if t.source.IsValid() && result.IsSameAddr(v.Source.Addr(), t.source.Addr()) {
 		return t.source.Port() == 0 || p.Initiator.Attempts > 1+len(p.Initiator.Failed)
 	}
 	return slices.Contains(w.seenAs, v.Source.Addr())
@@ -222,7 +222,7 @@ func (w witness) isFrom(t attempt, p *result.Path, v *result.Arrival) bool {
 // time of an attempt: then what else came from there may be that run's.
 func (w witness) isCrowded(t attempt, from netip.Addr) bool {
 	return slices.ContainsFunc(w.far.Listened.Arrivals, func(v result.Arrival) bool {
-		return v.Run != "" && v.Run != w.run && v.Source.IsValid() && v.Source.Addr() == from && w.overlaps(t, &v)
+		return v.Run != "" && v.Run != w.run && v.Source.IsValid() && result.IsSameAddr(v.Source.Addr(), from) && w.overlaps(t, &v)
 	})
 }
 

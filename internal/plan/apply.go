@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"dialtone/internal/paste"
 	"errors"
 	"fmt"
 	"maps"
@@ -192,7 +193,7 @@ func (p *Plan) lookup(term string) ([]int, error) {
 			}
 		}
 	}
-	if near := nearest(term, known); near != nil {
+	if near := paste.Nearest(term, known); near != nil {
 		return nil, fmt.Errorf("%w %s: did you mean %s?", ErrUnknownRow, quote(term), join(near, " or "))
 	}
 	return nil, fmt.Errorf("%w %s: use one of %s", ErrUnknownRow, quote(term), some(known))

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -10,13 +9,14 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"dialtone/internal/paste"
 )
 
 // Limits of a plan or site file. Those on structure are far above what any
@@ -100,19 +100,19 @@ func (d *document) parse(data []byte) *ast.MappingNode {
 	return m
 }
 
-// text returns data without its byte order mark, or false after noting that it
+// text returns data as UTF-8, cleaned (paste.Text), or false after noting that it
 // is no text of bearable length.
 func (d *document) text(data []byte) ([]byte, bool) {
 	if len(data) > maxFileBytes {
 		d.problemf(0, "larger than %d bytes: shorten it", maxFileBytes)
 		return nil, false
 	}
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if !utf8.Valid(data) {
-		d.problemf(lineOfInvalidUTF8(data), "not UTF-8 text: save the file as UTF-8")
+	text, err := paste.Text(data)
+	if pe, ok := errors.AsType[*paste.Error](err); ok {
+		d.problemf(pe.Line, "%s: %s", pe.Problem, pe.Do)
 		return nil, false
 	}
-	return data, true
+	return []byte(text), true
 }
 
 // body returns what data holds as YAML, or nil after noting why it is nothing.
@@ -301,7 +301,7 @@ func (d *document) scalarUpTo(limit int, n ast.Node, line int, what string) scal
 		d.problemf(lineOf(n), "%s must be one value, not a list or keys: write \"%s: value\"", what, what)
 		return scalar{}
 	}
-	text = strings.Join(strings.Fields(text), " ")
+	text = paste.Line(text)
 	if text == "" {
 		d.problemf(line, "%s is empty: write a value, or remove the line", what)
 		return scalar{}
@@ -386,19 +386,4 @@ func lineOf(n ast.Node) int {
 		return 0
 	}
 	return tk.Position.Line
-}
-
-func lineOfInvalidUTF8(data []byte) int {
-	line := 1
-	for len(data) > 0 {
-		r, size := utf8.DecodeRune(data)
-		if r == utf8.RuneError && size == 1 {
-			break
-		}
-		if r == '\n' {
-			line++
-		}
-		data = data[size:]
-	}
-	return line
 }

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"dialtone/internal/paste"
 )
 
 //go:embed illiad.yaml illiad-2006.yaml illiad-hosted.yaml illiad-10.yaml ares.yaml
@@ -334,11 +335,14 @@ func (d *document) port(s scalar, what, use string) int {
 }
 
 func (d *document) host(s scalar, what string) string {
-	if s.given() && !IsHost(s.text) {
-		d.problemf(s.line, "%s %s: use one host name or IP address, without port or path", what, quote(s.text))
+	if !s.given() {
 		return ""
 	}
-	return s.text
+	host, err := paste.Host(s.text)
+	if pe, ok := errors.AsType[*paste.Error](err); ok {
+		d.problemf(s.line, "%s %s: use one host name or IP address, without port or path (%s)", what, quote(s.text), pe.Do)
+	}
+	return host
 }
 
 // word returns which of known s is, otherwise if it was not given.
@@ -351,29 +355,4 @@ func word[T ~string](d *document, s scalar, what string, known []T, otherwise T)
 		return otherwise
 	}
 	return T(s.text)
-}
-
-// IsHost reports whether s is an IP address or looks like a host name.
-func IsHost(s string) bool {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return true
-	}
-	s = strings.TrimSuffix(s, ".")
-	if s == "" || len(s) > 253 {
-		return false
-	}
-	numeric := true
-	for label := range strings.SplitSeq(s, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, c := range label {
-			letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' || c == '_' || c >= 0x80
-			if !letter && (c < '0' || c > '9') {
-				return false
-			}
-			numeric = numeric && !letter
-		}
-	}
-	return !numeric // "10.0.0.256" is a mistyped address, not a name
 }

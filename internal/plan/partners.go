@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"dialtone/internal/paste"
 )
 
 // A Partner is another institution's server, in a list of many.
@@ -35,6 +38,9 @@ const (
 	maxPartnerName = 200
 	maxInvitation  = 32 << 10
 )
+
+// notRead is the key of a column that is not read.
+const notRead = "-"
 
 var partnerKeys = []string{"name", "host", "invitation", "kind", "port", "sends"}
 
@@ -117,8 +123,11 @@ func (d *document) csvPartners(data []byte) []rawPartner {
 	if !ok {
 		return nil
 	}
+	data, announced := announcedSeparator(data)
 	r := csv.NewReader(bytes.NewReader(data))
-	r.Comma = separator(data)
+	if r.Comma = announced; r.Comma == 0 {
+		r.Comma = separator(data)
+	}
 	r.FieldsPerRecord = -1
 	r.TrimLeadingSpace = r.Comma != '\t' // it would take a tab for white space
 	head, err := r.Read()
@@ -150,16 +159,40 @@ func (d *document) csvPartners(data []byte) []rawPartner {
 	}
 }
 
-// separator is the one that the first line has.
+var announcement = regexp.MustCompile(`^"?(?i:sep)=([;,|:\t])"?[;,|:\t ]*(\n|$)`)
+
+// announcedSeparator is the one that a first line "sep=;" tells a spreadsheet
+// program, 0 without such a line. The line is made empty: the others keep their
+// numbers.
+func announcedSeparator(data []byte) ([]byte, rune) {
+	at := announcement.FindSubmatchIndex(data)
+	if at == nil {
+		return data, 0
+	}
+	return data[at[4]:], rune(data[at[2]])
+}
+
+// separator is the one by which the first line has the most columns that are
+// known.
 func separator(data []byte) rune {
-	first, _, _ := bytes.Cut(data, []byte("\n"))
-	for _, r := range ";\t" {
-		if bytes.ContainsRune(first, r) {
-			return r
+	first, _, _ := bytes.Cut(bytes.TrimLeft(data, "\n "), []byte("\n"))
+	best, most := ',', 0
+	for _, r := range ",;\t|" {
+		known := 0
+		for h := range strings.SplitSeq(string(first), string(r)) {
+			if slices.Contains(partnerKeys, columnName(h)) {
+				known++
+			}
+		}
+		if known > most || most == 0 && known == 0 && r != ',' && strings.ContainsRune(string(first), r) {
+			best, most = r, known
 		}
 	}
-	return ','
+	return best
 }
+
+// columnName is a column's name as it is compared.
+func columnName(text string) string { return strings.ToLower(paste.Value(text)) }
 
 func (d *document) csvProblem(err error) {
 	line, why := 0, err
@@ -169,16 +202,25 @@ func (d *document) csvProblem(err error) {
 	d.problemf(line, "not CSV (%v): put a value with quotes, separators or line breaks into quotes, and write each quote in it twice", why)
 }
 
-// columns returns the key of each column.
+// columns returns the key of each column, notRead for one of the user's own: people
+// keep more in such a list. A column that may be a slip for one that is missing is
+// refused.
 func (d *document) columns(head []string) ([]string, bool) {
 	ok := true
+	all := slices.Clone(head)
 	for i, h := range head {
-		h = strings.ToLower(strings.TrimSpace(h))
-		switch {
-		case h == "" && i > 0: // a column that a spreadsheet program added
+		h = columnName(h)
+		switch near := paste.Nearest(h, partnerKeys); {
+		case h == "": // a column that a spreadsheet program added
 		case !slices.Contains(partnerKeys, h):
-			d.problemf(1, "unknown column %s: use %s, and begin with the line name,host,invitation", quote(h), oneOf(h, partnerKeys))
-			ok = false
+			if slices.ContainsFunc(near, func(k string) bool {
+				// Lists often have no kind, port or sends: other words with those in them are other words.
+				return !slices.ContainsFunc(all, func(h string) bool { return columnName(h) == k }) && (slices.Contains(partnerKeys[:3], k) || len(k)-len(h) <= 1 && len(h)-len(k) <= 1)
+			}) {
+				d.problemf(1, "unknown column %s: use %s, and begin with the line name,host,invitation", quote(h), oneOf(h, partnerKeys))
+				ok = false
+			}
+			h = notRead
 		case slices.Contains(head[:i], h):
 			d.problemf(1, "column %s is there twice: keep one", quote(h))
 			ok = false
@@ -199,8 +241,11 @@ func (d *document) csvPartner(r *csv.Reader, columns, record []string) (rawPartn
 	raw := rawPartner{line: line, values: map[string]scalar{}}
 	empty := true
 	for i, text := range record {
-		text = strings.Join(strings.Fields(text), " ")
+		text = paste.Line(text)
 		if text == "" {
+			continue
+		}
+		if i < len(columns) && columns[i] == notRead {
 			continue
 		}
 		empty = false
@@ -222,11 +267,12 @@ func (d *document) csvPartner(r *csv.Reader, columns, record []string) (rawPartn
 func (d *document) sends(s scalar) string {
 	var out []string
 	for text := range strings.FieldsFuncSeq(s.text, func(r rune) bool { return r == ' ' || r == ',' || r == ';' }) {
-		if !IsHost(text) {
+		host, err := paste.Host(text)
+		if err != nil {
 			d.problemf(s.line, "sends %s: write addresses or host names, with spaces between them", quote(text))
 			continue
 		}
-		out = append(out, canonicalHost(text))
+		out = append(out, canonicalHost(host))
 	}
 	return strings.Join(out, " ")
 }

@@ -3,16 +3,17 @@ package plan
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
+
+	"dialtone/internal/paste"
 )
 
 // A Site is what is particular to one site: which hosts play the plan's roles,
 // which ports differ, and which features are used.
 type Site struct {
 	Name  string            // "" if the file has none
-	Hosts map[Role][]string // names or addresses, as written
+	Hosts map[Role][]string // names or addresses, in their usual form (paste.Host)
 	Ports map[string]int    // row id or service to port
 	// Uses lists row ids and services that become required. With UsesSet the
 	// conditional rows that it does not list are left out; without it the site
@@ -161,9 +162,8 @@ func (s *Site) RolesOf(host string) []Role {
 
 // canonicalHost is the form in which two spellings of a host are equal.
 func canonicalHost(h string) string {
-	h = strings.TrimSpace(h)
-	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")); err == nil {
-		return a.Unmap().String()
+	if usual, err := paste.Host(h); err == nil {
+		h = usual
 	}
 	return strings.ToLower(strings.TrimSuffix(h, "."))
 }

@@ -79,8 +79,8 @@ func TestBadSiteNamesFileLineValueAndWhatToDo(t *testing.T) {
 		{"unknown key", "ports:", "port:", `site.yaml:6: unknown key "port" in the site file: use one of name, roles, ports, uses, addresses (did you mean ports?)`},
 		{"unknown role", "  opac:", "  sql:", `site.yaml:5: unknown role "sql": use one of ` + roles},
 		{"role twice", "  opac: z", "  server: z", `site.yaml:5: key "server" is already on line 3: keep one`},
-		{"host with port", "illiad.example.edu", "illiad.example.edu:1433", `site.yaml:3: host "illiad.example.edu:1433": use one host name or IP address, without port or path`},
-		{"host is a URL", "z.example.edu", "http://z.example.edu/", `site.yaml:5: host "http://z.example.edu/": use one host name or IP address, without port or path`},
+		{"host with port", "illiad.example.edu", "illiad.example.edu:1433", `site.yaml:3: host "illiad.example.edu:1433": use one host name or IP address, without port or path (give the name or address alone, illiad.example.edu; the plan has the ports, and --port changes them, such as --port sql-client=14330)`},
+		{"host is a URL", "z.example.edu", "http://z.example.edu/", `site.yaml:5: host "http://z.example.edu/": use one host name or IP address, without port or path (give the name or address alone, z.example.edu; the plan has the ports, and --port changes them, such as --port sql-client=14330)`},
 		{"role without host", " illiad.example.edu", "", `site.yaml:3: role "server" has no value: write one, or remove the line`},
 		{"port of nothing", "z3950: 2200", "z3905: 2200", `site.yaml:7: unknown row id or service "z3905": did you mean z3950?`},
 		{"port out of range", "2200", "70000", `site.yaml:7: port of "z3950" "70000": use a number from 1 to 65535`},
@@ -89,7 +89,7 @@ func TestBadSiteNamesFileLineValueAndWhatToDo(t *testing.T) {
 		{"port that the other end names", "rdp:", "ftp-data-client:", `site.yaml:9: "ftp-data-client" has no port to set, the accepting end names one each time: remove it`},
 		{"uses nothing known", "  - iso", "  - isoill", `site.yaml:12: unknown row id or service "isoill": did you mean iso?`},
 		{"uses without value", "uses:\n  - sql-browser\n  - iso", "uses:", `site.yaml:10: uses has no value: write one, or remove the line`},
-		{"two problems", "10.1.2.3]\n  opac:", "10.1.2.300]\n  opak:", `site.yaml:4: host "10.1.2.300": use one host name or IP address, without port or path` + "\n" +
+		{"two problems", "10.1.2.3]\n  opac:", "10.1.2.300]\n  opak:", `site.yaml:4: host "10.1.2.300": use one host name or IP address, without port or path (300 is more than 255, which is the most that an octet can be)` + "\n" +
 			`site.yaml:5: unknown role "opak": use one of ` + roles + ` (did you mean opac?)`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

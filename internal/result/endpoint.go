@@ -16,6 +16,11 @@ func EndpointFrom(ap netip.AddrPort) Endpoint {
 	return Endpoint{netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())}
 }
 
+// IsSameAddr reports whether two addresses are one, whatever their zones are: a
+// zone is each machine's own name for a cable (RFC 4007 section 6), and no part of
+// the address that another machine sees.
+func IsSameAddr(a, b netip.Addr) bool { return a.Unmap().WithZone("") == b.Unmap().WithZone("") }
+
 // MarshalJSON writes "address:port", or null if unknown.
 func (e Endpoint) MarshalJSON() ([]byte, error) {
 	if !e.IsValid() {

@@ -12,27 +12,55 @@ import (
 	"dialtone/internal/result"
 )
 
-// PortOwner returns the software that keeps others from binding a local address
-// and port: it holds that address, or all of them, or any if the address is
-// unspecified. It is nil if the system does not tell (on Linux it tells root of
-// every process and others only of their own). It walks every process: not for
-// polling.
-func PortOwner(ctx context.Context, t plan.Transport, at netip.AddrPort) *result.Holder {
+// A PortUse is what keeps others from binding a local address and port: it has
+// that address, or all of them, or any if the address is unspecified. The zero
+// value: the system shows nothing that does.
+type PortUse struct {
+	// Holder is the software that has it; nil if the system does not tell (on Linux
+	// it tells root of every process of its namespace, and others only of their own).
+	Holder      *result.Holder
+	IsListening bool
+	// Remote is where it is connected to, if it is the local port of a connection.
+	Remote netip.AddrPort
+}
+
+// PortUseOf finds what has a port. It walks every process: not for polling.
+func PortUseOf(ctx context.Context, t plan.Transport, at netip.AddrPort) (use PortUse) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conns, err := net.ConnectionsWithContext(ctx, string(t))
 	if err != nil {
-		return nil
+		return use
 	}
+	var pid int32
 	for _, c := range conns {
-		if c.Laddr.Port != uint32(at.Port()) || c.Pid == 0 || t == plan.TCP && c.Status != "LISTEN" || !overlaps(c.Laddr.IP, at.Addr()) {
+		if c.Laddr.Port != uint32(at.Port()) || c.Status == "TIME_WAIT" || !overlaps(c.Laddr.IP, at.Addr()) {
+			continue // a socket in TIME_WAIT keeps nobody from listening (SO_REUSEADDR)
+		}
+		now := PortUse{IsListening: t == plan.TCP && c.Status == "LISTEN" || t == plan.UDP && c.Raddr.Port == 0}
+		if a, err := netip.ParseAddr(c.Raddr.IP); err == nil && !now.IsListening {
+			now.Remote = netip.AddrPortFrom(a.Unmap(), uint16(c.Raddr.Port))
+		}
+		// One that listens before one that is connected, one that is named before others.
+		if use.IsListening && !now.IsListening || use.IsListening == now.IsListening && (pid != 0 || use.Remote.IsValid() && c.Pid == 0) {
 			continue
 		}
-		h := &result.Holder{PID: c.Pid}
-		if p, err := process.NewProcessWithContext(ctx, c.Pid); err == nil {
-			h.Name, _ = p.NameWithContext(ctx) // without the name the pid still helps
+		use, pid = now, c.Pid
+	}
+	if pid != 0 {
+		use.Holder = &result.Holder{PID: pid}
+		if p, err := process.NewProcessWithContext(ctx, pid); err == nil {
+			use.Holder.Name, _ = p.NameWithContext(ctx) // without the name the pid still helps
 		}
-		return h
+	}
+	return use
+}
+
+// PortOwner returns the software that listens on a local address and port, as
+// PortUseOf finds it; nil if none does, or the system does not tell.
+func PortOwner(ctx context.Context, t plan.Transport, at netip.AddrPort) *result.Holder {
+	if use := PortUseOf(ctx, t, at); use.IsListening {
+		return use.Holder
 	}
 	return nil
 }

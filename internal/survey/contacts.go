@@ -171,7 +171,7 @@ func (s *survey) seekAt(ctx context.Context, f result.Family, to netip.Addr, row
 	}
 	defer conn.close()
 	if int(conn.Origin.Port()) == row.Port && conn.Version == echo.Version {
-		s.offer(ctx, f, proved{row.ID, target, conn.Instance.String(), conn.Origin.Addr() == target.Addr(), conn.local, conn.SeenAs.Addr()})
+		s.offer(ctx, f, proved{row.ID, target, conn.Instance.String(), result.IsSameAddr(conn.Origin.Addr(), target.Addr()), conn.local, conn.SeenAs.Addr()})
 	}
 }
 

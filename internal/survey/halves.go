@@ -289,7 +289,7 @@ func (s *survey) sourceChanged(d plan.Direction, f result.Family) bool {
 		private = private || i.Source.Addr().Is4() && i.Source.Addr().IsPrivate()
 		if i.SeenAs.IsValid() {
 			proved = true
-			if i.SeenAs.AddrPort != i.Source.AddrPort {
+			if i.SeenAs.Port() != i.Source.Port() || !result.IsSameAddr(i.SeenAs.Addr(), i.Source.Addr()) {
 				return true
 			}
 		}

@@ -201,7 +201,7 @@ func (s *survey) expectedOf(j *job) string {
 // list or an invitation names this institution itself. Over the loopback
 // interface somebody tries both ends on one machine.
 func (s *survey) partners(i *result.Initiator) *result.Initiator {
-	if i.Answer != result.AnswerKeyed || i.Target.Addr().IsLoopback() || i.Source.Addr() != i.Target.Addr() && !s.accept.isSiblings(i.Instance) {
+	if i.Answer != result.AnswerKeyed || i.Target.Addr().IsLoopback() || !result.IsSameAddr(i.Source.Addr(), i.Target.Addr()) && !s.accept.isSiblings(i.Instance) {
 		return i
 	}
 	own := *i
@@ -220,7 +220,7 @@ func (s *survey) othersSeenAs(of *job) string {
 			continue
 		}
 		a := i.SeenAs.Addr().String()
-		if i.SeenAs.Addr() == i.Source.Addr() || seen != "" && seen != a {
+		if result.IsSameAddr(i.SeenAs.Addr(), i.Source.Addr()) || seen != "" && seen != a {
 			return ""
 		}
 		seen = a
@@ -245,7 +245,7 @@ func (s *survey) othersOrigin(of *job) string {
 			continue
 		}
 		a := i.Origin.Addr().String()
-		if i.Origin.Addr() == i.Target.Addr() || origin != "" && origin != a {
+		if result.IsSameAddr(i.Origin.Addr(), i.Target.Addr()) || origin != "" && origin != a {
 			return ""
 		}
 		origin = a

@@ -400,7 +400,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 	s.finish(j, i)
 	origin, instance := i.Origin, i.Instance
 	if instance != "" && i.Answer != result.AnswerVersion && int(origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
-		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, instance, origin.Addr() == i.Target.Addr(), i.Source.Addr(), i.SeenAs.Addr()})
+		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, instance, result.IsSameAddr(origin.Addr(), i.Target.Addr()), i.Source.Addr(), i.SeenAs.Addr()})
 	}
 }
 

@@ -281,6 +281,9 @@ func TestNotes(t *testing.T) {
 	}{
 		{"nothing to note", base(func(*result.Path) {}), false, nil, "", nil},
 		{"source address translated", base(func(p *result.Path) { p.SeenAs = at("198.51.100.7:61000") }), false, []result.NoteCode{result.NoteNAT}, "198.51.100.7", nil},
+		{"one cable, two names of it", base(func(p *result.Path) {
+			p.Source, p.SeenAs, p.Target, p.Initiator.Origin = at("[fe80::10%tob]:61000"), at("[fe80::10]:61000"), at("[fe80::20%tob]:1433"), at("[fe80::20%toa]:1433")
+		}), false, nil, "", nil},
 		{"source port translated", base(func(p *result.Path) { p.SeenAs = at("10.1.0.2:61000") }), false, []result.NoteCode{result.NoteNAT}, "61000", nil},
 		{"port of another attempt", base(func(p *result.Path) {
 			p.Initiator.SeenAs, p.Initiator.Attempts, p.Verdict, p.SeenAs = result.Endpoint{}, 2, result.Rejected, at("10.1.0.2:61000")

@@ -20,13 +20,13 @@ func Notes(p result.Path, portAssumed bool, leftOut ...netip.Addr) []result.Note
 	i, a := p.Initiator, p.Acceptor
 	if from, to := p.Source, p.SeenAs; from.IsValid() && to.IsValid() {
 		switch {
-		case from.Addr() != to.Addr():
+		case !result.IsSameAddr(from.Addr(), to.Addr()):
 			add(result.NoteNAT, "the source %s is seen as %s at the other end: a firewall rule behind that translation must name %s", from, to, to.Addr())
 		case from.Port() != 0 && from.Port() != to.Port() && isOfSource(i, a):
 			add(result.NoteNAT, "the source port %d is seen as %d at the other end", from.Port(), to.Port())
 		}
 	}
-	if i != nil && i.Origin.IsValid() && !i.Origin.Addr().IsUnspecified() && p.Target.IsValid() && i.Origin.Addr() != p.Target.Addr() {
+	if i != nil && i.Origin.IsValid() && !i.Origin.Addr().IsUnspecified() && p.Target.IsValid() && !result.IsSameAddr(i.Origin.Addr(), p.Target.Addr()) {
 		add(result.NoteNAT, "the target %s is %s on the machine that answered", p.Target.Addr(), i.Origin.Addr())
 	}
 	if a != nil && a.Match == result.MatchTime {

@@ -22,7 +22,7 @@ const (
 // itself: its own listener answered at that very address, or the address can be
 // nobody else's (RFC 1122 section 3.2.1.3).
 func isOwnAddress(target netip.Addr, at *result.Endpoint) bool {
-	return target.IsUnspecified() || target.IsLoopback() || at != nil && at.Addr() == target
+	return target.IsUnspecified() || target.IsLoopback() || at != nil && result.IsSameAddr(at.Addr(), target)
 }
 
 // isOwnTarget reports whether a path that nobody proved never left the machine

@@ -120,7 +120,7 @@ func isKeyedWhole(t *result.Conversation) bool {
 // if that is where it left from, or not known.
 func fromElsewhere(p result.Path) string {
 	seen, err := netip.ParseAddrPort(p.Initiator.Conversation.Fact("seen as"))
-	if err != nil || !p.Source.IsValid() || seen.Addr() == p.Source.Addr() {
+	if err != nil || !p.Source.IsValid() || result.IsSameAddr(seen.Addr(), p.Source.Addr()) {
 		return ""
 	}
 	return fmt.Sprintf(", which saw it come from %s", seen.Addr())

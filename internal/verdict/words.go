@@ -46,7 +46,7 @@ func (e explainer) source() string {
 	switch {
 	case own.IsValid() && !seen.IsValid() && e.p.OthersSeenAs != "":
 		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s on other paths)", own.Addr(), e.p.From, e.p.OthersSeenAs)
-	case own.IsValid() && seen.IsValid() && own.Addr() != seen.Addr():
+	case own.IsValid() && seen.IsValid() && !result.IsSameAddr(own.Addr(), seen.Addr()):
 		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s)", own.Addr(), e.p.From, seen.Addr())
 	case own.IsValid():
 		return fmt.Sprintf("%s (%s)", own.Addr(), e.p.From)

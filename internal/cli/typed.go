@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"dialtone/internal/paste"
+)
+
+// builtinWords are subcommands that people expect, and the flag that is one here.
+var builtinWords = map[string]string{"help": "--help", "version": "--version"}
+
+// understood rewrites a command line that means a flag of the library: help,
+// version and what Windows' own programs take. Only the word alone is taken for
+// it, or help with a subcommand: a host may be called so.
+func understood(app *cli.App, args []string) []string {
+	rest := args[min(1, len(args)):]
+	for _, a := range rest {
+		if a == "/?" || a == "-?" || a == "/help" || a == "/h" {
+			return []string{args[0], "--help"}
+		}
+	}
+	switch {
+	case len(rest) == 1 && builtinWords[rest[0]] != "" && app.Command(rest[0]) == nil:
+		return []string{args[0], builtinWords[rest[0]]}
+	case len(rest) == 2 && rest[0] == "help" && app.Command(rest[1]) != nil:
+		return []string{args[0], rest[1], "--help"}
+	}
+	return args
+}
+
+// unknownFlag says which flag is meant by one that there is not.
+func unknownFlag(app *cli.App, known []cli.Flag, a string) error {
+	name := flagName(a)
+	err := fmt.Errorf("flag provided but not defined: -%s", name)
+	plain := strings.ReplaceAll(paste.Hyphens(paste.Value(name)), "_", "-")
+	if first, value, spaced := strings.Cut(plain, " "); spaced && find(known, first) != nil {
+		return Usage(err, fmt.Sprintf("A space is missing between --%s and %s, or was a no-break space: write --%s %s.", first, value, first, value))
+	}
+	for _, c := range app.Commands {
+		if f := find(c.Flags, plain); f != nil && find(known, plain) == nil {
+			return Usage(err, fmt.Sprintf("--%s is a flag of %s %s.", plain, app.Name, c.Name))
+		}
+	}
+	if find(known, plain) != nil {
+		return Usage(err, fmt.Sprintf("Did you mean --%s? See %s --help.", plain, app.Name))
+	}
+	var names []string
+	for _, f := range known {
+		for _, n := range f.Names() {
+			if len(n) > 1 {
+				names = append(names, n)
+			}
+		}
+	}
+	if near := paste.Nearest(plain, names); near != nil {
+		return Usage(err, fmt.Sprintf("Did you mean --%s? See %s --help.", strings.Join(near, " or --"), app.Name))
+	}
+	return Usage(err, fmt.Sprintf("See %s --help.", app.Name))
+}
+
+// wrongDash refuses an argument that would be a flag with the keyboard's hyphen.
+func wrongDash(a string) error {
+	meant, dashed := paste.Dashed(a)
+	if !dashed {
+		return nil
+	}
+	return Usagef(fmt.Sprintf("Write %s.", meant), "%q begins with a dash that a word processor or mail program made of a hyphen", a)
+}
+
+// checkValue refuses what a flag of a kind cannot be, with what it can be.
+func checkValue(f cli.DocGenerationFlag, name, value string) error {
+	switch f.(type) {
+	case *cli.DurationFlag:
+		if _, err := time.ParseDuration(value); err != nil {
+			return Usagef(durationHint(name, value), "invalid value %q for flag -%s: no time", value, name)
+		}
+	case *cli.IntFlag:
+		if _, err := strconv.ParseInt(value, 0, 64); err != nil {
+			return Usagef(fmt.Sprintf("Give a whole number, such as --%s %d.", name, 10000), "invalid value %q for flag -%s: no number", value, name)
+		}
+	}
+	return nil
+}
+
+// units are the words for each unit of time.
+var units = []struct {
+	unit  string
+	words []string
+	hours int // 0: as it is
+}{
+	{"ms", []string{"ms", "msec", "millisecond", "milliseconds"}, 0},
+	{"s", []string{"s", "sec", "secs", "second", "seconds", "sek"}, 0},
+	{"m", []string{"m", "min", "mins", "minute", "minutes"}, 0},
+	{"h", []string{"h", "hr", "hrs", "hour", "hours", "std"}, 0},
+	{"h", []string{"d", "day", "days"}, 24},
+	{"h", []string{"w", "week", "weeks"}, 7 * 24},
+}
+
+// durationHint says how to write what seems to be meant.
+func durationHint(name, value string) string {
+	text := strings.ReplaceAll(strings.ToLower(paste.Value(value)), ",", ".")
+	if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 {
+		return fmt.Sprintf("The unit is missing: write --%s %ss for seconds, %sm for minutes, %sh for hours.", name, text, text, text)
+	}
+	if meant, ok := duration(text); ok {
+		return fmt.Sprintf("Write --%s %s.", name, meant)
+	}
+	return fmt.Sprintf("Give a number and its unit, such as --%s 30s, 15m or 2h.", name)
+}
+
+// duration writes a time in words as the flags take it.
+func duration(text string) (string, bool) {
+	var out strings.Builder
+	for text = strings.TrimSpace(text); text != ""; {
+		i := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
+		if i <= 0 {
+			return "", false
+		}
+		number := text[:i]
+		text = strings.TrimLeft(text[i:], " ")
+		end := strings.IndexFunc(text, func(r rune) bool { return r < 'a' || r > 'z' })
+		if end < 0 {
+			end = len(text)
+		}
+		word := text[:end]
+		text = strings.TrimLeft(text[end:], " .:")
+		known := false
+		for _, u := range units {
+			if !slices.Contains(u.words, word) {
+				continue
+			}
+			known = true
+			if u.hours > 0 {
+				n, err := strconv.ParseFloat(number, 64)
+				if err != nil {
+					return "", false
+				}
+				number = strconv.FormatFloat(n*float64(u.hours), 'f', -1, 64)
+			}
+			out.WriteString(number + u.unit)
+		}
+		if !known {
+			return "", false
+		}
+	}
+	_, err := time.ParseDuration(out.String())
+	return out.String(), err == nil
+}
+
+// Slip says that an argument is nearly the name of a subcommand; "" if it is
+// not.
+func Slip(app *cli.App, arg string) string {
+	if strings.ContainsAny(arg, "./\\:") {
+		return ""
+	}
+	var names []string
+	for _, c := range app.Commands {
+		names = append(names, c.Name)
+	}
+	if near := paste.Nearest(arg, names); near != nil && near[0] != arg {
+		return near[0]
+	}
+	return ""
+}
