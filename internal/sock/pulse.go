@@ -9,7 +9,7 @@ const (
 	// pulseEvery is how often it makes sure that it runs, and pulseLost how long
 	// a gap has to be that a busy machine alone does not explain.
 	pulseEvery = 200 * time.Millisecond
-	pulseLost  = time.Second
+	pulseLost  = 3 * time.Second
 )
 
 // pulse tells when it looks at the clock how long this program did not run.
