@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -179,6 +180,9 @@ func readHost(c *ucli.Context, m mode) (string, error) {
 	host, err := cli.Host(args[0])
 	if meant := cli.Slip(c.App, host); m == modeHost && meant != "" {
 		sayTo(c, "")("%s is taken for the name of a machine; the subcommand is written %s %s.", host, c.App.Name, meant)
+	}
+	if info, gone := os.Stat(args[0]); err == nil && gone == nil && info.Mode().IsRegular() {
+		sayTo(c, "")("%s is taken for the name of a machine; if the file is meant, write @%s.", host, args[0])
 	}
 	return host, err
 }

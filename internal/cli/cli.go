@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"dialtone/internal/echo"
 )
 
 // Version is this release of Dialtone.
@@ -101,6 +103,9 @@ func Positional(c *cli.Context, n int) ([]string, error) {
 	}
 	if len(args) > n {
 		hint := fmt.Sprintf("See %s --help.", c.App.Name)
+		if key := String(c, "key"); key != "" && len(key) < echo.MinKeyLength {
+			hint = "A key with spaces between its words needs quotes around it, or hyphens in place of the spaces."
+		}
 		if meant := Slip(c.App, args[0]); meant != "" && c.Command.Name == c.App.Name {
 			hint = fmt.Sprintf("If the subcommand is meant, write %s %s %s.", c.App.Name, meant, strings.Join(args[1:], " "))
 		}

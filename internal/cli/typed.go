@@ -17,7 +17,7 @@ var builtinWords = map[string]string{"help": "--help", "version": "--version"}
 
 // understood rewrites a command line that means a flag of the library: help,
 // version and what Windows' own programs take. Only the word alone is taken for
-// it, or help with a subcommand: a host may be called so.
+// it, or help beside a subcommand: a host may be called so.
 func understood(app *cli.App, args []string) []string {
 	rest := args[min(1, len(args)):]
 	for _, a := range rest {
@@ -30,6 +30,8 @@ func understood(app *cli.App, args []string) []string {
 		return []string{args[0], builtinWords[rest[0]]}
 	case len(rest) == 2 && rest[0] == "help" && app.Command(rest[1]) != nil:
 		return []string{args[0], rest[1], "--help"}
+	case len(rest) == 2 && rest[1] == "help" && app.Command(rest[0]) != nil:
+		return []string{args[0], rest[0], "--help"}
 	}
 	return args
 }

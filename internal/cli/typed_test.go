@@ -59,6 +59,7 @@ func TestWhatIsTypedWrongIsAnsweredWithTheRightLine(t *testing.T) {
 		{[]string{"odyssey", "--wait", "15", "h"}, "15m for minutes"},
 		{[]string{"--timeout", "soon", "h"}, "such as --timeout 30s"},
 		{[]string{"--port-shift", "ten", "h"}, "such as --port-shift 10000"},
+		{[]string{"--key", "brisk", "walnut", "harbor", "h"}, "needs quotes around it"},
 		{[]string{"h,1433"}, "Give the name or address alone, h;"},
 		{[]string{"fe80::1"}, "interface is missing"},
 		{[]string{"fe80::1%nosuch0"}, `no interface "nosuch0"`},
@@ -80,7 +81,7 @@ func TestWhatIsTypedWrongIsAnsweredWithTheRightLine(t *testing.T) {
 func TestHelpAndVersionAsPeopleAskForThem(t *testing.T) {
 	t.Setenv("DIALTONE_KEY", "")
 	for line, want := range map[string]string{
-		"help": "USAGE", "version": Version, "help merge": "prog merge", "/?": "USAGE", "-?": "USAGE", "merge /?": "USAGE",
+		"help": "USAGE", "version": Version, "help merge": "prog merge", "/?": "USAGE", "-?": "USAGE", "merge /?": "USAGE", "merge help": "prog merge",
 	} {
 		if said, code := typed(strings.Fields(line)...); code != ExitOK || !strings.Contains(said, want) {
 			t.Errorf("%s: exit %d, said %q", line, code, said)
