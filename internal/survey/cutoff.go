@@ -105,21 +105,13 @@ func (s *survey) shutOut(ctx context.Context) *cutOff {
 
 // anyOpens reports whether a connection opens to any of these targets.
 func (s *survey) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
-	ctx, cancel := context.WithTimeout(ctx, min(s.Timeout, maxBackTime))
-	defer cancel()
-	opens := make(chan struct{}, len(to))
-	var all sync.WaitGroup
-	for _, w := range to {
-		all.Go(func() {
-			if d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.bindFor(result.FamilyOf(w.Addr())), 0), w); d.Err == nil {
-				d.Conn.Close()
-				opens <- struct{}{}
-				cancel() // one is enough
-			}
-		})
-	}
-	all.Wait()
-	return len(opens) > 0
+	return s.anyOf(ctx, to, func(ctx context.Context, w netip.AddrPort) bool {
+		d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.bindFor(result.FamilyOf(w.Addr())), 0), w)
+		if d.Err == nil {
+			d.Conn.Close()
+		}
+		return d.Err == nil
+	})
 }
 
 // restarted finds out whether another listener took the place of one, at the same
@@ -226,21 +218,31 @@ func (s *survey) anyProves(ctx context.Context, jobs []*job) bool {
 
 // anyAnswers reports whether the far end proves itself on any of these paths.
 func (s *survey) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
+	return s.anyOf(ctx, ways, func(ctx context.Context, w netip.AddrPort) bool {
+		c, err := s.open(ctx, w, s.Timeout)
+		if err == nil {
+			c.close()
+		}
+		return err == nil
+	})
+}
+
+// anyOf tries all targets at once and reports whether one does well.
+func (s *survey) anyOf(ctx context.Context, to []netip.AddrPort, try func(context.Context, netip.AddrPort) bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, min(s.Timeout, maxBackTime))
 	defer cancel()
-	answers := make(chan struct{}, len(ways))
+	well := make(chan struct{}, len(to))
 	var all sync.WaitGroup
-	for _, w := range ways {
+	for _, w := range to {
 		all.Go(func() {
-			if c, err := s.open(ctx, w, s.Timeout); err == nil {
-				c.close()
-				answers <- struct{}{}
+			if try(ctx, w) {
+				well <- struct{}{}
 				cancel() // one is enough
 			}
 		})
 	}
 	all.Wait()
-	return len(answers) > 0
+	return len(well) > 0
 }
 
 // lastPassed is when a connection passed last, and whether any failed that began
