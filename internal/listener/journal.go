@@ -204,9 +204,9 @@ func (j *Journal) count(c Contact) {
 		}
 		j.reached[a] = map[reached]*tally{}
 	}
-	what := reached{fmt.Sprintf("%s/%d", c.Peer.Transport, c.Peer.Local.Port()), string(c.Kind)}
+	what := reached{port: fmt.Sprintf("%s/%d", c.Peer.Transport, c.Peer.Local.Port()), what: string(c.Kind)}
 	if c.Visit.Words != "" {
-		what.what = sentence(c.Visit)
+		what.service, what.what = c.Visit.Service, c.Visit.Words
 	}
 	t := j.reached[a][what]
 	if t == nil {
@@ -230,31 +230,51 @@ func (j *Journal) Summary() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Who reached what:\n")
 	for _, a := range slices.SortedFunc(maps.Keys(j.reached), netip.Addr.Compare) {
-		port := ""
+		var before reached
 		for _, r := range slices.SortedFunc(maps.Keys(j.reached[a]), reached.compare) {
-			if r.port != port { // a line for each port
-				if port != "" {
-					b.WriteByte('\n')
-				}
-				fmt.Fprintf(&b, "  %-15s  %s", a, r.port)
-				port = r.port
-			} else {
-				b.WriteByte(';')
+			what := r.port + " " + r.what
+			switch {
+			case r.service == "":
+			case r.service == before.service && r.port == before.port:
+				what = r.what
+			case r.port == before.port:
+				what = r.service + ": " + r.what
+			default:
+				what = r.port + " " + r.service + ": " + r.what
 			}
-			fmt.Fprintf(&b, " %s ×%d", r.what, j.reached[a][r].count)
+			switch {
+			case before.port == "":
+				fmt.Fprintf(&b, "  %-15s  ", a)
+			case r.port != before.port: // a line for each
+				fmt.Fprintf(&b, "\n  %-15s  ", a)
+			case r.service != "" && r.service == before.service:
+				b.WriteString("; ") // there are commas in the words
+			default:
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%s ×%d", what, j.reached[a][r].count)
+			before = r
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
 }
 
-// reached is a port and what was done there.
-type reached struct{ port, what string }
+// reached is a port and what was done there: a kind of contact, or what a stranger
+// did to the service.
+type reached struct{ port, service, what string }
 
 func (r reached) compare(s reached) int {
 	transport, number, _ := strings.Cut(r.port, "/")
 	other, its, _ := strings.Cut(s.port, "/")
 	n, _ := strconv.Atoi(number) // both are ours
 	m, _ := strconv.Atoi(its)
-	return cmp.Or(cmp.Compare(transport, other), cmp.Compare(n, m), cmp.Compare(r.what, s.what))
+	// The proof comes first, since that is what most are there for.
+	notProved := func(r reached) int {
+		if r.what == string(echo.KindProved) {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(transport, other), cmp.Compare(n, m), cmp.Compare(r.service, s.service), cmp.Compare(notProved(r), notProved(s)), cmp.Compare(r.what, s.what))
 }

@@ -245,7 +245,7 @@ func TestSummarySaysWhoReachedWhat(t *testing.T) {
 	j.Write(c)
 	if got, want := j.Summary(), "Who reached what:\n"+
 		"  192.0.2.7        tcp/80 HTTP: GET came, answered with the page ×1\n"+
-		"  192.0.2.7        tcp/1433 SQL Server: PRELOGIN and login came, refused as meant ×1; proved ×2\n"; got != want {
+		"  192.0.2.7        tcp/1433 proved ×2, SQL Server: PRELOGIN and login came, refused as meant ×1\n"; got != want {
 		t.Errorf("%q", got)
 	}
 }

@@ -80,7 +80,7 @@ func (s *screen) show(c Contact, r record, say func(string)) {
 		old.since++
 	default:
 		if old.since > 0 {
-			r.Detail = strings.TrimSpace(fmt.Sprintf("%s (and %d times in between)", r.Detail, old.since))
+			r.Detail = strings.TrimSpace(fmt.Sprintf("%s (and %s in between)", r.Detail, counted(old.since, "time")))
 		}
 		old.at, old.since = c.At, 0
 		old.count++

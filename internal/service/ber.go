@@ -327,7 +327,10 @@ func serveBER(ctx context.Context, conn net.Conn, a *Answerer, most int, opens f
 		more := true
 		switch {
 		case errors.Is(err, errForeign):
-			reply = refuse()
+			if reply = refuse(); reply != nil {
+				a.say(ctx, conn, string(reply))
+			}
+			return err
 		case err != nil && answered && errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -339,9 +342,6 @@ func serveBER(ctx context.Context, conn net.Conn, a *Answerer, most int, opens f
 			if _, werr := conn.Write(reply); werr != nil {
 				return werr
 			}
-		}
-		if err != nil {
-			return err
 		}
 		if answered = answered || reply != nil; !more {
 			return nil

@@ -993,8 +993,8 @@ func (s *ftpServer) do(line string) error {
 	verb, argument, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
 	s.note(verb)
-	if slices.Contains(httpMethods, verb) { // a browser's; what follows is its header, and not commands
-		_ = s.reply(421, "This port is for FTP, and HTTP came.")
+	if isAlien(verb) { // what follows is no command either
+		s.a.say(s.ctx, s.conn, "421 This port is for FTP, and another protocol came.\r\n")
 		return errForeign
 	}
 	if !s.loggedIn && !slices.Contains(ftpOpen, verb) {
@@ -1094,12 +1094,16 @@ var ftpWords = map[string]word{
 // note tells of a command.
 func (s *ftpServer) note(verb string) {
 	s.a.ended("answered")
-	if w := ftpWords[verb]; w != "" {
+	switch w, known := ftpWords[verb]; {
+	case known:
 		s.a.came(w)
-	} else if slices.Contains(httpMethods, verb) {
+	case slices.Contains(httpMethods, verb):
 		s.a.came(spokeHTTP)
 		s.a.ended(asMeant)
-	} else {
+	case strings.HasPrefix(verb, "SSH-"):
+		s.a.came(spokeSSH)
+		s.a.ended(asMeant)
+	default:
 		s.a.came("other commands")
 	}
 }

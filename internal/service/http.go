@@ -439,6 +439,7 @@ func servePages(ctx context.Context, conn net.Conn, a *Answerer, certificate, wr
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case p.served == 0:
+		a.came("no whole request")
 		return errNoRequest
 	}
 	return nil

@@ -550,7 +550,7 @@ func serveDirectory(ctx context.Context, conn, over net.Conn, a *Answerer, certi
 		raw, err := readBER(r, isLDAP)
 		switch {
 		case errors.Is(err, errForeign):
-			_, _ = over.Write(ldapFarewell(ldap.LDAPResultProtocolError, "this is not an LDAP message"))
+			a.say(ctx, over, string(ldapFarewell(ldap.LDAPResultProtocolError, "this is not an LDAP message")))
 			return err
 		case errors.Is(err, io.EOF) && s.answered:
 			return nil
@@ -560,7 +560,7 @@ func serveDirectory(ctx context.Context, conn, over net.Conn, a *Answerer, certi
 		reply, done, then := s.obey(raw)
 		clear(raw) // it may have had a password
 		if then == ldapThenTLS && r.Buffered() > 0 {
-			_, _ = over.Write(ldapFarewell(ldap.LDAPResultProtocolError, "nothing may follow StartTLS before its answer"))
+			a.say(ctx, over, string(ldapFarewell(ldap.LDAPResultProtocolError, "nothing may follow StartTLS before its answer")))
 			return errLDAPEarlyTLS
 		}
 		// Each message by itself: curl waits for more bytes with the end of a search

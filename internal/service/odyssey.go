@@ -456,7 +456,7 @@ func answerOdyssey(ctx context.Context, conn net.Conn, a *Answerer) error {
 	case errors.Is(err, errForeign):
 		a.came("a line that is no question of dial's")
 		a.ended(inWords)
-		turnAway(ctx, conn, a, odysseyForPeople(a))
+		a.say(ctx, conn, odysseyForPeople(a))
 		return err
 	case err != nil:
 		return err
@@ -465,7 +465,7 @@ func answerOdyssey(ctx context.Context, conn net.Conn, a *Answerer) error {
 	size, ok := b.number("size", odysseyMaxSize)
 	if terr != nil || len(token) != TokenSize || !ok || size == 0 {
 		a.came("a question of dial's that makes no sense")
-		turnAway(ctx, conn, a, odysseyBlock{{"refused", "that is no question"}}.String())
+		a.say(ctx, conn, odysseyBlock{{"refused", "that is no question"}}.String())
 		return errForeign
 	}
 	var answer []byte
@@ -475,7 +475,7 @@ func answerOdyssey(ctx context.Context, conn net.Conn, a *Answerer) error {
 	if !ok {
 		a.came("a question of dial's under another key")
 		a.ended(asMeant)
-		turnAway(ctx, conn, a, odysseyBlock{{"refused", "this listener sends and accepts documents only where the key is known"}}.String())
+		a.say(ctx, conn, odysseyBlock{{"refused", "this listener sends and accepts documents only where the key is known"}}.String())
 		return errors.New("the token was not made with the key")
 	}
 	ready := odysseyBlock{{"software", a.Software}, {"size", strconv.Itoa(size)}}.sealed(answer, odysseyReady)

@@ -161,6 +161,9 @@ func (a *Answerer) Receive(ctx context.Context, conn net.Conn, speaks string) (V
 	mine := *a
 	mine.visit = new(visit)
 	err := mine.receive(ctx, conn, c, plan.Protocol(speaks))
+	if mine.visit.last {
+		linger(ctx, conn, &mine)
+	}
 	return Visit{Service: Title(speaks), Words: mine.visit.words(err)}, err
 }
 

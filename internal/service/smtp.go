@@ -466,6 +466,9 @@ func (s *mailServer) obey(line string) (reply string, then int) {
 	verb, arg, _ := strings.Cut(line, " ")
 	verb, arg = strings.ToUpper(verb), strings.TrimSpace(arg)
 	s.note(verb)
+	if isAlien(verb) { // what follows is no command either
+		return "421 4.7.0 This port is for SMTP, and another protocol came\r\n", mailThenEnd
+	}
 	switch verb {
 	case "EHLO", "HELO":
 		if arg == "" {
@@ -491,9 +494,6 @@ func (s *mailServer) obey(line string) (reply string, then int) {
 		return "220 2.0.0 Go ahead\r\n", mailThenTLS
 	case "MAIL", "RCPT", "DATA", "BDAT":
 		return s.refuse("550 5.7.1 This is a test listener: it takes no mail")
-	case "GET", "HEAD", "POST", "PUT", "CONNECT", "OPTIONS":
-		// A browser's; what follows is its header, and not commands.
-		return "421 4.7.0 This port is for SMTP, and HTTP came\r\n", mailThenEnd
 	case "AUTH":
 		return s.refuse("502 5.5.1 This is a test listener: nobody logs in here")
 	case "VRFY", "EXPN":
@@ -518,9 +518,12 @@ func (s *mailServer) note(verb string) {
 		s.a.ended(asMeant)
 	case "QUIT", "NOOP", "RSET", "HELP":
 	default:
-		if slices.Contains(httpMethods, verb) {
+		switch {
+		case slices.Contains(httpMethods, verb):
 			s.a.came(spokeHTTP)
-		} else {
+		case strings.HasPrefix(verb, "SSH-"):
+			s.a.came(spokeSSH)
+		default:
 			s.a.came("a command that SMTP does not have")
 		}
 		s.a.ended(asMeant)

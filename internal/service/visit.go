@@ -46,6 +46,7 @@ type visit struct {
 	mu    sync.Mutex
 	came  []word // each once
 	ended word
+	last  bool // something was said to end the conversation with
 }
 
 // maxCame is more than any conversation has of different words.
@@ -237,8 +238,9 @@ func isILLHead(b []byte) bool {
 	return at < len(b) && b[at] == 0x30
 }
 
-// isText reports whether bytes are somebody's typing: a line, or too much of one
-// to be anything else. The first bytes of BER may well be letters.
+// isText reports whether bytes are somebody's typing: a line, or enough of one to
+// be nothing else. The first bytes of BER may well be letters, but the third is a
+// type: an INTEGER, or ISO ILL's SEQUENCE, which is the digit 0.
 func isText(b []byte) bool {
 	letters := 0
 	for i, c := range b {
@@ -249,12 +251,12 @@ func isText(b []byte) bool {
 			return false
 		}
 	}
-	return len(b) > 0 && b[len(b)-1] == '\n' || letters >= 16
+	return len(b) > 0 && b[len(b)-1] == '\n' || letters >= 16 || letters >= 3 && b[2] != '0'
 }
 
 // own are what clients of a service begin with.
 var own = map[plan.Protocol][]word{
-	plan.HTTP: {spokeHTTP, spokeHTTP2}, plan.HTTPS: {spokeTLS}, plan.LDAPS: {spokeTLS},
+	plan.HTTP: {spokeHTTP}, plan.HTTPS: {spokeTLS}, plan.LDAPS: {spokeTLS},
 	plan.FTP: {spokeFTP, spokeText}, plan.SMTP: {spokeSMTP, spokeText}, plan.TDS: {spokeTDS, spokeTLS},
 	plan.LDAP: {spokeLDAP}, plan.RDP: {spokeRDP}, plan.Z3950: {spokeZ3950}, plan.ISOILL: {spokeILL},
 }
@@ -286,41 +288,42 @@ func (a *Answerer) strange(ctx context.Context, conn *headConn, p plan.Protocol,
 	switch {
 	case slices.Contains(own[p], spoke):
 		return false, nil
+	case spoke == spokeHTTP2:
+		a.came(spoke)
+		a.ended("refused in its own words")
+		a.say(ctx, conn, http2Refusal)
+		return true, errForeign
 	case p == plan.HTTP && isBinary(spoke): // net/http would wait for the end of a line
 		a.came(spoke)
 		a.ended("answered with 400 in words")
-		turnAway(ctx, conn, a, plainRefusal("This port speaks HTTP without TLS. Use http:// for it."))
+		a.say(ctx, conn, plainRefusal("This port speaks HTTP without TLS. Use http:// for it."))
 		return true, errForeign
 	case p == plan.HTTP:
 		return false, nil
-	case spoke == spokeHTTP, spoke == spokeHTTP2:
+	case spoke == spokeHTTP:
 		w := spoke
 		if slices.Equal(own[p], []word{spokeTLS}) {
 			w = "HTTP without TLS"
 		}
 		a.came(w)
 		a.ended("answered with 400 in words")
-		instead := "What speaks HTTP gets no answer from " + Title(string(p)) + ", which belongs on this port."
+		instead := "This port is for " + Title(string(p)) + ", and your client spoke HTTP."
 		if p == plan.HTTPS {
-			instead = "You're speaking plain HTTP to a port of HTTPS. Use https:// for it."
+			instead = "This port is for HTTPS, and your client spoke HTTP without TLS. Use https:// for it."
 		}
-		if spoke == spokeHTTP2 {
-			turnAway(ctx, conn, a, plainRefusal(instead))
-			return true, errForeign
-		}
-		_ = servePages(ctx, conn, a, "", instead)
+		_ = servePages(ctx, conn, a, "", instead) // which sees to it that the answer arrives
 		return true, errForeign
 	case spoke == spokeTLS:
 		a.came(spoke)
 		a.ended("which is not spoken on this port: refused")
-		turnAway(ctx, conn, a, tlsRefusal)
+		a.say(ctx, conn, tlsRefusal)
 		return true, errForeign
 	case p == plan.Odyssey: // whose questions are text
 		return false, nil
 	case spoke == spokeText, spoke == spokeSSH, spoke == spokeSMTP, spoke == spokeFTP, spoke == spokeTelnet:
 		a.came(spoke)
 		a.ended(inWords)
-		turnAway(ctx, conn, a, a.forPeople(p))
+		a.say(ctx, conn, a.forPeople(p))
 		return true, errForeign
 	}
 	return false, nil // in its own protocol's words, where it has some
@@ -347,13 +350,23 @@ func plainRefusal(why string) string {
 	return "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" + pageTitle + "\r\n" + why + "\r\n"
 }
 
-// turnAway sends a text and sees that it arrives: closing with bytes unread
-// would reset the connection, and the text be lost.
-func turnAway(ctx context.Context, conn net.Conn, a *Answerer, text string) {
+// http2Refusal are an empty SETTINGS frame and a GOAWAY frame that asks for
+// HTTP/1.1 (RFC 9113 sections 3.4, 6.5, 6.8 and 7).
+const http2Refusal = "\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
+	"\x00\x00\x20\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x0d" + "HTTP/1.1 is spoken here."
+
+// say sends the last that is said in a conversation, as far as it can be sent.
+func (a *Answerer) say(ctx context.Context, conn net.Conn, text string) {
 	a.step(ctx, conn)
-	if _, err := io.WriteString(conn, text); err != nil {
-		return
+	_, _ = io.WriteString(conn, text)
+	if a.visit != nil {
+		a.visit.last = true
 	}
+}
+
+// linger half-closes a connection and reads for a moment what still comes:
+// closing with bytes unread would reset it, and what was said last be lost.
+func linger(ctx context.Context, conn net.Conn, a *Answerer) {
 	if c, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
 	}
@@ -373,5 +386,14 @@ func (a *Answerer) tlsInPlain(r *bufio.Reader, conn net.Conn) bool {
 	a.came(spokeTLS)
 	a.ended("which is not spoken on this port: refused")
 	_, _ = io.WriteString(conn, tlsRefusal)
+	if a.visit != nil {
+		a.visit.last = true
+	}
 	return true
+}
+
+// isAlien reports whether the first word of a line is of a protocol that has
+// strayed to one of lines: a browser's request, or SSH's greeting.
+func isAlien(verb string) bool {
+	return slices.Contains(httpMethods, verb) || strings.HasPrefix(verb, "SSH-")
 }
