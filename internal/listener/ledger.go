@@ -44,7 +44,7 @@ func (l *Listener) serviceAt(t plan.Transport, port uint16) string {
 	defer l.mu.Unlock()
 	for _, b := range l.bound {
 		if b.Transport == t && b.addr.Port() == port {
-			return service.Title(string(b.Speaks()))
+			return b.Speaks().Language().Title
 		}
 	}
 	return ""

@@ -46,10 +46,10 @@ type talk struct {
 // says it gives no byte on: a password may be among the first.
 func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) talk {
 	speaks := string(p)
-	silent := talk{kind: echo.KindSilent, visit: service.Visit{Service: service.Title(speaks), Words: "connected and sent nothing"}}
+	silent := talk{kind: echo.KindSilent, visit: service.Visit{Service: p.Language().Title, Words: "connected and sent nothing"}}
 	answer := func(conn net.Conn) (talk, []byte) {
 		kind, first := l.answerer.Answer(ctx, conn)
-		t := talk{kind: kind, foreign: len(first), visit: service.Visit{Service: service.Title(speaks)}}
+		t := talk{kind: kind, foreign: len(first), visit: service.Visit{Service: p.Language().Title}}
 		switch {
 		case kind == echo.KindSilent:
 			t = silent

@@ -181,6 +181,9 @@ func said(t *testing.T, conn net.Conn, b []byte) string {
 func TestNoByteOfAStrangersIsWrittenDown(t *testing.T) {
 	w := newWritten(t)
 	l, at := everyService(t, w)
+	if len(at) != len(plan.Languages) {
+		t.Fatalf("%d services of %d", len(at), len(plan.Languages))
+	}
 	messages := append(secretMessages(), message{bytes: []byte(secret)}, message{bytes: tlv(0x30, []byte(secret))}, message{bytes: tdsMessage(0x12, []byte(secret))},
 		message{bytes: append([]byte("\x00\x01\x00\x40\x21\x12\xa4\x42"), secret+secret...)})
 	var all sync.WaitGroup

@@ -25,6 +25,7 @@ const (
 // A Language is what a Protocol is like.
 type Language struct {
 	Protocol Protocol
+	Title    string // what people call its service
 	// Greets: the server speaks first.
 	Greets bool
 	// Greeting is how long its greeting may take; 0: it does not greet. Servers look
@@ -41,10 +42,18 @@ const greetingTime = 35 * time.Second
 
 // Languages has every Protocol.
 var Languages = []Language{
-	{Protocol: HTTP}, {Protocol: HTTPS, Within: HTTP},
-	{Protocol: FTP, Greets: true, Greeting: greetingTime}, {Protocol: SMTP, Greets: true, Greeting: greetingTime},
-	{Protocol: TDS}, {Protocol: SQLBrowser}, {Protocol: LDAP}, {Protocol: LDAPS, Within: LDAP}, {Protocol: RDP},
-	{Protocol: Z3950}, {Protocol: ISOILL}, {Protocol: Odyssey},
+	{Protocol: HTTP, Title: "HTTP"},
+	{Protocol: HTTPS, Title: "HTTPS", Within: HTTP},
+	{Protocol: FTP, Title: "FTP", Greets: true, Greeting: greetingTime},
+	{Protocol: SMTP, Title: "SMTP", Greets: true, Greeting: greetingTime},
+	{Protocol: TDS, Title: "SQL Server"},
+	{Protocol: SQLBrowser, Title: "SQL Server Browser"},
+	{Protocol: LDAP, Title: "LDAP"},
+	{Protocol: LDAPS, Title: "LDAPS", Within: LDAP},
+	{Protocol: RDP, Title: "Remote Desktop"},
+	{Protocol: Z3950, Title: "Z39.50"},
+	{Protocol: ISOILL, Title: "ISO ILL"},
+	{Protocol: Odyssey, Title: "Odyssey"},
 }
 
 // Language is what a protocol is like; the zero Language for one that nobody

@@ -3,6 +3,7 @@ package service
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
 	"go.uber.org/goleak"
 
@@ -125,6 +127,38 @@ func TestLdapsearchReadsOurRootEntry(t *testing.T) {
 	out, exit = berRun(t, nil, search, "-x", "-o", "ldif-wrap=no", "-H", "ldap://"+plain.String(), "-E", "!1.2.3.4.5", "-s", "base", "-b", "")
 	if exit != ldap.LDAPResultUnavailableCriticalExtension || !strings.Contains(out, "no control is known") {
 		t.Errorf("a critical control: exit %d:\n%s", exit, out)
+	}
+}
+
+// TestLDAPSearchEndsInARecordOfItsOwn: curl waits for more to read while its TLS
+// library holds the end of a search that came in one record with the entry.
+func TestLDAPSearchEndsInARecordOfItsOwn(t *testing.T) {
+	a, _ := berAnswerer(t)
+	search := berHex(t, "30 25 02 01 02 63 20 04 00 0a 01 00 0a 01 00 02 01 00 02 01 00 01 01 00 87 0b 6f 62 6a 65 63 74 63 6c 61 73 73 30 00")
+	for _, speaks := range []string{"ldap", "ldaps"} {
+		near, away := net.Pipe()
+		served := make(chan error, 1)
+		go func() { served <- a.Serve(t.Context(), near, speaks); near.Close() }()
+		conn := away
+		if speaks == "ldaps" {
+			conn = tls.Client(away, &tls.Config{InsecureSkipVerify: true})
+		}
+		_ = away.SetDeadline(time.Now().Add(guardTime))
+		if _, err := conn.Write(search); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []ber.Tag{ldap.ApplicationSearchResultEntry, ldap.ApplicationSearchResultDone} {
+			b := make([]byte, 4096)
+			n, err := conn.Read(b) // of what was written at once, or of a record
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, op, _, err := ldapMessage(b[:n]); err != nil || op.Tag != want {
+				t.Errorf("%s: %x, %v", speaks, b[:n], err)
+			}
+		}
+		away.Close()
+		<-served
 	}
 }
 

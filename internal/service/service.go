@@ -164,7 +164,7 @@ func (a *Answerer) Receive(ctx context.Context, conn net.Conn, speaks string) (V
 	if mine.visit.last {
 		linger(ctx, conn, &mine)
 	}
-	return Visit{Service: Title(speaks), Words: mine.visit.words(err)}, err
+	return Visit{Service: plan.Protocol(speaks).Language().Title, Words: mine.visit.words(err)}, err
 }
 
 func (a *Answerer) receive(ctx context.Context, conn net.Conn, c conversation, p plan.Protocol) error {

@@ -26,17 +26,6 @@ type Visit struct {
 	Words   string // what came, and what was done about it
 }
 
-// titles are the services as people know them.
-var titles = map[plan.Protocol]string{
-	plan.HTTP: "HTTP", plan.HTTPS: "HTTPS", plan.FTP: "FTP", plan.SMTP: "SMTP",
-	plan.TDS: "SQL Server", plan.SQLBrowser: "SQL Server Browser",
-	plan.LDAP: "LDAP", plan.LDAPS: "LDAPS", plan.RDP: "Remote Desktop",
-	plan.Z3950: "Z39.50", plan.ISOILL: "ISO ILL", plan.Odyssey: "Odyssey",
-}
-
-// Title is a protocol's service as people know it; "": there is none of that name.
-func Title(speaks string) string { return titles[plan.Protocol(speaks)] }
-
 // A word is a piece of a Visit. Only constants are: nothing that came may become
 // one.
 type word string
@@ -302,12 +291,12 @@ func (a *Answerer) strange(ctx context.Context, conn *headConn, p plan.Protocol,
 		return false, nil
 	case spoke == spokeHTTP:
 		w := spoke
-		if slices.Equal(own[p], []word{spokeTLS}) {
+		if p.Language().Within != "" {
 			w = "HTTP without TLS"
 		}
 		a.came(w)
 		a.ended("answered with 400 in words")
-		instead := "This port is for " + Title(string(p)) + ", and your client spoke HTTP."
+		instead := "This port is for " + p.Language().Title + ", and your client spoke HTTP."
 		if p == plan.HTTPS {
 			instead = "This port is for HTTPS, and your client spoke HTTP without TLS. Use https:// for it."
 		}
@@ -337,7 +326,7 @@ func isBinary(spoke word) bool {
 // forPeople is what somebody gets who types a line.
 func (a *Answerer) forPeople(p plan.Protocol) string {
 	return strings.Join(slices.Concat([]string{
-		"This is the " + a.Software + " test listener on the port that " + Title(string(p)) + " uses, not " + Title(string(p)) + " itself.",
+		"This is the " + a.Software + " test listener on the port that " + p.Language().Title + " uses, not " + p.Language().Title + " itself.",
 		"You have reached it. What you sent was neither kept nor logged.",
 	}, a.Lines, []string{""}), "\r\n")
 }
