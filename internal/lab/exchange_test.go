@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"text/template"
@@ -18,7 +19,7 @@ var update = flag.Bool("update", false, "write docs/two-institutions.md anew")
 
 // An exchange is what the page of two institutions shows.
 type exchange struct {
-	ListenCommand, Listen                                  string
+	ListenCommand, Listen, Seen                            string
 	Mail                                                   string
 	DialCommand, Broken, Mended                            string
 	WaitHere, WaitThere, HalfHere, HalfThere, MergeCommand string
@@ -87,9 +88,12 @@ func playExchange(t *testing.T, bin Binaries) string {
 		t.Errorf("listen: %v", err)
 	}
 	x.Listen, _, _ = strings.Cut(said.String(), "\nWho reached what")
-	x.Listen, _, _ = strings.Cut(x.Listen, "Z  proved")
-	x.Listen = strings.TrimSpace(x.Listen[:strings.LastIndex(x.Listen, "\n")])
-	x.Listen = strings.ReplaceAll(x.Listen, line, short(line))
+	first := arrived.FindStringIndex(x.Listen)
+	if first == nil {
+		t.Fatalf("listen told of nobody that came:\n%s", said.String())
+	}
+	x.Listen, x.Seen = x.Listen[:first[0]], strings.TrimSpace(x.Listen[first[0]:])
+	x.Listen = strings.TrimSpace(strings.ReplaceAll(x.Listen, line, short(line)))
 	x.Mail = quoted(fold(line, 72))
 
 	// Both firewalls closed: two halves.
@@ -209,9 +213,30 @@ var changing = []struct {
 	{regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`), "PORT"},                // that the system hands out
 	{regexp.MustCompile(`Contact through [a-z-]+, \S+,`), "Contact through PATH,"}, // whichever answered first
 	{regexp.MustCompile(` at \S+ \(`), " at HOST ("},
+	{regexp.MustCompile(` \("[^"]*"\): `), ` ("HOST"): `},
+	{regexp.MustCompile(`\b\d+ contacts `), "N contacts "}, // more where the machine is slow
 }
 
+// arrived is a line of what listen tells of those that come.
+var arrived = regexp.MustCompile(`(?m)^\d\d:\d\d:\d\dZ  `)
+
+// steady is a text without what differs each time. Whom listen tells of first
+// is whoever came first.
 func steady(text string) string {
+	lines := strings.Split(text, "\n")
+	for from := 0; from < len(lines); from++ {
+		to := from
+		for to < len(lines) && arrived.MatchString(lines[to]) && !strings.Contains(lines[to], "Z  report ") {
+			to++
+		}
+		slices.SortFunc(lines[from:to], func(a, b string) int {
+			_, a, _ = strings.Cut(a, "→")
+			_, b, _ = strings.Cut(b, "→")
+			return strings.Compare(a, b)
+		})
+		from = max(from, to-1)
+	}
+	text = strings.Join(lines, "\n")
 	for _, c := range changing {
 		text = c.is.ReplaceAllString(text, c.as)
 	}

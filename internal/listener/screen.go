@@ -152,11 +152,14 @@ func (r record) text() string {
 	if words == "" {
 		words = kindSentences[r.Kind]
 	}
-	flow := r.Flow
-	if flow != "" && r.Kind != echo.KindService { // whose flow is the protocol's name
-		words += " (" + flow + ")"
+	what := []string{r.Detail}
+	if words != "" {
+		if r.Flow != "" && r.Kind != echo.KindService { // whose flow is the protocol's name
+			words += " (" + r.Flow + ")"
+		}
+		what = []string{sentence(service.Visit{Service: r.Service, Words: words}), r.Detail}
 	}
-	for _, more := range []string{sentence(service.Visit{Service: r.Service, Words: words}), r.Detail} {
+	for _, more := range what {
 		if more != "" {
 			s += "  " + more
 		}
