@@ -14,7 +14,8 @@ import (
 )
 
 // holdAll keeps connections idle on every TCP path that proved itself
-// whole: the counted ones, or those that were asked for by name.
+// whole: the counted ones, or those that were asked for by name. Each takes
+// dozens of connections. Of the others it is said that nothing is known.
 func (s *survey) holdAll(ctx context.Context) {
 	gaps := dialer.Gaps(s.Hold)
 	if len(gaps) == 0 {
@@ -24,16 +25,21 @@ func (s *survey) holdAll(ctx context.Context) {
 	defer stop()
 	var g errgroup.Group
 	for _, j := range s.jobs {
-		if j.transport == plan.TCP && j.hold && isWhole(j.initiator) {
-			g.Go(func() error {
-				if j.direction == plan.Forward {
-					s.hold(ctx, j, gaps)
-				} else {
-					s.holdBack(ctx, j)
-				}
-				return nil
-			})
+		if j.transport != plan.TCP || !isWhole(j.initiator) {
+			continue
 		}
+		if !j.hold {
+			j.initiator.Idle = []result.Idle{notHeld(s.Hold, "only required paths are kept idle, and those that --only names")}
+			continue
+		}
+		g.Go(func() error {
+			if j.direction == plan.Forward {
+				s.hold(ctx, j, gaps)
+			} else {
+				s.holdBack(ctx, j)
+			}
+			return nil
+		})
 	}
 	_ = g.Wait() // what became of them is in the jobs
 }

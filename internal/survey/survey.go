@@ -425,9 +425,9 @@ func (s *survey) pathOf(j *job) dialer.Path {
 }
 
 // countedSamples is how many connections a counted path gets: with the service's
-// own conversation beside them, one that fails half of them is missed in less
-// than one run of a hundred.
-const countedSamples = 6
+// own conversation beside them, one that fails half of them is missed in two
+// runs of a thousand.
+const countedSamples = 8
 
 // samples is how many connections a job gets that proves itself.
 func (j *job) samples() int {
