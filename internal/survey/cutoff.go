@@ -299,7 +299,7 @@ func (s *survey) watchOver(ctx context.Context, target netip.AddrPort, timeout t
 const enoughSYNs = 1500 * time.Millisecond
 
 // cutShort says why a job is untested after a cut-off, "" if what was seen of it
-// before tells.
+// before tells of it as it is.
 func (s *survey) cutShort(j *job) string {
 	i := j.initiator
 	if s.cut == nil || i == nil || i.NotTried != "" {
@@ -318,10 +318,13 @@ func (s *survey) cutShort(j *job) string {
 		}
 		return why + "this path was tried only then"
 	}
-	passed := 0
-	for _, c := range s.connectionsOf(j) {
-		if c.IsPassed() {
+	passed, failed := 0, 0
+	for _, c := range s.beforeCut(s.connectionsOf(j)) {
+		switch {
+		case c.IsPassed():
 			passed++
+		case c.IsFailed():
+			failed++
 		}
 	}
 	switch {
@@ -331,6 +334,10 @@ func (s *survey) cutShort(j *job) string {
 		return fmt.Sprintf("%sof this path %d connections were tried before, and all passed", why, passed)
 	case s.mayConverse(j) && (i.Conversation == nil || i.Conversation.Outcome == result.ConversationNotHeld):
 		return why + "this path was proved before, and its service's own conversation was not held"
+	case s.cut.anew == "" && s.cut.ended != result.EndedReset && failed == 0:
+		// It is dead now, whatever was proved: whoever shut this address out does so
+		// to its users, too. A listener that ended is no fault of the path.
+		return fmt.Sprintf("%sbefore, all %d connections of this path passed", why, passed)
 	}
 	return ""
 }

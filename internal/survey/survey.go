@@ -180,6 +180,7 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	}
 	r := s.report(ctx, remote, nil)
 	if s.submit(ctx, r) != nil && ctx.Err() == nil {
+		s.isCutOff(ctx)
 		r = s.report(ctx, remote, nil) // that connection is evidence, too
 	}
 	return r, nil
