@@ -368,7 +368,7 @@ func (a *attempt) connection() result.Connection {
 		c.Ended = unopened(s.Connect)
 	case s.Answer == result.AnswerKeyed:
 		c.Reached, c.Ended = result.ReachedProved, ended(s.Sent, s.Received)
-		if c.Ended == result.EndedWell {
+		if c.Ended == result.EndedWell && !(a.ProofOnly && a.Transport == plan.TCP) {
 			c.Reached = result.ReachedDone
 		}
 	default:

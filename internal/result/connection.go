@@ -92,10 +92,10 @@ func (c *Connection) IsFailed() bool {
 	return false
 }
 
-// carriesPayload reports whether it is of a kind that moves a payload once it is
-// proved.
-func (c *Connection) carriesPayload() bool {
-	return c.Purpose == PurposeProof || c.Purpose == PurposeSample || c.Purpose == PurposeStudy
+// carried reports whether it moved a payload once it was proved. Where a proof is
+// all that it was for, it is proved and no more.
+func (c *Connection) carried() bool {
+	return c.IsPassed() && c.Reached == ReachedDone && (c.Purpose == PurposeProof || c.Purpose == PurposeSample || c.Purpose == PurposeStudy)
 }
 
 // Compare splits connections into those that passed and those that failed, as
@@ -108,7 +108,7 @@ func Compare(all []Connection) (passed, failed []Connection) {
 	paid, conversed := false, false
 	for i := range all {
 		c := &all[i]
-		paid = paid || c.carriesPayload() && c.IsPassed()
+		paid = paid || c.carried()
 		conversed = conversed || c.Purpose == PurposeConversation && c.IsPassed()
 	}
 	for _, c := range all {
