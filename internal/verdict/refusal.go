@@ -142,7 +142,7 @@ func tlsWords(t *result.Conversation) string {
 
 func acceptedWords(t *result.Conversation) string {
 	switch plan.Protocol(t.Speaks) {
-	case plan.SMTP:
+	case plan.SMTP, plan.SMTPS:
 		return "EHLO was accepted"
 	case plan.FTP:
 		return "the login was accepted"
