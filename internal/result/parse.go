@@ -150,7 +150,7 @@ var known = func() map[reflect.Type][]string {
 	add(m, IdleSurvived, IdleSilent, IdleReset, IdleClosed, IdleNotHeld)
 	add(m, PortUnknown, PortBound, PortBusy, PortUnbound)
 	add(m, SawUnknown, SawNothing, SawHalfOpen, SawAccepted)
-	add(m, PurposeProof, PurposeSample, PurposeStudy, PurposeConversation, PurposeControl, PurposeHold)
+	add(m, PurposeProof, PurposeSample, PurposeStudy, PurposeConversation, PurposeControl, PurposeHold, PurposeLook)
 	add(m, DrawnConnect, DrawnBind)
 	add(m, ReachedNothing, ReachedConnected, ReachedProved, ReachedDone)
 	add(m, EndedWell, EndedSilent, EndedReset, EndedClosed, EndedICMP, EndedForeign, EndedElsewhere, EndedCut, EndedLocal, EndedUnknown)
