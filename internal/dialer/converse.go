@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"dialtone/internal/echo"
@@ -72,8 +73,10 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 	default:
 		one.Reached = result.ReachedConnected
 		q := question(d.Conn, o, t)
-		q.Again = again(asked, p, o, t)
+		var looks looks
+		q.Again = again(asked, p, o, t, &looks)
 		c = service.Ask(ctx, d.Conn, string(t.Speaks), q)
+		c.Looks = looks.all
 	}
 	if d.Conn != nil {
 		d.Conn.Close()
@@ -157,20 +160,40 @@ func question(conn net.Conn, o Options, t Talk) service.Question {
 	return q
 }
 
+// looks are the connections of second looks.
+type looks struct {
+	mu  sync.Mutex
+	all []result.Connection
+}
+
+func (l *looks) add(c result.Connection) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, c)
+}
+
 // again opens a fresh connection of a path for a second look at real software. It
 // has a step's time to open and one to be looked at.
-func again(ctx context.Context, p Path, o Options, t Talk) func(func(context.Context, net.Conn)) bool {
+func again(ctx context.Context, p Path, o Options, t Talk, taken *looks) func(func(context.Context, net.Conn)) bool {
 	if t.Token != (echo.ID{}) {
 		return nil
 	}
 	return func(look func(context.Context, net.Conn)) bool {
 		opening, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
+		one := result.Connection{Purpose: result.PurposeLook, At: result.TimeOf(time.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing}
 		d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, result.DrawnConnect, 0)
+		one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At.Time))
+		defer func() {
+			one.ElapsedMS = result.Milliseconds(time.Since(one.At.Time))
+			taken.add(one)
+		}()
 		if d.Err != nil {
+			one.Ended = EndedOpening(d)
 			return false
 		}
 		defer d.Conn.Close()
+		one.Reached, one.Ended = result.ReachedConnected, result.EndedUnknown
 		looking, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
 		look(looking, d.Conn)

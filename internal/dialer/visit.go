@@ -40,7 +40,7 @@ func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
 func (a *attempt) visit(ctx context.Context, t Talk) {
 	s := &a.seen
 	s.Attempts++
-	s.ICMP, s.Error, s.Answer, s.Conversation = nil, "", "", nil
+	s.ICMP, s.Error, s.Answer, s.Conversation, s.Connections = nil, "", "", nil, nil
 	opening, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
 	conn := a.connect(opening)
@@ -56,8 +56,15 @@ func (a *attempt) visit(ctx context.Context, t Talk) {
 	case a.Transport == plan.UDP:
 		c = service.AskPacket(limit, conn, string(t.Speaks), q)
 	default:
-		q.Again = again(ctx, a.Path, a.Options, t)
+		var looks looks
+		q.Again = again(ctx, a.Path, a.Options, t, &looks)
 		c = service.Ask(limit, conn, string(t.Speaks), q)
+		if len(looks.all) > 0 {
+			own := a.connection()
+			own.Purpose, own.Ended = result.PurposeConversation, c.Ended()
+			own.ElapsedMS = result.Milliseconds(time.Since(own.At.Time))
+			s.Connections = append([]result.Connection{own}, looks.all...)
+		}
 	}
 	s.Conversation, s.Software, s.Error = &c, c.Software, c.Error
 	if c.IsSilence() {

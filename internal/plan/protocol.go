@@ -12,6 +12,7 @@ const (
 	HTTPS      Protocol = "https"       // HTTP in TLS
 	FTP        Protocol = "ftp"         // RFC 959
 	SMTP       Protocol = "smtp"        // RFC 5321
+	SMTPS      Protocol = "smtps"       // SMTP in TLS from the first byte, RFC 8314
 	TDS        Protocol = "tds"         // MS-TDS, SQL Server
 	SQLBrowser Protocol = "sql-browser" // MC-SQLR, over UDP
 	LDAP       Protocol = "ldap"        // RFC 4511
@@ -26,9 +27,9 @@ const (
 type Language struct {
 	Protocol Protocol
 	Title    string // what people call its service
-	// Greets: the server speaks first.
+	// Greets: the server speaks first, before all else.
 	Greets bool
-	// Greeting is how long its greeting may take; 0: it does not greet. Servers look
+	// Greeting is how long its greeting may take; 0: it does not greet, within TLS either. Servers look
 	// the caller up first, and keep senders of spam waiting on purpose.
 	Greeting time.Duration
 	// Within is what is spoken inside TLS, where that comes first; "": it does not.
@@ -46,6 +47,7 @@ var Languages = []Language{
 	{Protocol: HTTPS, Title: "HTTPS", Within: HTTP},
 	{Protocol: FTP, Title: "FTP", Greets: true, Greeting: greetingTime},
 	{Protocol: SMTP, Title: "SMTP", Greets: true, Greeting: greetingTime},
+	{Protocol: SMTPS, Title: "SMTP in TLS", Greeting: greetingTime, Within: SMTP},
 	{Protocol: TDS, Title: "SQL Server"},
 	{Protocol: SQLBrowser, Title: "SQL Server Browser"},
 	{Protocol: LDAP, Title: "LDAP"},

@@ -25,7 +25,7 @@ var meaning = map[result.Verdict]string{
 	result.Intercepted:    "something on the way answered or changed the data",
 	result.Answered:       "something answered; nothing proves what",
 	result.Reset:          "connected, then cut off",
-	result.Stalled:        "connected, but no byte came back",
+	result.Stalled:        "connected, then no byte came back, or no more of them",
 	result.Untested:       "no attempt was made",
 }
 

@@ -38,6 +38,8 @@ type Conversation struct {
 	// Connection is the one it was held on, on the way to the path's own list,
 	// where it ends up; nil: it is there.
 	Connection *Connection `json:"connection,omitempty"`
+	// Looks are the connections of second looks, likewise on their way there.
+	Looks []Connection `json:"looks,omitempty"`
 	// Failures is how many of them did not come through unchanged.
 	Failures int `json:"failures,omitempty"`
 	// Controls are plain proofs on the same port, one right after each conversation

@@ -76,7 +76,9 @@ type Stage string
 const (
 	// StageGreeted: the far end spoke the protocol, in its greeting or in its
 	// answer to our first message.
-	StageGreeted  Stage = "greeted"
+	StageGreeted Stage = "greeted"
+	// StageTLSBegun: the far end answered the TLS hello, and the handshake broke off.
+	StageTLSBegun Stage = "tls-begun"
 	StageTLS      Stage = "tls"      // the TLS handshake was completed
 	StageAccepted Stage = "accepted" // it accepted what a client begins with: EHLO, bind, login, Init
 )

@@ -39,6 +39,15 @@ func refused(reason result.Reason, code, words string) error {
 	return refusedError{result.Refusal{By: result.RefuserService, Reason: reason, Code: shown(code), Words: shown(words)}}
 }
 
+// A begunError is an end in the middle of what the far end had begun to say: it
+// came to that stage.
+type begunError struct {
+	error
+	stage result.Stage
+}
+
+func (e begunError) Unwrap() error { return e.error }
+
 // settle completes what a conversation came to with how it ended.
 func settle(out result.Conversation, err error, speaks string, start time.Time) result.Conversation {
 	out.Speaks = speaks
@@ -48,6 +57,10 @@ func settle(out result.Conversation, err error, speaks string, start time.Time) 
 		return out
 	}
 	out.Error = err.Error()
+	var begun begunError
+	if errors.As(err, &begun) {
+		out.Reach(begun.stage)
+	}
 	var no refusedError
 	if errors.As(err, &no) {
 		out.Refusal = &no.Refusal

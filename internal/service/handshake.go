@@ -48,13 +48,27 @@ func newTLSConn(conn net.Conn) *tlsConn { return &tlsConn{wire: &countedConn{Con
 // A countedConn counts what was read.
 type countedConn struct {
 	net.Conn
-	got atomic.Int64 // bytes
+	got  atomic.Int64 // bytes
+	head [alertRecord]byte
 }
 
 func (c *countedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.got.Add(int64(n))
+	if had := c.got.Add(int64(n)) - int64(n); had < alertRecord {
+		copy(c.head[had:], b[:n])
+	}
 	return n, err
+}
+
+// loneAlert is the alert that is all that came, nil if that is not so. The library
+// takes a warning, or the notice of a close, for no error, and reports the end that
+// follows.
+func (c *countedConn) loneAlert() *tls.AlertError {
+	if c.got.Load() != alertRecord || c.head[0] != recordAlert || c.head[1] != 3 {
+		return nil
+	}
+	a := tls.AlertError(c.head[alertRecord-1])
+	return &a
 }
 
 // noCertificate answers a server that asks for the client's certificate: there is
@@ -119,11 +133,21 @@ type notTLSError struct {
 // 8446 sections 5.1, 6).
 const alertRecord = 5 + 2
 
+// recordHead is how long the head of a record is, recordAlert the type of an
+// alert's.
+const (
+	recordHead  = 5
+	recordAlert = 21
+)
+
 // failure says what an error of the handshake means.
 func (c *tlsConn) failure(err error) error {
 	var record tls.RecordHeaderError
 	var op *net.OpError
 	alert := alertOf(err)
+	if alert == nil && isEnded(err) {
+		alert = c.wire.loneAlert()
+	}
 	switch got := c.wire.got.Load(); {
 	case alert != nil && got <= alertRecord && isOfHello(*alert):
 		return helloError{c.refused(*alert)}
@@ -137,6 +161,8 @@ func (c *tlsConn) failure(err error) error {
 		return refusedTLS(result.ReasonCertificate, "", "it asked for the client's certificate and got none, and ended the handshake without another word")
 	case isEnded(err) && got == 0:
 		return helloError{fmt.Errorf("TLS handshake: %w", err)}
+	case (errors.Is(err, os.ErrDeadlineExceeded) || isEnded(err)) && got >= recordHead: // of a record of TLS, as the library has seen
+		return begunError{fmt.Errorf("TLS handshake: %w", err), result.StageTLSBegun}
 	case errors.Is(err, os.ErrDeadlineExceeded), isEnded(err), errors.As(err, &op) && op.Op != "local error":
 		return fmt.Errorf("TLS handshake: %w", err)
 	case strings.Contains(err.Error(), "downgrade attempt"): // RFC 8446 section 4.1.3: no server does that
@@ -164,6 +190,7 @@ func isEnded(err error) bool { return sock.IsReset(err) || sock.IsClosed(err) }
 
 // Alerts of RFC 8446 section 6 and RFC 5246 section 7.2.
 const (
+	alertCloseNotify   tls.AlertError = 0
 	alertUnexpected    tls.AlertError = 10
 	alertNoHandshake   tls.AlertError = 40
 	alertNoCertificate tls.AlertError = 41 // SSL 3.0
@@ -187,7 +214,7 @@ const (
 // isOfHello reports whether an alert is about what a hello offers, or about its
 // form.
 func isOfHello(a tls.AlertError) bool {
-	return slices.Contains([]tls.AlertError{alertUnexpected, alertNoHandshake, alertIllegal, alertDecode, alertVersion, alertTooWeak,
+	return slices.Contains([]tls.AlertError{alertCloseNotify, alertUnexpected, alertNoHandshake, alertIllegal, alertDecode, alertVersion, alertTooWeak,
 		alertInternal, alertFallback, alertMissingExt, alertUnsupportExt}, a)
 }
 
@@ -259,9 +286,9 @@ func bareHello(conn net.Conn, name string) error {
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
 		return helloError{fmt.Errorf("TLS handshake: %w", err)}
 	}
-	const alert, handshake, serverHello = 21, 22, 2
+	const handshake, serverHello = 22, 2
 	switch {
-	case head[0] == alert && head[1] == 3:
+	case head[0] == recordAlert && head[1] == 3:
 		return helloError{new(tlsConn).refused(tls.AlertError(head[6]))}
 	case head[0] != handshake || head[1] != 3 || head[5] != serverHello:
 		return foreignError{fmt.Sprintf("a TLS hello was answered with %q", head[:])}
@@ -311,9 +338,9 @@ func appendBareHello(b []byte, name string) []byte {
 	if name != "" && len(name) < 256 {
 		ext = extension(ext, 0, list(nil, list([]byte{0}, []byte(name)))) // RFC 6066 section 3
 	}
-	ext = extension(ext, 10, list(nil, numbers(29, 23, 24, 25, 256, 257, 258))) // RFC 8422, RFC 7919
+	ext = extension(ext, 10, list(nil, numbers(29, 23, 24, 25, 30, 22, 26, 27, 28, 256, 257, 258))) // RFC 8422, RFC 7027, RFC 7919
 	ext = extension(ext, 11, []byte{1, 0})
-	ext = extension(ext, 13, list(nil, numbers(0x0807, 0x0808, 0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201, 0x0402, 0x0502, 0x0202))) // RFC 8446 section 4.2.3
+	ext = extension(ext, 13, list(nil, numbers(0x0807, 0x0808, 0x0403, 0x0503, 0x0603, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201, 0x0402, 0x0502, 0x0202))) // RFC 8446 section 4.2.3
 	body = list(body, ext)
 
 	b = append(b, 22, 3, 1) // RFC 5246 appendix E.1

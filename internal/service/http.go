@@ -3,7 +3,9 @@ package service
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -223,6 +225,9 @@ func webResponse(conn net.Conn, req *http.Request) (*http.Response, error) {
 	first, err := r.Peek(len("HTTP/"))
 	if len(first) > 0 && !bytes.HasPrefix([]byte("HTTP/"), first) {
 		more, _ := r.Peek(r.Buffered())
+		if isHTTP2(more) {
+			return nil, unreadError{"the answer to a request of HTTP/1.1 is HTTP/2, which this program does not speak"}
+		}
 		return nil, foreignError{fmt.Sprintf("the answer to an HTTP request is not HTTP: it begins with %s", shown(string(more[:min(len(more), 60)])))}
 	}
 	if err != nil {
@@ -235,7 +240,7 @@ func webResponse(conn net.Conn, req *http.Request) (*http.Response, error) {
 		case limited.N == 0:
 			return nil, unreadError{fmt.Sprintf("the response's header has more than %d bytes", maxWebHead)}
 		case errors.Is(err, os.ErrDeadlineExceeded), sock.IsReset(err), sock.IsClosed(err):
-			return nil, err
+			return nil, begunError{err, result.StageGreeted}
 		default:
 			return nil, unreadError{"the answer to an HTTP request is not HTTP: " + shown(err.Error())}
 		}
@@ -247,12 +252,26 @@ func webResponse(conn net.Conn, req *http.Request) (*http.Response, error) {
 	return nil, unreadError{"the server sent interim responses (1xx) and no final one"}
 }
 
+// isHTTP2 reports whether bytes begin with the SETTINGS with which a server of
+// HTTP/2 alone begins (RFC 9113 section 3.4).
+func isHTTP2(b []byte) bool {
+	return len(b) >= 9 && b[0] == 0 && bytes.Equal(b[3:9], []byte{4, 0, 0, 0, 0, 0})
+}
+
 // unpackPage undoes a compression that the listener did not do.
 func unpackPage(h http.Header, body []byte) []byte {
-	if !strings.EqualFold(h.Get("Content-Encoding"), "gzip") {
+	var z io.Reader
+	var err error
+	switch strings.ToLower(h.Get("Content-Encoding")) {
+	case "gzip", "x-gzip":
+		z, err = gzip.NewReader(bytes.NewReader(body))
+	case "deflate": // RFC 9110 section 8.4.1.2: in zlib's format, which some leave out
+		if z, err = zlib.NewReader(bytes.NewReader(body)); err != nil {
+			z, err = flate.NewReader(bytes.NewReader(body)), nil
+		}
+	default:
 		return body
 	}
-	z, err := gzip.NewReader(bytes.NewReader(body))
 	if err != nil {
 		return body
 	}

@@ -28,7 +28,7 @@ const maxWebLook = 16 << 10
 // serve (RFC 9110 section 15.6; the 520s are a large content network's).
 func isGatewayStatus(code int) bool {
 	return code == http.StatusBadGateway || code == http.StatusServiceUnavailable || code == http.StatusGatewayTimeout ||
-		code >= 520 && code <= 527
+		code >= 520 && code <= 527 || code == 530
 }
 
 // webRefusal is what a response of a server that is not ours says no with, nil if
@@ -80,8 +80,10 @@ func isOfTheMoment(code int) bool {
 // refresh finds where a page sends a browser on to by itself, or a portal's own
 // program (WISPr); script the same in a page that is all script.
 var (
-	refresh = regexp.MustCompile(`(?is)<meta[^>]+http-equiv\s*=\s*["']?refresh[^>]*url\s*=\s*["']?([^"'> ]+)|<LoginURL>\s*([^<\s]+)`)
-	script  = regexp.MustCompile(`(?is)\blocation(?:\.href)?\s*(?:=|\.replace\(|\.assign\()\s*["'](https?://[^"']+)`)
+	refresh = regexp.MustCompile(`(?is)<meta[^>]+http-equiv\s*=\s*["']?refresh[^>]*url\s*=\s*["']?([^"'> ]+)|` +
+		`<meta[^>]+url\s*=\s*["']?([^"'> ]+)[^>]*http-equiv\s*=\s*["']?refresh|` + // its attributes may stand in any order
+		`<LoginURL>\s*([^<\s]+)`)
+	script = regexp.MustCompile(`(?is)\blocation(?:\.href)?\s*(?:=|\.replace\(|\.assign\()\s*["'](https?://[^"']+)`)
 )
 
 // maxAllScript is how large a page is in bytes that does no more than lead on.
@@ -97,7 +99,7 @@ func leadsTo(resp *http.Response, host string) string {
 		to = resp.Header.Get("Location")
 	case resp.Header.Get("Refresh") != "":
 		_, to, _ = strings.Cut(strings.ToLower(resp.Header.Get("Refresh")), "url=")
-	case resp.StatusCode >= 200 && resp.StatusCode < 300 && strings.Contains(resp.Header.Get("Content-Type"), "html"):
+	case resp.StatusCode >= 200 && resp.StatusCode < 300 && isPage(resp.Header):
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxWebLook))
 		page := unpackPage(resp.Header, body)
 		m := refresh.FindSubmatch(page)
@@ -113,6 +115,13 @@ func leadsTo(resp *http.Response, host string) string {
 		return ""
 	}
 	return u.Hostname()
+}
+
+// isPage reports whether a body may be a page: one without a word of its kind may
+// (RFC 9110 section 8.3), and browsers look.
+func isPage(h http.Header) bool {
+	kind := strings.ToLower(h.Get("Content-Type"))
+	return kind == "" || strings.Contains(kind, "html")
 }
 
 // isSameHost reports whether two names or addresses are one host's, as far as they

@@ -212,6 +212,7 @@ func TestTLSRefusalHasItsReason(t *testing.T) {
 	}{
 		"a certificate of the client, TLS 1.3": {[]string{"-Verify", "1", "-tls1_3"}, result.ReasonCertificate, "certificate required"},
 		"a certificate of the client, TLS 1.2": {[]string{"-Verify", "1", "-tls1_2"}, result.ReasonCertificate, "handshake failure"},
+		"a certificate of the client, TLS 1.1": {[]string{"-Verify", "1", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"}, result.ReasonCertificate, "handshake failure"},
 		"no such name":                         {[]string{"-servername", "other.example.edu", "-servername_fatal", "-cert2", "DIR/cert.pem", "-key2", "DIR/key.pem"}, result.ReasonTLSName, "unrecognized name"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -461,10 +462,12 @@ func TestWhatTheLibraryLacksIsSaidAsOurLimit(t *testing.T) {
 		server []string
 		words  string
 	}{
-		"DHE only":     {rsa, []string{"-tls1_2", "-cipher", "DHE-RSA-AES256-SHA"}, "TLS 1.2 with DHE keys"},
-		"Camellia":     {rsa, []string{"-tls1_2", "-cipher", "CAMELLIA256-SHA:@SECLEVEL=0"}, "the cipher 0x0084"},
-		"a DSA key":    {opensslDSA(t), []string{"-tls1_2", "-cipher", "ALL:@SECLEVEL=0"}, "DHE keys"},
-		"an Ed448 key": {opensslFiles(t, "-newkey", "ed448"), []string{"-tls1_2"}, "TLS_ECDHE_ECDSA"},
+		"DHE only":       {rsa, []string{"-tls1_2", "-cipher", "DHE-RSA-AES256-SHA"}, "TLS 1.2 with DHE keys"},
+		"Camellia":       {rsa, []string{"-tls1_2", "-cipher", "CAMELLIA256-SHA:@SECLEVEL=0"}, "the cipher 0x0084"},
+		"a DSA key":      {opensslDSA(t), []string{"-tls1_2", "-cipher", "ALL:@SECLEVEL=0"}, "DHE keys"},
+		"an Ed448 key":   {opensslFiles(t, "-newkey", "ed448"), []string{"-tls1_2"}, "TLS_ECDHE_ECDSA"},
+		"Brainpool":      {opensslFiles(t, "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP256r1"), []string{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"}, "TLS_ECDHE_ECDSA"},
+		"an RSA-PSS key": {opensslFiles(t, "-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048"), []string{"-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"}, "TLS_ECDHE_RSA"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -118,6 +118,7 @@ func (l *secondLook) orPlain(out result.Conversation, err error) (result.Convers
 	within := l.speaks.Language().Within
 	isIt := false
 	switch {
+	case l.q.Public || errors.As(err, new(begunError)): // it speaks TLS, or what answers is not it
 	case errors.As(err, &not) && not.isHTTP:
 		isIt = within == plan.HTTP
 	case errors.As(err, &not), errors.As(err, &shut) && isNoAnswer(shut.error), isNoAnswer(err) && out.Fact(result.FactTLSVersion) == "":
@@ -154,7 +155,7 @@ func (l *secondLook) otherHello(out result.Conversation, err error) (result.Conv
 		switch {
 		case errors.As(aerr, new(helloError)), h == helloBare && !errors.As(aerr, &unread):
 			continue // it refuses that as well, or says nothing more
-		case h == helloOld && aerr != nil && again.Fact(result.FactTLSVersion) == "":
+		case h == helloOld && aerr != nil && again.Fact(result.FactTLSVersion) == "" && !isByTLS(aerr):
 			continue // no better
 		case h == helloBare:
 			return out, aerr
@@ -163,6 +164,12 @@ func (l *secondLook) otherHello(out result.Conversation, err error) (result.Conv
 		return again, aerr
 	}
 	return out, err
+}
+
+// isByTLS reports whether TLS itself said no.
+func isByTLS(err error) bool {
+	var no refusedError
+	return errors.As(err, &no) && no.By == result.RefuserTLS
 }
 
 // within gives a connection no more time than ctx has; the function that it

@@ -109,6 +109,7 @@ var conversations = map[string]conversation{
 	"http":    {ask: askHTTP, answer: answerHTTP},
 	"https":   {ask: askHTTPS, answer: answerHTTPS},
 	"smtp":    {ask: askSMTP, answer: answerSMTP},
+	"smtps":   {ask: askSMTPS, answer: answerSMTPS},
 	"ftp":     {ask: askFTP, answer: answerFTP},
 	"odyssey": {ask: askOdyssey, answer: answerOdyssey},
 	"tds":     {ask: askTDS, answer: answerTDS},
@@ -131,7 +132,10 @@ func Greets(speaks string) bool { return plan.Protocol(speaks).Language().Greets
 func Ask(ctx context.Context, conn net.Conn, speaks string, q Question) result.Conversation {
 	start := time.Now()
 	defer within(ctx, conn)()
-	greeted := &greetedConn{Conn: conn, ctx: ctx, start: start, rest: q.AfterGreeting}
+	greeted := &greetedConn{Conn: conn, ctx: ctx, start: start}
+	if Greets(speaks) {
+		greeted.rest = q.AfterGreeting
+	}
 	c, known := conversations[speaks]
 	if !known {
 		return result.Conversation{Speaks: speaks, Outcome: result.ConversationNotHeld, Error: fmt.Sprintf("no conversation is known for %q", speaks)}

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -158,10 +159,56 @@ func (c *mailClient) say(command string) (mailReply, error) {
 	return c.reply()
 }
 
-func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Conversation, err error) {
+func askSMTP(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
+	return askMail(ctx, conn, q, nil)
+}
+
+// askSMTPS speaks SMTP in TLS from the first byte (RFC 8314 section 3.3). The
+// greeting comes inside and may take its time, the handshake may not.
+func askSMTPS(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
+	limit := func(at time.Time) {
+		if until, ok := ctx.Deadline(); ok && (at.IsZero() || until.Before(at)) {
+			at = until
+		}
+		_ = conn.SetDeadline(at)
+		if ctx.Err() != nil {
+			_ = conn.SetDeadline(time.Unix(1, 0))
+		}
+	}
+	if q.AfterGreeting > 0 {
+		limit(time.Now().Add(q.AfterGreeting))
+	}
+	tc, facts, changed, err := dialTLS(conn, q)
+	if err != nil {
+		return result.Conversation{Facts: facts, Changed: changed}, err
+	}
+	limit(time.Time{})
+	greeted := &greetedConn{Conn: tc, ctx: ctx, start: time.Now(), rest: q.AfterGreeting}
+	sum := sha256.Sum256(tc.ConnectionState().PeerCertificates[0].Raw)
+	out, err := askMail(ctx, greeted, q, sum[:])
+	out.GreetingMS = result.Milliseconds(greeted.after())
+	out.Facts = append(facts, out.Facts...)
+	for _, c := range out.Changed {
+		if !slices.Contains(changed, c) {
+			changed = append(changed, c)
+		}
+	}
+	out.Changed = changed
+	return out, err
+}
+
+// mailOtherCertificate is what the receipt shows where no fingerprint is known.
+const mailOtherCertificate = "the listener's certificate is another than the one that arrived: TLS was ended on the way"
+
+// askMail speaks SMTP on conn. certificate is the SHA-256 of the one under which
+// TLS is spoken already; nil: none.
+func askMail(ctx context.Context, conn net.Conn, q Question, certificate []byte) (out result.Conversation, err error) {
 	defer func() { out.Changed = out.Changed[:min(len(out.Changed), maxChanges)] }()
 	note := func(name, value string) {
 		out.Facts = append(out.Facts, result.Fact{Name: name, Value: shown(value)})
+	}
+	if certificate != nil {
+		out.Reach(result.StageTLS)
 	}
 	c := newMailClient(conn)
 	greeting, err := c.reply()
@@ -177,7 +224,7 @@ func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Convers
 		return out, foreignError{"the greeting is not SMTP's: " + greeting.String()}
 	}
 	out.Reach(result.StageGreeted)
-	if maskedGreeting(greeting.lines[0]) {
+	if certificate == nil && maskedGreeting(greeting.lines[0]) { // nothing on the way can mask it inside TLS
 		out.Changed = append(out.Changed, fmt.Sprintf("the greeting is masked (%s), as the mail inspection of some firewalls does", greeting))
 	}
 	domain := mailName(conn, q)
@@ -202,7 +249,7 @@ func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Convers
 	out.Reach(result.StageAccepted)
 	offers := hello.lines[1:]
 	for _, o := range offers {
-		if maskedOffer.MatchString(o) {
+		if certificate == nil && maskedOffer.MatchString(o) {
 			out.Changed = append(out.Changed, fmt.Sprintf("the extension %s is masked, as the mail inspection of some firewalls does", shown(o)))
 		}
 	}
@@ -216,6 +263,9 @@ func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Convers
 			out.Changed = append(out.Changed, "the first line of the answer to "+verb+" is not as the listener sent it")
 		default:
 			out.Changed = append(out.Changed, r.changes(greeting, verb, offers)...)
+			if certificate != nil && q.Fingerprint == nil && !bytes.Equal(certificate, r.Certificate) {
+				out.Changed = append(out.Changed, mailOtherCertificate)
+			}
 			note("seen as", r.SeenAs)
 		}
 		if refused.code != 0 && out.Keyed {
@@ -227,7 +277,9 @@ func askSMTP(ctx context.Context, conn net.Conn, q Question) (out result.Convers
 			note(name, v)
 		}
 	}
-	if _, ok := mailOffered(offers, "STARTTLS"); ok {
+	if certificate != nil {
+		// it is under TLS already
+	} else if _, ok := mailOffered(offers, "STARTTLS"); ok {
 		facts, changed, tc := c.startTLS(ctx, conn, q, r)
 		out.Facts, out.Changed = append(out.Facts, facts...), append(out.Changed, changed...)
 		if tc == nil {
@@ -320,7 +372,7 @@ func (c *mailClient) startTLS(ctx context.Context, conn net.Conn, q Question, r 
 	}
 	if r != nil && len(changed) == 0 {
 		if sum := sha256.Sum256(t.ConnectionState().PeerCertificates[0].Raw); !bytes.Equal(sum[:], r.Certificate) {
-			changed = append(changed, "the listener's certificate is another than the one that arrived: TLS was ended on the way")
+			changed = append(changed, mailOtherCertificate)
 		}
 	}
 	return append([]result.Fact{{Name: "STARTTLS", Value: "offered"}}, facts...), changed, t
@@ -388,7 +440,24 @@ var (
 )
 
 func answerSMTP(ctx context.Context, conn net.Conn, a *Answerer) error {
-	s := &mailServer{a: a, remote: sock.AddrPortOf(conn.RemoteAddr())}
+	return serveMail(ctx, conn, a, false)
+}
+
+func answerSMTPS(ctx context.Context, conn net.Conn, a *Answerer) error {
+	tc, err := acceptTLS(ctx, conn, a)
+	if err != nil {
+		return err
+	}
+	err = serveMail(ctx, tc, a, true)
+	a.step(ctx, conn)
+	_ = tc.CloseWrite() // close_notify: RFC 8446 section 6.1
+	return err
+}
+
+// serveMail is the answering side on conn, which is under TLS already if it is
+// secure.
+func serveMail(ctx context.Context, conn net.Conn, a *Answerer, secure bool) error {
+	s := &mailServer{a: a, remote: sock.AddrPortOf(conn.RemoteAddr()), secure: secure}
 	s.greeting = mailDomain + " ESMTP " + a.Software + " test listener, takes no mail"
 	a.step(ctx, conn)
 	if _, err := io.WriteString(conn, "220 "+s.greeting+"\r\n"); err != nil {

@@ -245,7 +245,7 @@ func isText(b []byte) bool {
 
 // own are what clients of a service begin with.
 var own = map[plan.Protocol][]word{
-	plan.HTTP: {spokeHTTP}, plan.HTTPS: {spokeTLS}, plan.LDAPS: {spokeTLS},
+	plan.HTTP: {spokeHTTP}, plan.HTTPS: {spokeTLS}, plan.LDAPS: {spokeTLS}, plan.SMTPS: {spokeTLS},
 	plan.FTP: {spokeFTP, spokeText}, plan.SMTP: {spokeSMTP, spokeText}, plan.TDS: {spokeTDS, spokeTLS},
 	plan.LDAP: {spokeLDAP}, plan.RDP: {spokeRDP}, plan.Z3950: {spokeZ3950}, plan.ISOILL: {spokeILL},
 }

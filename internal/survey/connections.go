@@ -112,6 +112,8 @@ func (j *job) took(c *result.Conversation) {
 		j.initiator.Connections = append(j.initiator.Connections, *c.Connection)
 		c.Connection = nil
 	}
+	j.initiator.Connections = append(j.initiator.Connections, c.Looks...)
+	c.Looks = nil
 }
 
 // loss is the chance that a packet or the answer to it gets lost, as all that

@@ -343,7 +343,7 @@ func isImpostor(c Case) bool {
 		return false
 	}
 	return t.Refusal != nil && t.Refusal.By == result.RefuserBetween ||
-		len(t.Changed) > 0 && (t.Speaks == string(plan.HTTPS) || t.Speaks == string(plan.LDAPS))
+		len(t.Changed) > 0 && plan.Protocol(t.Speaks).Language().Within != ""
 }
 
 // leads reports whether a proof shows that the path leads to another port, or to

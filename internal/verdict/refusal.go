@@ -99,6 +99,8 @@ func cameWords(t *result.Conversation) string {
 		switch s {
 		case result.StageGreeted:
 			said = append(said, greetedWords(t))
+		case result.StageTLSBegun:
+			said = append(said, "the service answered the first message of TLS, and the handshake was not completed")
 		case result.StageTLS:
 			said = append(said, tlsWords(t))
 		case result.StageAccepted:
@@ -140,7 +142,7 @@ func tlsWords(t *result.Conversation) string {
 
 func acceptedWords(t *result.Conversation) string {
 	switch plan.Protocol(t.Speaks) {
-	case plan.SMTP:
+	case plan.SMTP, plan.SMTPS:
 		return "EHLO was accepted"
 	case plan.FTP:
 		return "the login was accepted"

@@ -148,6 +148,7 @@ func TestTextSaysHowFarItCame(t *testing.T) {
 		"greeted, then nothing":            {far(silent, plan.SMTP, result.StageGreeted), result.AnswerSilent, "stalled-midway", "the service greeted (mx1 ESMTP)"},
 		"greeted, then closed":             {far(closed, plan.FTP, result.StageGreeted), result.AnswerClosed, "reset-midway", "the service greeted (mx1 ESMTP)"},
 		"TLS, then nothing":                {far(silent, plan.HTTPS, result.StageTLS), result.AnswerSilent, "stalled-midway", "TLS 1.3 was agreed with a certificate that this machine trusts"},
+		"TLS begun, then nothing":          {far(silent, plan.HTTPS, result.StageTLSBegun), result.AnswerSilent, "stalled-midway", "answered the first message of TLS"},
 		"the bind, then reset":             {far(reset, plan.LDAPS, result.StageTLS, result.StageGreeted, result.StageAccepted), result.AnswerReset, "reset-midway", "the bind was accepted"},
 		"no greeting of one that greets":   {far(silent, plan.SMTP), result.AnswerSilent, "no-greeting", "It may come later"},
 		"no answer of one that does not":   {far(silent, plan.TDS), result.AnswerSilent, "stalled", "did not come"},

@@ -173,7 +173,7 @@ func changedWords(t *result.Conversation) string {
 
 // protocolNames are the protocols as people call them.
 var protocolNames = map[plan.Protocol]string{
-	plan.HTTP: "HTTP", plan.HTTPS: "HTTPS", plan.FTP: "FTP", plan.SMTP: "SMTP", plan.TDS: "SQL Server's TDS",
+	plan.HTTP: "HTTP", plan.HTTPS: "HTTPS", plan.FTP: "FTP", plan.SMTP: "SMTP", plan.SMTPS: "SMTP in TLS", plan.TDS: "SQL Server's TDS",
 	plan.SQLBrowser: "SQL Browser", plan.LDAP: "LDAP", plan.LDAPS: "LDAP in TLS", plan.RDP: "RDP",
 	plan.Z3950: "Z39.50", plan.ISOILL: "ISO ILL", plan.Odyssey: "a document transfer",
 }

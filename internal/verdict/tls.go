@@ -25,7 +25,7 @@ func oldTLS(i *result.Initiator) string {
 		text = fmt.Sprintf("%s with %s was agreed, which is old (RFC 8996): a client of today, as Windows 11 sets one up, refuses it", version, cipher)
 	case isWeak:
 		text = fmt.Sprintf("%s with %s was agreed, a cipher that is old and weak: a client of today may refuse it", version, cipher)
-	case first != "":
+	case first != "" && version != "":
 		text = fmt.Sprintf("%s was agreed with an old client's hello only", version)
 	}
 	if text != "" && first != "" {

@@ -19,6 +19,7 @@ func TestOldTLSIsNoted(t *testing.T) {
 		"TLS 1.0":            {[]result.Fact{{Name: result.FactTLSVersion, Value: "TLS 1.0"}, {Name: result.FactFirstHello, Value: "refused: alert 70"}}, result.NoteOldTLS, "TLS 1.0"},
 		"RC4":                {[]result.Fact{{Name: result.FactTLSVersion, Value: "TLS 1.2"}, {Name: result.FactCipher, Value: "TLS_RSA_WITH_RC4_128_SHA"}}, result.NoteOldTLS, "RC4"},
 		"the old hello only": {[]result.Fact{{Name: result.FactTLSVersion, Value: "TLS 1.2"}, {Name: result.FactFirstHello, Value: "refused: EOF"}}, result.NoteOldTLS, "old client's hello"},
+		"nothing agreed":     {[]result.Fact{{Name: result.FactFirstHello, Value: "refused: alert 70"}}, "", ""},
 		"a chain":            {[]result.Fact{{Name: result.FactTLSVersion, Value: "TLS 1.3"}, {Name: result.FactChain, Value: "it ends with CN=x"}}, result.NoteChain, "it ends with CN=x"},
 	} {
 		p := realPath(&result.Conversation{Speaks: string(plan.HTTPS), Outcome: result.ConversationCompleted, Facts: c.facts}, result.AnswerForeign)
