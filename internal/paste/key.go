@@ -70,19 +70,31 @@ func trimWords(text string) string {
 // checkWord refuses characters that are no part of a word, and words of two
 // alphabets whose letters look alike.
 func checkWord(word, again string) error {
+	for _, r := range word {
+		if r == utf8.RuneError || unicode.IsControl(r) || r == '\u202d' || r == '\u202e' {
+			return refuse(again, "the key has the character %s, which nobody types", character(r))
+		}
+	}
+	if r := lookalike(word); r != 0 {
+		return refuse(again, "the key has the letter %s of another alphabet among Latin ones", character(r))
+	}
+	return nil
+}
+
+// lookalike returns a letter of an alphabet with letters that look like Latin ones,
+// among Latin ones; 0 if there is none.
+func lookalike(word string) rune {
 	var latin, other rune
 	for _, r := range word {
 		switch {
-		case r == utf8.RuneError || unicode.IsControl(r) || r == '\u202d' || r == '\u202e':
-			return refuse(again, "the key has the character %s, which nobody types", character(r))
 		case unicode.Is(unicode.Latin, r):
 			latin = r
 		case unicode.In(r, unicode.Cyrillic, unicode.Greek, unicode.Armenian, unicode.Cherokee):
 			other = r
 		}
 	}
-	if latin != 0 && other != 0 {
-		return refuse(again, "the key has the letter %s of another alphabet among Latin ones", character(other))
+	if latin == 0 {
+		return 0
 	}
-	return nil
+	return other
 }

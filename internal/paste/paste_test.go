@@ -116,6 +116,9 @@ var hosts = map[string]string{
 	"10.88.58.20.": "10.88.58.20", "10.88.58.20,": "10.88.58.20", "illiad.example;": "illiad.example", "<illiad.example>": "illiad.example",
 	"ill\u2011server.example": "ill-server.example", "ill–server.example": "ill-server.example", "１０.８８.５８.２０": "10.88.58.20", "10。88。58。20": "10.88.58.20",
 	"illiad\u00ad.example": "illiad.example",
+	// A quote whose other half was not copied is none of the name's characters.
+	"“illiad.example": "illiad.example", "illiad.example”": "illiad.example", "'illiad.example": "illiad.example", "illiad.example’,": "illiad.example", "“10.88.58.20": "10.88.58.20",
+	"дом.example": "xn--d1aqf.example", "col·lecció.example": "xn--collecci-ioa91d.example",
 }
 
 // noHosts are none, and what the refusal says.
@@ -127,10 +130,19 @@ var noHosts = map[string]string{
 	"https://illiad.example:8443/illiad/logon.html?x=1": "alone, illiad.example", "illiad.example/illiad": "alone, illiad.example", "illiad.example:7968": "alone, illiad.example; the plan has the ports, and --port changes them",
 	"127.0.0.1:1433": "alone, 127.0.0.1", "[fd88::1]:7968": "alone, fd88::1", "illiad.example:": "alone", "10.0.0.0/24": "one machine", "fd88::zz": "IPv6", "fe80::1::2": "IPv6",
 	"10.87.0.256": "256 is more than 255", "10.88.300.7": "300 is more than 255", "10.87.0.l": "if 10.87.0.1 is meant", "10.88.57.I": "if 10.88.57.1 is meant", "10.88.5O.7": "if 10.88.50.7 is meant",
-	"10.88.57": "3 octets", "10.88.57.20.1": "5 octets", "010.088.057.020": "if 10.88.57.20 is meant", "10.88.57.0x14": "no name ends in a number", "173539348": "more than 255", "illiad.123": "no name ends in a number",
-	"10,88,57,20": "if 10.88.57.20 is meant", "10.88. 57.20": "without the space", "illiad example": "a space is in none", "a.example, b.example": "one name or address", "a;b": "it has",
+	"10.88.57": "it has 3 of the four numbers", "10.88.57.20.1": "it has 5 of the four numbers", "010.088.057.020": "if 10.88.57.20 is meant", "10.88.57.0x14": "no name ends in a number", "173539348": "more than 255", "illiad.123": "no name ends in a number",
+	"10,88,57,20": "if 10.88.57.20 is meant", "10.88. 57.20": "without the space", "illiad example": "a space is in none", "a.example, b.example": "one name or address", "a;b": "but a list",
 	"0.0.0.0": "none to dial", "::": "none to dial", "224.0.0.1": "one machine has", "255.255.255.255": "one machine has",
-	"-illiad.example": "hyphen", "illiad..example": "between two dots", ".": "no host", "*.example": "it has", "illi\u202ead.example": "no host name", "a|b": "it has", strings.Repeat("a", 64) + ".example": "63",
+	"illiad.ex\u0430mple": "U+0430", "illiad.example’s": "U+2019", "½.example": "U+2044", "illiad→.example": "U+2192",
+	"[fe80::1%eth0]:80": "alone, fe80::1%eth0;", "fe80::1%eth0]:80": "no host name",
+	"10.88.57.20-30": "looks like an IPv4 address", "10.88.57.x": "looks like an IPv4 address", "10.88.57.20-10.88.57.30": "looks like", "10.88.57,20": "if 10.88.57.20 is meant", "10 88 57 20": "10.88.57.20", "10.88.57.20 /24": "a network",
+	"http:illiad.example": "alone, illiad.example;", "http//illiad.example/x": "alone, illiad.example;", "http:/illiad.example": "alone, illiad.example;", `http:\\illiad.example\x`: "alone, illiad.example;", "ftp://illiad.example": "alone, illiad.example;",
+	"//sql2/share": "alone, sql2", "[ILLiad](http://illiad.example)": "alone, illiad.example;", "jdbc:sqlserver://sql2.example:1433;databaseName=x": "alone, sql2.example;", "user@illiad.example:path": "alone, illiad.example", "mailto:a@illiad.example?subject=x": "alone, illiad.example",
+	"Server=sql2.example;Database=ILLData": "alone, sql2.example;", "Data Source=tcp:sql2.example,1433;Initial Catalog=x": "alone, sql2.example;", "Driver={SQL Server};Server=SQL2\\INST;Database=x": "alone, SQL2;", "DSN=ILLiad": "an equals sign", "illiad.example=10.1.2.3": "an equals sign",
+	".": "localhost if it is this one", `.\SQLEXPRESS`: "localhost if it is this one", "(local)": "localhost if it is this one", `(localdb)\x`: "localhost if it is this one", `SQL2\X,14330`: "alone, SQL2; the plan has the ports",
+	"illiad.example 7968": "alone, illiad.example;", "illiad.example: 7968": "alone, illiad.example;", "Host: illiad.example": "alone, illiad.example;", "telnet illiad.example 7968": "alone, illiad.example;", "illiad. example": "if illiad.example is meant", "ill-\nserver.example": "if ill-server.example is meant",
+	"(illiad.example)": "alone, illiad.example", "illiad.example?": "alone, illiad.example", "*.illiad.example": "it has '*'", "aa:bb:cc:dd:ee:ff": "network card",
+	"-illiad.example": "hyphen", "illiad..example": "between two dots", "*.example": "it has", "illi\u202ead.example": "no host name", "a|b": "it has", strings.Repeat("a", 64) + ".example": "63",
 }
 
 func TestAHostIsTakenAsMeant(t *testing.T) {
