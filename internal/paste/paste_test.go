@@ -42,6 +42,7 @@ var savedKeys = []string{
 	strings.ReplaceAll(words, "-", "\u2014"), strings.ReplaceAll(words, "-", "\u2212"), strings.ReplaceAll(words, "-", " – "), strings.ReplaceAll(words, "-", "--"),
 	strings.ToUpper(words), "Brisk-Walnut-Harbor-Quilt-Mango", "Brisk walnut harbor quilt mango.",
 	"brisk, walnut, harbor, quilt, mango", strings.ReplaceAll(words, "-", "\n"), strings.ReplaceAll(words, "-", "-\r\n"), strings.ReplaceAll(words, "-", "\r"), "- " + words,
+	"brisk_walnut_harbor_quilt_mango", words + "!", words + "…", words + "?\n", "**" + words + "**", "*Brisk walnut harbor quilt mango*", "```\n" + words + "\n```", "> " + words, "(" + words + ")", "[" + words + "]", "<" + words + ">", "• " + words, "_" + words + "_",
 	"ｂｒｉｓｋ" + words[len("brisk"):], "“" + words + "”.",
 	"\x93" + strings.ReplaceAll(words, "-", "\x96") + "\x94", "\xa0" + words, // Windows-1252
 }
@@ -65,13 +66,15 @@ func TestOneKeyHoweverItWasSaved(t *testing.T) {
 }
 
 func TestAnotherKeyIsNeverTakenForIt(t *testing.T) {
-	for _, s := range []string{words + "s", "brisk-walnut-harbor-mango-quilt", strings.ReplaceAll(words, "-", ""), "brisk_walnut_harbor_quilt_mango", "brisk-walnut-harbor-quilt", words + "!", "brïsk" + words[5:]} {
+	for _, s := range []string{words + "s", "brisk-walnut-harbor-mango-quilt", strings.ReplaceAll(words, "-", ""), "brisk-walnut-harbor-quilt", words + "+", "brisk.walnut.harbor.quilt.mango", "brïsk" + words[5:]} {
 		if got, err := Key(s); err != nil || got == words {
 			t.Errorf("%q: %q, %v", s, got, err)
 		}
 	}
 	// What would be another key unnoticed.
-	for _, s := range []string{"brisk-wаlnut-harbor-quilt-mango", "brisk\x00walnut-harbor", "brisk-w\ufffdlnut-harbor", "brisk\u202ewalnut", "\xff" + words} {
+	for _, s := range []string{"brisk-wаlnut-harbor-quilt-mango", "brisk\x00walnut-harbor", "brisk-w\ufffdlnut-harbor", "brisk\u202ewalnut", "\xff" + words,
+		"Key: " + words, "Schlüssel： " + words, "the key is: " + words, "key = " + words, "--key " + words, "–key " + words, "--key=" + words, "KEY=" + words, "key:" + words, "DIALTONE_KEY=" + words,
+		"dial --key " + words + " 10.1.2.3", words + " (six words)", words + " [see below]", "# the key\n" + words, strings.ReplaceAll(words, "-", "=2D"), strings.ReplaceAll(words, "-", "%20"), strings.ReplaceAll(words, "-", "&#45;"), strings.ReplaceAll(words, "-", "&nbsp;")} {
 		if got, err := Key(s); err == nil {
 			t.Errorf("%q: taken as %q", s, got)
 		}
@@ -282,6 +285,9 @@ func FuzzText(f *testing.F) {
 
 func FuzzKey(f *testing.F) {
 	for _, s := range savedKeys {
+		f.Add(s)
+	}
+	for _, s := range []string{"Key: " + words, "--key=" + words, words + " (six words)", "# the key\n" + words, "brisk=2Dwalnut", "brisk_walnut_harbor", "“key"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
