@@ -220,7 +220,15 @@ func letters() map[string]string {
 		"base64 alone":             coded,
 		"latin-1":                  head + "\r\nGr\xfc\xdfe,\r\n" + line + "\r\n",
 		"hyphens":                  strings.ReplaceAll(line, "-", "\u2011"),
-		"comparisons in the text":  "if a <b then this:\r\n" + line + "\r\nelse c> d",
+		"source without header":    cut(strings.ReplaceAll(line, "-", "=2D"), 70, "=\r\n"),
+		"in a link's address":      head + "\r\nhttps://nam02.safelinks.example/?url=" + strings.ReplaceAll(line, ":", "%3A") + "&data=05%7C01&reserved=0\r\n",
+		"initials":                 head + "\r\nJD> " + cut(line, 60, "\r\nJD> ") + "\r\n",
+		"escaped again":            head + "Content-Type: text/html\r\n\r\n<p>" + cut(line, 20, "&amp;nbsp;") + "</p>\r\n",
+		"a mail as any file": head + "Content-Type: multipart/mixed; boundary=q\r\n\r\n--q\r\nContent-Type: application/octet-stream; name=x.eml\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+			cut(base64.StdEncoding.EncodeToString([]byte(b64)), 76, "\r\n") + "\r\n--q--\r\n",
+		"quoted three times, flowed": head + "Content-Type: text/plain; format=flowed\r\n\r\n> > > " + cut(line, 60, " \r\n> > > ") + "\r\n> > > -- \r\n> > > Jane\r\n",
+		"soft hyphens, wbr":          head + "Content-Type: text/html\r\n\r\n<p>" + cut(line, 20, "&shy;<wbr>") + "</p>\r\n",
+		"comparisons in the text":    "if a <b then this:\r\n" + line + "\r\nelse c> d",
 	}
 }
 
@@ -345,7 +353,7 @@ func FuzzMail(f *testing.F) {
 				t.Fatalf("%d bytes became %d: %.60q", len(s), len(j), j)
 			}
 		}
-		if total > (2*maxNested+6)*(len(data)+16) {
+		if total > (2*maxNested+10)*(len(data)+16) {
 			t.Fatalf("%d bytes became %d", len(data), total)
 		}
 	})
