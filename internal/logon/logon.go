@@ -4,7 +4,6 @@
 package logon
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -77,39 +76,12 @@ func (s system) connection(file, place string) Connection {
 	return c
 }
 
-// named are the words for the server in the connection strings of Microsoft's
-// clients (ADO.NET, ODBC, OLE DB), and in XML or INI files with such keys.
-var named = regexp.MustCompile(`(?i)\b(?:data[ _]?source|server(?:[ _]?name)?|address|addr|network[ _]?address|host(?:[ _]?name)?)["']?\s*(?:=|>|:\s*["'])\s*["']?([^;"'<>\r\n]{1,300})`)
-
-// servers finds the hosts in a text that may be a connection; none if there are
+// servers finds the hosts in a file that may be a connection; none if there are
 // none, or it is no text.
 func servers(data []byte) []string {
 	text, err := paste.Text(data)
 	if err != nil {
 		return nil
 	}
-	var out []string
-	for _, m := range named.FindAllStringSubmatch(text, 16) {
-		if host := serverOf(m[1]); host != "" && !slices.ContainsFunc(out, func(o string) bool { return strings.EqualFold(o, host) }) {
-			out = append(out, host)
-		}
-	}
-	return out
-}
-
-// serverOf takes the host from SQL Server's notation: protocol:host\instance,port.
-func serverOf(text string) string {
-	text = paste.Value(text)
-	for _, protocol := range []string{"tcp:", "admin:"} {
-		if len(text) > len(protocol) && strings.EqualFold(text[:len(protocol)], protocol) {
-			text = text[len(protocol):]
-		}
-	}
-	text, _, _ = strings.Cut(text, ",")
-	text, _, _ = strings.Cut(text, `\`)
-	host, err := paste.Host(text)
-	if err != nil {
-		return ""
-	}
-	return host
+	return paste.Servers(text)
 }

@@ -2,7 +2,9 @@ package paste
 
 import (
 	"errors"
+	"net"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -20,12 +22,8 @@ const noPort = "the plan has the ports, and --port changes them, such as --port 
 // 5891), else as written. What it refuses is no host alone; the error says what is
 // to be written, where it can be told.
 func Host(text string) (string, error) {
-	s := norm.NFKC.String(Hyphens(Value(text)))
-	s = strings.TrimRight(strings.TrimSpace(s), ",;")
-	if t, ok := strings.CutPrefix(s, "<"); ok {
-		s = strings.TrimSuffix(t, ">")
-	}
-	if s = Value(s); s == "" {
+	s := unwrapped(norm.NFKC.String(Hyphens(unwrapped(text))))
+	if s == "" {
 		return "", refuse("give the name or address of a machine", "no host")
 	}
 	if a, err := parseAddr(strings.TrimSuffix(s, ".")); err == nil {
@@ -38,6 +36,21 @@ func Host(text string) (string, error) {
 		return "", err
 	}
 	return name(s)
+}
+
+// unwrapped takes off what stands around a host in a text: quotes, also one whose
+// other half was not copied, angle brackets, the comma of a list.
+func unwrapped(text string) string {
+	for s := Line(text); ; {
+		before := s
+		s = strings.TrimRight(strings.TrimFunc(s, func(r rune) bool { return r == ' ' || isQuote(r) }), ",;")
+		if t, ok := strings.CutPrefix(s, "<"); ok {
+			s = strings.TrimSuffix(t, ">")
+		}
+		if s == before {
+			return s
+		}
+	}
 }
 
 // Addr returns the address that a text means, of this machine or another; every
@@ -61,7 +74,7 @@ func parseAddr(s string) (netip.Addr, error) {
 	if z, _, ok := strings.Cut(a.Zone(), "@"); err == nil && ok && z != "" { // as ip link lists an interface
 		a = a.WithZone(z)
 	}
-	if err == nil && strings.IndexFunc(a.Zone(), func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" /\\,@\"", r) }) >= 0 {
+	if err == nil && strings.IndexFunc(a.Zone(), func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" /\\,@\"[]:", r) }) >= 0 {
 		return netip.Addr{}, errZone
 	}
 	return a.Unmap(), err
@@ -86,73 +99,127 @@ func alone(part string) string {
 	return "give the name or address alone, " + h
 }
 
+var (
+	// page begins the address of a page or another service (RFC 3986), its slashes
+	// as they are also typed.
+	page = regexp.MustCompile(`^(?i:.*?://|(?:https?|ftps?|telnet|ssh|sftp|ldaps?|rdp|smtp|smb|file)(?::|//|\\\\))[/\\]*`)
+	// command is a line for another program, of which the host is a part.
+	command = regexp.MustCompile(`^(?i:telnet|ping6?|tracert|traceroute|nslookup|dig|ssh|ftp|nc|ncat|curl|tnc|test-netconnection)$`)
+	besides = regexp.MustCompile(` ?([.-]) ?`)
+)
+
 // notAlone refuses a host with something beside it.
 func notAlone(s string) error {
 	is := func(what string) string { return quote(s) + " is no host name" + what }
-	if _, rest, ok := strings.Cut(s, "://"); ok {
-		rest, _, _ = strings.Cut(rest, "/")
-		return refuse(alone(hostOf(rest))+"; "+noPort, "%s", is(", but the address of a page"))
+	if lead := page.FindString(s); lead != "" {
+		return refuse(alone(hostOf(s[len(lead):]))+"; "+noPort, "%s", is(", but the address of a page"))
+	}
+	if strings.Contains(s, "=") {
+		if in := Servers(s); len(in) > 0 {
+			return refuse(alone(in[0])+"; "+noPort, "%s", is(", but the text of a connection to a database"))
+		}
+	}
+	if head, _, _ := strings.Cut(s, `\`); head == "." || strings.HasPrefix(strings.ToLower(s), "(local") {
+		return refuse("give the name or address of the machine that has the database, or localhost if it is this one", "%s", is(": to SQL Server's clients it is the machine that they run on"))
 	}
 	if lead, rest, ok := strings.Cut(s, ":"); ok && isSQLProtocol(lead) && rest != "" {
-		return refuse(alone(hostOf(strings.Trim(rest, `\`)))+"; "+noPort, "%s", is(", but SQL Server's notation of one"))
+		return refuse(alone(hostOf(strings.Trim(rest, `\ `)))+"; "+noPort, "%s", is(", but SQL Server's notation of one"))
 	}
 	if host, instance, ok := strings.Cut(strings.TrimLeft(s, `\`), `\`); ok || strings.Contains(s, `\`) {
-		port := "; the instance " + quote(instance) + " has a port of its own, which SQL Server Browser tells (sql-browser in the plan) and --port sql-client=N gives"
-		if instance == "" || strings.HasPrefix(s, `\`) {
-			port = ""
+		instance, port, _ := strings.Cut(instance, ",")
+		then := ""
+		switch {
+		case strings.HasPrefix(s, `\`) || instance == "" || len(host) == 2 && host[1] == ':': // a share, a file
+		case isNumber(strings.TrimSpace(port)):
+			then = "; " + noPort
+		default:
+			then = "; the instance " + quote(instance) + " has a port of its own, which SQL Server Browser tells (sql-browser in the plan) and --port sql-client=N gives"
 		}
-		return refuse(alone(host)+port, "%s", is(": a backslash is in none"))
+		return refuse(alone(host)+then, "%s", is(": a backslash is in none"))
 	}
-	if i := strings.LastIndex(s, "@"); i >= 0 {
-		return refuse(alone(hostOf(s[i+1:])), "%s", is(", but a user's name and one"))
+	if strings.Contains(s, "@") {
+		return refuse(alone(hostOf(s)), "%s", is(", but a user's name and one"))
 	}
-	if host, _, ok := strings.Cut(s, "/"); ok {
-		if _, err := netip.ParsePrefix(s); err == nil {
+	if strings.Contains(s, "/") {
+		if _, err := netip.ParsePrefix(strings.ReplaceAll(s, " ", "")); err == nil {
 			return refuse("give the address of one machine in it", "%s", is(", but a network"))
 		}
-		return refuse(alone(hostOf(host)), "%s", is(": a slash is in none"))
+		return refuse(alone(hostOf(strings.TrimLeft(s, "/"))), "%s", is(": a slash is in none"))
 	}
-	if dotted := strings.ReplaceAll(s, ",", "."); strings.Count(s, ",") > 1 {
-		if _, err := netip.ParseAddr(dotted); err == nil {
-			return refuse("if "+dotted+" is meant, write that", "%s", is(": a comma is in none"))
-		}
+	if strings.Contains(s, "=") {
+		return refuse("give one name or address", "%s", is(": an equals sign is in none"))
+	}
+	if strings.Contains(s, ";") {
 		return refuse("give one name or address", "%s", is(", but a list"))
 	}
+	if dotted := strings.ReplaceAll(s, ",", "."); dotted != s && isAddr(dotted) {
+		return refuse("if "+dotted+" is meant, write that", "%s", is(": a comma is in none"))
+	}
 	if host, port, ok := strings.Cut(s, ","); ok {
-		if !isNumber(strings.TrimSpace(port)) {
+		switch {
+		case strings.Contains(port, ","):
+			return refuse("give one name or address", "%s", is(", but a list"))
+		case !isNumber(strings.TrimSpace(port)):
 			return refuse("give one name or address", "%s", is(": a comma is in none"))
 		}
 		return refuse(alone(host)+"; "+noPort, "%s", is(", but SQL Server's notation of a host and its port"))
 	}
-	if strings.Contains(s, ":") {
-		if h := hostOf(s); h != s {
+	if host, rest, ok := strings.Cut(s, ":"); ok {
+		if _, err := net.ParseMAC(s); err == nil {
+			return refuse("give the machine's name or IP address", "%s", is(", but the number of a network card"))
+		}
+		if h := hostOf(s); h != s && !strings.Contains(rest, " ") {
 			return refuse(alone(h)+"; "+noPort, "%s", is(", but a host and a port"))
 		}
-		if strings.HasPrefix(s, "[") || strings.Count(s, ":") > 1 {
+		rest = strings.TrimSpace(rest)
+		switch {
+		case isNumber(rest):
+			return refuse(alone(host)+"; "+noPort, "%s", is(", but a host and a port"))
+		case strings.HasPrefix(s, "[") || strings.Count(s, ":") > 1:
 			return refuse("an IPv6 address is up to eight groups of hexadecimal digits, with :: in it once at most", "%s looks like an IPv6 address, and is none", quote(s))
 		}
-		return refuse(alone("")+"; "+noPort, "%s", is(": a colon is in none"))
+		return refuse(alone(rest)+"; "+noPort, "%s", is(": a colon is in none"))
 	}
-	if fields := strings.Fields(s); len(fields) > 1 {
-		if joined := strings.Join(fields, ""); isAddr(joined) {
-			return refuse("if "+joined+" is meant, write it without the space", "%s", is(": a space is in none"))
-		}
-		return refuse("give one name or address", "%s", is(": a space is in none"))
-	}
-	return nil
+	return notSpaced(s)
 }
 
-// hostOf takes a user's name, a port and brackets off.
-func hostOf(s string) string {
-	s = s[strings.LastIndex(s, "@")+1:]
-	for _, sep := range []string{",", `\`} {
-		s, _, _ = strings.Cut(s, sep)
+// notSpaced refuses a text with spaces, by what seems to be meant.
+func notSpaced(s string) error {
+	fields := strings.Fields(s)
+	if len(fields) < 2 {
+		return nil
 	}
+	is := func(what string) string { return quote(s) + " is no host name" + what }
+	for _, meant := range []string{strings.Join(fields, ""), strings.Join(fields, ".")} {
+		if isAddr(meant) {
+			return refuse("if "+meant+" is meant, write it without the space", "%s", is(": a space is in none"))
+		}
+	}
+	switch joined := besides.ReplaceAllString(s, "$1"); {
+	case len(fields) == 2 && isNumber(fields[1]):
+		return refuse(alone(fields[0])+"; "+noPort, "%s", is(", but a host and a port"))
+	case !strings.Contains(joined, " ") && alone(joined) == "give the name or address alone, "+joined:
+		return refuse("if "+joined+" is meant, write it without the space", "%s", is(": a space is in none"))
+	case len(fields) <= 3 && command.MatchString(fields[0]):
+		return refuse(alone(fields[1])+"; "+noPort, "%s", is(", but a command for another program"))
+	}
+	return refuse("give one name or address", "%s", is(": a space is in none"))
+}
+
+// hostOf takes a user's name, a path, a port and brackets off.
+func hostOf(s string) string {
+	if i := strings.IndexAny(s, "/?#"); i >= 0 {
+		s = s[:i]
+	}
+	s = s[strings.LastIndex(s, "@")+1:]
 	if t, ok := strings.CutPrefix(s, "["); ok {
 		t, _, _ = strings.Cut(t, "]")
 		return t
 	}
-	if host, port, ok := strings.Cut(s, ":"); ok && (isNumber(port) || port == "") {
+	if i := strings.IndexAny(s, `,;\)]>`); i >= 0 {
+		s = s[:i]
+	}
+	if host, rest, ok := strings.Cut(s, ":"); ok && !strings.Contains(rest, ":") {
 		return host
 	}
 	return s
@@ -177,6 +244,9 @@ func isNumber(s string) bool {
 // last label is a number is no name: no top-level domain is one (RFC 3696 section
 // 2), and programs read it as an address (WHATWG URL, "ends in a number").
 func noAddress(s string) error {
+	if strings.IndexFunc(s, func(r rune) bool { return !isNameRune(r) && r != '.' && r != '|' }) >= 0 {
+		return nil // name says which character is in none
+	}
 	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
 	last := strings.ToLower(labels[len(labels)-1])
 	digits, numbers := 0, 0
@@ -186,8 +256,11 @@ func noAddress(s string) error {
 		}
 		digits += len(strings.Map(likeDigit, l))
 	}
-	if endsInNumber := isNumber(last) || strings.HasPrefix(last, "0x") && strings.Trim(last[2:], "0123456789abcdef") == ""; !endsInNumber &&
-		(len(labels) != 4 || numbers < 2 || digits != len(strings.Join(labels, ""))) {
+	endsInNumber := isNumber(last) || strings.HasPrefix(last, "0x") && strings.Trim(last[2:], "0123456789abcdef") == ""
+	likeFour := len(labels) == 4 && numbers >= 2 && digits == len(strings.Join(labels, ""))
+	// Three numbers and what no top-level domain is: 10.1.2.x, 10.1.2.3-9.
+	threeAndMore := len(labels) == 4 && numbers == 3 && last != "" && (len(last) == 1 || last[0] >= '0' && last[0] <= '9')
+	if !endsInNumber && !likeFour && !threeAndMore {
 		return nil
 	}
 	const looks = "%s looks like an IPv4 address, and is none"
@@ -208,7 +281,7 @@ func noAddress(s string) error {
 			}
 			return refuse("a leading zero makes it octal for some programs: if "+strings.Join(plain, ".")+" is meant, write that", looks, quote(s))
 		}
-		return refuse("it has "+strconv.Itoa(len(labels))+" octets in place of four", looks, quote(s))
+		return refuse("it has "+strconv.Itoa(len(labels))+" of the four numbers that one has", looks, quote(s))
 	}
 	return refuse("an address is four numbers of 0 to 255, and no name ends in a number", looks, quote(s))
 }
@@ -240,6 +313,14 @@ func name(s string) (string, error) {
 	const what = "a name has letters, digits, hyphens and dots"
 	out := s
 	if strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+		if r := foreignTo(s); r >= 0 {
+			return "", refuse(what, "%s is no host name: it has %s", quote(s), character(r))
+		}
+		for label := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '.' || r == '\u3002' }) {
+			if r := lookalike(label); r != 0 {
+				return "", refuse("type it", "%s would be another name than it looks: it has the letter %s of another alphabet among Latin ones", quote(s), character(r))
+			}
+		}
 		var err error
 		if out, err = names.ToASCII(s); err != nil {
 			return "", refuse(what, "%s is no host name (%v)", quote(s), err)
@@ -261,7 +342,11 @@ func name(s string) (string, error) {
 			return "", refuse("there is nothing between two dots", "%s is no host name", quote(s))
 		case i >= 0:
 			r, _ := utf8.DecodeRuneInString(label[i:])
-			return "", refuse(what, "%s is no host name: it has %s", quote(s), character(r))
+			do := what
+			if t := strings.Trim(bare, "?!()[]{}#"); t != bare && t != "" {
+				do = alone(t)
+			}
+			return "", refuse(do, "%s is no host name: it has %s", quote(s), character(r))
 		case len(label) > 63:
 			return "", refuse("a part between dots has at most 63 characters", "%s is no host name", quote(s))
 		case label[0] == '-' || label[len(label)-1] == '-':
@@ -269,6 +354,18 @@ func name(s string) (string, error) {
 		}
 	}
 	return out, nil
+}
+
+// foreignTo returns the first character beyond ASCII that names in no script have
+// (RFC 5892: letters, marks, digits, and a few signs between them); -1 if there is
+// none. The mapping of UTS 46 lets symbols and punctuation pass.
+func foreignTo(s string) rune {
+	for _, r := range s {
+		if r >= utf8.RuneSelf && !unicode.In(r, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune("\u3002\u00b7\u0375\u05f3\u05f4\u30fb", r) {
+			return r
+		}
+	}
+	return -1
 }
 
 func isNameRune(r rune) bool {

@@ -41,6 +41,7 @@ func Mail(data []byte) (Letter, error) {
 		u.message(m, 0)
 	}
 	u.blocks(text)
+	u.source(text)
 	return Letter{u.out, u.advice}, nil
 }
 
@@ -129,6 +130,12 @@ func isFieldName(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) < 0
 }
 
+// isMail knows a mail that is attached as a file of any kind by its header.
+func isMail(text string) bool {
+	h, _, ok := cutHeader(strings.TrimLeft(text, "\r\n\t \ufeff"))
+	return ok && (h["mime-version"] != "" || h["content-type"] != "" || h["from"] != "" && h["date"] != "")
+}
+
 func (u *unpacking) message(text string, nested int) {
 	if h, body, ok := cutHeader(strings.TrimLeft(text, "\r\n\t \ufeff")); ok {
 		u.part(h, body, nested)
@@ -179,7 +186,7 @@ func (u *unpacking) part(h header, body string, nested int) {
 	case "quoted-printable":
 		body = loosely([]byte(fromQuotedPrintable(body)))
 	}
-	if kind == "message/rfc822" || strings.HasSuffix(strings.ToLower(h["content-disposition"]), ".eml\"") {
+	if kind == "message/rfc822" || kind != "" && !strings.HasPrefix(kind, "text/") && isMail(body) {
 		u.message(body, nested+1)
 	}
 	u.add(body)
@@ -259,10 +266,7 @@ var (
 
 func fromQuotedPrintable(text string) string {
 	text = softBreak.ReplaceAllLiteralString(text, "")
-	return octet.ReplaceAllStringFunc(text, func(s string) string {
-		n, _ := strconv.ParseUint(s[1:], 16, 8)
-		return string([]byte{byte(n)})
-	})
+	return octet.ReplaceAllStringFunc(text, octetOf)
 }
 
 var (
@@ -284,11 +288,35 @@ func (u *unpacking) blocks(text string) {
 	}
 }
 
+var (
+	percent = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+	// initials are how some programs mark each line of a quotation with who wrote it.
+	initials = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z]{1,4}>`)
+)
+
+// source reads a text of a mail's source that lost its header, or that a mail
+// gateway put into the address of a link (RFC 3986 section 2.1).
+func (u *unpacking) source(text string) {
+	if low := strings.ToLower(text); strings.Contains(low, "=2d") || strings.Contains(low, "=3a") {
+		u.add(loosely([]byte(fromQuotedPrintable(text))))
+	}
+	if percent.MatchString(text) {
+		u.add(loosely([]byte(percent.ReplaceAllStringFunc(text, octetOf))))
+	}
+}
+
+// octetOf is the byte whose two hexadecimal digits stand behind a sign.
+func octetOf(s string) string {
+	n, _ := strconv.ParseUint(s[1:], 16, 8)
+	return string([]byte{byte(n)})
+}
+
 // Joined takes out of a text all that a mail program may have put into a line
 // that has no white space of its own: breaks, the marks of a quotation, what is
 // not seen, character references (HTML). Dashes become hyphens.
 func Joined(text string) string {
 	text = cutAgain.ReplaceAllLiteralString(softBreak.ReplaceAllLiteralString(text, ""), "")
+	text = html.UnescapeString(html.UnescapeString(initials.ReplaceAllLiteralString(text, ""))) // a gateway may escape again
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == 0, r == '>', r == '|', isSpace(r), isUnseen(r):
@@ -297,5 +325,5 @@ func Joined(text string) string {
 			return '-'
 		}
 		return r
-	}, html.UnescapeString(text))
+	}, text)
 }

@@ -22,7 +22,7 @@ func Text(data []byte) (string, error) {
 			return "", &Error{Problem: "not UTF-8 text", Do: "save the file as UTF-8", Line: lineOfInvalid(data)}
 		}
 	}
-	return Clean(text), nil
+	return Clean(strings.TrimRight(text, "\x00\x1a")), nil // an end of file mark, or padding
 }
 
 // decode returns bytes as text, false if they are in neither UTF-8 nor UTF-16.
