@@ -116,11 +116,10 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn, speaks plan.Prot
 		return
 	}
 	l.ledger.end(e, t.kind, t.foreign, sock.TCPInfoOf(conn))
-	// What looked like STUN and was not was told when it came.
+	// What looked like STUN and was not was told when it came. Whoever is there when
+	// listen is stopped came, too.
 	if t.kind == echo.KindForeign && t.visit.Words != "" || t.kind == echo.KindSilent {
-		if ctx.Err() == nil {
-			l.contact(Contact{Kind: t.kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, Visit: t.visit})
-		}
+		l.contact(Contact{Kind: t.kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, Visit: t.visit})
 	}
 }
 

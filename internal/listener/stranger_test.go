@@ -20,6 +20,7 @@ import (
 	"unicode/utf16"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/sock"
 )
 
 // secret stands for whatever a client sends that nobody is to keep.
@@ -290,6 +291,33 @@ func TestWhoCameIsSaidInWords(t *testing.T) {
 			}
 			if strings.Contains(c.words, "told in words") && !strings.Contains(got, "test listener on the port that") {
 				t.Errorf("answered %q", got)
+			}
+		})
+	}
+}
+
+// Who is in the middle of something when listen is stopped has come, and is told
+// of before it ends.
+func TestWhoIsThereAtTheEndIsToldOf(t *testing.T) {
+	for p, begun := range map[plan.Protocol]string{plan.TDS: "", plan.HTTP: "GET / HT", plan.FTP: "USER u\r\n", plan.LDAPS: "\x16\x03\x01"} {
+		t.Run(string(p), func(t *testing.T) {
+			t.Parallel()
+			l := spoken(t, p, plan.TCP)
+			conn := dialFrom(t, loop, l.at)
+			if _, err := conn.Write([]byte(begun)); err != nil {
+				t.Fatal(err)
+			}
+			if p == plan.FTP {
+				if _, err := conn.Read(make([]byte, 512)); err != nil { // it is greeted
+					t.Fatal(err)
+				}
+			}
+			for start := time.Now(); !l.ledger.has(sock.AddrPortOf(conn.LocalAddr()), l.at) && time.Since(start) < guardTime; {
+				time.Sleep(time.Millisecond)
+			}
+			l.stop()
+			if all := l.told.list(); len(all) != 1 || all[0].Peer.Remote != sock.AddrPortOf(conn.LocalAddr()) {
+				t.Errorf("told %+v", all)
 			}
 		})
 	}
