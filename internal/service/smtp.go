@@ -234,6 +234,9 @@ func askMail(ctx context.Context, conn net.Conn, q Question, certificate []byte)
 	if err == nil && hello.code/100 == 5 {
 		refused, verb = hello, "HELO" // RFC 5321 section 3.2
 		hello, err = c.say(verb + " " + domain)
+		if err != nil && refused.code != 500 && refused.code != 502 {
+			hello, err = refused, nil // it said no, and that was its last word
+		}
 	}
 	if err != nil {
 		return out, err

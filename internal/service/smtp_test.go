@@ -429,6 +429,8 @@ func TestSMTPClassifiesStrangeServers(t *testing.T) {
 		"old":               {says: says("220 old SMTP\r\n", "500 what\r\n", "250 hello\r\n", "221 bye\r\n"), want: result.ConversationCompleted},
 		"closes after EHLO": {says: says("220 mail\r\n"), want: result.ConversationClosed},
 		"policy":            {says: says("220 mail\r\n", "550 not you\r\n", "550 not you\r\n"), want: result.ConversationRefused},
+		"policy, then ends": {says: says("220 mail\r\n", "554 not you\r\n"), want: result.ConversationRefused},
+		"old, then ends":    {says: says("220 mail\r\n", "502 what\r\n"), want: result.ConversationClosed},
 		"STARTTLS is broken": {says: says("220 mail\r\n", "250-mail\r\n250 STARTTLS\r\n", "220 go\r\n", "rubbish that is no TLS record\r\n"),
 			want: result.ConversationCompleted},
 		"bytes after STARTTLS": {says: says("220 mail\r\n", "250-mail\r\n250 STARTTLS\r\n", "220 go\r\n250 already here\r\n"), want: result.ConversationCompleted},
