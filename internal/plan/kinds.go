@@ -1,6 +1,9 @@
 package plan
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // A Kind is what a partner in a list runs.
 type Kind struct {
@@ -44,7 +47,7 @@ func (d *document) kind(s scalar) Kind {
 	if !s.given() {
 		return Kinds[0]
 	}
-	i := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == s.text })
+	i := slices.IndexFunc(Kinds, func(k Kind) bool { return strings.EqualFold(k.Name, s.text) })
 	if i < 0 {
 		d.problemf(s.line, "unknown kind %s: use %s", quote(s.text), oneOf(s.text, kindNames()))
 		return Kinds[0]

@@ -129,8 +129,12 @@ func (d *document) csvPartners(data []byte) []rawPartner {
 		r.Comma = separator(data)
 	}
 	r.FieldsPerRecord = -1
+	r.Comment = '#'
 	r.TrimLeadingSpace = r.Comma != '\t' // it would take a tab for white space
 	head, err := r.Read()
+	for err == nil && !slices.ContainsFunc(head, func(h string) bool { return paste.Value(h) != "" }) {
+		head, err = r.Read() // empty lines, as a spreadsheet program writes them
+	}
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			d.problemf(1, "the file is empty: begin with the line name,host,invitation")
@@ -139,7 +143,8 @@ func (d *document) csvPartners(data []byte) []rawPartner {
 		}
 		return nil
 	}
-	columns, ok := d.columns(head)
+	at, _ := r.FieldPos(0)
+	columns, ok := d.columns(head, at)
 	if !ok {
 		return nil
 	}
@@ -159,7 +164,7 @@ func (d *document) csvPartners(data []byte) []rawPartner {
 	}
 }
 
-var announcement = regexp.MustCompile(`^"?(?i:sep)=([;,|:\t])"?[;,|:\t ]*(\n|$)`)
+var announcement = regexp.MustCompile(`^"?(?i:sep)= ?([;,|:\t])"?[;,|:\t ]*(\n|$)`)
 
 // announcedSeparator is the one that a first line "sep=;" tells a spreadsheet
 // program, 0 without such a line. The line is made empty: the others keep their
@@ -172,10 +177,15 @@ func announcedSeparator(data []byte) ([]byte, rune) {
 	return data[at[4]:], rune(data[at[2]])
 }
 
-// separator is the one by which the first line has the most columns that are
+// separator is the one by which the line of the columns has the most that are
 // known.
 func separator(data []byte) rune {
-	first, _, _ := bytes.Cut(bytes.TrimLeft(data, "\n "), []byte("\n"))
+	var first []byte
+	for line := range bytes.Lines(data) {
+		if first = line; len(bytes.Trim(line, "\n\t \",;|")) > 0 && line[0] != '#' {
+			break
+		}
+	}
 	best, most := ',', 0
 	for _, r := range ",;\t|" {
 		known := 0
@@ -205,7 +215,7 @@ func (d *document) csvProblem(err error) {
 // columns returns the key of each column, notRead for one of the user's own: people
 // keep more in such a list. A column that may be a slip for one that is missing is
 // refused.
-func (d *document) columns(head []string) ([]string, bool) {
+func (d *document) columns(head []string, line int) ([]string, bool) {
 	ok := true
 	all := slices.Clone(head)
 	for i, h := range head {
@@ -217,18 +227,23 @@ func (d *document) columns(head []string) ([]string, bool) {
 				// Lists often have no kind, port or sends: other words with those in them are other words.
 				return !slices.ContainsFunc(all, func(h string) bool { return columnName(h) == k }) && (slices.Contains(partnerKeys[:3], k) || len(k)-len(h) <= 1 && len(h)-len(k) <= 1)
 			}) {
-				d.problemf(1, "unknown column %s: use %s, and begin with the line name,host,invitation", quote(h), oneOf(h, partnerKeys))
+				d.problemf(line, "unknown column %s: use %s, and begin with the line name,host,invitation", quote(h), oneOf(h, partnerKeys))
 				ok = false
 			}
 			h = notRead
 		case slices.Contains(head[:i], h):
-			d.problemf(1, "column %s is there twice: keep one", quote(h))
+			d.problemf(line, "column %s is there twice: keep one", quote(h))
 			ok = false
 		}
 		head[i] = h
 	}
 	if ok && !slices.Contains(head, "name") {
-		d.problemf(1, "there is no column \"name\": begin with the line name,host,invitation")
+		d.problemf(line, "there is no column \"name\": begin with the line name,host,invitation")
+		ok = false
+	}
+	// Who has no column of these would be told the same of each line.
+	if ok && !slices.ContainsFunc(head, func(h string) bool { return h == "host" || h == "invitation" || h == "kind" }) {
+		d.problemf(line, "there is no column \"host\" and none \"invitation\" (%s): name the one with the hosts so, as in name,host,invitation", quote(strings.Join(all, ", ")))
 		ok = false
 	}
 	return head, ok
@@ -293,7 +308,9 @@ func (d *document) partners(raw []rawPartner) []Partner {
 		name := r.values["name"]
 		p := Partner{Name: name.text, Host: d.host(r.values["host"], "host"), Invitation: r.values["invitation"].text, Line: r.line}
 		kind := d.kind(r.values["kind"])
-		p.Kind = r.values["kind"].text
+		if r.values["kind"].given() {
+			p.Kind = kind.Name
+		}
 		if s := r.values["port"]; s.given() {
 			if p.Port = d.port(s, "port", "a number from 1 to 65535, or leave it empty for the plan's"); len(kind.Takes) == 0 {
 				d.problemf(s.line, "port %s: nothing is sent to a partner of kind %s: leave it empty", quote(s.text), kind.Name)

@@ -21,23 +21,25 @@ func TestAListOfPartnersAsPeopleSaveIt(t *testing.T) {
 	comma := "name,host,invitation\n\"Example, University\",illiad.example.edu,\nBücherei,,@invitations/b.txt\nThird,192.0.2.7,dialtone-invitation-1:abc.def.end\n"
 	semicolon := "name;host;invitation\nExample, University;illiad.example.edu;\nBücherei;;@invitations/b.txt\nThird;192.0.2.7;dialtone-invitation-1:abc.def.end\n"
 	for name, text := range map[string]string{
-		"a.csv":         comma,
-		"bom.csv":       "\ufeff" + comma,
-		"crlf.csv":      strings.ReplaceAll(comma, "\n", "\r\n"),
-		"semicolon.csv": "\ufeff" + strings.ReplaceAll(semicolon, "\n", "\r\n"),
-		"tab.txt":       strings.ReplaceAll(semicolon, ";", "\t"),
-		"spaces.csv":    "Name , HOST, Invitation\n \"Example,  University\", illiad.example.edu,\nBücherei,, \"@invitations/b.txt\"\nThird,192.0.2.7, dialtone-invitation-1:abc.def.end",
-		"padded.csv":    strings.ReplaceAll(strings.TrimSuffix(semicolon, "\n"), "\n", ";;\n") + ";;\n;;;;\n;;;;\n",
-		"order.csv":     "invitation,name,host\n,\"Example, University\",illiad.example.edu\n@invitations/b.txt,Bücherei\ndialtone-invitation-1:abc.def.end,Third,192.0.2.7\n",
-		"sep.csv":       "sep=;\r\n" + strings.ReplaceAll(semicolon, "\n", "\r\n"),
-		"seps.csv":      "\ufeff\"SEP=;\";;\r\n" + strings.ReplaceAll(semicolon, "\n", "\r\n"),
-		"septab.csv":    "sep=\t\r\n" + strings.ReplaceAll(semicolon, ";", "\t"),
-		"bar.csv":       "sep=|\n" + strings.ReplaceAll(semicolon, ";", "|"),
-		"mac.csv":       strings.ReplaceAll(comma, "\n", "\r"),
-		"wide.txt":      wide("\ufeff" + strings.ReplaceAll(strings.ReplaceAll(semicolon, ";", "\t"), "\n", "\r\n")), // "Unicode Text"
-		"pasted.csv":    strings.NewReplacer("illiad.example.edu", "“illiad.example.edu”\u200b", "192.0.2.7", "\u00a0192.0.2.7", "Bücherei", "Bücherei\u200b").Replace(comma),
-		"columns.csv":   "name,contact,host,invitation,phone,contact\n\"Example, University\",\"Desk, ILL\",illiad.example.edu,,555 0100\nBücherei,,,@invitations/b.txt\nThird,\x09x,192.0.2.7,dialtone-invitation-1:abc.def.end,1,2\n,someone,,,5\n",
-		"list.yaml":     "\n- {name: 'Example, University', host: illiad.example.edu}\n- {name: Bücherei, host: , invitation: \"@invitations/b.txt\"}\n- {name: Third, host: 192.0.2.7, invitation: \"dialtone-invitation-1:abc.def.end\"}\n",
+		"a.csv":           comma,
+		"bom.csv":         "\ufeff" + comma,
+		"crlf.csv":        strings.ReplaceAll(comma, "\n", "\r\n"),
+		"semicolon.csv":   "\ufeff" + strings.ReplaceAll(semicolon, "\n", "\r\n"),
+		"tab.txt":         strings.ReplaceAll(semicolon, ";", "\t"),
+		"spaces.csv":      "Name , HOST, Invitation\n \"Example,  University\", illiad.example.edu,\nBücherei,, \"@invitations/b.txt\"\nThird,192.0.2.7, dialtone-invitation-1:abc.def.end",
+		"padded.csv":      strings.ReplaceAll(strings.TrimSuffix(semicolon, "\n"), "\n", ";;\n") + ";;\n;;;;\n;;;;\n",
+		"order.csv":       "invitation,name,host\n,\"Example, University\",illiad.example.edu\n@invitations/b.txt,Bücherei\ndialtone-invitation-1:abc.def.end,Third,192.0.2.7\n",
+		"sep.csv":         "sep=;\r\n" + strings.ReplaceAll(semicolon, "\n", "\r\n"),
+		"seps.csv":        "\ufeff\"SEP=;\";;\r\n" + strings.ReplaceAll(semicolon, "\n", "\r\n"),
+		"septab.csv":      "sep=\t\r\n" + strings.ReplaceAll(semicolon, ";", "\t"),
+		"bar.csv":         "sep=|\n" + strings.ReplaceAll(semicolon, ";", "|"),
+		"mac.csv":         strings.ReplaceAll(comma, "\n", "\r"),
+		"wide.txt":        wide("\ufeff" + strings.ReplaceAll(strings.ReplaceAll(semicolon, ";", "\t"), "\n", "\r\n")), // "Unicode Text"
+		"pasted.csv":      strings.NewReplacer("illiad.example.edu", "“illiad.example.edu”\u200b", "192.0.2.7", "\u00a0192.0.2.7", "Bücherei", "Bücherei\u200b").Replace(comma),
+		"columns.csv":     "name,contact,host,invitation,phone,contact\n\"Example, University\",\"Desk, ILL\",illiad.example.edu,,555 0100\nBücherei,,,@invitations/b.txt\nThird,\x09x,192.0.2.7,dialtone-invitation-1:abc.def.end,1,2\n,someone,,,5\n",
+		"sepspace.csv":    "sep= ;\r\n" + strings.ReplaceAll(semicolon, "\n", "\r\n"),
+		"sep-comment.csv": "\n;;\n# partners, as of 2026\n" + strings.Replace(semicolon, "Bücherei", "#Old;10.0.0.9;\nBücherei", 1) + "\x1a",
+		"list.yaml":       "\n- {name: 'Example, University', host: illiad.example.edu}\n- {name: Bücherei, host: , invitation: \"@invitations/b.txt\"}\n- {name: Third, host: 192.0.2.7, invitation: \"dialtone-invitation-1:abc.def.end\"}\n",
 	} {
 		got, err := decodePartners(name, []byte(text))
 		if err != nil {
@@ -93,6 +95,8 @@ func TestAListOfPartnersWithMistakes(t *testing.T) {
 			`several.csv:7: "extra" is in a column without a name: put a value that contains the separator into quotes`,
 		}},
 		{"head.csv", "name,hots\nA,a\n", []string{`head.csv:1: unknown column "hots": use one of name, host, invitation, kind, port, sends (did you mean host?), and begin with the line name,host,invitation`}},
+		{"rechner.csv", "# Partner\nName;Rechner\nA;a\nB;b\n", []string{`rechner.csv:2: there is no column "host" and none "invitation" ("Name, Rechner"): name the one with the hosts so`}},
+		{"ip.csv", "name,ip address\nA,10.0.0.1\n", []string{`ip.csv:1: there is no column "host" and none "invitation"`}},
 		{"slip.csv", "name,hostname,contact\nA,a,b\n", []string{`slip.csv:1: unknown column "hostname": use one of name, host, invitation, kind, port, sends (did you mean host?)`}},
 		{"sheet.csv", "PK\x03\x04", []string{`sheet.csv: this is a compressed file (.zip, .xlsx, .docx), and no text: save a table as CSV UTF-8`}},
 		{"address.csv", "name,host\nA,10.0.0.256\nB,\"b.example.edu,7968\"\n", []string{
@@ -135,7 +139,7 @@ func TestAListOfPartnersWithMistakes(t *testing.T) {
 }
 
 func TestTooManyPartners(t *testing.T) {
-	if _, err := decodePartners("p.csv", []byte("name\n"+strings.Repeat("x\n", maxRows+1))); err == nil || !strings.Contains(err.Error(), "4097 partners, more than 4096: split the list") {
+	if _, err := decodePartners("p.csv", []byte("name,host\n"+strings.Repeat("x\n", maxRows+1))); err == nil || !strings.Contains(err.Error(), "4097 partners, more than 4096: split the list") {
 		t.Error(err)
 	}
 	if _, err := LoadPartners(filepath.Join(t.TempDir(), "none.csv")); err == nil {
@@ -147,7 +151,7 @@ func FuzzPartners(f *testing.F) {
 	for _, s := range []string{
 		"name,host,invitation\nA,a.example.edu,\nB,,@b.txt\n", "\ufeffname;host\r\n\"A;\"\"x\"\"\";a\r\n;;\r\n", "name\thost\nA\ta\n", "name,host\nA,\"a\n",
 		"sep=;\r\nname;host\r\nNorth;10.88.74.20\r\n", "sep=\t\r\nname\thost\r\nNorth\t10.88.74.20\r\n", "name,host,contact,phone\nNorth,10.88.74.20,\"Desk, ILL\",555 0100\n",
-		"\ufeffname;host\r\nNorth;10.88.75.20\r\n\r\n\r\n", "Name , Host\nNorth,10.88.75.20\n", wide("\ufeffname\thost\r\nA\ta\r\n"),
+		"\ufeffname;host\r\nNorth;10.88.75.20\r\n\r\n\r\n", "# x\n\n,,\nname,host\n#Old,a\nNorth,10.88.75.20\n\x1a", "name,ip\nA,a\n", "Name , Host\nNorth,10.88.75.20\n", wide("\ufeffname\thost\r\nA\ta\r\n"),
 	} {
 		f.Add([]byte(s), false)
 	}
