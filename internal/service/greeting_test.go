@@ -5,16 +5,30 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
 	"dialtone/internal/result"
 )
 
+// readFrom calls first before it is read from.
+type readFrom struct {
+	net.Conn
+	first func()
+}
+
+func (c *readFrom) Read(b []byte) (int, error) {
+	c.first()
+	return c.Conn.Read(b)
+}
+
 // A greeting may take its time; what follows it may not.
 func TestGreetingIsWaitedFor(t *testing.T) {
 	for _, speaks := range []string{"smtp", "ftp"} {
+		asked := make(chan struct{})
 		at := testServer(t, func(c net.Conn) {
+			<-asked
 			time.Sleep(300 * time.Millisecond)
 			r := bufio.NewReader(c)
 			for _, s := range []string{"220 here", "250 or not", "421 enough"} {
@@ -29,7 +43,7 @@ func TestGreetingIsWaitedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), guardTime)
-		c := Ask(ctx, conn, speaks, Question{Host: "127.0.0.1", AfterGreeting: guardTime})
+		c := Ask(ctx, &readFrom{Conn: conn, first: sync.OnceFunc(func() { close(asked) })}, speaks, Question{Host: "127.0.0.1", AfterGreeting: guardTime})
 		cancel()
 		conn.Close()
 		if !c.Came(result.StageGreeted) || c.GreetingMS < 300 {
