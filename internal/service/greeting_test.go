@@ -28,7 +28,11 @@ func TestGreetingIsWaitedFor(t *testing.T) {
 	for _, speaks := range []string{"smtp", "ftp"} {
 		asked := make(chan struct{})
 		at := testServer(t, func(c net.Conn) {
-			<-asked
+			select {
+			case <-asked:
+			case <-t.Context().Done():
+				return
+			}
 			time.Sleep(300 * time.Millisecond)
 			r := bufio.NewReader(c)
 			for _, s := range []string{"220 here", "250 or not", "421 enough"} {

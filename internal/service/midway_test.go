@@ -4,14 +4,11 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"net/netip"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"dialtone/internal/result"
-	"dialtone/internal/sock"
 )
 
 // A cutConn lets so many bytes out, and then ends, or says no more.
@@ -32,31 +29,6 @@ func (c *cutConn) Write(b []byte) (int, error) {
 	}
 	_, _ = io.Copy(io.Discard, c.Conn)
 	return n, net.ErrClosed
-}
-
-// farAlways is a far end that does the same on every connection.
-func farAlways(t *testing.T, says func(net.Conn)) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(guardTime))
-				says(c)
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); all.Wait() })
-	return sock.AddrPortOf(l.Addr())
 }
 
 // What broke off in the middle of an answer had one: the text must not say that
@@ -97,7 +69,7 @@ func TestAnswerThatBreaksOffIsToldFromNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := askRealWithin(t, farAlways(t, tc.far), tc.speaks, Question{Host: "ils.example.edu"}, 4*time.Second)
+			c := askRealWithin(t, everyTime(t, tc.far), tc.speaks, Question{Host: "ils.example.edu"}, 4*time.Second)
 			if c.Outcome != tc.outcome || (c.Refusal == nil) != (tc.reason == "") || c.Refusal != nil && c.Refusal.Reason != tc.reason {
 				t.Errorf("%+v %+v", c, c.Refusal)
 			}

@@ -11,12 +11,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"dialtone/internal/result"
-	"dialtone/internal/sock"
 )
 
 // askReal asks real software on a port, with second looks as dial has them.
@@ -180,26 +178,10 @@ func oldServer(t *testing.T, a *Answerer, speaks string) netip.AddrPort {
 // everyTime answers each connection to a port until the test ends.
 func everyTime(t *testing.T, says func(net.Conn)) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(guardTime))
-				says(c)
-			})
-		}
+	return testServer(t, func(c net.Conn) {
+		_ = c.SetDeadline(time.Now().Add(guardTime))
+		says(c)
 	})
-	t.Cleanup(func() { l.Close(); all.Wait() })
-	return sock.AddrPortOf(l.Addr())
 }
 
 // What TLS says no with is an answer, and each has a name of its own.

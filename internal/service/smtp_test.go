@@ -158,27 +158,11 @@ func startExim(t *testing.T, settings string) netip.AddrPort {
 			t.Fatal(err)
 		}
 	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer c.Close()
-				if err := throughExim(c, dir, exim, "-C", dir+"/conf", "-bs"); err != nil {
-					t.Error(err)
-				}
-			})
+	return testServer(t, func(c net.Conn) {
+		if err := throughExim(c, dir, exim, "-C", dir+"/conf", "-bs"); err != nil {
+			t.Error(err)
 		}
 	})
-	t.Cleanup(func() { l.Close(); all.Wait() })
-	return sock.AddrPortOf(l.Addr())
 }
 
 // throughExim relays c to a program whose standard input and output are one

@@ -29,7 +29,7 @@ func TestSMTPSNamesADeviceThatEndsTLS(t *testing.T) {
 	a, _ := newWebAnswerer(t)
 	other, _ := newWebAnswerer(t)
 	at := serve(t, a, "smtps")
-	device := farAlways(t, func(c net.Conn) {
+	device := everyTime(t, func(c net.Conn) {
 		in := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{other.Certificate}})
 		out, err := tls.Dial("tcp", at.String(), &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
@@ -67,7 +67,7 @@ func TestSMTPSGreetingMayTakeItsTime(t *testing.T) {
 	a, _ := newWebAnswerer(t)
 	const step = time.Second
 	ask := func(far func(net.Conn)) result.Conversation {
-		return askRealWithin(t, farAlways(t, far), "smtps", Question{Host: "mx.example.edu", AfterGreeting: step}, guardTime)
+		return askRealWithin(t, everyTime(t, far), "smtps", Question{Host: "mx.example.edu", AfterGreeting: step}, guardTime)
 	}
 	c := ask(func(c net.Conn) {
 		tc := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{a.Certificate}})
@@ -80,7 +80,7 @@ func TestSMTPSGreetingMayTakeItsTime(t *testing.T) {
 	if c.Outcome != result.ConversationCompleted || c.GreetingMS < 1000*step.Seconds() {
 		t.Errorf("late: %+v", c)
 	}
-	silent := farAlways(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	silent := everyTime(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	if c = webAsk(t, silent, "smtps", Question{Host: "mx.example.edu", AfterGreeting: step}); c.Outcome != result.ConversationSilent || c.ElapMS > 1000*guardTime.Seconds()/2 {
 		t.Errorf("silent: %+v", c)
 	}
