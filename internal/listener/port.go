@@ -102,7 +102,7 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn, speaks plan.Prot
 	e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
 	place, crowded, ok := l.limits.take(e.Remote.Addr(), func() { conn.Close() })
 	if !ok {
-		l.ledger.end(e, echo.KindShed, 0, nil)
+		l.shed(e)
 		return
 	}
 	defer place.release()
@@ -112,7 +112,7 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn, speaks plan.Prot
 	l.ledger.whenProved(e, place.keep)
 	t := l.talk(ctx, conn, e, speaks)
 	if place.isEvicted() {
-		l.ledger.end(e, echo.KindShed, 0, nil)
+		l.shed(e)
 		return
 	}
 	l.ledger.end(e, t.kind, t.foreign, sock.TCPInfoOf(conn))

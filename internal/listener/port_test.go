@@ -82,8 +82,11 @@ func TestMoreConnectionsThanAllowedAreShed(t *testing.T) {
 		t.Errorf("%x, %v", b, err)
 	}
 	a := l.Sightings([]echo.WitnessQuery{{Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr())), BeganMS: 5000}}, loop, echo.NewID())
-	if a[0].Saw != result.SawAccepted || a[0].Detail != "the listener recorded it as shed" {
+	if a[0].Saw != result.SawAccepted || a[0].Dropped != result.DropListener {
 		t.Errorf("%+v", a[0])
+	}
+	if p := l.Paused(); len(p) != 1 {
+		t.Errorf("whoever tested meanwhile is told of %+v", p)
 	}
 	prove(t, elsewhere, l.at, newAsk()) // another address has its own places
 	release[0]()

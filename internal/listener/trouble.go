@@ -12,8 +12,9 @@ import (
 )
 
 // troubles are spans of time in which this program could not do its part: it
-// was stopped, its machine asleep, or it had no file descriptor left. What it
-// did not see then proves nothing, and no device on the way is to blame.
+// was stopped, its machine asleep, it had no file descriptor left, or more
+// connections than it may have. What it did not see or answer then proves
+// nothing, and no device on the way is to blame.
 type troubles struct {
 	mu    sync.Mutex
 	spans []trouble
@@ -90,6 +91,17 @@ func (l *Listener) tell(what string) {
 	if l.OnTrouble != nil {
 		l.OnTrouble(what)
 	}
+}
+
+// Paused are the newest spans in which this listener could not do its part.
+func (l *Listener) Paused() []echo.Span { return l.troubles.told(time.Now()) }
+
+// shed records that a connection was taken and ended to keep within the limits:
+// no device on the way did that.
+func (l *Listener) shed(e *entry) {
+	now := time.Now()
+	l.troubles.add(now, now, "the listener had more connections at that time than it may have")
+	l.ledger.end(e, echo.KindShed, 0, nil)
 }
 
 // outOfDescriptors records that a connection could not be taken.

@@ -212,7 +212,7 @@ func (s *survey) vacated(j *job, i *result.Initiator) {
 	if j.direction != plan.Reverse || s.accept == nil || !s.accept.held[heldKey{j.transport, j.port, j.family}].gone {
 		return
 	}
-	if i.Answer != result.AnswerKeyed {
+	if !isWhole(i) {
 		i.NotTried = fmt.Sprintf("another dial or listen with the key, on this machine, held port %d when this run began and ended during it; run this again once it has ended", j.port)
 		return
 	}

@@ -175,6 +175,28 @@ func (s *survey) dialedBack(ctx context.Context, f result.Family, strict bool, p
 	return halves, by, err
 }
 
+// ledAstray is a reverse job's half where the far end's side answered itself: a
+// listener that forward paths lead to. It says where that side's own translations
+// lead, and nothing of the path to this machine, which nobody dialed.
+func (s *survey) ledAstray(i *result.Initiator) {
+	if i.Answer != result.AnswerKeyed || i.Instance == s.own.String() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		f := j.initiator
+		if j.direction != plan.Forward || f == nil || f.Answer != result.AnswerKeyed {
+			continue
+		}
+		if f.Instance == i.Instance || slices.ContainsFunc(s.connectionsOf(j), func(c result.Connection) bool { return c.Instance == i.Instance }) {
+			i.NotTried = fmt.Sprintf("the far end sees this machine as %s, and what it sent there came to a listener of its own side (at %s): a translation or load balancer there hides this machine's own address, and it cannot be dialed. "+
+				"Run listen there without that translation, or name this machine in that end's site file", i.Target.Addr(), i.Origin.Addr())
+			return
+		}
+	}
+}
+
 // dialBackAgain repeats what another listener than the expected one dialed
 // back: it told of its own paths, not of those that were asked for. Also what
 // was dialed back to a proxy, now that other paths show this machine's own

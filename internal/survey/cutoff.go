@@ -105,7 +105,9 @@ func (s *survey) shutOut(ctx context.Context) *cutOff {
 
 // anyOpens reports whether a connection opens to any of these targets.
 func (s *survey) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
-	return s.anyOf(ctx, to, func(ctx context.Context, w netip.AddrPort) bool {
+	return anyOf(ctx, to, func(ctx context.Context, w netip.AddrPort) bool {
+		ctx, cancel := context.WithTimeout(ctx, s.patienceBack())
+		defer cancel()
 		d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.bindFor(result.FamilyOf(w.Addr())), 0), w)
 		if d.Err == nil {
 			d.Conn.Close()
@@ -218,8 +220,8 @@ func (s *survey) anyProves(ctx context.Context, jobs []*job) bool {
 
 // anyAnswers reports whether the far end proves itself on any of these paths.
 func (s *survey) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
-	return s.anyOf(ctx, ways, func(ctx context.Context, w netip.AddrPort) bool {
-		c, err := s.open(ctx, w, s.Timeout)
+	return anyOf(ctx, ways, func(ctx context.Context, w netip.AddrPort) bool {
+		c, err := s.open(ctx, w, s.patienceBack())
 		if err == nil {
 			c.close()
 		}
@@ -227,9 +229,13 @@ func (s *survey) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
 	})
 }
 
-// anyOf tries all targets at once and reports whether one does well.
-func (s *survey) anyOf(ctx context.Context, to []netip.AddrPort, try func(context.Context, netip.AddrPort) bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, min(s.Timeout, maxBackTime))
+// patienceBack is how long a path that worked is given to work again.
+func (s *survey) patienceBack() time.Duration { return min(s.Timeout, maxBackTime) }
+
+// anyOf tries all targets at once and reports whether one does well. What a try
+// tells when its own time is up is evidence: it ends itself.
+func anyOf(ctx context.Context, to []netip.AddrPort, try func(context.Context, netip.AddrPort) bool) bool {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	well := make(chan struct{}, len(to))
 	var all sync.WaitGroup
@@ -276,22 +282,27 @@ const beat = 2 * time.Second
 
 // watchOver ends a conversation that may take longer than a step once the far end
 // cannot be reached beside it either: a device that forgot a connection says
-// nothing to whoever waits on it.
+// nothing to whoever waits on it. A try that is on its way when the conversation
+// ends is waited for: it is evidence as well.
 func (s *survey) watchOver(ctx context.Context, target netip.AddrPort, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
+	watched, cancel := context.WithCancel(ctx)
 	if timeout <= s.Timeout || s.Gentle {
-		return ctx, cancel
+		return watched, cancel
 	}
-	go func() {
-		for missed := 0; wait(ctx, beat); {
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for missed := 0; wait(watched, beat); {
 			if s.anyAnswers(ctx, []netip.AddrPort{target}) {
 				missed = 0
 			} else if missed++; missed == backRounds {
 				cancel()
 			}
 		}
-	}()
-	return ctx, cancel
+	})
+	return watched, func() {
+		cancel()
+		watch.Wait()
+	}
 }
 
 // enoughSYNs is how long before a cut-off an attempt must have begun for its

@@ -9,8 +9,8 @@ import (
 	"dialtone/internal/result"
 )
 
-// A pause is a span in which the far end's listener could not do its part, by
-// this end's clock.
+// A pause is a span in which a listener, the far end's or this end's own, could
+// not do its part, by this end's clock.
 type pause struct{ from, to time.Time }
 
 // aboutPauses is how much less exact a span is here than there: it took its time
@@ -21,14 +21,28 @@ const aboutPauses = 500 * time.Millisecond
 func (s *survey) pausedThere(spans []echo.Span, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pauses = s.pauses[:0] // it tells all of them each time
+	s.pauses = pausesOf(spans, now) // it tells all of them each time
+}
+
+// pausesOf are the spans that a listener tells of, those that make sense.
+func pausesOf(spans []echo.Span, now time.Time) (out []pause) {
+	ago := func(ms int64) time.Time { return now.Add(-time.Duration(ms) * time.Millisecond) }
 	for _, p := range spans {
 		if p.EndedMS < 0 || p.BeganMS < p.EndedMS || p.BeganMS > int64(24*time.Hour/time.Millisecond) {
 			continue
 		}
-		ago := func(ms int64) time.Time { return now.Add(-time.Duration(ms) * time.Millisecond) }
-		s.pauses = append(s.pauses, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses)})
+		out = append(out, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses)})
 	}
+	return out
+}
+
+// paused are the spans in which this end's own listener could not do its part:
+// whoever dialed back then was not answered by this machine's fault.
+func (a *acceptor) paused() []pause {
+	if a == nil || a.l == nil {
+		return nil
+	}
+	return pausesOf(a.l.Paused(), time.Now())
 }
 
 // stood keeps that this program itself did not run for a while.

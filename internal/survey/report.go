@@ -126,6 +126,9 @@ func (s *survey) half(j *job) *result.Initiator {
 	if j.direction == plan.Forward {
 		i.Connections = besidePauses(i.Connections, s.pauses)
 		sinceItBegan(&i, s.beganAt(j))
+	} else {
+		i.Connections = besidePauses(i.Connections, s.accept.paused())
+		s.ledAstray(&i)
 	}
 	if i.NotTried == "" {
 		i.Connections = s.beforeCut(i.Connections)
