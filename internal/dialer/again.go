@@ -136,7 +136,7 @@ func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
 	a.drop()
 	second.drop()
 	quiet := 0
-	for len(a.seen.Connections) < max(a.Samples, MinSamples) && quiet < quietSamples && ctx.Err() == nil {
+	for len(a.seen.Connections) < max(a.Samples, MinSamples) && quiet < quietSamples && !sock.IsOver(ctx) {
 		last := a.seen.Connections[len(a.seen.Connections)-1]
 		if quiet = quiet + 1; last.Ended != result.EndedSilent {
 			quiet = 0
@@ -173,7 +173,7 @@ func Study(ctx context.Context, p Path, o Options, ports []int, n int) []result.
 	}
 	var last uint16 // port of the pair before, where its parity decides
 	for pair := range slices.Chunk(all, atOnceStudying) {
-		if ctx.Err() != nil {
+		if sock.IsOver(ctx) {
 			break
 		}
 		var both sync.WaitGroup
@@ -236,7 +236,7 @@ func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
 		received := a.proof.Receive(moving, n)
 		a.seen.Received = &received
 	}
-	if ctx.Err() != nil && payloadEnded(a.seen.Sent, a.seen.Received) == result.EndedSilent {
+	if sock.IsOver(ctx) && payloadEnded(a.seen.Sent, a.seen.Received) == result.EndedSilent {
 		a.seen.NotTried = "interrupted"
 	}
 	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At.Time))

@@ -78,7 +78,7 @@ func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 	}
 	a = a.begin(ctx)
 	a.seen.At, a.seen.ElapsedMS = result.TimeOf(start), result.Milliseconds(time.Since(start))
-	if (stopped(a.seen.Connect) || isUnproved(a.seen.Answer)) && ctx.Err() == nil {
+	if (stopped(a.seen.Connect) || isUnproved(a.seen.Answer)) && !sock.IsOver(ctx) {
 		a.seen.Trace = a.late.result()
 	}
 	return a.seen

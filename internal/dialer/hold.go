@@ -45,7 +45,7 @@ func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.H
 			again = append(again, time.Duration(died.GapMS)*time.Millisecond)
 		}
 	}
-	if len(again) == 0 || ctx.Err() != nil {
+	if len(again) == 0 || sock.IsOver(ctx) {
 		return held
 	}
 	slices.Sort(again)
@@ -96,7 +96,7 @@ func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) result.
 	defer cancel()
 	for began := time.Now(); time.Since(began) < gap; {
 		if err := c.HoldAsker(within, min(gap/busyShare, gap-time.Since(began))); err != nil {
-			if ctx.Err() != nil {
+			if sock.IsOver(ctx) {
 				return result.IdleNotHeld
 			}
 			return idleOutcome(err)
@@ -132,7 +132,7 @@ func hold(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duratio
 	conn, c, err := holdable(ctx, p, o, h.Probe)
 	if err != nil {
 		h.Detail = err.Error()
-		if errors.Is(err, errOpening) && ctx.Err() == nil {
+		if errors.Is(err, errOpening) && !sock.IsOver(ctx) {
 			h.Opening = &result.Connection{
 				Purpose: result.PurposeHold, At: result.TimeOf(began), ElapsedMS: result.Milliseconds(time.Since(began)),
 				Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: unopened(sock.Classify(err)),
@@ -153,7 +153,7 @@ func hold(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duratio
 	if err != nil {
 		h.Detail = err.Error()
 	}
-	if ctx.Err() != nil {
+	if sock.IsOver(ctx) {
 		h.Outcome = result.IdleNotHeld // interrupted: it tells nothing
 	}
 }

@@ -150,7 +150,7 @@ func narrow(ctx context.Context, passes, fails int64, try func(sizes []int64, de
 			of.tried, of.crossed = of.tried+t.tried, of.crossed+t.crossed
 		}
 		switch {
-		case ctx.Err() != nil:
+		case sock.IsOver(ctx):
 			return nil
 		case neverCrosses(small, large):
 			return &result.Hole{Passes: low, Fails: high, FailsTried: large.tried, PassesTried: small.tried, PassesCrossed: small.crossed}
@@ -170,7 +170,7 @@ const narrowings = 3
 // nothing; false: not even the smallest crosses, or nobody knows.
 func bisect(ctx context.Context, passes, fails int64, try func(sizes []int64, decides bool) []tally) (low, high int64, ok bool) {
 	for fails-passes > 1 {
-		if ctx.Err() != nil {
+		if sock.IsOver(ctx) {
 			return 0, 0, false
 		}
 		sizes := between(passes, fails)
@@ -227,7 +227,7 @@ func (a *attempt) cross(ctx context.Context, n int64, timeout time.Duration, m m
 		switch {
 		case t.Outcome == result.TransferIntact:
 			return crossed
-		case t.Outcome != result.TransferStalled && t.Outcome != result.TransferUnknown || ctx.Err() != nil:
+		case t.Outcome != result.TransferStalled && t.Outcome != result.TransferUnknown || sock.IsOver(ctx):
 			return crossUnknown // reset, closed or changed: it did not vanish
 		}
 		if f, ok := sock.FlightOf(conn); ok && m.ours && !hasVanished(f, n) {

@@ -113,7 +113,7 @@ func (a *attempt) samplePackets(ctx context.Context, size echo.PacketSize, sourc
 			f.seen.At = result.TimeOf(time.Now())
 			defer func() { f.seen.ElapsedMS = result.Milliseconds(time.Since(f.seen.At.Time)) }()
 			d := sock.Dial(ctx, "udp", f.Source, a.Target)
-			if d.Err != nil || ctx.Err() != nil {
+			if d.Err != nil || sock.IsOver(ctx) {
 				f.seen.NotTried = "this machine could not open it"
 				return
 			}
@@ -124,7 +124,7 @@ func (a *attempt) samplePackets(ctx context.Context, size echo.PacketSize, sourc
 			proofs, sent, err := echo.SamplePackets(within, d.Conn, f.ask(), size, each, samplePace, wait)
 			f.count(size, sent, len(proofs))
 			switch {
-			case ctx.Err() != nil:
+			case sock.IsOver(ctx):
 				f.seen.NotTried = "interrupted"
 			case len(proofs) == 0:
 				f.noProof(d.Conn, cmp.Or(err, fmt.Errorf("receive binding: %w", context.DeadlineExceeded)))
@@ -266,7 +266,7 @@ func (a *attempt) fullPackets(ctx context.Context) {
 func (a *attempt) packet(ctx context.Context, size echo.PacketSize) (sent, received int64, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, holeTimeout)
 	defer cancel()
-	for ctx.Err() == nil {
+	for !sock.IsOver(ctx) {
 		d := sock.Dial(ctx, "udp", a.Source, a.Target)
 		if d.Err != nil {
 			return 0, 0, false

@@ -42,7 +42,7 @@ func Trace(ctx context.Context, source netip.Addr, target netip.AddrPort) *resul
 		return &result.Trace{Unknown: "many other paths were being traced", Hops: []result.Hop{}}
 	}
 	var hops []result.Hop
-	for len(hops) < maxHops && ctx.Err() == nil {
+	for len(hops) < maxHops && !sock.IsOver(ctx) {
 		more, err := someHops(ctx, source, target, len(hops)+1)
 		if err != nil {
 			return &result.Trace{Unknown: "this machine could not make the attempts: " + err.Error(), Hops: []result.Hop{}}

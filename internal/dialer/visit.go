@@ -8,6 +8,7 @@ import (
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/service"
+	"dialtone/internal/sock"
 )
 
 // Visit attempts a path to somebody else's real software: it connects and holds
@@ -26,11 +27,11 @@ func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
 			a.seen.Attempts = n
 		}
 	}
-	if ctx.Err() != nil {
+	if sock.IsOver(ctx) {
 		a.seen.NotTried = "interrupted"
 	}
 	a.seen.ElapsedMS = result.Milliseconds(time.Since(start))
-	if o.Trace && p.Transport == plan.TCP && stopped(a.seen.Connect) && ctx.Err() == nil {
+	if o.Trace && p.Transport == plan.TCP && stopped(a.seen.Connect) && !sock.IsOver(ctx) {
 		a.seen.Trace = Trace(ctx, p.Source.Addr(), p.Target)
 	}
 	return a.seen

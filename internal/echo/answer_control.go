@@ -218,8 +218,7 @@ func (c *answering) write(m *stun.Message, class stun.MessageClass, t stun.AttrT
 		return false
 	}
 	c.patience()
-	_, err = c.conn.Write(resp.Raw)
-	return err == nil
+	return writeNarrow(c.conn, resp.Raw) == nil
 }
 
 // bounded cuts a submission to what is worth keeping of a stranger's text.

@@ -215,7 +215,7 @@ func (c *Conn) call(method stun.Method, body any) (*stun.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.conn.Write(req.Raw); err != nil {
+	if err := writeNarrow(c.conn, req.Raw); err != nil {
 		return nil, fmt.Errorf("send: %w", err)
 	}
 	return c.response(req)

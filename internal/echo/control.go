@@ -102,6 +102,8 @@ type BackPath struct {
 	Trace      bool           `json:"trace"`       // find out where it stops, if it does not open
 	// Samples is how many connections it gets at least if it proves itself.
 	Samples int `json:"samples,omitempty"`
+	// ProofOnly asks for a proof without payload, samples and trace.
+	ProofOnly bool `json:"proof_only,omitempty"`
 	// Study asks for no attempt, but for so many further connections one after
 	// the other, and before them one from each of Ports. The half that comes back
 	// holds these alone.

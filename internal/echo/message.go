@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/pion/stun/v3"
 )
@@ -31,6 +32,21 @@ func Looks(b []byte) bool {
 
 // errNotSTUN says that the bytes read are no STUN message.
 var errNotSTUN = errors.New("not a STUN message")
+
+// narrow is how many bytes of a message are given to the system at once: TCP
+// sends them as a segment that every path carries (RFC 9293 section 3.7.1), so
+// that what is asked and told crosses where large packets vanish.
+const narrow = 512
+
+// writeNarrow writes a message in pieces that no hole for large packets swallows.
+func writeNarrow(w io.Writer, b []byte) error {
+	for piece := range slices.Chunk(b, narrow) {
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // readMessage reads one message from a stream, framed by the header's length.
 // The bytes read so far are returned with any error, errNotSTUN among them.

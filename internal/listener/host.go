@@ -112,7 +112,7 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 		l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s", path.Target, path.Flow)})
 		g.Go(func() error {
 			opts := opts
-			opts.Trace, opts.Samples = b.Trace, min(b.Samples, echo.MaxSamples)
+			opts.Trace, opts.Samples, opts.ProofOnly = b.Trace, min(b.Samples, echo.MaxSamples), b.ProofOnly
 			if n := min(b.Study, echo.MaxSamples); n > 0 {
 				opts.RTT = time.Duration(min(max(0, b.RTTMS), maxBackRTTMS) * float64(time.Millisecond))
 				ports := b.Ports[:min(len(b.Ports), echo.MaxSamples)]

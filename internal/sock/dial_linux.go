@@ -54,6 +54,10 @@ func CanTrace() bool { return true }
 // other (net/ipv4/inet_hashtables.c, inet_connection_sock.c).
 const drawsByParity = true
 
+// defaultSegment is what TCP sends where it knows nothing of a path (RFC 9293
+// section 3.7.1), in bytes.
+const defaultSegment = 536
+
 // prepare sets what must be set between socket and connect.
 func prepare(fd int, network string, local netip.AddrPort, h how) (dup int, source netip.AddrPort, err error) {
 	var sa unix.Sockaddr
@@ -73,6 +77,9 @@ func prepare(fd int, network string, local netip.AddrPort, h how) (dup int, sour
 	}
 	if h.connectDraws && network == "tcp" && local.Port() == 0 {
 		one(unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT) // ip(7); it holds for IPv6 sockets too
+	}
+	if h.narrow {
+		set(unix.IPPROTO_TCP, unix.TCP_MAXSEG, defaultSegment)
 	}
 	if local.Addr().Is4() {
 		one(unix.IPPROTO_IP, unix.IP_RECVERR)

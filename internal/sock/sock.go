@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"dialtone/internal/result"
 )
@@ -140,13 +141,11 @@ type Dialed struct {
 // port. A given local port may be shared with a listening socket of this
 // program (FTP's port 20).
 func Dial(ctx context.Context, network string, local, remote netip.AddrPort) Dialed {
-	if !local.Addr().IsValid() {
-		addr, err := SourceFor(remote)
-		if err != nil {
-			return Dialed{Err: err}
-		}
-		local = netip.AddrPortFrom(addr, local.Port())
+	addr, err := sourceOr(local.Addr(), remote)
+	if err != nil {
+		return Dialed{Err: err}
 	}
+	local = netip.AddrPortFrom(addr, local.Port())
 	return completed(local, dial(ctx, network, local, remote, how{}))
 }
 
@@ -154,18 +153,35 @@ func Dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 // as an ordinary connect draws it, or by bind, of the other parity than that of
 // beside if that is not 0. Where the system draws both alike, beside decides.
 func DialDrawn(ctx context.Context, network string, local netip.Addr, remote netip.AddrPort, drawn result.Drawn, beside uint16) Dialed {
-	if !local.IsValid() {
-		addr, err := SourceFor(remote)
-		if err != nil {
-			return Dialed{Err: err}
-		}
-		local = addr
+	local, err := sourceOr(local, remote)
+	if err != nil {
+		return Dialed{Err: err}
 	}
 	from := netip.AddrPortFrom(local, 0)
 	if beside != 0 && !(network == "tcp" && drawsByParity) {
 		from = netip.AddrPortFrom(local, freePort(network, local, beside))
 	}
 	return completed(netip.AddrPortFrom(local, 0), dial(ctx, network, from, remote, how{connectDraws: drawn == result.DrawnConnect, drawnHere: from.Port() != 0}))
+}
+
+// DialNarrow opens a connection as an ordinary connect does, and where the system
+// lets a program say so with segments no larger than every path carries: what is
+// said on it crosses where large packets vanish.
+func DialNarrow(ctx context.Context, local netip.Addr, remote netip.AddrPort) Dialed {
+	local, err := sourceOr(local, remote)
+	if err != nil {
+		return Dialed{Err: err}
+	}
+	from := netip.AddrPortFrom(local, 0)
+	return completed(from, dial(ctx, "tcp", from, remote, how{connectDraws: true, narrow: true}))
+}
+
+// IsOver reports whether a context has ended, or its deadline passed: a
+// connection with that deadline may time out a moment before the context does,
+// and would seem to tell something of the far end.
+func IsOver(ctx context.Context) bool {
+	at, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(at)
 }
 
 // freePort draws a port of the other parity than that of beside; 0: none came.
@@ -202,6 +218,7 @@ type how struct {
 	ttl          int  // that its packets start with; 0: the system's
 	connectDraws bool // connect draws the source port, not bind
 	drawnHere    bool // the source port is this package's choice, and no other socket of this program has it
+	narrow       bool // with segments that every path carries, where the system can
 }
 
 // completed adds to what dial returned what every system knows. wanted is the
@@ -221,18 +238,24 @@ func completed(wanted netip.AddrPort, d Dialed) Dialed {
 // TTL, IPv6 hop limit), and closes it if it opens. It asks how far such packets
 // get: CanTrace says whether this system tells.
 func DialTTL(ctx context.Context, local, remote netip.AddrPort, ttl int) Dialed {
-	if !local.Addr().IsValid() {
-		addr, err := SourceFor(remote)
-		if err != nil {
-			return Dialed{Err: err}
-		}
-		local = netip.AddrPortFrom(addr, 0)
+	addr, err := sourceOr(local.Addr(), remote)
+	if err != nil {
+		return Dialed{Err: err}
 	}
+	local = netip.AddrPortFrom(addr, local.Port())
 	d := completed(local, dial(ctx, "tcp", local, remote, how{ttl: ttl}))
 	if d.Conn != nil {
 		d.Conn.Close()
 	}
 	return d
+}
+
+// sourceOr is a local address, or the one from which this machine would send.
+func sourceOr(local netip.Addr, remote netip.AddrPort) (netip.Addr, error) {
+	if local.IsValid() {
+		return local, nil
+	}
+	return SourceFor(remote)
 }
 
 // SourceFor returns the address from which this machine would send to remote.

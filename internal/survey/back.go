@@ -150,6 +150,17 @@ func (s *survey) attemptBack(ctx context.Context, j *job) result.Initiator {
 	return halves[0]
 }
 
+// proveBack has the far end prove a job of its own.
+func (s *survey) proveBack(ctx context.Context, j *job) result.Initiator {
+	path, strict := s.backPath(j)
+	path.ProofOnly = true
+	halves, by, err := s.dialedBack(ctx, j.family, strict, []echo.BackPath{path})
+	if err != nil || by != j.by {
+		return result.Initiator{NotTried: "the far end could not be asked again"}
+	}
+	return halves[0]
+}
+
 // halvesOf asks the far end to attempt jobs and returns its half of each, and
 // which listener it was.
 func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (halves []result.Initiator, by string, err error) {

@@ -25,7 +25,7 @@ type beside struct {
 // what its end is told to. One that this end gave up, because the phase it
 // belongs to was over, tells nothing.
 func (s *survey) record(phase context.Context, target netip.AddrPort, c result.Connection) (ended func(error)) {
-	givenUp := func() bool { return phase.Err() != nil }
+	givenUp := func() bool { return sock.IsOver(phase) }
 	if c.Ended != result.EndedWell && givenUp() {
 		c.Ended = result.EndedUnknown
 	}

@@ -542,7 +542,7 @@ func (s *survey) open(phase context.Context, target netip.AddrPort, patience tim
 	ctx, cancel := context.WithTimeout(phase, patience)
 	defer cancel()
 	one := result.Connection{Purpose: result.PurposeControl, At: result.TimeOf(time.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
-	d := sock.DialDrawn(ctx, "tcp", s.bindFor(result.FamilyOf(target.Addr())), target, result.DrawnConnect, 0)
+	d := sock.DialNarrow(ctx, s.bindFor(result.FamilyOf(target.Addr())), target)
 	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At.Time))
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS

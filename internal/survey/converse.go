@@ -13,6 +13,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // atOnceConversing bounds the conversations under way: some move megabytes.
@@ -105,14 +106,14 @@ func (s *survey) control(ctx context.Context, j *job) {
 		return // they fared alike
 	}
 	one := *j
-	one.probe, one.trace = echo.NewID(), false
+	one.probe = echo.NewID()
 	var i result.Initiator
 	if j.direction == plan.Reverse {
-		i = s.attemptBack(ctx, &one)
+		i = s.proveBack(ctx, &one)
 	} else {
 		i = s.proveOnly(ctx, &one)
 	}
-	if i.NotTried != "" || ctx.Err() != nil {
+	if i.NotTried != "" || sock.IsOver(ctx) {
 		return
 	}
 	c.Controls = append(c.Controls, result.Control{At: i.At, Connect: i.Connect, Answer: i.Answer})
@@ -188,7 +189,15 @@ func (s *survey) mayConverse(j *job) bool {
 	if j.speaks == plan.Odyssey && i.Answer == result.AnswerKeyed && !isWhole(i) {
 		return false // a document is more of what did not come through, and takes its time to fail
 	}
+	if hasHole(i) {
+		return false // some message of any service is as large as what vanishes
+	}
 	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed && s.isProvedByTCP(j.direction, j.family)
+}
+
+// hasHole reports whether a payload showed that packets above a size vanish.
+func hasHole(i *result.Initiator) bool {
+	return i.Sent != nil && i.Sent.Hole != nil || i.Received != nil && i.Received.Hole != nil
 }
 
 // isProvedByTCP reports whether any TCP path of a direction and family proved
@@ -224,7 +233,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 		c = talk()
 		c.Impostor = impostor(*held, c)
 	}
-	if ctx.Err() != nil {
+	if sock.IsOver(ctx) {
 		return // interrupted: it tells nothing
 	}
 	if by := s.ledTo(c, t.Fingerprint); by != "" {

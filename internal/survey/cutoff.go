@@ -35,7 +35,7 @@ func (c *cutOff) Error() string {
 // isCutOff goes back to paths that worked, if anything failed since the last
 // success. It returns at once where nothing did, or nothing ever worked.
 func (s *survey) isCutOff(ctx context.Context) bool {
-	if s.cut != nil || ctx.Err() != nil {
+	if s.cut != nil || sock.IsOver(ctx) {
 		return s.cut != nil
 	}
 	if s.cut = s.restarted(); s.cut != nil {
@@ -59,7 +59,7 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 			return false
 		}
 	}
-	if ctx.Err() != nil {
+	if sock.IsOver(ctx) {
 		return false
 	}
 	_, ended := lastFailed(s.everyConnection())
@@ -97,7 +97,7 @@ func (s *survey) shutOut(ctx context.Context) *cutOff {
 		}
 	}
 	const enough = 2 // one may be lost
-	if unanswered < enough || s.anyOpens(ctx, ways[:min(len(ways), backWays)]) || ctx.Err() != nil {
+	if unanswered < enough || s.anyOpens(ctx, ways[:min(len(ways), backWays)]) || sock.IsOver(ctx) {
 		return nil
 	}
 	return &cutOff{at: last, ended: result.EndedSilent, shut: true}

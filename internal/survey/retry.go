@@ -12,6 +12,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // maxRetries bounds how many paths are tried again, and retryTimeouts for how
@@ -110,7 +111,7 @@ func (s *survey) calm(ctx context.Context, quick, slow []*job, try func(context.
 		return
 	}
 	for _, j := range quick[:min(len(quick), maxRetries)] {
-		if ctx.Err() != nil {
+		if sock.IsOver(ctx) {
 			return
 		}
 		try(ctx, j)

@@ -410,7 +410,7 @@ func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiat
 	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{
 		Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(),
 	})
-	if ctx.Err() != nil && isUnfinished(i) {
+	if sock.IsOver(ctx) && isUnfinished(i) {
 		i.NotTried = "interrupted"
 	}
 	return i
