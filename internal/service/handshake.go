@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -49,15 +50,37 @@ func newTLSConn(conn net.Conn) *tlsConn { return &tlsConn{wire: &countedConn{Con
 type countedConn struct {
 	net.Conn
 	got  atomic.Int64 // bytes
-	head [alertRecord]byte
+	head [heardBytes]byte
 }
+
+// heardBytes is how many of the first bytes that came are kept.
+const heardBytes = 256
+
+// enoughHeard tells most protocols by their first bytes; hearingOn is how long more may
+// take to come.
+const (
+	enoughHeard = 16
+	hearingOn   = 200 * time.Millisecond
+)
 
 func (c *countedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if had := c.got.Add(int64(n)) - int64(n); had < alertRecord {
+	if had := c.got.Add(int64(n)) - int64(n); had < heardBytes {
 		copy(c.head[had:], b[:n])
 	}
 	return n, err
+}
+
+// heard are the first bytes that came.
+func (c *countedConn) heard() []byte { return c.head[:min(c.got.Load(), heardBytes)] }
+
+// hearOn reads what has come beyond what was asked for, where that was too little to
+// tell who sent it.
+func (c *countedConn) hearOn() {
+	if c.got.Load() < enoughHeard {
+		_ = c.SetReadDeadline(time.Now().Add(hearingOn))
+		_, _ = c.Read(make([]byte, heardBytes))
+	}
 }
 
 // loneAlert is the alert that is all that came, nil if that is not so. The library
@@ -166,7 +189,7 @@ func (c *tlsConn) failure(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded), isEnded(err), errors.As(err, &op) && op.Op != "local error":
 		return fmt.Errorf("TLS handshake: %w", err)
 	case strings.Contains(err.Error(), "downgrade attempt"): // RFC 8446 section 4.1.3: no server does that
-		return foreignError{"TLS handshake: " + shown(err.Error())}
+		return meddledError{foreignError{"TLS handshake: " + shown(err.Error())}}
 	}
 	unread := unreadError{"the far end speaks TLS, and this program's TLS library does not go along: " + shown(err.Error())}
 	if strings.Contains(err.Error(), "unsupported protocol version") {
