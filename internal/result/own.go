@@ -7,6 +7,7 @@ import "slices"
 // test did not come to its end, what their machines lack or do by themselves, or
 // that the service itself said no. No firewall has anything to do with it.
 var OwnCodes = []string{
+	"another-service",
 	"client-certificate",
 	"closed-or-off",
 	"conntrack-full",

@@ -145,7 +145,7 @@ var known = func() map[reflect.Type][]string {
 	add(m, ConversationCompleted, ConversationRefused, ConversationForeign, ConversationUnread, ConversationSilent, ConversationClosed, ConversationReset, ConversationNotHeld)
 	add(m, RefuserService, RefuserTLS, RefuserBetween)
 	add(m, Reasons...)
-	add(m, StageGreeted, StageTLSBegun, StageTLS, StageAccepted)
+	add(m, StageBegun, StageGreeted, StageTLSBegun, StageTLS, StageAccepted)
 	add(m, SpeakerInitiator, SpeakerAcceptor)
 	add(m, IdleSurvived, IdleSilent, IdleReset, IdleClosed, IdleNotHeld)
 	add(m, PortUnknown, PortBound, PortBusy, PortUnbound)

@@ -50,6 +50,7 @@ const (
 	ReasonStatus      Reason = "unexpected-status"   // not the status that the plan's row expects
 	ReasonPortal      Reason = "portal"              // a login page of somebody else's
 	ReasonProxyLogin  Reason = "proxy-login"         // a proxy wants to know who asks
+	ReasonAnother     Reason = "another-service"     // another service than the row's has the port
 )
 
 // Reasons of TLS itself, before the service has a say.
@@ -67,13 +68,15 @@ const (
 // Reasons lists them.
 var Reasons = []Reason{
 	ReasonCertificate, ReasonTLSVersion, ReasonCipher, ReasonTLSName, ReasonTLS, ReasonChain, ReasonTLSFirst, ReasonNoTLS,
-	ReasonUnavailable, ReasonTurnedAway, ReasonNeedsTLS, ReasonSecurity, ReasonNoBackend, ReasonStatus, ReasonPortal, ReasonProxyLogin,
+	ReasonUnavailable, ReasonTurnedAway, ReasonNeedsTLS, ReasonSecurity, ReasonNoBackend, ReasonStatus, ReasonPortal, ReasonProxyLogin, ReasonAnother,
 }
 
 // Stage is a point that a Conversation came to.
 type Stage string
 
 const (
+	// StageBegun: an answer, or a greeting, began and was not completed.
+	StageBegun Stage = "begun"
 	// StageGreeted: the far end spoke the protocol, in its greeting or in its
 	// answer to our first message.
 	StageGreeted Stage = "greeted"

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"dialtone/internal/result"
@@ -20,6 +21,9 @@ type foreignError struct{ words string }
 
 func (e foreignError) Error() string        { return e.words }
 func (e foreignError) Is(target error) bool { return target == errForeign }
+
+// A meddledError says what neither end does, so that somebody between them did.
+type meddledError struct{ foreignError }
 
 // An unreadError says what of a message this program cannot read that may well be
 // the protocol's: a limit of ours, and nobody's fault. The answering side treats
@@ -66,6 +70,19 @@ func settle(out result.Conversation, err error, speaks string, start time.Time) 
 		out.Refusal = &no.Refusal
 	}
 	return out
+}
+
+// endWords says how something ended that is no conversation of its own.
+func endWords(err error) string {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "no answer came"
+	case sock.IsReset(err):
+		return "the connection was reset"
+	case isEnded(err):
+		return "the connection was closed"
+	}
+	return shown(err.Error())
 }
 
 func outcome(err error) result.ConversationOutcome {

@@ -173,6 +173,10 @@ func (r ftpReader) reply() (ftpReply, error) {
 	for len(out.lines) < ftpMaxLines {
 		l, err := r.line()
 		if err != nil {
+			// A server that closes may say so in the middle (RFC 959 section 5.4).
+			if last := out.lines[len(out.lines)-1]; strings.HasPrefix(last, "421 ") {
+				return ftpReply{421, []string{last}}, nil
+			}
 			return out, err
 		}
 		out.lines = append(out.lines, l)
@@ -221,7 +225,11 @@ func parseFTP227(line string) (netip.AddrPort, error) {
 	if len(line) < 4 {
 		return netip.AddrPort{}, errors.New("no address in it")
 	}
-	return parseFTPHostPort(ftpSixNumbers.FindString(line[4:]))
+	at, err := parseFTPHostPort(ftpSixNumbers.FindString(line[4:]))
+	if err == nil && at.Port() == 0 {
+		err = errors.New("0 is not a port")
+	}
+	return at, err
 }
 
 // ftpExtended writes EPRT's argument (RFC 2428 section 2).
@@ -470,8 +478,10 @@ func (c *ftpClient) hold() error {
 	}
 	c.seen[ftpGreeting] = r.lines[0]
 	for r.code == 120 { // "service ready in nnn minutes"
+		soon := r
 		if r, err = c.in.reply(); err != nil {
-			return err
+			c.fact("greeting", soon.String())
+			return refused(result.ReasonUnavailable, "120", soon.words())
 		}
 	}
 	c.out.Software = shown(Software([]byte(r.lines[0])))
@@ -481,7 +491,7 @@ func (c *ftpClient) hold() error {
 		return no
 	}
 	if r.code != 220 {
-		return foreignError{"the greeting is not FTP's: " + r.String()}
+		return unreadError{"the greeting is not FTP's: " + r.String()}
 	}
 	c.out.Reach(result.StageGreeted)
 
@@ -491,6 +501,9 @@ func (c *ftpClient) hold() error {
 	}
 	if err != nil {
 		return err
+	}
+	if c.q.Answer == nil && c.isMail(r) {
+		return anotherRefusal(fmt.Sprintf("%03d", r.code), r.words()+": the login is not known, and EHLO is, as with an SMTP server")
 	}
 	if r.code == 421 || r.code/100 == 5 && wantsTLS(r.words()) {
 		c.fact("login", "refused: "+r.String())
@@ -527,6 +540,16 @@ func (c *ftpClient) hold() error {
 		}
 	}
 	return c.quit()
+}
+
+// isMail reports whether a server that knows no login answers as one of SMTP does,
+// which greets like one of FTP.
+func (c *ftpClient) isMail(login ftpReply) bool {
+	if !slices.Contains([]int{500, 501, 502, 503, 550, 554}, login.code) || wantsTLS(login.words()) {
+		return false
+	}
+	r, err := c.command("EHLO " + mailName(c.conn, c.q))
+	return err == nil && r.code == 250
 }
 
 // quit takes leave; that the server does not answer is of no interest.
@@ -594,7 +617,7 @@ func (c *ftpClient) passive(command string) (string, error) {
 	case command == "PASV" && r.code == 227:
 		at, err := parseFTP227(line)
 		if err != nil {
-			return fmt.Sprintf("the reply \"%s\" names no address", r), nil
+			return fmt.Sprintf("the reply \"%s\" names no address and port", r), nil
 		}
 		if at.Addr() != c.peer.Addr() {
 			c.adapted("The reply to PASV names %s, but the server was reached at %s: a program that goes by it gets no data connection, unless it can reach that address too.",

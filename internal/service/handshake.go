@@ -3,15 +3,19 @@ package service
 import (
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -49,15 +53,37 @@ func newTLSConn(conn net.Conn) *tlsConn { return &tlsConn{wire: &countedConn{Con
 type countedConn struct {
 	net.Conn
 	got  atomic.Int64 // bytes
-	head [alertRecord]byte
+	head [heardBytes]byte
 }
+
+// heardBytes is how many of the first bytes that came are kept.
+const heardBytes = 256
+
+// enoughHeard tells most protocols by their first bytes; hearingOn is how long more may
+// take to come.
+const (
+	enoughHeard = 16
+	hearingOn   = 200 * time.Millisecond
+)
 
 func (c *countedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if had := c.got.Add(int64(n)) - int64(n); had < alertRecord {
+	if had := c.got.Add(int64(n)) - int64(n); had < heardBytes {
 		copy(c.head[had:], b[:n])
 	}
 	return n, err
+}
+
+// heard are the first bytes that came.
+func (c *countedConn) heard() []byte { return c.head[:min(c.got.Load(), heardBytes)] }
+
+// hearOn reads what has come beyond what was asked for, where that was too little to
+// tell who sent it.
+func (c *countedConn) hearOn() {
+	if c.got.Load() < enoughHeard {
+		_ = c.SetReadDeadline(time.Now().Add(hearingOn))
+		_, _ = c.Read(make([]byte, heardBytes))
+	}
 }
 
 // loneAlert is the alert that is all that came, nil if that is not so. The library
@@ -166,7 +192,7 @@ func (c *tlsConn) failure(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded), isEnded(err), errors.As(err, &op) && op.Op != "local error":
 		return fmt.Errorf("TLS handshake: %w", err)
 	case strings.Contains(err.Error(), "downgrade attempt"): // RFC 8446 section 4.1.3: no server does that
-		return foreignError{"TLS handshake: " + shown(err.Error())}
+		return meddledError{foreignError{"TLS handshake: " + shown(err.Error())}}
 	}
 	unread := unreadError{"the far end speaks TLS, and this program's TLS library does not go along: " + shown(err.Error())}
 	if strings.Contains(err.Error(), "unsupported protocol version") {
@@ -293,16 +319,101 @@ func bareHello(conn net.Conn, name string) error {
 	case head[0] != handshake || head[1] != 3 || head[5] != serverHello:
 		return foreignError{fmt.Sprintf("a TLS hello was answered with %q", head[:])}
 	}
+	said := &handshakeBytes{r: conn, left: int(binary.BigEndian.Uint16(head[3:])) - 2}
 	var body [2 + 2 + 32 + 1]byte // the rest of the length; version, random, length of the session's id
-	if _, err := io.ReadFull(conn, body[:]); err != nil {
+	if _, err := io.ReadFull(said, body[:]); err != nil {
 		return helloError{fmt.Errorf("TLS handshake: %w", err)}
 	}
 	rest := make([]byte, int(body[36])+2)
-	if _, err := io.ReadFull(conn, rest); err != nil {
+	if _, err := io.ReadFull(said, rest); err != nil {
 		return helloError{fmt.Errorf("TLS handshake: %w", err)}
 	}
 	version, suite := binary.BigEndian.Uint16(body[2:]), binary.BigEndian.Uint16(rest[len(rest)-2:])
-	return unreadError{fmt.Sprintf("the far end speaks TLS, and what it agrees to, %s with %s, this program's TLS library does not go along with", tls.VersionName(version), suiteWords(suite))}
+	with := suiteWords(suite)
+	unread := int64(head[6])<<16 | int64(binary.BigEndian.Uint16(body[:])) - int64(len(body)-2+len(rest))
+	if _, err := io.CopyN(io.Discard, said, max(unread, 0)); err == nil {
+		if key := foreignKey(said); key != "" {
+			with = fmt.Sprintf("%s and %s in its certificate", tls.CipherSuiteName(suite), key)
+		}
+	}
+	return unreadError{fmt.Sprintf("the far end speaks TLS, and what it agrees to, %s with %s, this program's TLS library does not go along with", tls.VersionName(version), with)}
+}
+
+// A handshakeBytes gives what handshake records have in them, until another kind of
+// record comes.
+type handshakeBytes struct {
+	r    io.Reader
+	left int // of the record that is read
+}
+
+// Read implements io.Reader.
+func (h *handshakeBytes) Read(b []byte) (int, error) {
+	for h.left <= 0 {
+		var head [recordHead]byte
+		if _, err := io.ReadFull(h.r, head[:]); err != nil {
+			return 0, err
+		}
+		const handshake = 22
+		if head[0] != handshake {
+			return 0, io.EOF
+		}
+		h.left = int(binary.BigEndian.Uint16(head[3:]))
+	}
+	n, err := h.r.Read(b[:min(len(b), h.left)])
+	h.left -= n
+	return n, err
+}
+
+// foreignKey reads a Certificate message (RFC 5246 section 7.4.2) and says which kind
+// of key the server's certificate has, if the library has none of that kind; ""
+// otherwise.
+func foreignKey(said io.Reader) string {
+	const certificate = 11
+	var head [1 + 3 + 3 + 3]byte // type, length; length of the list; of its first
+	if _, err := io.ReadFull(said, head[:]); err != nil || head[0] != certificate || head[7] != 0 {
+		return ""
+	}
+	der := make([]byte, binary.BigEndian.Uint16(head[8:]))
+	if _, err := io.ReadFull(said, der); err != nil {
+		return ""
+	}
+	var c struct { // RFC 5280 section 4.1, up to the key
+		Of struct {
+			Version   int `asn1:"optional,explicit,default:0,tag:0"`
+			Serial    *big.Int
+			Signature pkix.AlgorithmIdentifier
+			Issuer    asn1.RawValue
+			Validity  asn1.RawValue
+			Subject   asn1.RawValue
+			Key       struct{ Algorithm pkix.AlgorithmIdentifier }
+		}
+	}
+	if _, err := asn1.Unmarshal(der, &c); err != nil {
+		return ""
+	}
+	of := c.Of.Key.Algorithm
+	switch kind := of.Algorithm.String(); kind {
+	case "1.2.840.113549.1.1.1", "1.3.101.112": // RSA, Ed25519
+		return ""
+	case "1.2.840.10045.2.1": // an elliptic curve
+		var curve asn1.ObjectIdentifier
+		if _, err := asn1.Unmarshal(of.Parameters.FullBytes, &curve); err != nil {
+			return "a key of a curve without a name"
+		}
+		switch curve.String() {
+		case "1.2.840.10045.3.1.7", "1.3.132.0.33", "1.3.132.0.34", "1.3.132.0.35": // P-256, P-224, P-384, P-521
+			return ""
+		}
+		return "a key of the curve " + curve.String()
+	case "1.2.840.10040.4.1":
+		return "a DSA key"
+	case "1.2.840.113549.1.1.10":
+		return "an RSA-PSS key"
+	case "1.3.101.113":
+		return "an Ed448 key"
+	default:
+		return "a key of the kind " + kind
+	}
 }
 
 func suiteWords(id uint16) string {

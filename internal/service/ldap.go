@@ -233,6 +233,10 @@ func (r ldapResult) refusal() error {
 	switch r.code {
 	case ldap.LDAPResultBusy, ldap.LDAPResultUnavailable, ldap.LDAPResultAdminLimitExceeded, ldap.LDAPResultTimeLimitExceeded, ldap.LDAPResultOther:
 		return refused(result.ReasonUnavailable, r.name(), r.text)
+	case ldap.LDAPResultStrongAuthRequired: // Samba's and AD's words for it
+		if wantsTLS(r.text) {
+			return refused(result.ReasonNeedsTLS, r.name(), r.text)
+		}
 	case ldap.LDAPResultConfidentialityRequired:
 		return refused(result.ReasonNeedsTLS, r.name(), r.text)
 	}

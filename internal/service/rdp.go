@@ -50,9 +50,11 @@ const (
 	rdpTLS    = 1
 	rdpHybrid = 2 // CredSSP inside TLS
 	rdpAAD    = 16
-	rdpTLSAll = rdpTLS | rdpHybrid | 4 | 8 // those that begin with a TLS handshake
 
-	rdpTLSRequired = 1 // a failure code
+	// failure codes
+	rdpTLSRequired   = 1
+	rdpTLSNotAllowed = 2
+	rdpNoCertificate = 3
 )
 
 // rdpProtocols are the selected protocols (section 2.2.1.2.1) by their names.
@@ -62,12 +64,12 @@ var rdpProtocols = map[uint32]string{
 
 // rdpFailures are the failure codes of section 2.2.1.2.2.
 var rdpFailures = map[uint32]string{
-	rdpTLSRequired: "the server requires TLS",
-	2:              "the server does not allow TLS",
-	3:              "the server has no certificate",
-	4:              "inconsistent flags",
-	5:              "the server requires CredSSP (NLA)",
-	6:              "the server requires TLS with a certificate of the user",
+	rdpTLSRequired:   "the server requires TLS",
+	rdpTLSNotAllowed: "the server does not allow TLS",
+	rdpNoCertificate: "the server has no certificate",
+	4:                "inconsistent flags",
+	5:                "the server requires CredSSP (NLA)",
+	6:                "the server requires TLS with a certificate of the user",
 }
 
 // x224Data is the header of a Data TPDU (X.224 section 13.7).
@@ -82,6 +84,13 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	confirm, err := readTPKT(conn)
 	if err != nil {
 		return out, err
+	}
+	if how := x224End(confirm); how != "" {
+		out.Reach(result.StageGreeted)
+		if q.Answer != nil {
+			out.Changed = append(out.Changed, "the answer is not the listener's, which selects TLS: it is "+how)
+		}
+		return out, refused(result.ReasonTurnedAway, "", how)
 	}
 	kind, flags, value, err := parseX224Confirm(confirm)
 	if err != nil {
@@ -99,6 +108,10 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 			words = fmt.Sprintf("failure code %d", value)
 		}
 		out.Facts = append(out.Facts, result.Fact{Name: "negotiation", Value: words})
+		if (value == rdpTLSNotAllowed || value == rdpNoCertificate) && takesPlainRDP(q) {
+			out.Facts = append(out.Facts, result.Fact{Name: "security", Value: rdpProtocols[0]})
+			return out, nil
+		}
 		return out, refused(result.ReasonSecurity, fmt.Sprintf("negotiation failure %d", value), words)
 	case 0:
 		out.Facts = append(out.Facts, result.Fact{Name: "security", Value: rdpProtocols[0] + ", without negotiation"})
@@ -110,8 +123,11 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	}
 	out.Facts = append(out.Facts, result.Fact{Name: "security", Value: name},
 		result.Fact{Name: "negotiation flags", Value: fmt.Sprintf("%#02x", flags)})
-	if value&rdpTLSAll == 0 {
+	switch {
+	case value == 0:
 		return out, nil
+	case value&(rdpTLS|rdpHybrid) == 0: // section 2.2.1.2.1: one of those that were offered
+		return out, unreadError{fmt.Sprintf("it selects the security protocol %s, which was not offered", name)}
 	}
 	tc, facts, changed, err := dialTLS(conn, q)
 	if err != nil {
@@ -140,6 +156,44 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 		out.Changed = append(out.Changed, "the Connection Request or the Connection Confirm was changed on the way")
 	}
 	return out, nil
+}
+
+// takesPlainRDP tries on a fresh connection whether a server that has no TLS goes on
+// without, as clients do then: it uses Standard RDP Security only (MS-RDPBCGR section
+// 2.2.1.2.2).
+func takesPlainRDP(q Question) (does bool) {
+	if q.Again == nil {
+		return false
+	}
+	q.Again(func(ctx context.Context, conn net.Conn) {
+		defer within(ctx, conn)()
+		if _, err := conn.Write(x224Request(0)); err != nil {
+			return
+		}
+		confirm, err := readTPKT(conn)
+		if err != nil {
+			return
+		}
+		kind, _, value, err := parseX224Confirm(confirm)
+		does = err == nil && (kind == 0 || kind == rdpNegResponse && value == 0)
+	})
+	return does
+}
+
+// x224End says in words how an RDP server ends a connection in place of a
+// Connection Confirm, "" if it does not.
+func x224End(b []byte) string {
+	const disconnect, failed, data = 0x80, 0x70, 0xf0 // X.224 sections 13.5, 13.7, 13.12
+	switch {
+	case len(b) < tpktHeader+3 || int(b[tpktHeader])+1 > len(b)-tpktHeader:
+	case b[tpktHeader+1] == disconnect:
+		return "it disconnects (X.224 Disconnect Request)"
+	case b[tpktHeader+1] == failed:
+		return "it says that the request is wrong (X.224 Error)"
+	case b[tpktHeader+1] == data && len(b) > tpktHeader+3 && b[tpktHeader+3]&0xfc == 0x20: // T.125 section 7, part 8
+		return "it disconnects (T.125 Disconnect Provider Ultimatum)"
+	}
+	return ""
 }
 
 // rdpProofs sends the token inside TLS and returns the listener's seals, of

@@ -44,32 +44,53 @@ func (c conversation) askTwice(ctx context.Context, conn net.Conn, speaks string
 		return out, withoutAside(err)
 	}
 	l := &secondLook{conversation: c, speaks: plan.Protocol(speaks), q: q, port: sock.AddrPortOf(conn.RemoteAddr()).Port()}
+	wire := &countedConn{Conn: conn}
 	if l.speaks.Language().Within == "" {
-		out, err = l.orTLS(ctx, conn)
+		out, err = l.orTLS(ctx, wire)
 	} else {
-		out, err = c.ask(ctx, conn, q)
+		out, err = c.ask(ctx, wire, q)
 		out, err = l.orPlain(out, err)
 	}
 	out, err = l.otherHello(out, err)
-	return out, withoutAside(err)
+	return out, l.asFarAs(out, wire, withoutAside(err))
+}
+
+// asFarAs says what an end means by what came before it: another service's first
+// bytes, the service's own words, or the beginning of an answer.
+func (l *secondLook) asFarAs(out result.Conversation, wire *countedConn, err error) error {
+	isCut := errors.Is(err, os.ErrDeadlineExceeded) || isEnded(err)
+	var no refusedError
+	if errors.Is(err, errForeign) {
+		wire.hearOn()
+	}
+	who := servedBy(wire.heard())
+	switch {
+	case err == nil, errors.As(err, &no), errors.As(err, new(begunError)), errors.As(err, new(meddledError)):
+	case (isCut || errors.Is(err, errForeign)) && len(out.Stages) == 0 && who != "" && !strings.Contains(who, nameOf(l.speaks)):
+		return anotherService(wire, l.speaks, who)
+	case errors.Is(err, errForeign) && !errors.As(err, new(unreadError)) && len(out.Stages) > 0: // it spoke the protocol before
+		return unreadError{err.Error()}
+	case isCut && len(out.Stages) == 0 && wire.got.Load() > 0:
+		return begunError{err, result.StageBegun}
+	}
+	return err
 }
 
 // orTLS holds a conversation without TLS, and tries whether the port waits for TLS
 // where it says nothing, ends, or says that it did not understand.
-func (l *secondLook) orTLS(ctx context.Context, conn net.Conn) (result.Conversation, error) {
+func (l *secondLook) orTLS(ctx context.Context, wire *countedConn) (result.Conversation, error) {
 	if l.speaks == plan.Odyssey { // it is right to say nothing
-		return l.ask(ctx, conn, l.q)
+		return l.ask(ctx, wire, l.q)
 	}
-	wire := &countedConn{Conn: conn}
 	late := time.AfterFunc(quietFor, func() {
 		if wire.got.Load() == 0 && l.isTLS() {
-			_ = conn.SetDeadline(time.Unix(1, 0)) // it would wait in vain
+			_ = wire.SetDeadline(time.Unix(1, 0)) // it would wait in vain
 		}
 	})
 	out, err := l.ask(ctx, wire, l.q)
 	isLate := !late.Stop()
 	switch {
-	case isNoAnswer(err) && wire.got.Load() <= alertRecord && (l.isTLS() || l.isTLSAlone(conn)), isBadRequest(out, err) && l.isTLS():
+	case isNoAnswer(err) && wire.got.Load() <= alertRecord && (l.isTLS() || l.isTLSAlone(wire)), isBadRequest(out, err) && l.isTLS():
 		return out, refusedTLS(result.ReasonTLSFirst, "", fmt.Sprintf("port %d speaks TLS from the first byte, and the row says plain %s", l.port, nameOf(l.speaks)))
 	case isLate:
 		_ = l.isTLS() // lest that look outlive this one

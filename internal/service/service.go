@@ -51,9 +51,8 @@ type Question struct {
 	// Status are the status codes with which such a server is well; none: all that
 	// do not say themselves that it is not.
 	Status []int
-	// AfterGreeting is how long the conversation may take once the greeting has
-	// begun, where the server speaks first and may take its time; 0: as long as ctx
-	// lasts.
+	// AfterGreeting is how long the conversation may take once the greeting is over,
+	// where the server speaks first and may take its time; 0: as long as ctx lasts.
 	AfterGreeting time.Duration
 	// DataAddr is the local address on which the asking side of FTP's active
 	// mode accepts the data connection; invalid: active mode is left out.

@@ -12,7 +12,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"net/textproto"
 	"regexp"
 	"slices"
 	"strconv"
@@ -132,24 +131,40 @@ var replyCode = regexp.MustCompile(`^[2-5][0-9][0-9][- \r\n]`)
 
 func (c *mailClient) reply() (mailReply, error) {
 	c.limited.N = maxMailReply
-	// The library waits for a second line of whatever has a hyphen there.
 	if b, err := c.r.Peek(4); err != nil {
 		return mailReply{}, err
 	} else if !replyCode.Match(b) {
 		more, _ := c.r.Peek(min(c.r.Buffered(), 60))
 		return mailReply{}, foreignError{"the answer is not SMTP: it begins with " + shown(string(more))}
 	}
-	code, text, err := textproto.NewReader(c.r).ReadResponse(0) // any code
-	var bad textproto.ProtocolError
-	switch {
-	case errors.As(err, &bad):
-		return mailReply{}, unreadError{"the answer is not SMTP: " + shown(err.Error())}
-	case err != nil && c.limited.N == 0:
-		return mailReply{}, unreadError{fmt.Sprintf("a reply has more than %d bytes", maxMailReply)}
-	case err != nil:
-		return mailReply{}, err
+	var out mailReply
+	for {
+		line, err := c.r.ReadString('\n')
+		switch {
+		case err != nil && c.limited.N == 0:
+			return mailReply{}, unreadError{fmt.Sprintf("a reply has more than %d bytes", maxMailReply)}
+		case err != nil:
+			return mailReply{}, err
+		}
+		whole := strings.TrimRight(line, "\r\n")
+		if !replyCode.MatchString(line) { // some servers leave out the code in the middle
+			out.lines = append(out.lines, whole)
+			continue
+		}
+		code, _ := strconv.Atoi(line[:3])
+		isLast, text := line[3] != '-', whole[min(len(whole), 4):]
+		switch {
+		case out.code == 0 || code == out.code:
+			out.code, out.lines = code, append(out.lines, text)
+		case isLast: // a server that closes may say so at any time: section 3.8
+			return mailReply{code, []string{text}}, nil
+		default:
+			out.lines = append(out.lines, whole)
+		}
+		if isLast {
+			return out, nil
+		}
 	}
-	return mailReply{code, strings.Split(text, "\n")}, nil
 }
 
 func (c *mailClient) say(command string) (mailReply, error) {
@@ -215,7 +230,6 @@ func askMail(ctx context.Context, conn net.Conn, q Question, certificate []byte)
 	if err != nil {
 		return out, err
 	}
-	out.Software = shown(greeting.lines[0])
 	if no := greeting.refusal(); no != nil { // RFC 5321 section 3.1
 		note("refused", greeting.String())
 		return mailUnanswered(out, q, greeting), no
@@ -223,8 +237,9 @@ func askMail(ctx context.Context, conn net.Conn, q Question, certificate []byte)
 	if greeting.code != 220 {
 		return out, foreignError{"the greeting is not SMTP's: " + greeting.String()}
 	}
+	out.Software = shown(greeting.lines[0])
 	out.Reach(result.StageGreeted)
-	if certificate == nil && maskedGreeting(greeting.lines[0]) { // nothing on the way can mask it inside TLS
+	if certificate == nil && slices.ContainsFunc(greeting.lines, maskedGreeting) { // nothing on the way can mask it inside TLS
 		out.Changed = append(out.Changed, fmt.Sprintf("the greeting is masked (%s), as the mail inspection of some firewalls does", greeting))
 	}
 	domain := mailName(conn, q)
@@ -243,7 +258,12 @@ func askMail(ctx context.Context, conn net.Conn, q Question, certificate []byte)
 	}
 	if hello.code != 250 {
 		no := hello.refusal()
-		if no == nil || slices.Contains([]int{500, 502, 530}, hello.code) && !wantsTLS(hello.lines[0]) { // as an FTP server
+		switch {
+		case no == nil:
+			return out, foreignError{"neither EHLO nor HELO is understood: " + hello.String()}
+		case q.Answer == nil && isFTPsNo(hello) && !isSMTPs.MatchString(greeting.lines[0]):
+			return out, anotherRefusal(strconv.Itoa(hello.code), strings.Join(hello.lines, " / ")+": it greets as SMTP does, and knows neither EHLO nor HELO, as an FTP server")
+		case q.Answer != nil && isFTPsNo(hello):
 			return out, foreignError{"neither EHLO nor HELO is understood: " + hello.String()}
 		}
 		note("refused", hello.String())
@@ -312,11 +332,39 @@ func (r mailReply) refusal() error {
 	return refused(result.ReasonTurnedAway, code, words)
 }
 
-// tlsWanted finds that a refusal is for want of TLS.
-var tlsWanted = regexp.MustCompile(`(?i)(must|required?|needs?|only|issue)\b.*\b(START)?(TLS|SSL)\b|\b(START)?(TLS|SSL)\b.*\b(required?|must|needed|only|first)\b`)
+// isFTPsNo reports whether a reply to EHLO and HELO is one of a server that has no
+// such commands. Without an account to log in FTP says 530 to all it does not know;
+// an SMTP server says it to who has not logged in, with an enhanced code (RFC 4954
+// section 6).
+func isFTPsNo(r mailReply) bool {
+	return slices.Contains([]int{500, 502, 530}, r.code) && !wantsTLS(r.lines[0]) && !enhancedCode.MatchString(r.lines[0])
+}
+
+// enhancedCode is what an SMTP server's reply may begin with (RFC 3463), and no
+// other's does.
+var enhancedCode = regexp.MustCompile(`^[245]\.\d{1,3}\.\d{1,3}\b`)
+
+// How servers say that they refuse for want of TLS: what they want and how much, in
+// one clause, with no "not" in it; or that they do not take what goes without.
+var (
+	clauseEnd  = regexp.MustCompile(`[.,;:()/!](\s|$)|\n| - `)
+	hostOrURL  = regexp.MustCompile(`\S+://\S+|\b[\w-]+(\.[\w-]+)+`)
+	ofTLS      = `(START ?TLS|(SSL/)?TLS|(TLS/)?SSL|FTPS|(transport )?encryption|secured? (connection|channel|session))`
+	tlsWanted  = regexp.MustCompile(`(?i)\b(must|requires?|required|needs?|needed|have to|has to|please|mandatory|issue)\b.*\b` + ofTLS + `\b|\b` + ofTLS + `\b.*\b(must|required|needed|mandatory|first|enforced)\b|\bonly (over |via |with |under |in |through |accepts? |allows? )?(an? )?` + ofTLS + `\b|\b` + ofTLS + ` (connections? |sessions? |is |are |logins? )*(only|allowed only)$|\bAUTH (TLS |SSL )?first\b`)
+	plainWords = regexp.MustCompile(`(?i)\b(clear ?-?text|plain ?-?text|plain|unencrypted|unsecured?|insecure|non-?(TLS|SSL)|(without|no) ` + ofTLS + `)\b`)
+	refusing   = regexp.MustCompile(`(?i)\b(not|never|no longer|cannot|disabled|forbidden|prohibited|refused|rejected|denied|disallowed)\b|n't\b`)
+)
 
 // wantsTLS reports whether a refusal says that it is for want of TLS.
-func wantsTLS(words string) bool { return tlsWanted.MatchString(words) }
+func wantsTLS(words string) bool {
+	for _, clause := range clauseEnd.Split(hostOrURL.ReplaceAllString(words, "_"), -1) {
+		isNot := refusing.MatchString(clause)
+		if !isNot && tlsWanted.MatchString(strings.TrimSpace(clause)) || isNot && plainWords.MatchString(clause) {
+			return true
+		}
+	}
+	return false
+}
 
 // mailUnanswered adds what it means that our own listener's reply is not there.
 func mailUnanswered(out result.Conversation, q Question, instead mailReply) result.Conversation {
@@ -359,7 +407,7 @@ func (c *mailClient) startTLS(ctx context.Context, conn net.Conn, q Question, r 
 	}
 	ready, err := c.say("STARTTLS")
 	if err != nil {
-		return failed(shown(err.Error()))
+		return failed(endWords(err))
 	}
 	if ready.code != 220 {
 		return failed(ready.String())
@@ -371,7 +419,7 @@ func (c *mailClient) startTLS(ctx context.Context, conn net.Conn, q Question, r 
 	t, facts, changed, err := dialTLS(conn, q)
 	if err != nil {
 		c.aside = asideError{err}
-		return failed(shown(err.Error()))
+		return failed(endWords(err))
 	}
 	if r != nil && len(changed) == 0 {
 		if sum := sha256.Sum256(t.ConnectionState().PeerCertificates[0].Raw); !bytes.Equal(sum[:], r.Certificate) {
@@ -407,12 +455,13 @@ func mailToken(domain string) ([]byte, bool) {
 
 // maskedOffer is an extension's keyword under the letters that Cisco's
 // inspection puts over those that it does not know.
-var maskedOffer = regexp.MustCompile(`^X{4,}[A-Z]?( |$)`)
+var maskedOffer = regexp.MustCompile(`^X{3,}[A-Z]?( |$)`)
 
-// maskedGreeting reports whether a greeting consists of asterisks mostly.
-func maskedGreeting(greeting string) bool {
-	stars := strings.Count(greeting, "*")
-	return stars >= 8 && 2*stars > len(greeting)
+// maskedGreeting reports whether a line of a greeting is one of asterisks: that
+// inspection leaves the digits of the code 220 wherever they stand, and spaces.
+func maskedGreeting(line string) bool {
+	stars := strings.Count(line, "*")
+	return stars >= 2 && strings.Trim(line, "*20 ") == "" || stars >= 8 && 2*stars > len(line)
 }
 
 // mailOffered finds an extension by its keyword and gives its parameters.

@@ -407,7 +407,7 @@ func TestSMTPClassifiesStrangeServers(t *testing.T) {
 		"SSH":               {says: says("SSH-2.0-OpenSSH_9.2\r\n"), want: result.ConversationForeign},
 		"IMAP":              {says: says("* OK IMAP4rev1 ready\r\n"), want: result.ConversationForeign},
 		"POP3":              {says: says("+OK ready\r\n"), want: result.ConversationForeign},
-		"FTP":               {says: says("220 (vsFTPd 3.0.3)\r\n", "530 Please login with USER and PASS.\r\n", "530 Please login with USER and PASS.\r\n"), want: result.ConversationForeign},
+		"FTP":               {says: says("220 (vsFTPd 3.0.3)\r\n", "530 Please login with USER and PASS.\r\n", "530 Please login with USER and PASS.\r\n"), want: result.ConversationRefused},
 		"other code":        {says: says("200 hello\r\n"), want: result.ConversationForeign},
 		"not today":         {says: says("421 too busy\r\n"), want: result.ConversationRefused},
 		"old":               {says: says("220 old SMTP\r\n", "500 what\r\n", "250 hello\r\n", "221 bye\r\n"), want: result.ConversationCompleted},

@@ -84,14 +84,16 @@ func readBrowser(b []byte, q Question) (result.Conversation, error) {
 // parseBrowser reads an SVR_RESP. The names of the fields are in small letters;
 // each instance has those of the server, the instance and the version.
 func parseBrowser(b []byte) ([]map[string]string, error) {
-	bad := func(what string) ([]map[string]string, error) {
-		return nil, foreignError{"the answer is not SQL Browser's: " + what}
+	bad := func(what string) ([]map[string]string, error) { // it may be one all the same
+		return nil, unreadError{"the answer is not as SQL Browser's: " + what}
 	}
-	if len(b) < 3 || b[0] != browserResponse {
-		return bad(fmt.Sprintf("it begins with %q", b[:min(len(b), 8)]))
-	}
-	if int(binary.LittleEndian.Uint16(b[1:])) != len(b)-3 {
-		return bad("its length is wrong")
+	switch {
+	case len(b) < 3 || b[0] != browserResponse:
+		return nil, foreignError{fmt.Sprintf("the answer is not SQL Browser's: it begins with %q", b[:min(len(b), 8)])}
+	case int(binary.LittleEndian.Uint16(b[1:])) != len(b)-3: // clients do not take it either
+		return bad(fmt.Sprintf("it says that it has %d bytes and has %d", binary.LittleEndian.Uint16(b[1:]), len(b)-3))
+	case len(b) > 3 && !bytes.HasSuffix(b, []byte(";;")):
+		return bad("it is cut off in the middle of an instance")
 	}
 	var out []map[string]string
 	for _, text := range strings.Split(string(b[3:]), ";;") {

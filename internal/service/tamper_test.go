@@ -97,15 +97,38 @@ func promised(speaks string, out bool, said []byte) int {
 		return bytes.Index(said, []byte("\r\n"))
 	case speaks == "smtp": // the greeting and the answer to EHLO, up to STARTTLS's
 		return bytes.LastIndex(said[:bytes.Index(said, []byte{0x16, 3})], []byte("220 "))
+	case speaks == "smtps": // up to EHLO and the answer to it, the last record of its size
+		end := 0
+		for at := 0; at+recordHead <= len(said); {
+			next := at + recordHead + int(binary.BigEndian.Uint16(said[at+3:]))
+			if said[at] == applicationData && next-at > 100 {
+				end = next
+			}
+			at = next
+		}
+		return end
 	case speaks == "z3950" && !out: // Close has the receipt
 		return bytes.Index(said, []byte{0xbf, zClose})
 	}
 	return len(said)
 }
 
+// applicationData is the type of a record with what is said inside TLS (RFC 8446
+// section 5.1).
+const applicationData = 23
+
 // isNobodys reports whether nothing reads a byte: a TDS packet's SPID, number
-// and window (MS-TDS section 2.2.3.1).
-func isNobodys(speaks string, at int) bool { return speaks == "tds" && at >= 4 && at < tdsHeader }
+// and window (MS-TDS section 2.2.3.1); the version in the head of TLS's records, and
+// the record that stands there for old devices' sake (RFC 8446 appendix D.4).
+func isNobodys(speaks string, said []byte, n int) bool {
+	const changeCipherSpec = 20
+	for at := 0; speaks == "smtps" && at+recordHead <= len(said); at += recordHead + int(binary.BigEndian.Uint16(said[at+3:])) {
+		if n == at+1 || n == at+2 || said[at] == changeCipherSpec && n >= at && n <= at+recordHead {
+			return true
+		}
+	}
+	return speaks == "tds" && n >= 4 && n < tdsHeader
+}
 
 // A device that changes any one byte, either way, is noticed: what comes of
 // the conversation is not taken for a proof without a fault.
@@ -117,7 +140,7 @@ func TestAnyChangedByteIsNoticed(t *testing.T) {
 	)
 	a, _ := berAnswerer(t)
 	a.Patience = guardTime
-	for _, speaks := range []string{"http", "tds", "rdp", "ldap", "z3950", "iso-ill", "odyssey", "smtp"} {
+	for _, speaks := range []string{"http", "tds", "rdp", "ldap", "z3950", "iso-ill", "odyssey", "smtp", "smtps"} {
 		t.Run(speaks, func(t *testing.T) {
 			t.Parallel()
 			to := serve(t, a, speaks)
@@ -144,7 +167,7 @@ func TestAnyChangedByteIsNoticed(t *testing.T) {
 						if c.Outcome != result.ConversationCompleted || !c.Keyed || len(c.Changed) > 0 {
 							return
 						}
-						if !isNobodys(speaks, at) {
+						if !isNobodys(speaks, whole.said[n], at) {
 							t.Errorf("byte %d of %d %s was changed, and nothing noticed it", at, size, map[bool]string{true: "out", false: "back"}[out])
 						}
 					})

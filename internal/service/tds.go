@@ -78,6 +78,8 @@ const (
 	tdsEncryptCert = 0x80 // or-ed to the others: with the client's certificate
 
 	tdsErrorToken = 0xaa // section 2.2.7.10
+	tdsInfoToken  = 0xab // section 2.2.7.13
+	tdsEnvToken   = 0xe3 // section 2.2.7.9
 	tdsDoneToken  = 0xfd // section 2.2.7.6
 
 	// tdsRefusal numbers our login error: above those of SQL Server itself.
@@ -108,10 +110,18 @@ func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	if err != nil {
 		return out, err
 	}
-	if len(reply) > 0 && reply[0] == tdsErrorToken { // a server that refuses connections altogether
-		e, err := parseTDSError(reply, tdsV74)
+	if len(reply) > 0 && isTDSToken(reply[0]) { // a server that refuses connections altogether
+		e, to, err := readTDSTokens(reply)
 		if err != nil {
 			return out, err
+		}
+		if to != "" {
+			out.Reach(result.StageGreeted)
+			out.Facts = append(out.Facts, result.Fact{Name: result.FactLeadsTo, Value: shown(to)})
+			if ours {
+				out.Changed = append(out.Changed, "the answer does not contain the listener's reply: it sends clients on to "+shown(to))
+			}
+			return out, nil
 		}
 		out.Software = "a TDS server"
 		if e.server != "" {
@@ -193,14 +203,15 @@ func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	return out, nil
 }
 
-// tdsLoginErrors are the errors about an account (SQL Server's sys.messages), as
-// a server that serves gives them to a stranger.
-var tdsLoginErrors = map[uint32]bool{18450: true, 18452: true, 18456: true, 18470: true, 18486: true, 18487: true, 18488: true}
+// tdsLoginErrors are the errors about an account, or a database that it asked for
+// (SQL Server's sys.messages), as a server that serves gives them to a stranger.
+var tdsLoginErrors = map[uint32]bool{4060: true, 4064: true, 18450: true, 18452: true, 18456: true, 18470: true, 18486: true, 18487: true, 18488: true}
 
 // tdsTurnedAway are the errors that say that this machine is not let in: a
 // dedicated administrator connection's, a PRELOGIN that it does not take, a logon
-// trigger.
-var tdsTurnedAway = map[uint32]bool{17810: true, 17828: true, 17892: true}
+// trigger; and Azure SQL's, that the name is none of its servers', that its own
+// firewall has no rule for this address, and that it takes none from outside.
+var tdsTurnedAway = map[uint32]bool{17810: true, 17828: true, 17892: true, 40532: true, 40615: true, 47073: true}
 
 // tdsReason is what an error in place of an answer to PRELOGIN means: the server
 // is paused (17142), shutting down (17148, 18451), starting up (17187, 18401), full
@@ -526,7 +537,8 @@ func tdsOption(options []tdsOptionData, option byte) []byte {
 }
 
 // parsePrelogin takes a PRELOGIN apart (section 2.2.6.5). The values point into
-// b. The first one is the version, which has at least 6 bytes.
+// b. One of them is the version, the first by the specification, which has at least
+// 6 bytes.
 func parsePrelogin(b []byte) ([]tdsOptionData, error) {
 	bad := func(what string) ([]tdsOptionData, error) {
 		return nil, unreadError{"the PRELOGIN is malformed: " + what}
@@ -553,8 +565,8 @@ func parsePrelogin(b []byte) ([]tdsOptionData, error) {
 		}
 		out = append(out, tdsOptionData{b[at], b[from : from+n : from+n]})
 	}
-	if len(out) == 0 || out[0].option != tdsVersion || len(out[0].data) < 6 {
-		return bad("it does not begin with a version")
+	if len(tdsOption(out, tdsVersion)) < 6 {
+		return bad("it has no version")
 	}
 	return out, nil
 }
@@ -648,6 +660,50 @@ func (e tdsError) withoutProc(message []byte) []byte {
 	b := bytes.Clone(message)
 	copy(b[e.procAt:], appendUCS2(nil, noProc[:min(len(noProc), len(e.proc))]))
 	return b
+}
+
+// isTDSToken reports whether a byte begins one of the tokens that a server says
+// before a login; no PRELOGIN begins so.
+func isTDSToken(b byte) bool {
+	return b == tdsErrorToken || b == tdsInfoToken || b == tdsEnvToken || b == tdsDoneToken
+}
+
+// readTDSTokens finds the ERROR token among those of a message, and the host and
+// port to which it sends clients on (ENVCHANGE of type 20), "" if to none.
+func readTDSTokens(b []byte) (e tdsError, to string, err error) {
+	for len(b) >= 3 {
+		end := 3 + int(binary.LittleEndian.Uint16(b[1:]))
+		switch {
+		case b[0] == tdsErrorToken:
+			e, err = parseTDSError(b, tdsV74)
+			return e, "", err
+		case b[0] == tdsEnvToken && end <= len(b):
+			if to := tdsRoute(b[3:end]); to != "" {
+				return e, to, nil
+			}
+		case b[0] != tdsInfoToken || end > len(b):
+			b = nil
+			continue
+		}
+		b = b[end:]
+	}
+	return e, "", unreadError{"the answer to a PRELOGIN is neither one nor an error"}
+}
+
+// tdsRoute reads an ENVCHANGE's routing, "" if it is another.
+func tdsRoute(b []byte) string {
+	const routing, head = 20, 1 + 2 + 1 + 2 + 2 // type; length, protocol (TCP is 0), port, length of the name
+	if len(b) < head || b[0] != routing || b[3] != 0 {
+		return ""
+	}
+	units := make([]uint16, binary.LittleEndian.Uint16(b[6:]))
+	if head+2*len(units) > len(b) {
+		return ""
+	}
+	for i := range units {
+		units[i] = binary.LittleEndian.Uint16(b[head+2*i:])
+	}
+	return net.JoinHostPort(string(utf16.Decode(units)), strconv.Itoa(int(binary.LittleEndian.Uint16(b[4:]))))
 }
 
 // parseTDSError reads the ERROR token (or, of the same form, the INFO token)

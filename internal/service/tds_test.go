@@ -847,3 +847,57 @@ func FuzzTDSHandshake(f *testing.F) {
 		}
 	})
 }
+
+// What a SQL Server says in place of an answer to PRELOGIN is found among what it
+// says beside it, and an answer's options may come in any order.
+func TestTDSTokensInPlaceOfAnAnswer(t *testing.T) {
+	sent := func(tokens ...[]byte) []byte {
+		var b bytes.Buffer
+		if err := writeTDS(&b, tdsReply, bytes.Join(tokens, nil)); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	info := tdsError{number: 5701, text: "Changed database context.", server: "DB"}.append(nil, tdsV74)
+	info[0] = tdsInfoToken
+	info = info[:len(info)-13] // without DONE
+	says := func(number uint32) []byte {
+		return tdsError{number: number, text: "words", server: "DB"}.append(nil, tdsV74)
+	}
+	collation := []byte{tdsEnvToken, 8, 0, 7, 5, 9, 4, 0xd0, 0, 0x34, 0}
+	route := []byte{tdsEnvToken, 17, 0, 20, 11, 0, 0, 0xf8, 0x2a, 3, 0, 'd', 0, 'b', 0, '2', 0, 0, 0, 0}
+	version, off := tdsOptionData{tdsVersion, []byte{16, 0, 3, 0xe8, 0, 0}}, tdsOptionData{tdsEncryption, []byte{tdsEncryptNot}}
+	for name, tc := range map[string]struct {
+		answer  []byte
+		outcome result.ConversationOutcome
+		reason  result.Reason
+		leads   string
+	}{
+		"INFO, then paused":           {sent(info, says(17142)), result.ConversationRefused, result.ReasonUnavailable, ""},
+		"INFO, ENVCHANGE, an account": {sent(info, collation, says(18456)), result.ConversationCompleted, "", ""},
+		"a database":                  {sent(says(4060)), result.ConversationCompleted, "", ""},
+		"Azure's own firewall":        {sent(says(40615)), result.ConversationRefused, result.ReasonTurnedAway, ""},
+		"not ready":                   {sent(says(17187)), result.ConversationRefused, result.ReasonUnavailable, ""},
+		"sent on":                     {sent(collation, route), result.ConversationCompleted, "", "db2:11000"},
+		"INFO alone":                  {sent(info), result.ConversationUnread, "", ""},
+		"cut in a token":              {sent(info[:len(info)-4]), result.ConversationUnread, "", ""},
+		"routing that is too short":   {sent([]byte{tdsEnvToken, 8, 0, 20, 5, 0, 0, 1, 0, 200, 0}), result.ConversationUnread, "", ""},
+		"options in another order":    {sent(appendPrelogin(nil, []tdsOptionData{off, {tdsMARS, []byte{0}}, version})), result.ConversationCompleted, "", ""},
+		"no version":                  {sent(appendPrelogin(nil, []tdsOptionData{off})), result.ConversationUnread, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := askReal(t, everyTime(t, func(c net.Conn) {
+				_, _ = c.Read(make([]byte, 4096))
+				_, _ = c.Write(tc.answer)
+			}), "tds", "db.example.edu")
+			got := result.Reason("")
+			if c.Refusal != nil {
+				got = c.Refusal.Reason
+			}
+			if c.Outcome != tc.outcome || got != tc.reason || c.Fact(result.FactLeadsTo) != tc.leads {
+				t.Errorf("%+v %+v", c, c.Refusal)
+			}
+		})
+	}
+}

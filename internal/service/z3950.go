@@ -46,7 +46,12 @@ const (
 // Reasons to close (section 3.2.11.1.1).
 const (
 	zFinished      = 0
+	zShutdown      = 1
+	zSystemProblem = 2
+	zCostLimit     = 3
+	zResources     = 4
 	zProtocolError = 6
+	zInactivity    = 7
 	zUnspecified   = 9
 )
 
@@ -107,7 +112,7 @@ func askZ3950(ctx context.Context, conn net.Conn, q Question) (out result.Conver
 		note("init", "refused: "+words)
 		out.Reach(result.StageGreeted)
 		unanswered("it is " + words)
-		return out, refused(result.ReasonTurnedAway, "", words)
+		return out, zCloseRefusal(p)
 	}
 	accepted := berPart(p, ber.ClassContext, 12)
 	if p.Tag != zInitResponse || accepted == nil || berPart(p, ber.ClassContext, 3) == nil {
@@ -245,9 +250,29 @@ func zCloseMessage(reference string, reason int64, text string) []byte {
 	return p.Bytes()
 }
 
+// zReasons are the reasons to close by their names, in their order.
+var zReasons = []string{"finished", "shutdown", "system problem", "cost limit", "resources", "security violation", "protocol error",
+	"lack of activity", "peer abort", "unspecified"}
+
+// zCloseRefusal is what a Close in place of an Init's answer says no with.
+func zCloseRefusal(p *ber.Packet) error {
+	why := result.ReasonTurnedAway
+	switch n, _ := berNumber(berPart(p, ber.ClassContext, 211)); n {
+	case zShutdown, zSystemProblem, zCostLimit, zResources, zInactivity:
+		why = result.ReasonUnavailable
+	}
+	return refused(why, "", zCloseWords(p))
+}
+
 func zCloseWords(p *ber.Packet) string {
-	reason, _ := berNumber(berPart(p, ber.ClassContext, 211))
-	return shown(strings.TrimSpace(fmt.Sprintf("Close, reason %d %s", reason, berText(berPart(p, ber.ClassContext, 3)))))
+	part := berPart(p, ber.ClassContext, 211)
+	words := "Close, no reason given"
+	if n, _ := berNumber(part); part != nil && n >= 0 && int(n) < len(zReasons) {
+		words = fmt.Sprintf("Close, reason %d (%s)", n, zReasons[n])
+	} else if part != nil {
+		words = fmt.Sprintf("Close, reason %d", n)
+	}
+	return shown(strings.TrimSpace(words + " " + berText(berPart(p, ber.ClassContext, 3))))
 }
 
 var errZNoInit = errors.New("no Init came")

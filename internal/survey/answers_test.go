@@ -73,12 +73,20 @@ var whatServersSay = []said{
 	{standIn, "greets after 3.2 s", "smtp", after(3200*time.Millisecond, "220 mail ESMTP", "250 mail", "221 bye"), result.Answered, isOK, "slow"},
 	{standIn, "greets, then says no more", "smtp", says("220 mail ESMTP", ""), result.Stalled, notOK, "stalled-midway"},
 	{standIn, "takes EHLO, then ends in STARTTLS", "smtp", says("220 mail ESMTP", "250-mail\r\n250 STARTTLS", "454 4.7.0 TLS not available"), result.Answered, isOK, ""},
+	{standIn, "closes in the middle of its answer", "smtp", says("220 mail ESMTP", "250-mail\r\n421 4.3.2 shutting down"), result.Answered, notOK, "service-unavailable"},
+	{standIn, "greets in part, then says no more", "smtp", says("220-mail"), result.Stalled, notOK, "stalled-midway"},
+	{standIn, "wants a login, by its enhanced code", "smtp", says("220 mail ESMTP", "530 5.7.0 Authentication required", "530 5.7.0 Authentication required"), result.Answered, notOK, "turned-away"},
+	{standIn, "speaks of TLS that it does not want", "smtp", says("554 5.7.1 Not you; TLS not required here"), result.Answered, notOK, "turned-away"},
+	{"pure-ftpd", "another service has the port", "smtp", startPureFTPD(false), result.Answered, notOK, "another-service"},
 	{standIn, "greets masked", "smtp", says("220 *****************", "250 mail", "221 bye"), result.Answered, isOK, ""},
 
 	{"proftpd", "greets, takes no stranger's login", "ftp-control", startProFTPD(""), result.Answered, isOK, ""},
 	{"proftpd", "wants TLS before a login", "ftp-control", startProFTPD("LoadModule mod_tls.c\nTLSEngine on\nTLSRequired on\nTLSRSACertificateFile DIR/cert.pem\nTLSRSACertificateKeyFile DIR/key.pem"), result.Answered, notOK, "needs-tls"},
 	{"pure-ftpd", "greets", "ftp-control", startPureFTPD(false), result.Answered, isOK, ""},
 	{"pure-ftpd", "has as many connections from here as it takes", "ftp-control", startPureFTPD(true), result.Answered, notOK, "service-unavailable"},
+	{"aiosmtpd", "another service has the port", "ftp-control", startAIOSMTPD(""), result.Answered, notOK, "another-service"},
+	{standIn, "is ready soon, and then is not", "ftp-control", says("120 Service ready in 10 minutes"), result.Answered, notOK, "service-unavailable"},
+	{standIn, "takes no login in clear", "ftp-control", says("220 FTP", "534 Policy requires SSL."), result.Answered, notOK, "needs-tls"},
 	{standIn, "greets with 530", "ftp-control", says("530 Access denied"), result.Answered, notOK, "turned-away"},
 
 	{"slapd", "answers strangers", "ldap", startDirectory(""), result.Answered, isOK, ""},
@@ -89,11 +97,21 @@ var whatServersSay = []said{
 	{standIn, "busy", "ldap", bytesSay("30 0c 02 01 01 61 07 0a 01 33 04 00 04 00"), result.Answered, notOK, "service-unavailable"},
 	{standIn, "unavailable", "ldap", bytesSay("30 0c 02 01 01 61 07 0a 01 34 04 00 04 00"), result.Answered, notOK, "service-unavailable"},
 
+	{standIn, "takes no bind in clear", "ldap", bytesSay("30 29 02 01 01 61 24 0a 01 08 04 00 04 1d 54 72 61 6e 73 70 6f 72 74 20 65 6e 63 72 79 70 74 69 6f 6e 20 72 65 71 75 69 72 65 64"), result.Answered, notOK, "needs-tls"},
+	{standIn, "answers in part, then says no more", "ldap", bytesSay("30 0c 02 01 01 61"), result.Stalled, notOK, "stalled-midway"},
 	{standIn, "paused (17142)", "sql-client", tdsSays(17142, "SQL Server service has been paused."), result.Answered, notOK, "service-unavailable"},
 	{standIn, "the login failed (18456)", "sql-client", tdsSays(18456, "Login failed for user ''."), result.Answered, isOK, ""},
+	{standIn, "sends clients on (ENVCHANGE)", "sql-client", bytesSay("04 01 00 2e 00 00 01 00 e3 16 00 14 11 00 00 f8 2a 06 00 6e 00 6f 00 64 00 65 00 2e 00 37 00 00 00 fd 02 00 00 00 00 00 00 00 00 00 00 00"), result.Answered, isOK, "leads-elsewhere"},
 	{"yaz-ztest", "accepts Init", "z3950", startYAZ, result.Answered, isOK, ""},
 	{standIn, "rejects Init", "z3950", bytesSay("b5 13 83 02 05 e0 84 02 06 c0 85 02 40 00 86 02 40 00 8c 01 00"), result.Answered, notOK, "turned-away"},
+	{standIn, "closes for want of resources", "z3950", bytesSay("bf 30 05 9f 81 53 01 04"), result.Answered, notOK, "service-unavailable"},
 	{standIn, "not available", "iso-out", bytesSay("73 18 80 01 02 a1 00 bd 00 bf 2d 0e a0 03 1b 01 63 81 01 01 a2 04 83 02 00 01"), result.Answered, notOK, "service-unavailable"},
+	{standIn, "has no TLS, and goes on without", "rdp", rdpWithoutTLS, result.Answered, isOK, ""},
+	{standIn, "wants NLA and does not get it", "rdp", bytesSay("03 00 00 13 0e d0 00 00 12 34 00 03 00 08 00 05 00 00 00"), result.Answered, notOK, "security-mismatch"},
+	{standIn, "disconnects", "rdp", bytesSay("03 00 00 0b 06 80 00 00 12 34 00"), result.Answered, notOK, "turned-away"},
+	{standIn, "OpenSSH has the port", "rdp", says("SSH-2.0-OpenSSH_9.2p1"), result.Answered, notOK, "another-service"},
+	{standIn, "OpenSSH has the port", "patronapi", says("SSH-2.0-OpenSSH_9.2p1"), result.Answered, notOK, "another-service"},
+	{standIn, "OpenSSH has the port", "ldaps", says("SSH-2.0-OpenSSH_9.2p1"), result.Answered, notOK, "another-service"},
 }
 
 // Each server is asked as dial egress and dial --installed ask it, over a real
@@ -152,6 +170,9 @@ func (s said) ask(t *testing.T) string {
 	if s.row == "sql-client" || s.row == "iso-out" { // not an external host's
 		cfg.Egress, cfg.Local, cfg.Remote, cfg.Host = false, []plan.Role{"client"}, []plan.Role{"database"}, "127.0.0.1"
 	}
+	if s.row == "rdp" {
+		cfg.Egress, cfg.Local, cfg.Remote, cfg.Host = false, []plan.Role{"admin"}, []plan.Role{"server"}, "127.0.0.1"
+	}
 	if s.row == "iso-out" {
 		cfg.Local, cfg.Remote = []plan.Role{"server"}, []plan.Role{"peer"}
 	}
@@ -199,12 +220,16 @@ func (s said) ask(t *testing.T) string {
 	case code != "":
 		mark = "`" + code + "`"
 	}
-	words = versions.ReplaceAllString(words, "")
+	words = ports.ReplaceAllString(versions.ReplaceAllString(words, ""), "port N")
 	return fmt.Sprintf("| %s, %s | %s | `%s`, %s | %s | %s |\n", s.peer, s.row, s.situation, got.Verdict, ok, mark, strings.ReplaceAll(words, "|", "/"))
 }
 
-// versions are what differs from one release of a server to the next.
-var versions = regexp.MustCompile(`/\d+\.\d+[\w.]*`)
+// versions are what differs from one release of a server to the next, ports from one
+// run to the next.
+var (
+	versions = regexp.MustCompile(`/\d+\.\d+[\w.]*`)
+	ports    = regexp.MustCompile(`port \d+`)
+)
 
 // ---- stand-ins ----
 
@@ -285,6 +310,21 @@ func bytesSay(text string) func(*testing.T) netip.AddrPort {
 			_, _ = io.Copy(io.Discard, c)
 		})
 	}
+}
+
+// rdpWithoutTLS refuses TLS (MS-RDPBCGR section 2.2.1.2.2) to who offers it, and
+// takes who does not.
+func rdpWithoutTLS(t *testing.T) netip.AddrPort {
+	return listening(t, func(c net.Conn) {
+		b := make([]byte, 4096)
+		n, _ := c.Read(b)
+		if n < 4 || b[n-4] != 0 {
+			_, _ = c.Write([]byte{3, 0, 0, 0x13, 0x0e, 0xd0, 0, 0, 0x12, 0x34, 0, 3, 0, 8, 0, 2, 0, 0, 0})
+			return
+		}
+		_, _ = c.Write([]byte{3, 0, 0, 0x0b, 6, 0xd0, 0, 0, 0x12, 0x34, 0})
+		_, _ = io.Copy(io.Discard, c)
+	})
 }
 
 // tdsSays answers a PRELOGIN with an ERROR token (MS-TDS section 2.2.7.10).

@@ -35,6 +35,8 @@ var refusalRows = map[result.Reason]refusalRow{
 		advice: "See on %[1]s whether %[2]s runs there and is set up to answer this request; or correct the plan's row."},
 	result.ReasonPortal:     {means: "Somebody else answers with a page of their own: a guest network's portal, a web filter, or another site to which the service has moved"},
 	result.ReasonProxyLogin: {means: "A proxy answers, and wants to know who asks: the connection does not lead to the service"},
+	result.ReasonAnother: {who: "Something answered at %s, and otherwise than the row says", means: "That is another service than the row is for: the row has the wrong host or port, other software took the port there, or the connection is led to another machine",
+		advice: "See on %[1]s which software has that port, and correct the row's host or port for %[2]s if it is not meant. If %[2]s runs there on that very port, a port forwarding (NAT) on the way leads elsewhere."},
 	// TLS
 	result.ReasonCertificate: {means: "It serves only clients that show a certificate of their own, and dial has none to show",
 		advice: "Ask whoever runs %[1]s whether %[2]s is meant to want a client's certificate from this machine; if so, the real client needs one. No rule on the way helps."},
@@ -97,6 +99,8 @@ func cameWords(t *result.Conversation) string {
 	var said []string
 	for _, s := range t.Stages {
 		switch s {
+		case result.StageBegun:
+			said = append(said, begunWords(t))
 		case result.StageGreeted:
 			said = append(said, greetedWords(t))
 		case result.StageTLSBegun:
@@ -111,6 +115,13 @@ func cameWords(t *result.Conversation) string {
 		return ""
 	}
 	return "It came so far: " + strings.Join(said, ", ")
+}
+
+func begunWords(t *result.Conversation) string {
+	if greets(t) {
+		return "a greeting began, and was not completed"
+	}
+	return "an answer began, and was not completed"
 }
 
 func greetedWords(t *result.Conversation) string {
