@@ -51,9 +51,12 @@ func peers(c *ucli.Context) error {
 		return err
 	}
 	file := cli.String(c, "peers")
-	list, err := plan.LoadPartners(file)
+	list, doubts, err := plan.LoadPartners(file)
 	if err != nil {
 		return cli.Usage(err, "docs/consortium.md shows a list.")
+	}
+	for _, doubt := range doubts {
+		sayTo(c, "")("%s", doubt)
 	}
 	l := &peerList{c: c, dir: filepath.Dir(file)}
 	if err := l.prepare(list); err != nil {
