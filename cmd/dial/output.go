@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"dialtone/internal/cli"
+	"dialtone/internal/paste"
 	"dialtone/internal/report"
 	"dialtone/internal/result"
 )
@@ -36,7 +37,7 @@ func readOutputs(c *ucli.Context) (outputs, error) {
 func readOutputsAs(c *ucli.Context, parse, forFile func(string) (report.Format, error)) (outputs, error) {
 	o := outputs{files: map[string]report.Format{}}
 	var err error
-	if o.format, err = parse(cli.String(c, "format")); err != nil {
+	if o.format, err = parse(paste.Value(cli.String(c, "format"))); err != nil {
 		return o, cli.Usage(err, "")
 	}
 	for _, name := range cli.Strings(c, "out") {
@@ -136,8 +137,7 @@ func rescue(name string, b []byte) string {
 	if err != nil {
 		return ""
 	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(f.Close(), cli.WritePrivate(f.Name(), b)); err != nil {
 		os.Remove(f.Name())
 		return ""
 	}

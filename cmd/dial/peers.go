@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -50,9 +51,12 @@ func peers(c *ucli.Context) error {
 		return err
 	}
 	file := cli.String(c, "peers")
-	list, err := plan.LoadPartners(file)
+	list, doubts, err := plan.LoadPartners(file)
 	if err != nil {
 		return cli.Usage(err, "docs/consortium.md shows a list.")
+	}
+	for _, doubt := range doubts {
+		sayTo(c, "")("%s", doubt)
 	}
 	l := &peerList{c: c, dir: filepath.Dir(file)}
 	if err := l.prepare(list); err != nil {
@@ -65,7 +69,11 @@ func peers(c *ucli.Context) error {
 	if name == "" {
 		name = file + ".progress"
 	}
-	progress, err := consortium.Open(name, cli.Bool(c, "again"))
+	kept, err := cli.OpenFile(name, os.O_RDWR)
+	if err != nil {
+		return cli.Usage(fmt.Errorf("progress: %w", err), "Give a file that can be written with --progress.")
+	}
+	progress, err := consortium.Open(kept, cli.Bool(c, "again"))
 	if errors.Is(err, consortium.ErrForeign) {
 		return cli.Usage(err, "Give another file with --progress; this one was left as it is.")
 	} else if err != nil {

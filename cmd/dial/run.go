@@ -170,6 +170,11 @@ func readHost(c *ucli.Context, m mode) (string, error) {
 	if m == modeOdyssey {
 		what = "PEER"
 	}
+	if c.Args().Present() {
+		if err := notFile(c.Args().First()); err != nil {
+			return "", err
+		}
+	}
 	args, err := cli.Positional(c, 1)
 	if err != nil {
 		return "", err

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -57,6 +59,42 @@ func readTarget(c *ucli.Context, m mode) (target, error) {
 	}
 	host, err := readHost(c, m)
 	return target{host: host}, err
+}
+
+// readers are which command reads a file, by its name's ending: %[1]s is the name.
+var readers = []struct{ endings, line string }{
+	{".eml .emlx .mbox .mbx .txt .htm .html .mht .mhtml .msg .rtf .doc .docx .pdf", "dial odyssey @%[1]s reads an invitation from a file, or from the mail that it came in."},
+	{".json", "dial merge %[1]s OTHER.json reads reports."},
+	{".csv .tsv .xls .xlsx", "dial odyssey --peers %[1]s reads a list of partners."},
+	{".yaml .yml", "dial --site %[1]s HOST reads a site file, dial --plan %[1]s HOST a plan, dial odyssey --peers %[1]s a list of partners."},
+}
+
+// anyFile is said where a name does not tell what the file holds.
+const anyFile = "Write @%[1]s for an invitation or the mail that it came in; dial merge reads reports, --peers a list of partners."
+
+// filePath begins what is written like a file's path, on any system.
+var filePath = regexp.MustCompile(`^(?i:/[^/]|~/|\.\.?[/\\]|[a-z]:[/\\]|file:)`)
+
+// notFile refuses a host that is the name of a file: by its ending, which is no domain,
+// or as written.
+func notFile(host string) error {
+	name := paste.Value(host)
+	line := ""
+	if filePath.MatchString(name) {
+		line = anyFile
+	}
+	for _, r := range readers {
+		if ext := strings.ToLower(filepath.Ext(name)); ext != "" && slices.Contains(strings.Fields(r.endings), ext) && !strings.Contains(name, "://") {
+			line = r.line
+		}
+	}
+	if line == "" {
+		return nil
+	}
+	if strings.ContainsAny(name, " ()&'") {
+		name = `"` + name + `"`
+	}
+	return cli.Usagef(fmt.Sprintf(line, name), "%s is the name of a file, and no host", name)
 }
 
 // readLetter reads a file that holds an invitation.

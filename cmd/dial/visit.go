@@ -123,10 +123,11 @@ func readHosts(list []string) (map[string]string, error) {
 		id, text = paste.Value(id), paste.Value(text)
 		name, port := text, ""
 		if h, p, err := net.SplitHostPort(text); err == nil {
-			if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
+			n, err := paste.Number(p)
+			if err != nil || n < 1 || n > 65535 {
 				ok = false
 			}
-			name, port = h, p
+			name, port = h, strconv.Itoa(n)
 		}
 		host, err := cli.Host(name)
 		const write = "Write it as a row, service or role and a host, such as --host ldap=ldap.example.edu or --host oclc=127.0.0.1:8443."

@@ -163,7 +163,7 @@ func parseAllowed(list []string) ([]netip.Prefix, error) {
 }
 
 func openLedger(file string) (*os.File, error) {
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := cli.OpenFile(file, os.O_APPEND|os.O_WRONLY)
 	if err == nil {
 		// Find out now, not at the first contact, that the disk is full.
 		if _, err = f.WriteString(""); err == nil && f.Sync() != nil {

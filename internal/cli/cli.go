@@ -107,7 +107,12 @@ func Positional(c *cli.Context, n int) ([]string, error) {
 			hint = "A key with spaces between its words needs quotes around it, or hyphens in place of the spaces."
 		}
 		if meant := Slip(c.App, args[0]); meant != "" && c.Command.Name == c.App.Name {
-			hint = fmt.Sprintf("If the subcommand is meant, write %s %s %s.", c.App.Name, meant, strings.Join(args[1:], " "))
+			hint = fmt.Sprintf("If the subcommand is meant, write %s.", strings.Join(append([]string{c.App.Name, meant}, args[1:]...), " "))
+		}
+		if len(args) == 2 && builtinWords[args[0]] != "" {
+			if meant := Slip(c.App, args[1]); meant != "" {
+				hint = fmt.Sprintf("Write %s %s %s.", c.App.Name, args[0], meant)
+			}
 		}
 		return nil, Usagef(hint, "unexpected argument %q", args[n])
 	}

@@ -38,6 +38,18 @@ func put(name string, b []byte, private bool) error {
 	return nil
 }
 
+// OpenFile opens a file that is written bit by bit, with a flag as os.OpenFile takes
+// it, and makes it if there is none. A new one is as WriteFile makes it.
+func OpenFile(name string, flag int) (*os.File, error) {
+	_, err := os.Stat(name)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	f, err := os.OpenFile(name, flag|os.O_CREATE, 0o600)
+	if err == nil && isNew {
+		giveToCaller(f)
+	}
+	return f, err
+}
+
 // CheckFile reports what would keep WriteFile from writing to a name, as far as
 // that can be known without changing anything.
 func CheckFile(name string) error {

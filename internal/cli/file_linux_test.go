@@ -196,8 +196,21 @@ func TestANewFileIsTheUsersWhoCalledSudo(t *testing.T) {
 	if mode, st := statOf(t, mine); st.Uid != 1234 || st.Gid != 4321 || mode != 0o600 {
 		t.Errorf("%d:%d %v", st.Uid, st.Gid, mode)
 	}
+	grows, link := filepath.Join(dir, "grows"), filepath.Join(dir, "link")
+	must(t, os.Symlink(grows, link))
+	for range 2 {
+		f, err := OpenFile(link, os.O_APPEND|os.O_WRONLY)
+		must(t, err)
+		_, err = f.WriteString("x")
+		must(t, err, f.Close())
+	}
+	if mode, st := statOf(t, grows); st.Uid != 1234 || st.Gid != 4321 || mode != 0o600 || st.Size != 2 {
+		t.Errorf("%d:%d %v, %d bytes", st.Uid, st.Gid, mode, st.Size)
+	}
 	roots := filepath.Join(dir, "old")
 	must(t, os.WriteFile(roots, nil, 0o600), WriteFile(roots, []byte("x")))
+	f, err := OpenFile(roots, os.O_RDWR)
+	must(t, err, f.Close())
 	if _, st := statOf(t, roots); st.Uid != 0 {
 		t.Errorf("an old file of root's went to %d", st.Uid)
 	}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -88,14 +87,24 @@ func readLocal(c *cli.Context, base *plan.Plan, change plan.Change) (out Common,
 func parsePorts(list []string) (map[string]int, error) {
 	out := map[string]int{}
 	for _, s := range list {
-		id, n, ok := strings.Cut(paste.Value(s), "=")
-		port, err := strconv.Atoi(paste.Value(n))
+		id, n, ok := cutPort(paste.Value(s))
+		port, err := paste.Number(n)
 		if !ok || err != nil || port < 1 || port > 65535 {
 			return nil, Usagef("Write it as a row or service of the plan and a port, such as --port z3950=2200; listen plan shows the ids.", "--port %q", s)
 		}
 		out[paste.Value(id)] = port
 	}
 	return out, nil
+}
+
+// cutPort cuts a port from the row that has it: no id has a colon or a space.
+func cutPort(s string) (id, port string, ok bool) {
+	for _, by := range []string{"=", ":", " "} {
+		if id, port, ok = strings.Cut(s, by); ok {
+			return id, port, true
+		}
+	}
+	return s, "", false
 }
 
 func parseAddrs(list []string) ([]netip.Addr, error) {

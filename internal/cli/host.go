@@ -28,8 +28,11 @@ func Pasted(err error) error {
 	if !ok {
 		return Usage(err, "")
 	}
-	return Usagef(strings.ToUpper(pe.Do[:1])+pe.Do[1:]+".", "%s", strings.TrimSuffix(err.Error(), ": "+pe.Do))
+	return Usagef(sentence(pe.Do), "%s", strings.TrimSuffix(err.Error(), ": "+pe.Do))
 }
+
+// sentence makes what package paste says to do a hint.
+func sentence(do string) string { return strings.ToUpper(do[:1]) + do[1:] + "." }
 
 // Of says which flag a Failure is about.
 func Of(flag string, err error) error {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 		case a == "--":
 			return slices.Concat(out, flags, args[i:i+1], rest, args[i+1:]), nil
 		case !isFlag(a):
-			if err := wrongDash(a); err != nil {
+			if err := errors.Join(wrongDash(a), slashed(app, known, a)); err != nil {
 				return nil, err
 			}
 			if c := app.Command(a); c != nil && !inCommand && len(rest) == 0 {
@@ -39,9 +40,12 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 			}
 			rest = append(rest, a)
 		case slices.Contains(cli.HelpFlag.Names(), flagName(a)):
-			return append(out, a), nil // beside an argument it would ask for help on that
+			// Beside an argument it would ask for help on that.
+			if i++; i < len(args) && !inCommand && len(rest) == 0 && app.Command(args[i]) != nil {
+				return append(out, args[i], a), nil
+			}
+			return append(out, a), nil
 		default:
-			flags = append(flags, a)
 			f := find(known, flagName(a))
 			if f == nil {
 				if err := wrongDash(a); err != nil {
@@ -49,22 +53,24 @@ func flagsFirst(app *cli.App, args []string) ([]string, error) {
 				}
 				return nil, unknownFlag(app, known, a)
 			}
-			if _, value, has := strings.Cut(a, "="); has || !f.TakesValue() {
-				if err := checkValue(f, flagName(a), value); has && err != nil {
-					return nil, err
-				}
+			flag, value, has := strings.Cut(a, "=")
+			if !has && !f.TakesValue() {
+				flags = append(flags, a)
 				continue
 			}
-			if i++; i == len(args) {
-				return nil, Usagef(fmt.Sprintf("See %s --help.", app.Name), "%s has no value", a)
+			if !has {
+				if i++; i == len(args) {
+					return nil, Usagef(fmt.Sprintf("See %s --help.", app.Name), "%s has no value", a)
+				}
+				if value = args[i]; value == "--" || isFlag(value) && find(known, flagName(value)) != nil {
+					return nil, Usagef(fmt.Sprintf("If %s is meant as the value, write %s=%s.", value, a, value), "%s has no value: %s follows it", a, value)
+				}
 			}
-			if next := args[i]; next == "--" || isFlag(next) && find(known, flagName(next)) != nil {
-				return nil, Usagef(fmt.Sprintf("If %s is meant as the value, write %s=%s.", next, a, next), "%s has no value: %s follows it", a, next)
-			}
-			if err := checkValue(f, flagName(a), args[i]); err != nil {
+			value, err := readValue(f, flagName(a), value)
+			if err != nil {
 				return nil, err
 			}
-			flags = append(flags, args[i])
+			flags = append(flags, flag+"="+value)
 		}
 	}
 	return slices.Concat(out, flags, rest), nil

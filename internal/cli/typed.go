@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +37,24 @@ func understood(app *cli.App, args []string) []string {
 		return []string{args[0], rest[0], "--help"}
 	}
 	return args
+}
+
+// slashed refuses a flag as Windows' own programs take them, /key W or /key:W. A file
+// may be called so where a path begins with a slash.
+func slashed(app *cli.App, known []cli.Flag, a string) error {
+	name, ok := strings.CutPrefix(a, "/")
+	name, value, has := strings.Cut(strings.Replace(name, ":", "=", 1), "=")
+	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	if !ok || find(known, name) == nil && !slices.ContainsFunc(app.Commands, func(c *cli.Command) bool { return find(c.Flags, name) != nil }) {
+		return nil
+	}
+	if _, err := os.Lstat(a); err == nil {
+		return nil
+	}
+	if has {
+		value = " " + value
+	}
+	return Usagef(fmt.Sprintf("Write --%s%s.", name, value), "%q is a flag as other programs take them", a)
 }
 
 // unknownFlag says which flag is meant by one that there is not.
@@ -75,19 +96,36 @@ func wrongDash(a string) error {
 	return Usagef(fmt.Sprintf("Write %s.", meant), "%q begins with a dash that a word processor or mail program made of a hyphen", a)
 }
 
-// checkValue refuses what a flag of a kind cannot be, with what it can be.
-func checkValue(f cli.DocGenerationFlag, name, value string) error {
+// readValue returns a flag's value as the library's parser reads it, or refuses what
+// a flag of its kind cannot be, with what it can be. That parser takes 010 for eight.
+func readValue(f cli.DocGenerationFlag, name, value string) (string, error) {
 	switch f.(type) {
 	case *cli.DurationFlag:
-		if _, err := time.ParseDuration(value); err != nil {
-			return Usagef(durationHint(name, value), "invalid value %q for flag -%s: no time", value, name)
+		plain := paste.Value(value)
+		if _, err := time.ParseDuration(plain); err != nil {
+			return "", Usagef(durationHint(name, value), "invalid value %q for flag -%s: no time", value, name)
 		}
+		return plain, nil
 	case *cli.IntFlag:
-		if _, err := strconv.ParseInt(value, 0, 64); err != nil {
-			return Usagef(fmt.Sprintf("Give a whole number, such as --%s %d.", name, 10000), "invalid value %q for flag -%s: no number", value, name)
+		n, err := paste.Number(value)
+		if pe, ok := errors.AsType[*paste.Error](err); ok {
+			return "", Usagef(sentence(pe.Do), "invalid value %q for flag -%s: %s", value, name, pe.Problem)
+		}
+		return strconv.Itoa(n), nil
+	case *cli.BoolFlag:
+		switch plain := strings.ToLower(paste.Value(value)); plain {
+		case "yes", "on":
+			return "true", nil
+		case "no", "off":
+			return "false", nil
+		default:
+			if _, err := strconv.ParseBool(plain); err != nil {
+				return "", Usagef(fmt.Sprintf("Write --%s, or leave it out.", name), "invalid value %q for flag -%s: neither yes nor no", value, name)
+			}
+			return plain, nil
 		}
 	}
-	return nil
+	return value, nil
 }
 
 // units are the words for each unit of time.
@@ -104,10 +142,12 @@ var units = []struct {
 	{"h", []string{"w", "week", "weeks"}, 7 * 24},
 }
 
+var isDecimal = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
+
 // durationHint says how to write what seems to be meant.
 func durationHint(name, value string) string {
 	text := strings.ReplaceAll(strings.ToLower(paste.Value(value)), ",", ".")
-	if n, err := strconv.ParseFloat(text, 64); err == nil && n >= 0 {
+	if isDecimal.MatchString(text) {
 		return fmt.Sprintf("The unit is missing: write --%s %ss for seconds, %sm for minutes, %sh for hours.", name, text, text, text)
 	}
 	if meant, ok := duration(text); ok {

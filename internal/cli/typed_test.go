@@ -58,8 +58,21 @@ func TestWhatIsTypedWrongIsAnsweredWithTheRightLine(t *testing.T) {
 		{[]string{"--hold", "2 days", "h"}, "Write --hold 48h."},
 		{[]string{"odyssey", "--wait", "15", "h"}, "15m for minutes"},
 		{[]string{"--timeout", "soon", "h"}, "such as --timeout 30s"},
-		{[]string{"--port-shift", "ten", "h"}, "such as --port-shift 10000"},
+		{[]string{"--port-shift", "ten", "h"}, "such as 10000"},
 		{[]string{"--key", "brisk", "walnut", "harbor", "h"}, "needs quotes around it"},
+		{[]string{"--port-shift", "0x10", "h"}, "Give a whole number in digits"},
+		{[]string{"--port-shift", "10.000", "h"}, "Write 10000, with nothing between its digits."},
+		{[]string{"--port-shift", "1_000", "h"}, "Write 1000,"},
+		{[]string{"--port-shift", "1e4", "h"}, `"1e4" is no number`},
+		{[]string{"--port-shift", "99999999999999999999", "h"}, "too large"},
+		{[]string{"--timeout", "inf", "h"}, "such as --timeout 30s"},
+		{[]string{"--timeout", "0x10", "h"}, "such as --timeout 30s"},
+		{[]string{"--installed=maybe", "h"}, "Write --installed, or leave it out."},
+		{[]string{"/key", "W", "h"}, "Write --key."},
+		{[]string{"h", "/Key:W"}, "Write --key W."},
+		{[]string{"odyssey", "h", "/wait=15m"}, "Write --wait 15m."},
+		{[]string{"help", "mrege"}, "Write prog help merge."},
+		{[]string{"odyssey", "a", "b"}, "See prog --help.\n"},
 		{[]string{"h,1433"}, "Give the name or address alone, h;"},
 		{[]string{"fe80::1"}, "interface is missing"},
 		{[]string{"fe80::1%nosuch0"}, `no interface "nosuch0"`},
@@ -78,10 +91,20 @@ func TestWhatIsTypedWrongIsAnsweredWithTheRightLine(t *testing.T) {
 	}
 }
 
+func TestASlipOfTheSubcommandAloneIsAnsweredWithTheLine(t *testing.T) {
+	none := func(c *cli.Context) error { _, err := Positional(c, 0); return err }
+	var stdout, stderr strings.Builder
+	app := &cli.App{Name: "prog", Action: none, Commands: []*cli.Command{{Name: "plan", Action: none}}}
+	if code := Run(app, HangupEnds, []string{"prog", "paln"}, &stdout, &stderr); code != ExitUsage || !strings.Contains(stderr.String(), "write prog plan.\n") {
+		t.Errorf("exit %d, %s", code, &stderr)
+	}
+}
+
 func TestHelpAndVersionAsPeopleAskForThem(t *testing.T) {
 	t.Setenv("DIALTONE_KEY", "")
 	for line, want := range map[string]string{
 		"help": "USAGE", "version": Version, "help merge": "prog merge", "/?": "USAGE", "-?": "USAGE", "merge /?": "USAGE", "merge help": "prog merge",
+		"-h merge": "prog merge", "--help merge": "prog merge", "--key k -h odyssey": "prog odyssey",
 	} {
 		if said, code := typed(strings.Fields(line)...); code != ExitOK || !strings.Contains(said, want) {
 			t.Errorf("%s: exit %d, said %q", line, code, said)
@@ -92,6 +115,31 @@ func TestHelpAndVersionAsPeopleAskForThem(t *testing.T) {
 		if said, code := typed(strings.Fields(line)...); code != ExitOK || said != "" {
 			t.Errorf("%s: exit %d, said %q", line, code, said)
 		}
+	}
+}
+
+// Every number is decimal, whoever reads it: the library's own parser takes 010 for
+// eight and 1_000 for a thousand.
+func TestNumbersAreDecimal(t *testing.T) {
+	t.Setenv("DIALTONE_KEY", "")
+	for text, want := range map[string]int{"010": 10, "+5": 5, " 5\u00a0": 5, "\u201c5\u201d": 5, "\u22125": -5, "0": 0, "08": 8, "\uff11\uff10": 10} {
+		for _, args := range [][]string{{"--port-shift", text}, {"--port-shift=" + text}} {
+			if got, err := use(t, args...); err != nil || got.Shift != want {
+				t.Errorf("%q: %d, %v", args, got.Shift, err)
+			}
+		}
+		got, err := use(t, "--port", "sql-client="+text)
+		if want > 0 && (err != nil || got.Plan.Rows[0].Port != want) || want <= 0 && err == nil {
+			t.Errorf("--port sql-client=%q: %d, %v", text, got.Plan.Rows[0].Port, err)
+		}
+	}
+	for _, text := range []string{"sql-client:14330", "sql-client 14330", "sql-client : 14330"} {
+		if got, err := use(t, "--port", text); err != nil || got.Plan.Rows[0].Port != 14330 {
+			t.Errorf("--port %q: %v", text, err)
+		}
+	}
+	if said, code := typed("--timeout", " 5s\u00a0", "--installed=Yes", "h"); code != ExitOK {
+		t.Errorf("exit %d, %s", code, said)
 	}
 }
 

@@ -47,14 +47,10 @@ type Progress struct {
 
 type key struct{ partner, test string }
 
-// Open opens the file of that name, made if it is not there, and reads what an
-// earlier run left. With again that is dropped.
-func Open(name string, again bool) (*Progress, error) {
-	// A key is not in it; who may send to whom is nobody else's business.
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("progress: %w", err)
-	}
+// Open reads what an earlier run left in a file, which is open for reading and
+// writing and is the Progress' from then on. With again that is dropped. The file is
+// to be its owner's alone: who may send to whom is nobody else's business.
+func Open(f *os.File, again bool) (*Progress, error) {
 	p := &Progress{f: f, done: map[key]*result.Report{}}
 	whole, err := p.read(f)
 	if err == nil && again {
@@ -65,7 +61,7 @@ func Open(name string, again bool) (*Progress, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("progress: %s: %w", name, err)
+		return nil, fmt.Errorf("progress: %s: %w", f.Name(), err)
 	}
 	return p, nil
 }

@@ -2,9 +2,42 @@ package paste
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/text/unicode/norm"
 )
+
+var (
+	digits  = regexp.MustCompile(`^[+-]?[0-9]+$`)
+	grouped = regexp.MustCompile(`^[+-]?[0-9]{1,3}([ ,._'\x{2019}][0-9]{3})+$`)
+)
+
+// Number returns the whole number that a text means. It is decimal: a leading zero
+// makes it no octal one. What some programs read as another number than others do
+// (0x10, 1e4, 10.000, 1_000) is refused.
+func Number(text string) (int, error) {
+	s := norm.NFKC.String(Hyphens(Value(text)))
+	switch {
+	case digits.MatchString(s):
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return 0, refuse("give a smaller one", "%s is too large a number", quote(s))
+		}
+		return n, nil
+	case grouped.MatchString(s):
+		plain := strings.Map(func(r rune) rune {
+			if strings.ContainsRune(" ,._'\u2019", r) {
+				return -1
+			}
+			return r
+		}, s)
+		return 0, refuse("write "+plain+", with nothing between its digits", "%s is not a whole number everywhere", quote(s))
+	}
+	return 0, refuse("give a whole number in digits, such as 10000", "%s is no number", quote(s))
+}
 
 // maxNear is the length in bytes of the longest word that Nearest compares.
 const maxNear = 64

@@ -37,6 +37,7 @@ const (
 type document struct {
 	file     string
 	problems []problem
+	doubts   []string // about a list that is read all the same
 }
 
 type problem struct {

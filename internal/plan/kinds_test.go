@@ -44,7 +44,7 @@ func TestRowsOfAKindOfPartner(t *testing.T) {
 }
 
 func TestAListOfPartnersOfOtherKinds(t *testing.T) {
-	got, err := decodePartners("a.csv", []byte("name,kind,host,port,sends\nA,Alma,a.example.edu,5000,\"192.0.2.1, 2001:DB8::1 b.example.edu.\"\nB,rapidx,,,\n"))
+	got, _, err := decodePartners("a.csv", []byte("name,kind,host,port,sends\nA,Alma,a.example.edu,5000,\"192.0.2.1, 2001:DB8::1 b.example.edu.\"\nB,rapidx,,,\n"))
 	want := []Partner{{Name: "A", Host: "a.example.edu", Kind: "alma", Port: 5000, Sends: "192.0.2.1 2001:db8::1 b.example.edu", Line: 2}, {Name: "B", Kind: "rapidx", Line: 3}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%+v %v", got, err)

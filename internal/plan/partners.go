@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -47,17 +48,18 @@ var partnerKeys = []string{"name", "host", "invitation", "kind", "port", "sends"
 // LoadPartners reads a list of partners: YAML, if the file's name ends in .yaml
 // or .yml, else CSV (RFC 4180) whose first line names the columns; a semicolon
 // or a tab may stand in place of the comma, as a spreadsheet program writes it
-// where the comma is the decimal point. The error lists everything that is wrong
-// with the file, each with its line.
-func LoadPartners(file string) ([]Partner, error) {
+// where the comma is the decimal point. Columns of other names are not read; doubts
+// are those whose names have one of a column that is missing in them. The error
+// lists everything that is wrong with the file, each with its line.
+func LoadPartners(file string) (list []Partner, doubts []string, err error) {
 	data, err := readLimited(file)
 	if err != nil {
-		return nil, fmt.Errorf("list of partners: %w", err)
+		return nil, nil, fmt.Errorf("list of partners: %w", err)
 	}
 	return decodePartners(file, data)
 }
 
-func decodePartners(file string, data []byte) ([]Partner, error) {
+func decodePartners(file string, data []byte) (list []Partner, doubts []string, err error) {
 	d := &document{file: file}
 	var raw []rawPartner
 	switch strings.ToLower(filepath.Ext(file)) {
@@ -68,9 +70,9 @@ func decodePartners(file string, data []byte) ([]Partner, error) {
 	}
 	out := d.partners(raw)
 	if err := d.err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return out, nil
+	return out, d.doubts, nil
 }
 
 // rawPartner is a partner as written, with the zero scalar where a value was not
@@ -230,6 +232,9 @@ func (d *document) columns(head []string, line int) ([]string, bool) {
 				d.problemf(line, "unknown column %s: use %s, and begin with the line name,host,invitation", quote(h), oneOf(h, partnerKeys))
 				ok = false
 			}
+			if k := wordOf(h); k != "" && !slices.ContainsFunc(all, func(h string) bool { return columnName(h) == k }) {
+				d.doubts = append(d.doubts, fmt.Sprintf("%s:%d: the column %s is not read; if it has the partners' %s, name it %s", d.file, line, quote(h), k, k))
+			}
 			h = notRead
 		case slices.Contains(head[:i], h):
 			d.problemf(line, "column %s is there twice: keep one", quote(h))
@@ -247,6 +252,19 @@ func (d *document) columns(head []string, line int) ([]string, bool) {
 		ok = false
 	}
 	return head, ok
+}
+
+// wordOf returns which key is a word of a column's name, in one form or another, "" if
+// none is.
+func wordOf(column string) string {
+	for _, k := range partnerKeys {
+		for word := range strings.FieldsFuncSeq(column, func(r rune) bool { return !unicode.IsLetter(r) }) {
+			if stem := strings.TrimSuffix(k, "s"); word == k || slices.Contains([]string{stem, stem + "s", stem + "er", stem + "ing"}, word) {
+				return k
+			}
+		}
+	}
+	return ""
 }
 
 // csvPartner takes a partner from a record; false if the line is empty, as those

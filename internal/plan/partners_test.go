@@ -41,7 +41,7 @@ func TestAListOfPartnersAsPeopleSaveIt(t *testing.T) {
 		"sep-comment.csv": "\n;;\n# partners, as of 2026\n" + strings.Replace(semicolon, "Bücherei", "#Old;10.0.0.9;\nBücherei", 1) + "\x1a",
 		"list.yaml":       "\n- {name: 'Example, University', host: illiad.example.edu}\n- {name: Bücherei, host: , invitation: \"@invitations/b.txt\"}\n- {name: Third, host: 192.0.2.7, invitation: \"dialtone-invitation-1:abc.def.end\"}\n",
 	} {
-		got, err := decodePartners(name, []byte(text))
+		got, _, err := decodePartners(name, []byte(text))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if want := slices.Clone(partnersWanted); !slices.Equal(sameLines(got), sameLines(want)) || !strings.HasPrefix(name, "sep") && name != "bar.csv" && !slices.Equal(got, want) {
@@ -75,7 +75,7 @@ func TestALongInvitationIsReadWhole(t *testing.T) {
 	if err := os.WriteFile(file, []byte("name,invitation\nA,\""+line[:4000]+"\n> "+line[4000:]+"\"\nB,"+line+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := LoadPartners(file)
+	got, _, err := LoadPartners(file)
 	if err != nil || len(got) != 2 || got[1].Invitation != line || got[1].Line != 4 {
 		t.Errorf("%.200v, %v", got, err)
 	}
@@ -120,7 +120,7 @@ func TestAListOfPartnersWithMistakes(t *testing.T) {
 			`text.yaml:3: unknown key "hots" in a partner: use one of name, host, invitation, kind, port, sends (did you mean host?)`,
 			`text.yaml:4: name must be one value, not a list or keys: write "name: value"`}},
 	} {
-		got, err := decodePartners(tt.name, []byte(tt.text))
+		got, _, err := decodePartners(tt.name, []byte(tt.text))
 		if err == nil {
 			t.Errorf("%s: no error: %+v", tt.name, got)
 			continue
@@ -139,11 +139,30 @@ func TestAListOfPartnersWithMistakes(t *testing.T) {
 }
 
 func TestTooManyPartners(t *testing.T) {
-	if _, err := decodePartners("p.csv", []byte("name,host\n"+strings.Repeat("x\n", maxRows+1))); err == nil || !strings.Contains(err.Error(), "4097 partners, more than 4096: split the list") {
+	if _, _, err := decodePartners("p.csv", []byte("name,host\n"+strings.Repeat("x\n", maxRows+1))); err == nil || !strings.Contains(err.Error(), "4097 partners, more than 4096: split the list") {
 		t.Error(err)
 	}
-	if _, err := LoadPartners(filepath.Join(t.TempDir(), "none.csv")); err == nil {
+	if _, _, err := LoadPartners(filepath.Join(t.TempDir(), "none.csv")); err == nil {
 		t.Error("a file that is not there was read")
+	}
+}
+
+func TestAColumnThatMayBeAKnownOneIsTold(t *testing.T) {
+	for head, want := range map[string]string{
+		"name,host,Sends from":              `p.csv:1: the column "sends from" is not read; if it has the partners' sends, name it sends`,
+		"name,host,Sending address":         "name it sends",
+		"name,host,Sender address":          "name it sends",
+		"name,host,Odyssey port":            "name it port",
+		"name,host,Ports (inbound)":         "name it port",
+		"name,host,port,Odyssey port":       "",
+		"name,host,Kind of partner":         "name it kind",
+		"name,host,Portal,Kindness":         "",
+		"name,host,Symbol,Contact,Comments": "",
+	} {
+		list, doubts, err := decodePartners("p.csv", []byte(head+"\nA,a.example.edu\n"))
+		if got := strings.Join(doubts, "; "); err != nil || len(list) != 1 || (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, %v; want %q", head, got, err, want)
+		}
 	}
 }
 
@@ -161,7 +180,7 @@ func FuzzPartners(f *testing.F) {
 		if yaml {
 			file = "p.yaml"
 		}
-		list, err := decodePartners(file, data)
+		list, _, err := decodePartners(file, data)
 		if (len(list) == 0) == (err == nil) {
 			t.Fatalf("%d partners with error %v", len(list), err)
 		}

@@ -156,6 +156,12 @@ func TestIlliad2006HasEveryLineOfTheDocument(t *testing.T) {
 	}
 }
 
+// spoken is what a document means by a port, whoever uses it.
+var spoken = map[int]Protocol{
+	0: "", 20: "", 21: FTP, 25: SMTP, 80: HTTP, 210: Z3950, 389: LDAP, 443: HTTPS, 465: SMTPS, 499: ISOILL, 587: SMTP, 636: LDAPS,
+	1344: TDS, 1433: TDS, 1434: SQLBrowser, 1611: ISOILL, 3389: RDP, 4500: HTTP, 7968: Odyssey, 54620: HTTPS,
+}
+
 func TestBuiltInPlansAreComplete(t *testing.T) {
 	for _, name := range Names() {
 		p := load(t, name)
@@ -163,6 +169,9 @@ func TestBuiltInPlansAreComplete(t *testing.T) {
 			t.Errorf("%s: name %q, title %q, revised %q", name, p.Name, p.Title, p.Revised)
 		}
 		for _, r := range p.Rows {
+			if speaks, ok := spoken[r.Port]; !ok || r.Speaks != speaks {
+				t.Errorf("%s: row %s speaks %q on port %d, want %q", name, r.ID, r.Speaks, r.Port, speaks)
+			}
 			if !strings.HasSuffix(r.Why, ".") {
 				t.Errorf("%s: row %s: why is no sentence: %s", name, r.ID, r.Why)
 			}

@@ -32,14 +32,11 @@ var matrixRenderers = []matrixRenderer{
 
 // ParseMatrixFormat returns the Format of a matrix that is called s.
 func ParseMatrixFormat(s string) (Format, error) {
-	var names []string
+	var known []Format
 	for _, r := range matrixRenderers {
-		if s == string(r.format) {
-			return r.format, nil
-		}
-		names = append(names, string(r.format))
+		known = append(known, r.format)
 	}
-	return "", fmt.Errorf("unknown format %q: use %s", s, alternatives(names))
+	return formatOf(s, known)
 }
 
 // MatrixFormatForFile returns the Format of a matrix that the file name's

@@ -23,7 +23,7 @@ func WritePlan(w io.Writer, p *plan.Plan, excluded []plan.Excluded) error {
 	t.lines(lines[:1])
 	for i, r := range p.Rows {
 		t.lines(lines[i+1 : i+2])
-		t.hang("", r.Name+". "+r.Why, 6, plain)
+		t.hang("", r.Name+" ["+planService(r)+"]. "+r.Why, 6, plain)
 		t.hang("", "Source: "+r.Source, 6, faint)
 	}
 	if len(p.Sources) > 0 {
@@ -53,17 +53,22 @@ func WritePlans(w io.Writer, plans ...*plan.Plan) error {
 	line("# The built-in plans")
 	line("")
 	line("Made from the plan files by `go test ./internal/report -run Plans -update`; `listen plan --plan NAME` prints the same. What no page says has no row, which proves nothing.")
-	line("A row whose need says *inferred* follows from its source and does not stand there in these words. *Apart*: required as soon as the site file has the two roles on different hosts.")
+	line("A row whose need says *inferred* follows from its source and does not stand there in these words. *Apart*: required as soon as the site file has the two roles on different hosts. *External*: a role of hosts that are not this software's own.")
 	for _, p := range plans {
 		line("\n## %s: %s\n", p.Name, markdown(p.Title))
-		line("| row | service | port | from → to | need | why | source |")
-		line("| --- | --- | --- | --- | --- | --- | --- |")
+		line("Revised %s.\n", p.Revised)
+		line("| row | connection | service | port | from → to | need | why | source |")
+		line("| --- | --- | --- | --- | --- | --- | --- | --- |")
 		for _, r := range p.Rows {
-			line("| `%s` | %s | %s | %s | %s | %s | %s |", r.ID, markdown(r.Name), planPort(r), strings.Replace(markdown(planRoles(r)), "->", "→", 1), planNeed(r), markdown(r.Why), markdown(r.Source))
+			line("| `%s` | %s | %s | %s | %s | %s | %s | %s |", r.ID, markdown(r.Name), planService(r), planPort(r), strings.Replace(markdown(planRoles(r)), "->", "→", 1), planNeed(r), markdown(r.Why), markdown(r.Source))
 		}
 		line("\nRoles:\n")
 		for _, r := range p.RoleNames() {
-			line("- `%s`: %s", r, markdown(p.Roles[r]))
+			where := ""
+			if p.IsExternal(r) {
+				where = " (external)"
+			}
+			line("- `%s`: %s%s", r, markdown(p.Roles[r]), where)
 		}
 		line("\nPages:\n")
 		for _, s := range p.Sources {
@@ -77,6 +82,24 @@ func WritePlans(w io.Writer, plans ...*plan.Plan) error {
 // markdown is text for a cell of a table.
 func markdown(s string) string {
 	return strings.NewReplacer("|", "\\|", "<", "&lt;", "*", "\\*").Replace(clean(s, maxText))
+}
+
+// planService names a row's service, for --only and --port, and what is spoken there.
+func planService(r plan.Row) string {
+	s := r.Service
+	if r.Speaks != "" {
+		s += ", speaks " + string(r.Speaks)
+	}
+	if r.Path != "" {
+		s += " " + clean(r.Path, maxText)
+	}
+	for i, n := range r.Status {
+		if i == 0 {
+			s += ", status"
+		}
+		s += " " + strconv.Itoa(n)
+	}
+	return s
 }
 
 // planNeed says how much a row matters, and what that hangs on.

@@ -45,12 +45,23 @@ type Options struct {
 
 // ParseFormat returns the Format that is called s.
 func ParseFormat(s string) (Format, error) {
-	var names []string
+	var known []Format
 	for _, r := range renderers {
-		if s == string(r.format) {
-			return r.format, nil
+		known = append(known, r.format)
+	}
+	return formatOf(s, known)
+}
+
+// formatOf returns which of known is called s, in capital letters or as the ending of
+// a file's name, too.
+func formatOf(s string, known []Format) (Format, error) {
+	name := strings.TrimPrefix(strings.ToLower(s), ".")
+	var names []string
+	for _, f := range known {
+		if name == string(f) || name == "txt" && f == Text {
+			return f, nil
 		}
-		names = append(names, string(r.format))
+		names = append(names, string(f))
 	}
 	return "", fmt.Errorf("unknown report format %q: use %s", s, alternatives(names))
 }

@@ -435,7 +435,15 @@ func TestParseFormat(t *testing.T) {
 			t.Errorf("ParseFormat(%q) = %q, %v", s, f, err)
 		}
 	}
-	for _, s := range []string{"", "xml", "TEXT"} {
+	for s, want := range map[string]Format{"TEXT": Text, "Json": JSON, ".json": JSON, ".TXT": Text, "txt": Text} {
+		if f, err := ParseFormat(s); err != nil || f != want {
+			t.Errorf("ParseFormat(%q) = %q, %v", s, f, err)
+		}
+		if f, err := ParseMatrixFormat(s); err != nil || f != want {
+			t.Errorf("ParseMatrixFormat(%q) = %q, %v", s, f, err)
+		}
+	}
+	for _, s := range []string{"", ".", "xml", "..json", "csv"} {
 		if _, err := ParseFormat(s); err == nil || !strings.Contains(err.Error(), "use text or json") {
 			t.Errorf("ParseFormat(%q): %v; want what there is", s, err)
 		}
