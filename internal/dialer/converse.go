@@ -79,6 +79,9 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 		c.Looks = looks.all
 	}
 	if d.Conn != nil {
+		if p.Transport == plan.TCP {
+			c.TCP = sock.TCPInfoOf(d.Conn)
+		}
 		d.Conn.Close()
 		one.Ended = c.Ended()
 	}

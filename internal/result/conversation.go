@@ -34,7 +34,9 @@ type Conversation struct {
 	// GreetingMS is how long after the connection opened the greeting began, in
 	// milliseconds, where the server speaks first; 0: it does not, or did not.
 	GreetingMS float64 `json:"greeting_ms,omitempty"`
-	Attempts   int     `json:"attempts,omitempty"` // how often it was tried; absent: once
+	// TCP is what the system knew of its connection at the end; nil: nothing.
+	TCP      *TCP `json:"tcp,omitempty"`
+	Attempts int  `json:"attempts,omitempty"` // how often it was tried; absent: once
 	// Connection is the one it was held on, on the way to the path's own list,
 	// where it ends up; nil: it is there.
 	Connection *Connection `json:"connection,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,8 +63,7 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 	if sock.IsOver(ctx) {
 		return false
 	}
-	_, ended := lastFailed(s.everyConnection())
-	s.cut = &cutOff{at: last, ended: ended}
+	s.cut = &cutOff{at: last, ended: s.howWaysEnded()}
 	return true
 }
 
@@ -206,12 +206,20 @@ func (s *survey) datagramWays() []*job {
 	return out
 }
 
-// anyProves reports whether any of these paths proves itself again.
+// anyProves reports whether any of these paths proves itself again. What is tried
+// for that is evidence like any other connection.
 func (s *survey) anyProves(ctx context.Context, jobs []*job) bool {
 	for _, j := range jobs {
 		one := *j
 		one.probe = echo.NewID()
-		if s.proveOnly(ctx, &one).Answer == result.AnswerKeyed {
+		i := s.proveOnly(ctx, &one)
+		s.mu.Lock()
+		for _, c := range i.Connections {
+			c.Purpose = result.PurposeControl
+			j.initiator.Connections = append(j.initiator.Connections, c)
+		}
+		s.mu.Unlock()
+		if i.Answer == result.AnswerKeyed {
 			return true
 		}
 	}
@@ -267,14 +275,24 @@ func lastPassed(all []result.Connection) (last time.Time, suspect bool) {
 	return last, suspect && !last.IsZero()
 }
 
-// lastFailed is when a connection failed last, and how.
-func lastFailed(all []result.Connection) (at time.Time, ended result.Ended) {
-	for i := range all {
-		if c := &all[i]; c.IsFailed() && c.At.After(at) {
-			at, ended = c.At.Time, c.Ended
+// howWaysEnded is how a connection failed that was the last to fail on a path that
+// had worked: what never did tells nothing of what became of those.
+func (s *survey) howWaysEnded() (ended result.Ended) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var at time.Time
+	for _, j := range s.jobs {
+		all := s.connectionsOf(j)
+		if !slices.ContainsFunc(all, func(c result.Connection) bool { return c.IsPassed() }) {
+			continue
+		}
+		for _, c := range all {
+			if c.IsFailed() && c.At.After(at) {
+				at, ended = c.At.Time, c.Ended
+			}
 		}
 	}
-	return at, ended
+	return ended
 }
 
 // beat is how often a long conversation is watched over.

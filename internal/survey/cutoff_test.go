@@ -189,3 +189,64 @@ func TestAListenerStartedAnewIsSaidToBe(t *testing.T) {
 		t.Errorf("no path is redirected: %+v", r.Paths)
 	}
 }
+
+// Where UDP alone ever worked, TCP's refusals say nothing of what became of it.
+func TestWhatNeverWorkedDoesNotTellHowItEnded(t *testing.T) {
+	p := cutRows(24571)
+	asked := row("asked", 24575, "client", "server")
+	asked.Transport = plan.UDP
+	p.Rows = append(p.Rows, asked)
+	listen(t, p, far) // at the device nothing listens on TCP
+	in, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(device, 24575)))
+	if err != nil {
+		cannotBind(t, device.String(), err)
+	}
+	t.Cleanup(func() { in.Close() })
+	go func() {
+		const spared = 2 // source ports
+		ways := map[netip.AddrPort]*net.UDPConn{}
+		for b := make([]byte, 1<<16); ; {
+			n, from, err := in.ReadFromUDPAddrPort(b)
+			if err != nil {
+				return
+			}
+			if ways[from] == nil && len(ways) == spared {
+				continue
+			}
+			if ways[from] == nil {
+				out, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(far, 24575)))
+				if err != nil {
+					return
+				}
+				t.Cleanup(func() { out.Close() })
+				ways[from] = out
+				go func() {
+					for b := make([]byte, 1<<16); ; {
+						n, err := out.Read(b)
+						if err != nil {
+							return
+						}
+						_, _ = in.WriteToUDPAddrPort(b[:n], from)
+					}
+				}()
+			}
+			_, _ = ways[from].Write(b[:n])
+		}
+	}()
+	c := config(p, device)
+	c.Timeout = time.Second
+	r := run(t, t.Context(), c)
+	if findingOf(r, "listener-gone") != nil || findingOf(r, "cut-off") == nil {
+		t.Errorf("%+v", r.Findings)
+	}
+	got := pathTo(t, r, "asked", plan.Forward)
+	failed := 0
+	for _, c := range got.Initiator.Connections {
+		if c.Purpose == result.PurposeControl && c.Ended == result.EndedSilent {
+			failed++
+		}
+	}
+	if got.OK || failed == 0 {
+		t.Errorf("%s, with %d tries that failed: %+v", got.Verdict, failed, got.Initiator.Connections)
+	}
+}

@@ -637,12 +637,21 @@ func (e explainer) reset() *result.Finding {
 		e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule or a proxy"))
 }
 
+// noWindowScale says what a window means that arrived without its scale.
+func noWindowScale(t *result.TCP) string {
+	return fmt.Sprintf("The far end's receive window arrives here as %d bytes, and the answer to the SYN offers no window scale: "+
+		"a device takes that TCP option (RFC 7323, kind 3) out of the SYN-ACK while the far end counts with it, or the far end's own window is that small. "+
+		"Data crawls in the smallest pieces; the size of packets is not the cause. Have the device leave the TCP options alone (no TCP normalisation)", t.Window)
+}
+
 func (e explainer) stalled() *result.Finding {
+	if t := e.i.Conversation; e.i.Answer != result.AnswerKeyed && isKeyedWhole(t) && t.TCP.IsThrottled() {
+		return e.say("window-scale", fmt.Sprintf("The keyed proof got no answer, so no payload could be tried, and %s's own conversation came through, as short as it is", e.p.Service),
+			e.request("let all data pass, not only the first packets, of", noWindowScale(t.TCP)))
+	}
 	if e.i.Answer == result.AnswerKeyed {
 		if e.i.TCP.IsThrottled() {
-			return e.payload("window-scale", fmt.Sprintf("The far end's receive window arrives here as %d bytes, and the answer to the SYN offers no window scale: "+
-				"a device takes that TCP option (RFC 7323, kind 3) out of the SYN-ACK while the far end counts with it, or the far end's own window is that small. "+
-				"Data crawls in the smallest pieces; the size of packets is not the cause. Have the device leave the TCP options alone (no TCP normalisation)", e.i.TCP.Window))
+			return e.payload("window-scale", noWindowScale(e.i.TCP))
 		}
 		if slices.ContainsFunc(e.transfers(), func(d namedTransfer) bool { return d.t.AnySize }) {
 			return e.payload("stalled-payload",

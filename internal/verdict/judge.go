@@ -226,6 +226,8 @@ func withConversation(c Case, v result.Verdict) result.Verdict {
 		// place once may do so again, from a cache for one.
 		switch {
 		case c.Initiator.Answer == result.AnswerKeyed: // the payload did not come through
+		case isConfirmed(c) && t.TCP.IsThrottled():
+			return result.Stalled // what is short comes through, and the payload never had its try
 		case isConfirmed(c):
 			return result.Open
 		case isStrangers(c) && c.Acceptor != nil && c.Acceptor.Port == result.PortBound:

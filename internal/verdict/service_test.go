@@ -102,6 +102,7 @@ func TestOpenByServiceNeedsAllOfItsEvidence(t *testing.T) {
 		"nobody knows which listener ought to":  func(c *Case) { c.Instance = "" },
 		"other software holds the port there":   func(c *Case) { c.Acceptor.Port = result.PortBusy },
 		"the connection never opened":           func(c *Case) { c.Initiator.Connect = result.ConnectTimeout },
+		"nothing long would come through":       func(c *Case) { c.Initiator.Conversation.TCP = &result.TCP{Unscaled: true, Window: 64} },
 		"the proof passed and its payload did not": func(c *Case) {
 			*c.Initiator = proved()
 			c.Initiator.Conversation = spoken(plan.TDS)
@@ -112,6 +113,28 @@ func TestOpenByServiceNeedsAllOfItsEvidence(t *testing.T) {
 		spoil(&c)
 		if r := Judge(c); r.Verdict == result.Open {
 			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// A service that is short comes through where a device takes away the window's
+// scale, and where the proof is cut off nobody tried more.
+func TestShortServiceDoesNotProveThatDataPasses(t *testing.T) {
+	i := connected(result.AnswerSilent)
+	i.Conversation = spoken(plan.TDS)
+	i.Conversation.TCP = &result.TCP{Unscaled: true, Window: 64}
+	i.Connections = connections("sss")
+	p := result.Path{Transport: plan.TCP, Port: 1433, Service: "SQL Server (TDS)", Verdict: result.Stalled, Proof: result.ProofService, Initiator: &i, Acceptor: conversedWith(), Source: source, Target: target}
+	f := Explain(p)
+	if f == nil || f.Code != "window-scale" || !strings.Contains(f.Text, "own conversation came through") || !strings.Contains(f.Advice, "64 bytes") {
+		t.Errorf("%+v", f)
+	}
+	// Nor is loss the cause of what never passed while the service did.
+	i.Connections = connections("+sss")
+	p.Verdict, i.Conversation.TCP = result.Open, nil
+	for _, n := range Notes(p, false) {
+		if n.Code == result.NoteLossy {
+			t.Errorf("%+v", n)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dialtone/internal/lab/random/router"
 )
 
 // A trial is what one seed draws: a network and what is planted in it.
@@ -27,6 +29,19 @@ func (c trial) String() string {
 }
 
 // kinds are the kinds of a trial's faults.
+// roundTrip is how long a packet takes there and its answer back, at most.
+func (c trial) roundTrip() time.Duration {
+	d := 2 * c.Topology.Delay
+	for _, f := range c.Faults {
+		for _, way := range []*router.Treatment{f.there, f.back} {
+			if way != nil {
+				d += way.Delay + way.Jitter
+			}
+		}
+	}
+	return d
+}
+
 func (c trial) kinds() []string {
 	var out []string
 	for _, f := range c.Faults {

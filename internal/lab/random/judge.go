@@ -135,6 +135,9 @@ func know(c trial, f facts, r row) truth {
 	if slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.translates }) {
 		from = nil // whoever it is
 	}
+	if slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.beside }) {
+		opener.Conns = slices.DeleteFunc(slices.Clone(opener.Conns), func(s oracle.Seen) bool { return !f.Report.made(r, s) })
+	}
 	tr.own = fare(r, opener, accepter, from)
 	return tr
 }
@@ -208,13 +211,16 @@ func fare(r row, opener, accepter oracle.Seens, from []string) (o fates) {
 // though dial's own connections all came through.
 const few = 0.6
 
+// roundTrips is how many more of them than the lab's own a run may take.
+const roundTrips = 30
+
 // judge holds a report against the truth.
 func judge(c trial, f facts) []wrong {
 	var all []wrong
 	say := func(k class, row, format string, args ...any) {
 		all = append(all, wrong{k, row, fmt.Sprintf(format, args...)})
 	}
-	if f.Took > time.Minute {
+	if f.Took > time.Minute+roundTrips*c.roundTrip() {
 		say(tooLong, "", "dial took %v", f.Took.Round(time.Second))
 	}
 	for _, sign := range []string{"panic:", "fatal error:", "DATA RACE", "goroutine 1 ["} {
@@ -260,7 +266,7 @@ func judge(c trial, f facts) []wrong {
 		tr := know(c, f, k)
 		some, of := stray(c, f)
 		tr.undecided, tr.mixed = 2*some >= of || strayedAtAll(c, f) >= 0.4, saysMixed(r)
-		tr.elsewhere = some == of && some > 0 && !slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.nature == own })
+		tr.elsewhere = some == of && some > 0 && !slices.ContainsFunc(c.Faults, func(fl fault) bool { return fl.mention == saysOwn })
 		if words := openWrongly(p, tr); words != "" {
 			say(wrongOpen, k.String(), "%s (%s); %s", p.Verdict, p.Proof, words)
 		}
@@ -367,6 +373,10 @@ func openWrongly(p path, tr truth) string {
 	return ""
 }
 
+// anyOfThem reports whether a row that is said to lead elsewhere is one of as
+// many that lead here as there, of which nobody can tell which are meant.
+func (tr truth) anyOfThem(p path) bool { return p.Verdict == "redirected" && tr.undecided && tr.mixed }
+
 // missed reports whether an ok row works in part, and no connection of dial's
 // met that: bad luck, not a wrong.
 func missed(p path, tr truth) bool {
@@ -381,6 +391,9 @@ func blockedFalsely(p path, tr truth, anyTouched bool) string {
 	if p.Verdict == "untested" && anyTouched {
 		return "" // nobody could be asked
 	}
+	if tr.anyOfThem(p) || p.Direction == "reverse" && tr.elsewhere {
+		return "" // and another machine was asked to dial back
+	}
 	if tr.lossy > 0 {
 		// TCP recovers a tenth of its packets lost; more may be unsteady.
 		gentle := tr.lossy <= 0.1 && !slices.ContainsFunc(tr.natures, func(n nature) bool { return n != lossy && n != harmless })
@@ -390,11 +403,8 @@ func blockedFalsely(p path, tr truth, anyTouched bool) string {
 		}
 		return ""
 	}
-	if !tr.always() || tr.touched || p.Verdict == "redirected" && tr.undecided && tr.mixed {
+	if !tr.always() || tr.touched {
 		return ""
-	}
-	if p.Direction == "reverse" && tr.elsewhere {
-		return "" // another machine was asked to dial back
 	}
 	return "it works: " + tr.String()
 }
@@ -432,7 +442,7 @@ var blamesNetwork = regexp.MustCompile(`(?i)firewall|intrusion|load balancer|app
 
 // accusesFalsely says whom a row's finding blames wrongly.
 func accusesFalsely(c trial, p path, tr truth, f facts) string {
-	if p.OK || p.Verdict == "untested" || p.Verdict == "unsteady" && p.Finding == nil {
+	if p.OK || p.Verdict == "untested" || p.Verdict == "unsteady" && p.Finding == nil || tr.anyOfThem(p) {
 		return ""
 	}
 	// What the verdict itself claims to have happened, against what passed.

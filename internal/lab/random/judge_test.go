@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -20,13 +21,18 @@ type world struct {
 	far    []oracle.Seen
 	report report
 	exit   int
+	beside *fault        // another
+	took   time.Duration // 0: a second
 }
 
 var sql = row{1433, "tcp", false}
 
 func (w world) judge() []wrong {
 	c := trial{Faults: []fault{w.fault}}
-	f := facts{Before: oracle.Results{}, After: oracle.Results{}, Hits: []int{w.hits}, Report: w.report, Exit: w.exit, Took: time.Second}
+	f := facts{Before: oracle.Results{}, After: oracle.Results{}, Hits: []int{w.hits}, Report: w.report, Exit: w.exit, Took: cmp.Or(w.took, time.Second)}
+	if w.beside != nil {
+		c.Faults, f.Hits = append(c.Faults, *w.beside), append(f.Hits, 0)
+	}
 	f.Report.Schema = "dialtone.report/1"
 	for _, r := range c.Topology.rows() {
 		worked, ok := w.plain[r.String()]
@@ -71,6 +77,23 @@ func blocked(r row, verdict, code, text, advice string) path {
 	return p
 }
 
+// with adds connections from ports to what is said of a path.
+func with(p path, ports ...int) path {
+	for _, n := range ports {
+		one := connection{Source: fmt.Sprintf("10.1.0.10:%d", n)}
+		if p.Initiator == nil {
+			p.Initiator = new(initiator)
+		}
+		p.Initiator.Connections = append(p.Initiator.Connections, one)
+	}
+	return p
+}
+
+func from(s oracle.Seen, port int) oracle.Seen {
+	s.From = fmt.Sprintf("10.1.0.10:%d", port)
+	return s
+}
+
 func came(to int, how string) oracle.Seen {
 	s := oracle.Seen{Transport: "tcp", From: "10.1.0.10:40000", To: fmt.Sprintf("10.2.0.10:%d", to), Out: true, SYNs: 1, TTL: 64, SYNACKs: 1, There: 100, Back: 100}
 	switch how {
@@ -110,6 +133,13 @@ func TestReportsAreHeldAgainstTheTruth(t *testing.T) {
 		{"more at once than a limit takes, and dial was below it", world{fault: fws("rate", limit, device), plain: map[string]int{sql.String(): 8}, own: []oracle.Seen{came(1433, "ok")}, report: all(open(sql))}, nil},
 		{"led to somebody else", world{fault: fws("led-to-other-machine", elsewhere, nat), hits: 1, strays: map[string]int{sql.String(): 48}, report: all(open(sql))}, []class{wrongOpen}},
 		{"everything leads to one other machine, as behind a NAT", world{fault: fault{Kind: "led-to-other-machine", nature: elsewhere, accused: []party{nat}}, strays: map[string]int{sql.String(): 48, "tcp/1344 forward": 48, "tcp/443 forward": 48, "tcp/7968 forward": 48, "udp/1434 forward": 48}, report: all(open(sql))}, nil},
+		{"and it stays that while a listener is started anew", world{fault: fault{Kind: "led-to-other-machine", nature: elsewhere, accused: []party{nat}}, beside: &fault{Kind: "listener-restarts", nature: own, mention: saysListener}, strays: map[string]int{sql.String(): 48, "tcp/1344 forward": 48, "tcp/443 forward": 48, "tcp/7968 forward": 48, "udp/1434 forward": 48}, report: all(open(sql))}, nil},
+		{"what another dial's connections met", world{fault: fault{Kind: "dies", nature: moment, accused: []party{device}, places: []string{"wan"}, plants: []plant{{"wan", ""}}}, beside: &fault{Kind: "second-dial", nature: own, beside: true}, hits: 9,
+			own: []oracle.Seen{came(1433, "ok"), from(came(1433, "silence"), 40001)}, report: all(with(open(sql), 40000))}, nil},
+		{"and what dial's own met beside another", world{fault: fault{Kind: "dies", nature: moment, accused: []party{device}, places: []string{"wan"}, plants: []plant{{"wan", ""}}}, beside: &fault{Kind: "second-dial", nature: own, beside: true}, hits: 9,
+			own: []oracle.Seen{came(1433, "ok"), from(came(1433, "silence"), 40001)}, report: all(with(open(sql), 40000, 40001))}, []class{wrongOpen}},
+		{"a minute is long", world{took: 61 * time.Second, report: all(open(sql))}, []class{tooLong}},
+		{"and not where an answer takes more than a second", world{fault: fault{Kind: "delay", nature: harmless, there: &router.Treatment{Delay: 600 * time.Millisecond}, back: &router.Treatment{Delay: 600 * time.Millisecond}}, took: 90 * time.Second, report: all(open(sql))}, nil},
 		{"a name that is this machine's, and it is said", world{fault: fault{Kind: "own-instance", nature: own, hosts: []string{"10.1.0.10"}, accused: []party{naming}, mention: saysOwn}, plain: map[string]int{sql.String(): 0}, exit: 1,
 			own: []oracle.Seen{came(1433, "reset")}, report: all(blocked(sql, "refused", "refused", "This name leads back to this machine.", "Please allow TCP"))}, nil},
 		{"a name that is this machine's, and a firewall is asked", world{fault: fault{Kind: "own-instance", nature: own, hosts: []string{"10.1.0.10"}, accused: []party{naming}, mention: saysOwn}, plain: map[string]int{sql.String(): 0}, exit: 1,

@@ -1,6 +1,11 @@
 package main
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"dialtone/internal/lab/random/oracle"
+)
 
 // A report is dial's JSON as far as it is judged. It is written down here once
 // more, so that the judge rests on the documented form (docs/report.schema.json)
@@ -38,21 +43,8 @@ type path struct {
 	Attempts  int
 	Source    string
 	Target    string
-	Initiator *struct {
-		Connect      string
-		Answer       string
-		Instance     string
-		Attempts     int
-		Sent         *transfer
-		Received     *transfer
-		Conversation *struct {
-			Outcome string
-			Keyed   bool
-		}
-		TCP         *struct{ Retransmits int }
-		Connections []connection
-	}
-	Acceptor *struct {
+	Initiator *initiator
+	Acceptor  *struct {
 		Instance string
 		Port     string
 		Saw      string
@@ -60,6 +52,29 @@ type path struct {
 	}
 	Finding *finding
 	Notes   []struct{ Code, Text string }
+}
+
+type initiator struct {
+	Connect      string
+	Answer       string
+	Instance     string
+	Attempts     int
+	Sent         *transfer
+	Received     *transfer
+	Conversation *struct {
+		Outcome string
+		Keyed   bool
+	}
+	TCP         *struct{ Retransmits int }
+	Connections []connection
+}
+
+// made reports whether it has a connection to a row from the port that one was
+// seen from.
+func (r report) made(to row, s oracle.Seen) bool {
+	return slices.ContainsFunc(r.Paths, func(p path) bool {
+		return rowOf(p) == to && p.Initiator != nil && slices.ContainsFunc(p.Initiator.Connections, func(c connection) bool { return port(c.Source) == port(s.From) })
+	})
 }
 
 type transfer struct {

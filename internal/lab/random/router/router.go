@@ -192,13 +192,14 @@ func header(p []byte) (h ipHeader, ok bool) {
 	return h, true
 }
 
-// giveBackTTL undoes one hop: this router forwards each packet twice.
+// giveBackTTL undoes one hop: this router forwards each packet twice. Between
+// the two, a rule may have set it to the most there is.
 func giveBackTTL(p []byte) {
 	if p[0]>>4 == 6 {
-		p[7]++
+		p[7] = min(p[7], 254) + 1
 		return
 	}
-	p[8]++
+	p[8] = min(p[8], 254) + 1
 	head := int(p[0]&15) * 4
 	p[10], p[11] = 0, 0
 	binary.BigEndian.PutUint16(p[10:], ^fold(sum(p[:head])))

@@ -111,6 +111,16 @@ func TestPacketsPassWholeAndInOrder(t *testing.T) {
 	})
 }
 
+func TestTheLargestTTLStaysThat(t *testing.T) {
+	four, six := make([]byte, 20), make([]byte, 40)
+	four[0], four[8], six[0], six[7] = 0x45, 255, 0x60, 255
+	giveBackTTL(four)
+	giveBackTTL(six)
+	if four[8] != 255 || six[7] != 255 || fold(sum(four)) != 0xffff {
+		t.Errorf("%d and %d, checksum %x", four[8], six[7], fold(sum(four)))
+	}
+}
+
 func TestAShareIsLostOneWayOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, counts := through(t, Config{Back: Treatment{Loss: 0.3}}, 1000)
