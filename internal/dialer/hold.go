@@ -51,8 +51,14 @@ func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.H
 	slices.Sort(again)
 	for _, second := range holdGaps(ctx, p, o, slices.Compact(again)) {
 		for i := range held {
-			if h := &held[i]; h.GapMS == second.GapMS && h.First == second.First && h.Outcome.IsDead() {
-				h.Again = &second.Idle
+			if h := &held[i]; h.GapMS == second.GapMS && h.First == second.First {
+				if h.Outcome.IsDead() {
+					h.Again = &second.Idle
+				}
+				h.Beside = append(h.Beside, second.Beside...)
+				if second.Opening != nil {
+					h.Beside = append(h.Beside, *second.Opening)
+				}
 			}
 		}
 	}
@@ -63,6 +69,7 @@ func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.H
 func holdGaps(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.Held {
 	held := make([]echo.Held, len(gaps)*len(speakers))
 	busy := make([]result.IdleOutcome, len(gaps))
+	unopened := make([]*result.Connection, len(gaps)) // of the busy ones
 	var all sync.WaitGroup
 	for i := range held {
 		h := &held[i]
@@ -72,11 +79,14 @@ func holdGaps(ctx context.Context, p Path, o Options, gaps []time.Duration) []ec
 		all.Go(func() { hold(ctx, h, p, o, gap) })
 	}
 	for i, gap := range gaps {
-		all.Go(func() { busy[i] = keepBusy(ctx, p, o, gap) })
+		all.Go(func() { busy[i], unopened[i] = keepBusy(ctx, p, o, gap) })
 	}
 	all.Wait()
 	for i := range held {
 		held[i].Busy = busy[i/len(speakers)]
+		if one := unopened[i/len(speakers)]; one != nil && i%len(speakers) == 0 {
+			held[i].Beside = append(held[i].Beside, *one)
+		}
 	}
 	return held
 }
@@ -85,11 +95,12 @@ func holdGaps(ctx context.Context, p Path, o Options, gaps []time.Duration) []ec
 // has half of each gap too, so an idle limit between the two leaves it alone.
 const busyShare = 8
 
-// keepBusy keeps a connection as long as a gap, talking all the time.
-func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) result.IdleOutcome {
-	conn, c, err := holdable(ctx, p, o, echo.NewID())
+// keepBusy keeps a connection as long as a gap, talking all the time. unopened is
+// that connection where it did not come about.
+func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) (_ result.IdleOutcome, unopened *result.Connection) {
+	conn, c, unopened, err := holdable(ctx, p, o, echo.NewID())
 	if err != nil {
-		return result.IdleNotHeld
+		return result.IdleNotHeld, unopened
 	}
 	defer conn.Close()
 	within, cancel := context.WithTimeout(ctx, gap+o.Timeout)
@@ -97,47 +108,44 @@ func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) result.
 	for began := time.Now(); time.Since(began) < gap; {
 		if err := c.HoldAsker(within, min(gap/busyShare, gap-time.Since(began))); err != nil {
 			if sock.IsOver(ctx) {
-				return result.IdleNotHeld
+				return result.IdleNotHeld, nil
 			}
-			return idleOutcome(err)
+			return idleOutcome(err), nil
 		}
 	}
-	return result.IdleSurvived
+	return result.IdleSurvived, nil
 }
 
-// errOpening says that a connection did not come about.
-var errOpening = errors.New("connect")
-
-// holdable opens a connection and has it proved. The caller closes it. The error
-// is errOpening's kind where it did not come about.
-func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (net.Conn, *echo.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+// holdable opens a connection and has it proved. The caller closes it. Where it
+// did not come about, while ctx lasted, unopened is how it fared.
+func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (_ net.Conn, _ *echo.Conn, unopened *result.Connection, _ error) {
+	within, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
+	began := time.Now()
+	d := sock.Dial(within, "tcp", netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
 	if d.Err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errOpening, d.Err)
+		if !sock.IsOver(ctx) {
+			unopened = &result.Connection{
+				Purpose: result.PurposeHold, At: result.TimeOf(began), ElapsedMS: result.Milliseconds(time.Since(began)),
+				Source: result.EndpointFrom(d.Source), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: EndedOpening(d),
+			}
+		}
+		return nil, nil, unopened, fmt.Errorf("connect: %w", d.Err)
 	}
-	c, err := echo.Prove(ctx, d.Conn, p.ask(o, probe))
+	c, err := echo.Prove(within, d.Conn, p.ask(o, probe))
 	if err != nil {
 		d.Conn.Close()
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return d.Conn, c, nil
+	return d.Conn, c, nil, nil
 }
 
 // hold keeps one connection idle and completes h by what became of it.
 func hold(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duration) {
 	h.Outcome = result.IdleNotHeld
-	began := time.Now()
-	conn, c, err := holdable(ctx, p, o, h.Probe)
+	conn, c, unopened, err := holdable(ctx, p, o, h.Probe)
 	if err != nil {
-		h.Detail = err.Error()
-		if errors.Is(err, errOpening) && !sock.IsOver(ctx) {
-			h.Opening = &result.Connection{
-				Purpose: result.PurposeHold, At: result.TimeOf(began), ElapsedMS: result.Milliseconds(time.Since(began)),
-				Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: unopened(sock.Classify(err)),
-			}
-		}
+		h.Opening, h.Detail = unopened, err.Error()
 		return
 	}
 	defer conn.Close()

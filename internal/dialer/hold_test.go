@@ -39,6 +39,10 @@ func TestHoldTellsOfConnectionsThatDidNotOpen(t *testing.T) {
 			t.Errorf("%+v, opening %+v", h, h.Opening)
 		}
 	}
+	// The busy one beside them counts as well.
+	if one := held[0].Beside; len(one) != 1 || one[0].Ended != result.EndedReset || len(held[1].Beside) != 0 {
+		t.Errorf("beside: %+v and %+v", one, held[1].Beside)
+	}
 	passed := result.Connection{Purpose: result.PurposeProof, Reached: result.ReachedDone, Ended: result.EndedWell}
 	died := result.Connection{Purpose: result.PurposeHold, Reached: result.ReachedProved, Ended: result.EndedSilent}
 	if _, failed := result.Compare([]result.Connection{passed, died, *held[0].Opening}); len(failed) != 1 || failed[0].Ended != result.EndedReset {

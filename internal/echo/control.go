@@ -180,6 +180,9 @@ type Held struct {
 	Probe  ID              `json:"probe"`
 	// Opening is how it fared where it did not even come about.
 	Opening *result.Connection `json:"opening,omitempty"`
+	// Beside are others that did not come about: the busy one of that gap, and those
+	// of its repetition.
+	Beside []result.Connection `json:"beside,omitempty"`
 }
 
 // A Submission tells the answering end how the run ended.

@@ -67,6 +67,7 @@ func (j *job) opened(h echo.Held) {
 	if h.Opening != nil {
 		j.initiator.Connections = append(j.initiator.Connections, *h.Opening)
 	}
+	j.initiator.Connections = append(j.initiator.Connections, h.Beside...)
 }
 
 // askWhetherOpen asks the far end which of the connections that died here it
