@@ -32,6 +32,9 @@ const (
 	// holeConns is how many connections may fail to open or to be proved before
 	// nothing is said of a size.
 	holeConns = 3
+	// holeTime bounds the whole search, in timeouts: where most connections fail for
+	// another cause, each step waits for all of its own.
+	holeTime = 7
 	// resends is how often a segment has to be sent again in vain before it counts
 	// as one that vanishes.
 	resends = 2
@@ -89,6 +92,8 @@ func (a *attempt) hole(ctx context.Context, m move) (h *result.Hole, anySize boo
 		fails = max(fails, segment+1)
 	}
 	largest := int64(0)
+	ctx, cancel := context.WithTimeout(ctx, holeTime*max(a.Timeout, a.resendTime()))
+	defer cancel()
 	h = narrow(ctx, 0, fails, func(sizes []int64, decides bool) []tally {
 		timeout := holeTimeout
 		if decides {
@@ -216,7 +221,7 @@ func (a *attempt) crossAll(ctx context.Context, sizes []int64, timeout time.Dura
 // nothing of its size.
 func (a *attempt) cross(ctx context.Context, n int64, timeout time.Duration, m move) crossing {
 	for range holeConns {
-		conn, c, err := a.proveAlone(ctx, a.Timeout)
+		conn, c, err := a.proveAlone(ctx, min(a.Timeout, max(timeout, holeTimeout)))
 		if err != nil {
 			continue
 		}

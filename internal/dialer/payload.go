@@ -79,9 +79,9 @@ func (a *attempt) transfer(ctx context.Context, c *echo.Conn, m move) result.Tra
 }
 
 // alone moves n bytes over a connection of their own. Connecting and proving
-// get as long as moving.
+// get as long as moving, within reason: they took one Timeout before.
 func (a *attempt) alone(ctx context.Context, n int64, timeout time.Duration, m move) result.Transfer {
-	conn, c, err := a.proveAlone(ctx, timeout)
+	conn, c, err := a.proveAlone(ctx, min(timeout, 2*a.Timeout))
 	if err != nil {
 		return result.Transfer{Want: n, Outcome: result.TransferUnknown, Detail: "no further connection to try it: " + err.Error()}
 	}

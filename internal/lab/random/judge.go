@@ -445,6 +445,9 @@ func accusesFalsely(c trial, p path, tr truth, f facts) string {
 	if p.OK || p.Verdict == "untested" || p.Verdict == "unsteady" && p.Finding == nil || tr.anyOfThem(p) {
 		return ""
 	}
+	if (p.Verdict == "filtered" || p.Verdict == "reply-lost") && tr.elsewhere {
+		return "" // as behind any NAT, the machine that was asked is taken for the one that was meant
+	}
 	// What the verdict itself claims to have happened, against what passed.
 	o := tr.own
 	switch p.Verdict {
