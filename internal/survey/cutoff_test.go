@@ -141,6 +141,17 @@ func TestWhatFailedBeforeTheListenerBeganIsLeftOut(t *testing.T) {
 	passed.Reached = result.ReachedDone
 	again := add(24661, result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Connections: []result.Connection{one(0, result.EndedReset), passed}})
 	only := add(24662, result.Initiator{Connect: result.ConnectRST, Connections: []result.Connection{one(0, result.EndedReset)}})
+	silent := one(0, result.EndedSilent)
+	silent.ElapsedMS = 4000 // a second and a third SYN went out when it was there
+	through := add(24664, result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Connections: []result.Connection{silent, passed}})
+	if _, failed := result.Compare(s.half(through).Connections); len(failed) != 1 {
+		t.Errorf("not counted any more: %+v", failed)
+	}
+	silent.ElapsedMS = 900
+	before := add(24665, result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Connections: []result.Connection{silent, passed}})
+	if _, failed := result.Compare(s.half(before).Connections); len(failed) != 0 {
+		t.Errorf("still counted: %+v", failed)
+	}
 	later := add(24663, result.Initiator{Connect: result.ConnectRST, Connections: []result.Connection{one(0, result.EndedReset), one(2*time.Second, result.EndedReset)}})
 	if _, failed := result.Compare(s.half(again).Connections); len(failed) != 0 {
 		t.Errorf("still counted: %+v", failed)

@@ -117,11 +117,31 @@ func (s *survey) late() (longest time.Duration) {
 		if j.initiator == nil || began.IsZero() {
 			continue
 		}
-		if slices.ContainsFunc(s.connectionsOf(j), func(c result.Connection) bool { return c.IsFailed() && c.At.Before(began) }) {
+		if slices.ContainsFunc(s.connectionsOf(j), func(c result.Connection) bool { return failedBefore(c, began) }) {
 			longest = max(longest, began.Sub(s.started))
 		}
 	}
 	return longest
+}
+
+// failedBefore reports whether a connection failed, and there was no listener when
+// it was tried. One that went on being tried once there was, and got no answer
+// then either, failed for another cause.
+func failedBefore(c result.Connection, began time.Time) bool {
+	if !c.IsFailed() || !c.At.Before(began) {
+		return false
+	}
+	if c.Ended != result.EndedSilent || c.Reached != result.ReachedNothing {
+		return true
+	}
+	const enough = 2 // one may be lost
+	unanswered := 0
+	for _, after := range []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second} { // RFC 6298 section 2
+		if at := c.At.Add(after); at.After(began) && at.Before(c.Over()) {
+			unanswered++
+		}
+	}
+	return unanswered < enough
 }
 
 // sinceItBegan takes back what connections seem to tell that failed before the
@@ -134,7 +154,7 @@ func sinceItBegan(i *result.Initiator, began time.Time) {
 	early, told := false, false
 	for n := range i.Connections {
 		c := &i.Connections[n]
-		if c.IsFailed() && c.At.Before(began) {
+		if failedBefore(*c, began) {
 			c.Ended, early = result.EndedUnknown, true
 		}
 		told = told || c.IsFailed() || c.IsPassed()
