@@ -79,7 +79,7 @@ type Listener struct {
 	services    service.Answerer
 	provedAddrs provedAddrs
 	troubles    troubles
-	began       time.Time
+	began       time.Time // when its ports were bound
 	// background is what goes on after it was answered.
 	background sync.WaitGroup
 
@@ -110,7 +110,7 @@ func New(c Config) *Listener {
 		c.Instance = echo.NewID()
 	}
 	l := &Listener{
-		Config: c, began: time.Now(),
+		Config: c,
 		ledger: newLedger(), limits: newLimits(), backs: make(chan struct{}, maxDialBacks),
 	}
 	l.watch = sock.NewWatch(l.ownsPort)
@@ -166,6 +166,7 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 		}
 	}
 	l.services.Instances = sqlInstances(l.Bound())
+	l.began = time.Now() // before, its ports refused whoever came
 	return errs
 }
 

@@ -7,9 +7,10 @@ import (
 
 const (
 	// pulseEvery is how often it makes sure that it runs, and pulseLost how long
-	// a gap has to be that a busy machine alone does not explain.
+	// a gap has to be that a busy machine alone does not explain: less than what
+	// a datagram's sender waits.
 	pulseEvery = 200 * time.Millisecond
-	pulseLost  = 3 * time.Second
+	pulseLost  = 1500 * time.Millisecond
 )
 
 // pulse tells when it looks at the clock how long this program did not run.
