@@ -359,6 +359,8 @@ func (s *survey) cutShort(j *job) string {
 	switch {
 	case !isWhole(i):
 		return why + "this path was proved before, and its payload did not come to its end"
+	case passed < j.samples() && failed > 0:
+		return fmt.Sprintf("%sof this path %d connections were tried before, and %d of them failed", why, passed+failed, failed)
 	case passed < j.samples():
 		return fmt.Sprintf("%sof this path %d connections were tried before, and all passed", why, passed)
 	case s.mayConverse(j) && (i.Conversation == nil || i.Conversation.Outcome == result.ConversationNotHeld):
