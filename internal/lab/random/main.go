@@ -32,6 +32,7 @@ type options struct {
 	labs    int
 	shrink  bool
 	verbose bool
+	peers   bool
 }
 
 func main() {
@@ -51,7 +52,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer os.RemoveAll(o.scratch)
 	outcomes, err := o.run(ctx, stdout, stderr)
 	if len(outcomes) > 0 {
-		fmt.Fprint(stdout, "\n"+tabulate(outcomes, o.shrink))
+		grades := map[string]*grade{}
+		for _, out := range outcomes {
+			gradePeers(out.trial, out.facts, grades)
+		}
+		fmt.Fprint(stdout, "\n"+tabulate(outcomes, o.shrink)+tabulatePeers(grades))
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -78,6 +83,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.labs, "labs", 4, "how many labs side by side")
 	flags.BoolVar(&o.shrink, "shrink", true, "play a wrong trial again, with fewer faults")
 	flags.BoolVar(&o.verbose, "verbose", false, "show what was planted, found out and said")
+	flags.BoolVar(&o.peers, "peers", false, "ask other tools about the same rows, and grade them by the plain connections")
 	err := flags.Parse(args)
 	if err == nil && (flags.NArg() > 0 || o.count < 1 || o.labs < 1) {
 		err = fmt.Errorf("random takes flags only, and at least one seed and lab: %v", args)
@@ -99,6 +105,7 @@ type outcome struct {
 	small  *trial // the smallest that still shows it; nil if it did not show again
 	missed int    // rows that work in part and were lucky
 	took   time.Duration
+	facts  facts // if peers were asked
 	err    error
 }
 
@@ -177,6 +184,9 @@ func (p *player) seed(ctx context.Context, c trial) outcome {
 		return out
 	}
 	out.took, out.wrong = f.Took, judge(c, f)
+	if f.Peers != nil {
+		out.facts = f
+	}
 	for _, path := range f.Report.Paths {
 		if k, ok := known(c.Topology, path); ok && missed(path, know(c, f, k)) {
 			out.missed++
@@ -211,7 +221,7 @@ func (p *player) play(ctx context.Context, c trial) (f facts, err error) {
 		return f, err
 	}
 	defer os.RemoveAll(dir)
-	s := stage{lab: l, bin: p.bin, self: p.self, dir: dir, trial: c}
+	s := stage{lab: l, bin: p.bin, self: p.self, dir: dir, trial: c, peers: p.peers}
 	return s.play(ctx)
 }
 

@@ -59,6 +59,7 @@ type facts struct {
 	Exit          int
 	Took          time.Duration
 	Log           string
+	Peers         asked // nil: no peer was asked
 }
 
 // A stage is a lab in which a trial is played.
@@ -68,6 +69,7 @@ type stage struct {
 	self  string // this program
 	dir   string
 	trial trial
+	peers bool // ask them as well
 }
 
 // play plays a trial in a lab that is up.
@@ -101,7 +103,13 @@ func (s *stage) play(ctx context.Context) (f facts, err error) {
 	if f.After, err = s.knock(ctx); err != nil {
 		return f, fmt.Errorf("plain connections after: %w", err)
 	}
-	return f, nil
+	if s.peers && s.trial.stands() {
+		err = s.withDoors(ctx, func() (err error) {
+			f.Peers, err = s.askPeers(ctx)
+			return err
+		})
+	}
+	return f, err
 }
 
 func (s *stage) hosts() []string {
@@ -284,14 +292,14 @@ func (s *stage) doors(reverse bool) (held, dialed []oracle.Door) {
 	return held, dialed
 }
 
-// knock is the oracle's own test of every row, with every fault planted that
-// stands from the beginning.
-func (s *stage) knock(ctx context.Context) (all oracle.Results, err error) {
+// withDoors does something while plain servers hold the ports of every row, with
+// every fault planted that stands from the beginning.
+func (s *stage) withDoors(ctx context.Context, do func() error) (err error) {
 	t := s.trial.Topology
 	for i, f := range s.trial.Faults {
 		if f.at == 0 {
 			if err := s.plant(ctx, i); err != nil {
-				return nil, err
+				return err
 			}
 			defer func() {
 				_, e := s.unplant(ctx, i)
@@ -301,11 +309,11 @@ func (s *stage) knock(ctx context.Context) (all oracle.Results, err error) {
 	}
 	end, err := s.startOthers(ctx, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer end()
-	forward, there := s.doors(false)
-	reverse, back := s.doors(true)
+	forward, _ := s.doors(false)
+	reverse, _ := s.doors(true)
 	serve := map[string][]oracle.Door{t.farNode().name: forward, t.nearNode().name: reverse}
 	if n := s.second(); n != "" {
 		serve[n] = append(serve[n], forward...)
@@ -313,11 +321,27 @@ func (s *stage) knock(ctx context.Context) (all oracle.Results, err error) {
 	for n, doors := range serve {
 		p, err := s.part(ctx, n, doors, "serve", n)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer p.end(nil)
 	}
-	all = oracle.Results{}
+	return do()
+}
+
+// knock is the oracle's own test of every row.
+func (s *stage) knock(ctx context.Context) (all oracle.Results, err error) {
+	err = s.withDoors(ctx, func() (err error) {
+		all, err = s.knockAll(ctx)
+		return err
+	})
+	return all, err
+}
+
+func (s *stage) knockAll(ctx context.Context) (oracle.Results, error) {
+	t := s.trial.Topology
+	_, there := s.doors(false)
+	_, back := s.doors(true)
+	all := oracle.Results{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var errs []error
