@@ -41,6 +41,7 @@ type contact struct {
 	seenAs  netip.AddrPort
 	clock   time.Duration // its clock minus ours
 	began   time.Time     // when it was started, by our clock, at the latest
+	sooner  time.Duration // and by how much it may have been sooner
 	targets []proved
 	asking  bool
 }
@@ -209,7 +210,7 @@ func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
 	c.hides = hidesSource(hello.Neighbour, conn.local, conn.SeenAs.Addr(), p.target.Addr(), conn.Origin.Addr())
 	// Half of the round trip is the best guess of when it read its clock.
 	c.clock = time.UnixMilli(hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
-	c.began = answered.Add(-time.Duration(hello.UptimeMS) * time.Millisecond)
+	c.began, c.sooner = answered.Add(-time.Duration(hello.UptimeMS)*time.Millisecond), answered.Sub(asked)
 	return true
 }
 

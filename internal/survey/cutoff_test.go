@@ -165,6 +165,10 @@ func TestWhatFailedBeforeTheListenerBeganIsLeftOut(t *testing.T) {
 	if late := s.late(); late != 300*time.Millisecond {
 		t.Errorf("late by %v", late)
 	}
+	c.sooner = 400 * time.Millisecond // its answer took as long, and so it may have been there
+	if h := s.half(only); h.NotTried != "" || s.late() != 0 {
+		t.Errorf("it may have run all the time: %+v", h)
+	}
 	c.began = s.started.Add(-time.Minute)
 	if h := s.half(only); h.NotTried != "" || s.late() != 0 {
 		t.Errorf("it ran all the time: %+v", h)

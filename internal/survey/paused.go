@@ -100,10 +100,10 @@ func besidePauses(all []result.Connection, pauses []pause) []result.Connection {
 }
 
 // beganAt is when the far end's listener was started that a job leads to, if that
-// was during this run; zero: it ran already, or nobody tells.
+// was certainly during this run; zero: it may have run already, or nobody tells.
 func (s *survey) beganAt(j *job) time.Time {
 	c := s.contacts.families[j.family]
-	if j.direction != plan.Forward || c == nil || !isClosed(c.ready) || c.wrong || !c.began.After(s.started) || s.isOneOfSeveral(j.to) {
+	if j.direction != plan.Forward || c == nil || !isClosed(c.ready) || c.wrong || !c.began.Add(-c.sooner).After(s.started) || s.isOneOfSeveral(j.to) {
 		return time.Time{}
 	}
 	return c.began
