@@ -62,7 +62,7 @@ func lossOf(r *result.Report, p *result.Path) float64 {
 			near, far = append(near, h), append(far, r.Paths[i].Acceptor)
 		}
 	}
-	return verdict.LossOf(near, far...).RoundTrip()
+	return verdict.LossOf(near, far...).RoundTripOf(p.Transport)
 }
 
 // caseOf is a path of a report as it was judged, as far as the report tells.

@@ -117,8 +117,8 @@ func (j *job) took(c *result.Conversation) {
 }
 
 // loss is the chance that a packet or the answer to it gets lost, as all that
-// this run saw shows it.
-func (s *survey) loss() float64 {
+// this run saw shows it for a transport.
+func (s *survey) loss(t plan.Transport) float64 {
 	var near []*result.Initiator
 	var far []*result.Acceptor
 	for _, j := range s.jobs {
@@ -128,5 +128,5 @@ func (s *survey) loss() float64 {
 			near, far = append(near, &i), append(far, j.acceptor)
 		}
 	}
-	return verdict.LossOf(near, far...).RoundTrip()
+	return verdict.LossOf(near, far...).RoundTripOf(t)
 }

@@ -182,7 +182,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	}
 	ruling := verdict.Judge(verdict.Case{
 		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor,
-		Instance: s.expectedOf(j), Expect: p.Expect, Loss: s.loss(),
+		Instance: s.expectedOf(j), Expect: p.Expect, Loss: s.loss(p.Transport),
 	})
 	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
 	p.Finding = verdict.Explain(p)

@@ -3,6 +3,7 @@ package verdict
 import (
 	"math"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -117,7 +118,11 @@ const fewPackets = 20
 // IsOfHandshakes reports whether SYNs get lost that payload at the same time does
 // not: chance loses all alike, and a device that does not take every new
 // connection loses these (a full state table, a limit).
-func (l Loss) IsOfHandshakes() bool {
+func (l Loss) IsOfHandshakes() bool { return l.isUnlike(l.Handshakes) }
+
+// isUnlike reports whether more of what was asked for gets lost than payload at
+// the same time shows by chance.
+func (l Loss) isUnlike(asked Lost) bool {
 	const (
 		few      = 200   // segments of payload show no rate yet
 		upper    = 3     // as many lost and one in twenty runs would still show none
@@ -128,7 +133,19 @@ func (l Loss) IsOfHandshakes() bool {
 		return false
 	}
 	oneWay := float64(l.There.Lost+l.Back.Lost+upper) / float64(n)
-	return atLeast(l.Handshakes.Lost, l.Handshakes.Sent, 1-(1-oneWay)*(1-oneWay)) < unlikely
+	return atLeast(asked.Lost, asked.Sent, 1-(1-oneWay)*(1-oneWay)) < unlikely
+}
+
+// RoundTripOf is RoundTrip as far as it tells of a transport's connections. Where
+// SYNs and datagrams get lost and payload does not, nothing passed for a moment,
+// or something chooses: no chance made a connection fail then.
+func (l Loss) RoundTripOf(t plan.Transport) float64 {
+	asked := l.Datagrams
+	asked.add(l.Handshakes.Sent, l.Handshakes.Lost)
+	if t == plan.TCP && l.isUnlike(asked) {
+		l.Datagrams, l.Handshakes = Lost{}, Lost{}
+	}
+	return l.RoundTrip()
 }
 
 // RoundTrip is the share of round trips, a packet there and the answer to it, of

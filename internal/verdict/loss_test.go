@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -101,6 +102,15 @@ func TestLostHandshakesAloneAreNoLossOfTheLine(t *testing.T) {
 		if got := c.l.IsOfHandshakes(); got != c.device {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+	// For a moment nothing passed: datagrams show that as little as SYNs do.
+	outage := Loss{There: Lost{740, 12}, Back: Lost{740, 0}, Handshakes: Lost{72, 6}, Datagrams: Lost{28, 6}}
+	if outage.IsOfHandshakes() || outage.RoundTripOf(plan.TCP) > 0.03 || outage.RoundTripOf(plan.UDP) < 0.1 {
+		t.Errorf("%v, %.3f of TCP and %.3f of UDP", outage.IsOfHandshakes(), outage.RoundTripOf(plan.TCP), outage.RoundTripOf(plan.UDP))
+	}
+	all := Loss{There: Lost{740, 74}, Back: Lost{740, 60}, Handshakes: Lost{72, 14}, Datagrams: Lost{28, 6}}
+	if all.RoundTripOf(plan.TCP) < 0.15 {
+		t.Errorf("%.3f where all are lost alike", all.RoundTripOf(plan.TCP))
 	}
 	device := Loss{There: Lost{1000, 0}, Back: Lost{1000, 0}, Handshakes: Lost{60, 8}}.RoundTrip()
 	failed := []result.Connection{{Ended: result.EndedSilent}}
