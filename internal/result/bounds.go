@@ -1,0 +1,80 @@
+package result
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// What a report may hold at most, whatever its size: a few bytes of JSON can
+// become a thousand of memory ({} in a list of paths).
+const (
+	// maxList bounds each list of a report.
+	maxList = 16384
+	// maxObjects bounds its objects and maxValues all its values. A plan of a
+	// thousand ports, each way, makes a tenth of that.
+	maxObjects = 1 << 18
+	maxValues  = 1 << 21
+	// maxDepth bounds how deep objects and lists lie in each other, maxText each text
+	// and name, in bytes.
+	maxDepth = 32
+	maxText  = 64 << 10
+)
+
+// maxOf bounds those lists that are known to be shorter, by their key.
+var maxOf = map[string]int{"paths": 4096, "ports": 4096, "failed": 1024}
+
+// bounded returns what of a report's JSON is beyond the bounds, before anything is
+// made of it. What is no JSON is for the decoder to say.
+func bounded(b []byte) error {
+	type level struct {
+		key    string // by which it is known, in lower case: the decoder does not mind
+		list   bool
+		values int
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var in []level
+	key, objects, values := "", 0, 0
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return nil
+		}
+		end := t == json.Delim('}') || t == json.Delim(']')
+		if n := len(in); n > 0 && !end {
+			at := &in[n-1]
+			text, isText := t.(string)
+			if isText && len(text) > maxText {
+				return fmt.Errorf("line %d: a text has %d bytes, and %d are the most", line(b, d.InputOffset()), len(text), maxText)
+			}
+			if !at.list && at.values%2 == 0 { // its name comes first
+				at.values++
+				key = strings.ToLower(text)
+				continue
+			}
+			at.values++
+			values++
+			if most := cmp.Or(maxOf[at.key], maxList); at.list && at.values > most {
+				return fmt.Errorf("line %d: too many %s, and %d are the most", line(b, d.InputOffset()), cmp.Or(at.key, "values in a list"), most)
+			}
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			if t == json.Delim('{') {
+				objects++
+			}
+			if len(in) == maxDepth {
+				return fmt.Errorf("line %d: more than %d objects and lists lie in each other", line(b, d.InputOffset()), maxDepth)
+			}
+			in, key = append(in, level{key: key, list: t == json.Delim('[')}), ""
+		case json.Delim('}'), json.Delim(']'):
+			in = in[:len(in)-1]
+		}
+		if objects > maxObjects || values > maxValues {
+			return fmt.Errorf("line %d: it has more than %d objects or %d values, and no report has", line(b, d.InputOffset()), maxObjects, maxValues)
+		}
+	}
+}
