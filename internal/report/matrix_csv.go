@@ -68,11 +68,14 @@ func yesNo(b bool) string {
 }
 
 // inert makes a text safe as a cell of a spreadsheet, which takes one that
-// begins like a formula for one, wherever it came from.
+// begins like a formula for one, wherever it came from. Where the decimal sign is
+// a comma, a spreadsheet begins a cell at each semicolon.
 func inert(s string) string {
-	s = clean(s, maxText)
-	if strings.IndexAny(strings.TrimLeft(s, " '"), "=+-@＝＋－＠") == 0 {
-		return "'" + s
+	cells := strings.Split(clean(s, maxText), ";")
+	for i, c := range cells {
+		if strings.IndexAny(strings.TrimLeft(c, " '\""), "=+-@＝＋－＠") == 0 {
+			cells[i] = "'" + c
+		}
 	}
-	return s
+	return strings.Join(cells, ";")
 }

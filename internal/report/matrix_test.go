@@ -23,7 +23,7 @@ func hostileMatrix() *result.Matrix {
 		Columns: []result.MatrixColumn{{Flow: evil, Port: 1, Transport: plan.TCP, Direction: plan.Forward, Family: result.IP4}},
 		Rows: []result.MatrixRow{
 			{Name: evil, Role: "+role", To: "@to", Addresses: []string{"-1"}, Cells: []*result.MatrixCell{{Verdict: result.Silent}}},
-			{Name: " =spaced", Role: "'=quoted", To: "＝wide", Cells: []*result.MatrixCell{nil}},
+			{Name: " =spaced", Role: "'=quoted", To: "a;＝b", Cells: []*result.MatrixCell{nil}},
 		},
 		Requests: []result.Request{{Number: 1, Advice: evil, Flows: []string{evil}, Rows: []int{0, 99, -1}}},
 		Findings: []result.Finding{{Code: "x", Text: evil, Advice: evil}},
@@ -53,15 +53,17 @@ func TestNoCellOfACSVIsAFormula(t *testing.T) {
 			if strings.ContainsAny(c, "\x1b\r\n") {
 				t.Errorf("a control character in %q", c)
 			}
-			if strings.IndexAny(strings.TrimLeft(c, " "), "=+-@＝") == 0 {
-				t.Errorf("a formula: %q", c)
+			for _, cell := range strings.FieldsFunc(c, func(r rune) bool { return r == ';' || r == '\t' }) {
+				if strings.IndexAny(strings.TrimLeft(cell, " "), "=+-@＝") == 0 {
+					t.Errorf("a formula: %q", c)
+				}
 			}
 			if strings.HasPrefix(c, "'") {
 				seen++
 			}
 		}
 	}
-	if seen < 7 {
+	if seen < 6 {
 		t.Errorf("only %d cells were made safe", seen)
 	}
 }
