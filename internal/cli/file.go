@@ -39,10 +39,22 @@ func put(name string, b []byte, private bool) error {
 }
 
 // OpenFile opens a file that is written bit by bit, with a flag as os.OpenFile takes
-// it, and makes it if there is none. A new one is as WriteFile makes it.
+// it, and makes it if there is none. A new one is as WriteFile makes it. A pipe that
+// nobody reads is waited for a little.
 func OpenFile(name string, flag int) (*os.File, error) {
-	_, err := os.Stat(name)
+	info, err := os.Stat(name)
 	isNew := errors.Is(err, fs.ErrNotExist)
+	if err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		p, err := placeOf(name)
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", name, err)
+		}
+		f, err := p.openUnread()
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", name, err)
+		}
+		return f, nil
+	}
 	f, err := os.OpenFile(name, flag|os.O_CREATE, 0o600)
 	if err == nil && isNew {
 		giveToCaller(f)
@@ -229,17 +241,23 @@ const (
 
 // pour writes into what is no file.
 func (p place) pour(b []byte) error {
+	f, err := p.openUnread()
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Close())
+}
+
+// openUnread opens what is no file, and waits for whoever reads a pipe.
+func (p place) openUnread() (*os.File, error) {
 	f, err := p.open()
 	isPipe := p.old != nil && p.old.Mode()&fs.ModeNamedPipe != 0
 	for until := time.Now().Add(readerWithin); isPipe && isUnread(err); f, err = p.open() {
 		if time.Now().After(until) {
-			return errors.New("nobody reads this pipe")
+			return nil, errors.New("nobody reads this pipe")
 		}
 		time.Sleep(readerPause)
 	}
-	if err != nil {
-		return cause(err)
-	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Close())
+	return f, cause(err)
 }

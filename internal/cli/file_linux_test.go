@@ -145,6 +145,18 @@ func TestWriteFileWritesPipesAndDevices(t *testing.T) {
 	if s := <-got; s != "through the pipe" {
 		t.Errorf("its reader got %q", s)
 	}
+	go func() {
+		time.Sleep(3 * readerPause)
+		b, _ := os.ReadFile(pipe)
+		got <- string(b)
+	}()
+	f, err := OpenFile(pipe, os.O_APPEND|os.O_WRONLY)
+	must(t, err)
+	_, err = f.WriteString("bit by bit")
+	must(t, err, f.Close())
+	if s := <-got; s != "bit by bit" {
+		t.Errorf("its reader got %q", s)
+	}
 	must(t, RemoveFile(pipe))
 	if mode, _ := statOf(t, pipe); mode&fs.ModeNamedPipe == 0 {
 		t.Error("the pipe is none any more")

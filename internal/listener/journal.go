@@ -125,6 +125,9 @@ func toRecord(c Contact) record {
 	return r
 }
 
+// ledgerPatience is how long what is no file may take to be written to.
+const ledgerPatience = time.Second
+
 // toLedger appends to the ledger and flushes it. A full disk is told once, and
 // again when writing works after it.
 func (j *Journal) toLedger(line []byte) {
@@ -134,6 +137,12 @@ func (j *Journal) toLedger(line []byte) {
 	if j.failed {
 		line = append([]byte{'\n'}, line...) // the one that failed may have been written in part
 	}
+	// A pipe whose reader stands still must not hold up who is answered.
+	patience := ledgerPatience
+	if j.failed {
+		patience = ledgerPatience / 100
+	}
+	_ = j.Ledger.SetWriteDeadline(time.Now().Add(patience)) // a file has none and needs none
 	_, err := j.Ledger.Write(line)
 	if err == nil {
 		err = j.Ledger.Sync()

@@ -198,6 +198,45 @@ func TestAnswerWaitsForTheLedger(t *testing.T) {
 	}
 }
 
+// Whoever reads a ledger that is a pipe may stand still: nobody is held up by it for
+// long, and what is written once it reads again are whole lines.
+func TestALedgerThatNobodyReadsHoldsNobodyUp(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var trouble bytes.Buffer
+	j := &Journal{Ledger: w, Err: &trouble}
+	l := start(t, Config{OnContact: j.Write})
+	_ = w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	for err = nil; err == nil; {
+		_, err = w.Write(bytes.Repeat([]byte("x"), 1000))
+	}
+	ask := newAsk()
+	for range 20 {
+		prove(t, loop, l.at, ask)
+	}
+	l.stop()
+	if n := strings.Count(trouble.String(), "cannot be written"); n != 1 {
+		t.Errorf("told %d times: %s", n, trouble.String())
+	}
+	go func() {
+		j.Write(contactOf(echo.KindSilent, "192.0.2.7:1"))
+		j.Write(contactOf(echo.KindSilent, "192.0.2.7:2"))
+		w.Close()
+	}()
+	whole := 0
+	for s := bufio.NewScanner(r); s.Scan(); {
+		if json.Valid(s.Bytes()) {
+			whole++
+		}
+	}
+	if whole == 0 || !strings.Contains(trouble.String(), "can be written again") {
+		t.Errorf("%d whole lines: %s", whole, trouble.String())
+	}
+}
+
 func TestFullDiskIsToldOnceAndServingGoesOn(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
