@@ -11,9 +11,13 @@ import (
 	"dialtone/internal/echo"
 )
 
-// maxHolds bounds the paths that are kept idle for others at once, and the
-// results that wait to be asked for. Each is two connections a gap.
-const maxHolds = 64
+const (
+	// maxHolds bounds the paths that are kept idle for others at once, and the
+	// results that wait to be asked for. Each is three connections a gap.
+	maxHolds = 64
+	// maxHoldsOfRun bounds those of one run: no holder of the key takes them all.
+	maxHoldsOfRun = 24
+)
 
 // holds are the paths on which connections are kept idle for others, by run and
 // probe. Its zero value is ready for use.
@@ -35,7 +39,13 @@ func (h *holds) begin(k holdKey) (*echo.HeldSoFar, bool) {
 	if h.held[k] != nil {
 		return nil, false
 	}
-	if len(h.keys) >= maxHolds && !h.forget() {
+	ofRun := 0
+	for _, other := range h.keys {
+		if other.run == k.run {
+			ofRun++
+		}
+	}
+	if ofRun >= maxHoldsOfRun || len(h.keys) >= maxHolds && !h.forget() {
 		return nil, false
 	}
 	so := &echo.HeldSoFar{}

@@ -71,10 +71,11 @@ func (l *Listener) Witness(p echo.Peer, w echo.Witness) echo.Witnessed {
 }
 
 const (
-	// maxDialBacks bounds the dial-back requests under way, backsAtOnce the
-	// attempts of one of them.
-	maxDialBacks = 16
-	backsAtOnce  = echo.MaxDialBack
+	// maxDialBacks bounds the dial-back requests under way, maxDialBacksOfRun those of
+	// one run, and backsAtOnce the attempts of one of them.
+	maxDialBacks      = 16
+	maxDialBacksOfRun = 6
+	backsAtOnce       = echo.MaxDialBack
 	// maxBackTimeout bounds what a request may ask of each attempt.
 	maxBackTimeout = time.Minute
 	// maxBackRTTMS bounds what a request may say of a round trip.
@@ -87,15 +88,14 @@ const (
 // arbitrary (FTP active data) those from 1024 on.
 func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) echo.DialedBack {
 	out := echo.DialedBack{Halves: make([]result.Initiator, len(d.Paths))}
-	select {
-	case l.backs <- struct{}{}:
-		defer func() { <-l.backs }()
-	default:
+	release, why := l.backs.take(ctx, p.Run)
+	if why != "" {
 		for i := range out.Halves {
-			out.Halves[i].NotTried = "the listener is dialing back for too many others; try again"
+			out.Halves[i].NotTried = why
 		}
 		return out
 	}
+	defer release()
 	opts := dialer.Options{
 		Key: p.Key, Run: p.Run, Bytes: d.Bytes, Own: l.Instance,
 		Timeout: min(time.Duration(d.TimeoutMS)*time.Millisecond, maxBackTimeout),
@@ -134,15 +134,14 @@ func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.Convers
 	notHeld := func(i int, why string) {
 		out.Conversations[i] = result.Conversation{Outcome: result.ConversationNotHeld, Error: why}
 	}
-	select {
-	case l.backs <- struct{}{}:
-		defer func() { <-l.backs }()
-	default:
+	release, why := l.backs.take(ctx, p.Run)
+	if why != "" {
 		for i := range b.Paths {
-			notHeld(i, "the listener is dialing back for too many others")
+			notHeld(i, why)
 		}
 		return out
 	}
+	defer release()
 	fingerprint, _ := hex.DecodeString(b.Certificate)
 	if len(fingerprint) != sha256.Size {
 		fingerprint = nil // not known

@@ -118,8 +118,13 @@ func TestDialBackOutsideThePlanIsRefusedAndTold(t *testing.T) {
 func TestTooManyDialBacksAtOnceAreRefused(t *testing.T) {
 	there, came := far(t, netip.AddrPortFrom(loop, 0))
 	l := start(t, Config{Plan: planOf(plan.Row{ID: "back", Transport: plan.TCP, Port: int(there.Port())}), Ports: []plan.Binding{{Transport: plan.TCP}}})
-	for range maxDialBacks {
-		l.backs <- struct{}{}
+	var releases []func()
+	for i := range maxDialBacks {
+		release, why := l.backs.take(t.Context(), echo.ID{1, byte(i)})
+		if why != "" {
+			t.Fatal(why)
+		}
+		releases = append(releases, release)
 	}
 	c, _ := prove(t, loop, l.at, newAsk())
 	ask := echo.DialBack{TimeoutMS: 1000, Bytes: 1, Paths: []echo.BackPath{{Flow: "back", Transport: plan.TCP, Port: int(there.Port())}}}
@@ -127,12 +132,43 @@ func TestTooManyDialBacksAtOnceAreRefused(t *testing.T) {
 	if err != nil || !strings.Contains(halves[0].NotTried, "too many") || came.Load() != 0 {
 		t.Errorf("%+v, %v, %d connections", halves, err, came.Load())
 	}
-	<-l.backs
+	releases[0]()
 	if halves, err = c.DialBack(within(t, guardTime), ask); err != nil || halves[0].Answer != result.AnswerKeyed {
 		t.Errorf("with one place free: %+v, %v", halves, err)
 	}
-	if len(l.backs) != maxDialBacks-1 {
+	if l.backs.taken != maxDialBacks-1 {
 		t.Error("its place was not given back")
+	}
+}
+
+// One run does not take the places of all, and whoever waits for one gets it.
+func TestPlacesAreSharedOutAmongRuns(t *testing.T) {
+	s := newTurns(3, 2)
+	greedy, other := echo.ID{1}, echo.ID{2}
+	first, _ := s.take(t.Context(), greedy)
+	_, _ = s.take(t.Context(), greedy)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, why := s.take(over, greedy); !strings.Contains(why, "for this run already") {
+		t.Errorf("a third place: %q", why)
+	}
+	release, why := s.take(t.Context(), other)
+	if why != "" {
+		t.Fatal(why)
+	}
+	if _, why := s.take(over, echo.ID{3}); !strings.Contains(why, "too many others") {
+		t.Errorf("a fourth place: %q", why)
+	}
+	got := make(chan string, 1)
+	go func() { _, why := s.take(context.Background(), echo.ID{3}); got <- why }()
+	release()
+	release() // again does nothing
+	if why := receive(t, got); why != "" {
+		t.Errorf("it waited for nothing: %q", why)
+	}
+	first()
+	if s.taken != 2 || s.of[greedy] != 1 || len(s.of) != 2 {
+		t.Errorf("%d taken, %v", s.taken, s.of)
 	}
 }
 

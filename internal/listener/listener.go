@@ -69,7 +69,7 @@ type Listener struct {
 	watch    *sock.Watch
 	ledger   *ledger
 	limits   *limits
-	backs    chan struct{} // one token for each dial-back conversation under way
+	backs    *turns // for dialing back
 	holds    holds
 	mailbox  mailbox
 	dialed   dialedBack
@@ -111,7 +111,7 @@ func New(c Config) *Listener {
 	}
 	l := &Listener{
 		Config: c,
-		ledger: newLedger(), limits: newLimits(), backs: make(chan struct{}, maxDialBacks),
+		ledger: newLedger(), limits: newLimits(), backs: newTurns(maxDialBacks, maxDialBacksOfRun),
 	}
 	l.watch = sock.NewWatch(l.ownsPort)
 	l.answerer = &echo.Answerer{Key: c.Key, Others: c.Others, Instance: l.Instance, Software: c.Software, Host: l}

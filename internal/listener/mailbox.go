@@ -2,35 +2,67 @@ package listener
 
 import (
 	"errors"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"dialtone/internal/echo"
 )
 
-// A mailbox keeps the newest delivered report, packed as it came, until a
-// program of this machine fetches it. Its zero value is ready for use.
+const (
+	// maxMail bounds the reports that are kept, maxMailFrom those of one address: who
+	// delivers many makes none of another's vanish.
+	maxMail     = 16
+	maxMailFrom = 4
+)
+
+// A mailbox keeps the newest delivered report of each run, packed as it came, until
+// a program of this machine fetches it. Its zero value is ready for use.
 type mailbox struct {
 	mu   sync.Mutex
-	kept *echo.Delivery
-	at   time.Time
+	kept []mail // the newest last
 }
 
-func (m *mailbox) put(d echo.Delivery) {
+type mail struct {
+	run      echo.ID
+	from     netip.Addr // networkOf
+	at       time.Time
+	delivery echo.Delivery
+}
+
+func (m *mailbox) put(p echo.Peer, d echo.Delivery) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.kept, m.at = &d, time.Now()
+	from := networkOf(p.Remote.Addr())
+	m.kept = slices.DeleteFunc(m.kept, func(k mail) bool { return k.run == p.Run && k.from == from })
+	ofIt := func(k mail) bool { return k.from == from }
+	n := 0
+	for _, k := range m.kept {
+		if ofIt(k) {
+			n++
+		}
+	}
+	switch {
+	case n >= maxMailFrom:
+		i := slices.IndexFunc(m.kept, ofIt)
+		m.kept = slices.Delete(m.kept, i, i+1)
+	case len(m.kept) >= maxMail:
+		m.kept = slices.Delete(m.kept, 0, 1)
+	}
+	m.kept = append(m.kept, mail{p.Run, from, time.Now(), d})
 }
 
+// take returns the newest, and keeps it no longer.
 func (m *mailbox) take() echo.Collected {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.kept == nil {
+	if len(m.kept) == 0 {
 		return echo.Collected{}
 	}
-	c := echo.Collected{Delivery: m.kept, AgeMS: time.Since(m.at).Milliseconds()}
-	m.kept = nil
-	return c
+	last := m.kept[len(m.kept)-1]
+	m.kept = m.kept[:len(m.kept)-1]
+	return echo.Collected{Delivery: &last.delivery, AgeMS: time.Since(last.at).Milliseconds()}
 }
 
 // Meet implements echo.Host. A listener makes no run of its own.
@@ -53,7 +85,7 @@ func (l *Listener) Deliver(p echo.Peer, d echo.Delivery) (receipt echo.Receipt, 
 		receipt, taken = l.OnDelivery(r, d.Last)
 		return receipt, taken, nil
 	}
-	l.mailbox.put(d)
+	l.mailbox.put(p, d)
 	return receipt, nil, nil
 }
 

@@ -2,6 +2,8 @@ package listener
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +39,31 @@ func TestDeliveredReportIsKeptOnceForTheListenersOwnMachine(t *testing.T) {
 	}
 	if got, err := own.Collect(within(t, guardTime)); err != nil || got.Delivery != nil {
 		t.Errorf("it was there twice: %+v, %v", got, err)
+	}
+}
+
+// Who delivers often makes another's report neither vanish nor come first for ever.
+func TestOneDelivererTakesNoOthersMail(t *testing.T) {
+	var m mailbox
+	from := func(addr string, run byte) echo.Peer {
+		return echo.Peer{Remote: netip.AddrPortFrom(netip.MustParseAddr(addr), 1), Run: echo.ID{run}}
+	}
+	m.put(from("192.0.2.1", 1), echo.Delivery{Report: []byte("mine")})
+	for i := range 100 {
+		m.put(from("192.0.2.2", byte(10+i)), echo.Delivery{Report: []byte("theirs")})
+	}
+	var got []string
+	for c := m.take(); c.Delivery != nil; c = m.take() {
+		got = append(got, string(c.Delivery.Report))
+	}
+	if len(got) != 1+maxMailFrom || got[len(got)-1] != "mine" {
+		t.Errorf("%q", got)
+	}
+	for i := range 100 { // from as many addresses
+		m.put(from(fmt.Sprintf("192.0.2.%d", 10+i), byte(i)), echo.Delivery{})
+	}
+	if len(m.kept) != maxMail {
+		t.Errorf("%d are kept", len(m.kept))
 	}
 }
 
