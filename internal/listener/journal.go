@@ -36,6 +36,7 @@ type Journal struct {
 	reached map[netip.Addr]map[reached]*tally
 	quiet   map[netip.Addr]*knocks // by network, as limits counts them
 	all     knocks                 // of everybody
+	keyed   map[netip.Addr]*knocks // of who has the key
 }
 
 // tally counts contacts of one kind.
@@ -57,6 +58,9 @@ const (
 	maxKnocks = 60
 	// maxAllKnocks is how many are written down in a minute for all addresses.
 	maxAllKnocks = 600
+	// maxKeyed is how many contacts with the key are, for one address: those of two
+	// hundred runs at once.
+	maxKeyed = 30_000
 	// maxAddrs bounds the addresses that are counted.
 	maxAddrs = 4096
 )
@@ -163,17 +167,9 @@ func (j *Journal) toLedger(line []byte) {
 func (j *Journal) mayShow(c Contact) (hidden int, ok bool) {
 	switch c.Kind {
 	case echo.KindAsked, echo.KindProved, echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack:
-		return 0, true
+		return knocksOf(&j.keyed, c).knock(c.At, maxKeyed)
 	}
-	if j.quiet == nil || len(j.quiet) > maxAddrs {
-		j.quiet = map[netip.Addr]*knocks{}
-	}
-	a := networkOf(c.Peer.Remote.Addr())
-	k := j.quiet[a]
-	if k == nil {
-		k = &knocks{since: c.At}
-		j.quiet[a] = k
-	}
+	k := knocksOf(&j.quiet, c)
 	hidden, ok = k.knock(c.At, maxKnocks)
 	if !ok {
 		return 0, false
@@ -182,6 +178,20 @@ func (j *Journal) mayShow(c Contact) (hidden int, ok bool) {
 		k.hidden += hidden + 1
 	}
 	return hidden, ok
+}
+
+// knocksOf are the counts of who a contact comes from.
+func knocksOf(all *map[netip.Addr]*knocks, c Contact) *knocks {
+	if *all == nil || len(*all) > maxAddrs {
+		*all = map[netip.Addr]*knocks{}
+	}
+	a := networkOf(c.Peer.Remote.Addr())
+	k := (*all)[a]
+	if k == nil {
+		k = &knocks{since: c.At}
+		(*all)[a] = k
+	}
+	return k
 }
 
 // knock counts one more and says whether it is among the first most of its

@@ -55,6 +55,24 @@ func TestStrangerThatKnocksWithoutEndFillsNothing(t *testing.T) {
 	}
 }
 
+func TestAHolderOfTheKeyFillsNoDisk(t *testing.T) {
+	var out bytes.Buffer
+	j := &Journal{Out: &out, JSON: true}
+	c := contactOf(echo.KindProved, "192.0.2.7:50000")
+	for range maxKeyed + 500 {
+		j.Write(c)
+	}
+	j.Write(contactOf(echo.KindProved, "192.0.2.8:50000"))
+	if n := bytes.Count(out.Bytes(), []byte("\n")); n != maxKeyed+1 {
+		t.Errorf("%d lines", n)
+	}
+	c.At = noon.Add(61 * time.Second)
+	j.Write(c)
+	if !strings.Contains(out.String(), "(500 more from this address") {
+		t.Error("nothing says how many were not written down")
+	}
+}
+
 func TestStrangersFromManyAddressesFillNothing(t *testing.T) {
 	for name, addr := range map[string]func(i int) netip.Addr{
 		"one IPv6 network": func(i int) netip.Addr {
