@@ -42,6 +42,7 @@ func listenFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "invite", Usage: "write to `FILE` and print the one line that a partner gives to dial odyssey; it holds the key"},
 		&ucli.StringSliceFlag{Name: "public", Usage: "a `NAME` or address that partners dial, the preferred first (repeatable; default: this machine's addresses)"},
 		&ucli.StringFlag{Name: "name", Usage: "this institution's name, `TEXT` for the invitation"},
+		&ucli.StringFlag{Name: "user", Usage: "once the ports are bound, go on as this user, `NAME`, in root's place (Linux)"},
 		&ucli.BoolFlag{Name: "check", Usage: "say what could be bound, and end"},
 		&ucli.BoolFlag{Name: "json", Usage: "print contacts as JSON lines on standard output; words for people go to standard error"},
 	}

@@ -29,7 +29,7 @@ func (s *serving) sayFailed(failed []*listener.BindError) {
 				denied, ports = append(denied, name), append(ports, e.Port)
 			}
 		case e.InUse:
-			fmt.Fprintf(s.errs, "listen: %s on %s is %s\n", name, e.Address, inUseWords(e, here.IsRoot, runtime.GOOS))
+			fmt.Fprintf(s.errs, "listen: %s on %s is %s\n", name, e.Address, inUseWords(e, here.IsRoot, toSee(s.user != nil, runtime.GOOS), runtime.GOOS))
 		default:
 			fmt.Fprintf(s.errs, "listen: %s on %s cannot be bound: %v\n", name, e.Address, e.Err)
 		}
@@ -44,8 +44,19 @@ func (s *serving) sayFailed(failed []*listener.BindError) {
 	}
 }
 
+// toSee is how listen is run for the system to show it which program has a port.
+func toSee(became bool, goos string) string {
+	switch {
+	case became:
+		return "without --user"
+	case goos == "windows":
+		return "as administrator"
+	}
+	return "as root"
+}
+
 // inUseWords say who has a port, and how to get it, on a system that goos names.
-func inUseWords(e *listener.BindError, isRoot bool, goos string) string {
+func inUseWords(e *listener.BindError, isRoot bool, toSee, goos string) string {
 	const own = "It is left to it, and dial is told so. To test the port itself, %s and start listen again."
 	if to := e.Use.Remote; to.IsValid() && e.Holder == nil {
 		by := ""
@@ -64,7 +75,7 @@ func inUseWords(e *listener.BindError, isRoot bool, goos string) string {
 	case isRoot:
 		return fmt.Sprintf("held by another program (%v): by a socket that neither listens nor is connected, or is of another container or namespace. "+own, e.Err, "stop that program")
 	}
-	return fmt.Sprintf("held by another program (%v). Run listen as %s to see which. To test the port itself, stop that program and start listen again.", e.Err, administrator(goos))
+	return fmt.Sprintf("held by another program (%v). Run listen %s to see which. To test the port itself, stop that program and start listen again.", e.Err, toSee)
 }
 
 // reserveWords say how to keep a port from being drawn for connections.
@@ -120,13 +131,6 @@ func orUnnamed(name string) string {
 		return "a program"
 	}
 	return strconv.QuoteToGraphic(name)
-}
-
-func administrator(goos string) string {
-	if goos == "windows" {
-		return "administrator"
-	}
-	return "root"
 }
 
 // permissionHint says what is missing to bind these ports.

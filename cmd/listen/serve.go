@@ -16,6 +16,7 @@ import (
 	"dialtone/internal/listener"
 	"dialtone/internal/paste"
 	"dialtone/internal/plan"
+	"dialtone/internal/sock"
 )
 
 // serving is one run of listen.
@@ -28,8 +29,9 @@ type serving struct {
 	// What was given, for the command that dial is to be run with.
 	planArg, siteArg string
 	portArgs         []string
-	inviteFile, name string   // "": no invitation; no name in it
-	public           []string // what partners dial; none: this machine's addresses
+	inviteFile, name string     // "": no invitation; no name in it
+	public           []string   // what partners dial; none: this machine's addresses
+	user             *sock.User // whom it becomes once all is bound; nil: it stays who it is
 }
 
 func serve(c *ucli.Context) error {
@@ -80,6 +82,9 @@ func serve(c *ucli.Context) error {
 			return cli.Of("--public", err)
 		}
 	}
+	if s.user, err = readUser(c); err != nil {
+		return err
+	}
 	journal := &listener.Journal{JSON: c.Bool("json"), Out: screen, Err: c.App.ErrWriter}
 	if file := c.String("ledger"); file != "" && !c.Bool("check") {
 		if journal.Ledger, err = openLedger(file); err != nil {
@@ -112,6 +117,9 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	}
 	invitation, err := s.invitation(time.Now(), limit)
 	if err != nil {
+		return err
+	}
+	if err := s.become(l, c.String("ready-file")); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Context, limit)

@@ -95,10 +95,18 @@ func TestAPortThatIsTakenIsExplained(t *testing.T) {
 		{"not seen, by others", unseen, false, "linux", "Run listen as root to see which", ""},
 		{"not seen, on Windows", unseen, false, "windows", "Run listen as administrator to see which", "root"},
 	} {
-		got := inUseWords(c.e, c.isRoot, c.goos)
+		got := inUseWords(c.e, c.isRoot, toSee(false, c.goos), c.goos)
 		if !strings.Contains(got, c.says) || c.absent != "" && strings.Contains(got, c.absent) {
 			t.Errorf("%s: %s", c.name, got)
 		}
+	}
+}
+
+// Root that has become another user is no answer to give.
+func TestWhoHasAPortIsSeenByRootThatStaysIt(t *testing.T) {
+	e := &listener.BindError{BusyPort: result.BusyPort{Transport: plan.TCP, Port: 7968}, Err: errors.New("address already in use")}
+	if got := inUseWords(e, false, toSee(true, "linux"), "linux"); !strings.Contains(got, "Run listen without --user to see which") {
+		t.Error(got)
 	}
 }
 

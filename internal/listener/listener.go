@@ -170,6 +170,22 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 	return errs
 }
 
+// Become has the program run as u for good, once everything that wants a
+// privilege is bound and open. After it no further port of a low number can be
+// bound, and the system names the holders of ports no more.
+func (l *Listener) Become(u sock.User) error {
+	l.watch.Open()
+	var shared []net.Listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.bound {
+		if p.tcp != nil && l.isSourcePort(p.Port) {
+			shared = append(shared, p.tcp)
+		}
+	}
+	return sock.Become(u, shared)
+}
+
 func (l *Listener) addBusy(b result.BusyPort) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -97,7 +97,7 @@ func prepare(fd int, network string, local netip.AddrPort, h how) (dup int, sour
 	if err != nil {
 		return -1, source, err
 	}
-	if err := unix.Bind(fd, sa); err != nil {
+	if err := bind(fd, sa); err != nil {
 		return -1, source, fmt.Errorf("bind %s: %w", local, err)
 	}
 	source = boundTo(fd)

@@ -29,6 +29,7 @@ type HalfOpen struct {
 type Watch struct {
 	looking sync.Mutex // one look at a time
 	looks   looks      // what the last look left for the next; guarded by looking
+	capture *capture   // nil: none is open
 
 	mu      sync.Mutex
 	started time.Time

@@ -26,12 +26,14 @@ func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
 		return // WitnessNone
 	}
 	state := result.WitnessTable
-	capture, err := openCapture()
-	if err == nil {
+	if w.capture == nil {
+		w.Open()
+	}
+	if w.capture != nil {
 		state = result.WitnessCapture
 		stopped := make(chan struct{})
-		go func() { defer close(stopped); w.captureLoop(capture) }()
-		defer func() { capture.Close(); <-stopped }()
+		go func() { defer close(stopped); w.captureLoop(w.capture) }()
+		defer func() { w.capture.Close(); <-stopped }()
 	}
 	w.looks = looks{last: time.Now(), counters: before, capturing: state == result.WitnessCapture}
 	ready(state)

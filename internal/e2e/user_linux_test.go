@@ -1,0 +1,175 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startAs starts the built listen as root on the plan's own ports, to go on as
+// user nobody.
+func startAs(t *testing.T, at netip.Addr, dir string, more ...string) (*exec.Cmd, *os.File) {
+	t.Helper()
+	said, err := os.Create(filepath.Join(dir, "said"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { said.Close() })
+	listen := exec.Command(filepath.Join(programs, "listen"), append([]string{
+		"--plan", "illiad-2006", "--user", "nobody", "--for", "2m", "--bind", at.String(), "--ledger", filepath.Join(dir, "ledger"),
+	}, more...)...)
+	listen.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
+	listen.Stdout, listen.Stderr = said, said
+	if err := listen.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return listen, said
+}
+
+// Root binds, nobody answers: with no right but that one thread may bind FTP's
+// port, from which it dials all the same.
+func TestListenGoesOnAsAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	at, from := "127.78.4.1", "127.78.4.2"
+	dir := t.TempDir()
+	public, err := os.MkdirTemp("", "dialtone-e2e-") // a test's own is below one of root's
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(public)
+	ready := filepath.Join(public, "ready")
+	if err := os.Chown(public, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	listen, said := startAs(t, netip.MustParseAddr(at), dir, "--ready-file", ready)
+	ended := make(chan error, 1)
+	go func() { ended <- listen.Wait() }()
+	defer func() { _ = listen.Process.Kill(); <-ended }()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(ready); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			b, _ := os.ReadFile(said.Name())
+			t.Fatalf("listen does not get ready: %s", b)
+		}
+	}
+	checkRights(t, listen.Process.Pid)
+
+	out := filepath.Join(dir, "out.json")
+	dial := exec.Command(filepath.Join(programs, "dial"), "--plan", "illiad-2006", "--role", "all", "--both-ways", "--bind", from, "--out", out, at)
+	dial.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
+	if b, err := dial.CombinedOutput(); err != nil {
+		t.Errorf("dial: %v\n%s", err, b)
+	}
+	var r struct {
+		Contact struct{ Witness string }
+		Paths   []struct {
+			Flow, Direction, Verdict, Source string
+			SourcePort                       int `json:"source_port"`
+		}
+	}
+	b, err := os.ReadFile(out)
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Contact.Witness != "capture" {
+		t.Errorf("its witness is %q: the capture was not opened before", r.Contact.Witness)
+	}
+	from20 := 0
+	for _, p := range r.Paths {
+		if p.Verdict != "open" {
+			t.Errorf("%s %s: %s", p.Flow, p.Direction, p.Verdict)
+		}
+		if p.Direction == "reverse" && p.SourcePort == 20 {
+			from20++
+			if p.Source != at+":20" {
+				t.Errorf("%s was dialed from %s", p.Flow, p.Source)
+			}
+		}
+	}
+	if from20 == 0 {
+		t.Error("nothing was dialed from port 20")
+	}
+	if err := listen.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		ended <- err
+		if err != nil {
+			t.Errorf("listen ends with %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("listen does not end")
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "ledger")); err != nil || !strings.Contains(string(b), `"kind":"submission"`) {
+		t.Errorf("the ledger: %v\n%s", err, b)
+	}
+	if b, _ := os.ReadFile(said.Name()); !strings.Contains(string(b), "It goes on as user nobody") || !strings.Contains(string(b), "Who reached what:") {
+		t.Errorf("listen says %s", b)
+	}
+}
+
+// checkRights looks at every thread of a process that root became nobody in.
+func checkRights(t *testing.T, pid int) {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(threads) < 2 {
+		t.Fatalf("threads %v, %v", threads, err)
+	}
+	binders := 0
+	for _, file := range threads {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // it ended just now
+		}
+		status := string(b)
+		for _, want := range []string{"Uid:\t65534\t65534\t65534\t65534\n", "Gid:\t65534\t65534\t65534\t65534\n", "Groups:\t65534 \n", "CapInh:\t0000000000000000\n", "CapAmb:\t0000000000000000\n"} {
+			if !strings.Contains(status, want) {
+				t.Errorf("%s has no %q:\n%s", file, want, status)
+			}
+		}
+		held := regexp.MustCompile(`(?m)^Cap(?:Prm|Eff):\t(\S+)$`).FindAllStringSubmatch(status, -1)
+		switch {
+		case len(held) == 2 && held[0][1] == "0000000000000000" && held[1][1] == held[0][1]:
+		case len(held) == 2 && held[0][1] == "0000000000000400" && held[1][1] == held[0][1]:
+			binders++ // CAP_NET_BIND_SERVICE
+		default:
+			t.Errorf("%s: %v", file, held)
+		}
+	}
+	if binders != 1 {
+		t.Errorf("%d of %d threads may bind low ports", binders, len(threads))
+	}
+}
+
+// What the user could not write later is refused before anything is answered.
+func TestListenRefusesAReadyFileThatItsUserCannotWrite(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	listen, said := startAs(t, netip.MustParseAddr("127.78.4.3"), dir, "--ready-file", filepath.Join(dir, "ready"))
+	err := listen.Wait()
+	b, _ := os.ReadFile(said.Name())
+	if listen.ProcessState.ExitCode() != 2 || !strings.Contains(string(b), "permission denied, as user nobody") || !strings.Contains(string(b), "a directory that nobody may write to") {
+		t.Errorf("listen ends with %v and says:\n%s", err, b)
+	}
+	if strings.Contains(string(b), "Listening for") {
+		t.Errorf("it had begun to answer:\n%s", b)
+	}
+}
