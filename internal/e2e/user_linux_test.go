@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -8,14 +9,32 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// startAs starts the built listen as root on the plan's own ports, to go on as
-// user nobody.
+// unitFile is the shipped unit, which says with what rights root starts listen.
+var unitFile = filepath.Join("..", "..", "docs", "systemd", "dialtone-listen.service")
+
+// unitSays is a setting of the shipped unit.
+func unitSays(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(unitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^` + name + `=(.*)$`).FindSubmatch(b)
+	if m == nil {
+		t.Fatalf("%s has no %s", unitFile, name)
+	}
+	return string(m[1])
+}
+
+// startAs starts the built listen on the plan's own ports, as root with no more
+// rights than the shipped unit leaves it, to go on as user nobody.
 func startAs(t *testing.T, at netip.Addr, dir string, more ...string) (*exec.Cmd, *os.File) {
 	t.Helper()
 	said, err := os.Create(filepath.Join(dir, "said"))
@@ -23,7 +42,11 @@ func startAs(t *testing.T, at netip.Addr, dir string, more ...string) (*exec.Cmd
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { said.Close() })
-	listen := exec.Command(filepath.Join(programs, "listen"), append([]string{
+	rights := "-all"
+	for name := range strings.FieldsSeq(unitSays(t, "CapabilityBoundingSet")) {
+		rights += ",+" + strings.ToLower(strings.TrimPrefix(name, "CAP_"))
+	}
+	listen := exec.Command("setpriv", append([]string{"--no-new-privs", "--bounding-set", rights, filepath.Join(programs, "listen"),
 		"--plan", "illiad-2006", "--user", "nobody", "--for", "2m", "--bind", at.String(), "--ledger", filepath.Join(dir, "ledger"),
 	}, more...)...)
 	listen.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
@@ -154,6 +177,53 @@ func checkRights(t *testing.T, pid int) {
 	}
 	if binders != 1 {
 		t.Errorf("%d of %d threads may bind low ports", binders, len(threads))
+	}
+}
+
+// The shipped unit is one that systemd reads without complaint, holds back what it is
+// said to, and starts listen by a command line that listen takes.
+func TestTheShippedUnitIsRight(t *testing.T) {
+	command := strings.Fields(unitSays(t, "ExecStart"))
+	dir := t.TempDir()
+	key := filepath.Join(dir, "key")
+	if err := os.WriteFile(key, []byte(soakKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := append(command[1:], "--check", "--port-shift", strconv.Itoa(troubleShift), "--bind", "127.78.4.4")
+	for i, a := range args {
+		switch a {
+		case "dialtone":
+			args[i] = "nobody"
+		case "/etc/dialtone/key":
+			args[i] = key
+		}
+	}
+	if os.Geteuid() == 0 {
+		if out, err := exec.Command(filepath.Join(programs, "listen"), args...).CombinedOutput(); err != nil {
+			t.Errorf("listen %v: %v\n%s", args, err, out)
+		}
+	}
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		if os.Getenv("DIALTONE_PEERS") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("no systemd-analyze here")
+	}
+	b, err := os.ReadFile(unitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It looks for the program.
+	unit := filepath.Join(dir, filepath.Base(unitFile))
+	if err := os.WriteFile(unit, bytes.Replace(b, []byte(command[0]), []byte(filepath.Join(programs, "listen")), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range [][]string{{"verify"}, {"security", "--offline=yes", "--no-pager", "--threshold=28"}} { // 2.8
+		out, err := exec.Command(analyze, append(more, unit)...).CombinedOutput()
+		if err != nil || more[0] == "verify" && len(out) > 0 {
+			t.Errorf("systemd-analyze %v: %v\n%s", more, err, out)
+		}
 	}
 }
 
