@@ -50,6 +50,10 @@ func ParseServer(s string) (Server, error) {
 	if a, err := netip.ParseAddr(strings.TrimPrefix(uri, "stun:")); err == nil && a.Is6() {
 		uri = "stun:[" + a.String() + "]" // written without brackets, as people do
 	}
+	if _, behind, ok := strings.Cut(uri, "]"); ok && behind != "" && behind[0] != ':' {
+		// ParseURI would look for a port there without end.
+		return out, fmt.Errorf("STUN URI %q: behind ] stands a port, or nothing; write it as stun:[2001:db8::1]:3478", s)
+	}
 	u, err := stun.ParseURI(uri)
 	if err != nil {
 		return out, fmt.Errorf("STUN URI %q: %w; write it as stun:stun.example.org or stun:192.0.2.1:3478", s, err)

@@ -36,3 +36,15 @@ func TestParseServer(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseServer(f *testing.F) {
+	for _, s := range []string{"stun:stun.example.org", "stun:192.0.2.1:3478?transport=udp", "2001:db8::1", "stun:[2001:db8::1]:3478", "turn:x", "stun:x:99999", "stun:%"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		server, err := ParseServer(s)
+		if err == nil && (server.Host == "" || server.Port < 1 || server.Port > 65535 || len(server.Transports) == 0) {
+			t.Errorf("%q is %+v", s, server)
+		}
+	})
+}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"dialtone/internal/result"
 )
 
 // seeds are whole messages of every kind, and beginnings of other protocols.
@@ -117,6 +119,86 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
+// controlMethods is how many methods there are, from methodHello on.
+const controlMethods = uint8(methodVouch-methodHello) + 1
+
+// FuzzControlAnswers: what a holder of the key may put into the body of an answer
+// never makes the asking end fail, or take more than it asked for.
+func FuzzControlAnswers(f *testing.F) {
+	for _, s := range []string{
+		`{}`, `null`, `[]`, `"x"`, `{"answers":[{"saw":"accepted"}],"paused":[{}]}`, `{"halves":[{"probe":"00"}]}`, `{"conversations":[{"speaks":"tds"}]}`,
+		`{"instance":"00112233445566778899aabbccddeeff","bound":{"tcp4":[1,2]},"busy":[{"port":1}],"clock":-1}`, `{"report":"H4sIAAAAAAAA"}`, `{"borne":[true]}`, `{"received":9223372036854775807}`,
+	} {
+		for m := range controlMethods {
+			f.Add([]byte(s), m)
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte, method uint8) {
+		if len(body) > maxMessage-1024 {
+			return
+		}
+		asker, answerer := pipe()
+		defer asker.Close()
+		nonce := []byte(NewID().String())
+		go func() {
+			defer answerer.Close()
+			m, _, err := readMessage(answerer, maxMessage)
+			if err != nil {
+				return
+			}
+			far := &answering{Answerer: newAnswerer(&fakeHost{}), ctx: t.Context(), conn: answerer, nonce: nonce, counter: 1, peer: Peer{Key: rightKey}}
+			far.write(m, stun.ClassSuccessResponse, attrBody, body)
+		}()
+		c := &Conn{conn: asker, ask: newAsk(), nonce: nonce}
+		ctx := within(t, guardTime)
+		var err error
+		switch methodHello + stun.Method(method%controlMethods) {
+		case methodHello:
+			_, err = c.Hello(ctx)
+		case methodTransfer:
+			if got := c.Receive(ctx, 1); got.Outcome == result.TransferIntact {
+				t.Errorf("a byte came of %q", body)
+			}
+		case methodWitness:
+			w, werr := c.Witness(ctx, make([]WitnessQuery, 1))
+			if err = werr; err == nil && len(w.Answers) != 1 {
+				t.Errorf("%d answers to one query", len(w.Answers))
+			}
+		case methodDialBack:
+			h, herr := c.DialBack(ctx, DialBack{Paths: make([]BackPath, 1)})
+			if err = herr; err == nil && len(h) != 1 {
+				t.Errorf("%d halves of one path", len(h))
+			}
+		case methodSubmit:
+			err = c.Submit(ctx, Submission{})
+		case methodHold:
+			err = c.HoldAnswerer(ctx, 0)
+		case methodBacklog, methodBacklogged:
+			_, err = converse[backlogCount](ctx, c, methodBacklogged, backlogQuery{})
+		case methodHoldBack:
+			err = c.HoldBack(ctx, HoldBack{})
+		case methodHeldBack:
+			_, err = c.HeldBack(ctx, ID{})
+		case methodConverseBack:
+			v, verr := c.ConverseBack(ctx, ConverseBack{Paths: make([]BackPath, 1)})
+			if err = verr; err == nil && len(v) != 1 {
+				t.Errorf("%d conversations of one path", len(v))
+			}
+		case methodMeet:
+			_, err = c.Meet(ctx, Meet{})
+		case methodDeliver:
+			_, err = c.Deliver(ctx, Delivery{})
+		case methodCollect:
+			_, err = c.Collect(ctx)
+		case methodVouch:
+			_, err = c.Vouch(ctx, Vouch{Claims: make([]Claim, 1)})
+		}
+		if isTimeout(err) {
+			t.Errorf("a hang: %v", err)
+		}
+	})
+}
+
 // FuzzControlBodies: what a holder of the key may put into a body never makes
 // the answering end fail, or hold more than it should.
 func FuzzControlBodies(f *testing.F) {
@@ -126,7 +208,7 @@ func FuzzControlBodies(f *testing.F) {
 		`{"host":"h","summary":{"verdicts":{"open":1,"x":2}},"broken":["a\nb"]}`,
 		`{"from":"asker","bytes":0,"deadline_ms":1}`, `{"from":"\u001b","bytes":9223372036854775807,"deadline_ms":-9223372036854775808}`,
 	} {
-		for m := range 5 {
+		for m := range controlMethods {
 			f.Add([]byte(s), uint8(m))
 		}
 	}
@@ -134,9 +216,14 @@ func FuzzControlBodies(f *testing.F) {
 		if len(body) > maxMessage-1024 {
 			return
 		}
+		asked := methodHello + stun.Method(method%controlMethods)
 		var o transferOrder
-		if json.Unmarshal(body, &o) == nil && stun.Method(method%5)+methodHello == methodTransfer && o.Bytes > 0 {
+		var wait holdOrder
+		switch {
+		case asked == methodTransfer && json.Unmarshal(body, &o) == nil && o.Bytes > 0:
 			return // a payload of its own would have to follow
+		case asked == methodHold && json.Unmarshal(body, &wait) == nil && wait.GapMS > 10, asked == methodBacklog:
+			return // it is meant to wait
 		}
 		asker, answerer := pipe()
 		h := &fakeHost{}
@@ -146,7 +233,7 @@ func FuzzControlBodies(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req, err := c.request(methodHello+stun.Method(method%5), json.RawMessage(nil))
+		req, err := c.request(asked, json.RawMessage(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
