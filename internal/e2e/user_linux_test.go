@@ -3,17 +3,22 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // unitFile is the shipped unit, which says with what rights root starts listen.
@@ -225,6 +230,146 @@ func TestTheShippedUnitIsRight(t *testing.T) {
 			t.Errorf("systemd-analyze %v: %v\n%s", more, err, out)
 		}
 	}
+}
+
+// The shipped unit does its work inside its own sandbox: under systemd as process 1 of
+// a container, every row of the plan of 2006 is proved both ways.
+func TestTheShippedUnitWorksUnderSystemd(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	b, _ := os.ReadFile("/proc/filesystems")
+	if _, err := os.Stat("/usr/lib/systemd/systemd"); err != nil || !bytes.Contains(b, []byte("\toverlay\n")) || !bytes.Contains(b, []byte("\tcgroup2\n")) {
+		t.Skip("needs systemd, overlay and cgroup2 of the kernel")
+	}
+	dir := t.TempDir()
+	script, err := filepath.Abs(filepath.Join("testdata", "systemd.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit, err := filepath.Abs(unitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	container := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--net", script, dir, filepath.Join(programs, "listen"), unit)
+	container.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
+	var log bytes.Buffer
+	container.Stdout, container.Stderr = &log, &log
+	if err := container.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = container.Wait(); close(ended) }()
+	defer func() {
+		_ = container.Process.Kill()
+		<-ended
+		removeGroup(t, dir)
+	}()
+
+	first := childOf(t, container.Process.Pid, ended) // process 1 there
+	said := fmt.Sprintf("/proc/%d/root/run/said", first)
+	listen := 0
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if b, _ := os.ReadFile(said); bytes.Contains(b, []byte("Listening for plan")) {
+			listen = childOf(t, first, ended)
+			break
+		}
+		select {
+		case <-ended:
+			t.Fatalf("the container ended: %s", log.String())
+		default:
+		}
+		if time.Now().After(end) {
+			b, _ := os.ReadFile(said)
+			t.Fatalf("listen does not get ready: %s\n%s", b, log.String()) // the container is killed with the test
+		}
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", listen))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Uid:\t64999\t64999\t64999\t64999\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n", "CapEff:\t0000000000000000\n"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("no %q in %s", want, status)
+		}
+	}
+	out := filepath.Join(dir, "out.json")
+	enter := []string{"--target", strconv.Itoa(first), "--net"}
+	dial := exec.Command("nsenter", append(enter, filepath.Join(programs, "dial"), "--plan", "illiad-2006", "--role", "all", "--both-ways", "--bind", "127.0.0.2", "--out", out, "127.0.0.1")...)
+	dial.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
+	if b, err := dial.CombinedOutput(); err != nil {
+		t.Errorf("dial: %v\n%s", err, b)
+	}
+	if b, _ := os.ReadFile(out); !bytes.Contains(b, []byte(`"source": "127.0.0.1:20"`)) || !bytes.Contains(b, []byte(`"witness": "capture"`)) {
+		t.Errorf("nothing was dialed from port 20, or captured: %s", b)
+	}
+	all := append(enter, "--mount", "--pid", "--cgroup", "--root", "--wd")
+	if b, err := exec.Command("nsenter", append(all, "systemctl", "stop", filepath.Base(unitFile))...).CombinedOutput(); err != nil {
+		t.Errorf("stop: %v\n%s", err, b)
+	}
+	b, err = exec.Command("nsenter", append(all, "systemctl", "show", "-p", "Result,ExecMainStatus,ActiveState", filepath.Base(unitFile))...).CombinedOutput()
+	if want := "Result=success\nExecMainStatus=0\nActiveState=inactive\n"; err != nil || string(b) != want {
+		t.Errorf("it ended with %v\n%s", err, b)
+	}
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/root/var/log/dialtone/ledger.jsonl", first)); err != nil || !strings.Contains(string(b), `"kind":"submission"`) {
+		t.Errorf("the ledger: %v\n%s", err, b)
+	}
+}
+
+// removeGroup removes the control group of a container that is gone, whose name the
+// script left in a file.
+func removeGroup(t *testing.T, dir string) {
+	t.Helper()
+	name, err := os.ReadFile(filepath.Join(dir, "group"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(dir, "groups")
+	if err := errors.Join(os.Mkdir(at, 0o700), unix.Mount("none", at, "cgroup2", 0, "")); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Unmount(at, unix.MNT_DETACH) }()
+	root := filepath.Join(at, strings.TrimSpace(string(name)))
+	var groups []string
+	_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			groups = append(groups, name)
+		}
+		return nil
+	})
+	slices.Reverse(groups) // the inner ones first
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		var errs error
+		for _, g := range groups {
+			if err := os.Remove(g); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = err // its processes are on their way out
+			}
+		}
+		if errs == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(errs)
+		}
+	}
+}
+
+// childOf waits for the one child of a process.
+func childOf(t *testing.T, pid int, ended <-chan struct{}) int {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		if child, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+			return child
+		}
+		select {
+		case <-ended:
+			t.Fatal("the container ended")
+		default:
+		}
+	}
+	t.Fatalf("process %d has no child", pid)
+	return 0
 }
 
 // What the user could not write later is refused before anything is answered.
