@@ -71,7 +71,7 @@ func inUseWords(e *listener.BindError, isRoot bool, toSee, goos string) string {
 	case h != nil:
 		return fmt.Sprintf("held by %s (pid %d)%s "+own, orUnnamed(h.Name), h.PID, aboutHolder(h.Name, h.PID, goos), stopWords(h.Name, h.PID, goos))
 	case e.Use.IsListening && isRoot:
-		return fmt.Sprintf("held by a program that this system does not show, as one of another container or namespace (%v). "+own, e.Err, "stop that program")
+		return fmt.Sprintf("held by a program that this system does not show, as one of another container or namespace, or to a unit without CAP_SYS_PTRACE (%v). "+own, e.Err, "stop that program")
 	case isRoot:
 		return fmt.Sprintf("held by another program (%v): by a socket that neither listens nor is connected, or is of another container or namespace. "+own, e.Err, "stop that program")
 	}

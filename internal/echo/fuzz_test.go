@@ -2,6 +2,7 @@ package echo
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"io"
@@ -195,6 +196,36 @@ func FuzzControlAnswers(f *testing.F) {
 		}
 		if isTimeout(err) {
 			t.Errorf("a hang: %v", err)
+		}
+	})
+}
+
+// FuzzDelivery: what a far end delivers is a report, or refused; and it is given back
+// as it came.
+func FuzzDelivery(f *testing.F) {
+	for _, s := range []string{`{}`, `{"schema":"dialtone.report/1","run":"x","mode":"paths","paths":[]}`, `[[[[`, ""} {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, _ = z.Write([]byte(s))
+		_ = z.Close()
+		f.Add(b.Bytes())
+		f.Add(b.Bytes()[:b.Len()-5])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > maxMessage {
+			return
+		}
+		r, err := Delivery{Report: b}.Open()
+		if (err == nil) == (r == nil) {
+			t.Fatalf("%v, %v", r, err)
+		}
+		if err != nil {
+			return
+		}
+		if d, err := NewDelivery(r); err == nil {
+			if _, err := d.Open(); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
