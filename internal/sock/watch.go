@@ -83,7 +83,8 @@ func (w *Watch) State() result.WitnessState {
 	return w.state
 }
 
-// Look looks now, so that all that happened before the call is known after it.
+// Look looks now, so that all that happened before the call is known after it. Any
+// number of callers at once costs two looks at most.
 func (w *Watch) Look() {
 	if w.State() != result.WitnessNone {
 		w.look(time.Now())
