@@ -32,8 +32,10 @@ const (
 	crowdDialers = 200
 	// maxMoreMiB is by how much the crowd may leave listen larger than a short one
 	// before it did: what it remembers of contacts fills up to its bounds, and no
-	// further. maxMoreThreads bounds threads, which Go keeps once it has them.
-	maxMoreMiB     = 64
+	// further. In the second half of a long time it may grow by maxLaterMiB. What
+	// bounds threads is maxMoreThreads: Go keeps those that it once had.
+	maxMoreMiB     = 128
+	maxLaterMiB    = 24
 	maxMoreThreads = 24
 	maxMore        = 3 // descriptors and goroutines: the timers of what just ended
 )
@@ -70,7 +72,9 @@ func TestListenIsTheSameAfterACrowd(t *testing.T) {
 	d := crowdTime(t)
 	stop := l.watch(t, d)
 	c.stay(t, d)
-	stop()
+	if first, second := stop(); second > first+maxLaterMiB {
+		t.Errorf("it grows: %d MiB at most in the first half, %d in the second", first, second)
+	}
 	after := l.settled(t, before)
 	left := l.goroutines(t)
 	t.Logf("%v, %d dialers: %d conversations in order, %d broken off or strange, %d dials\n  before %v\n  after  %v\n  goroutines: %d, of one that nobody came to %d",
@@ -167,24 +171,32 @@ func (l *crowded) settled(t *testing.T, before figures) figures {
 	return l.now(t)
 }
 
-// watch tells the figures from time to time, of a crowd that stays for long.
-func (l *crowded) watch(t *testing.T, d time.Duration) (stop func()) {
+// watch tells the figures from time to time, of a crowd that stays for long, and in the
+// end how large it was at most in each half.
+func (l *crowded) watch(t *testing.T, d time.Duration) (stop func() (first, second int)) {
 	if d < time.Minute {
-		return func() {}
+		return func() (int, int) { return 0, 0 }
 	}
 	done := make(chan struct{})
+	var most [2]int
 	var all sync.WaitGroup
 	all.Go(func() {
-		for n := 0; ; n++ {
+		for n := 1; ; n++ {
 			select {
 			case <-done:
 				return
 			case <-time.After(30 * time.Second):
-				fmt.Fprintf(os.Stderr, "%4d s: %v\n", 30*(n+1), l.now(t))
+				now := l.now(t)
+				fmt.Fprintf(os.Stderr, "%4d s: %v\n", 30*n, now)
+				half := 0
+				if time.Duration(n)*30*time.Second > d/2 {
+					half = 1
+				}
+				most[half] = max(most[half], now.mib)
 			}
 		}
 	})
-	return func() { close(done); all.Wait() }
+	return func() (int, int) { close(done); all.Wait(); return most[0], most[1] }
 }
 
 // goroutines ends a listen, which tells them, as Go programs do on SIGQUIT, without

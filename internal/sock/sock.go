@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -284,7 +285,7 @@ func AddrPortOf(a net.Addr) netip.AddrPort {
 
 // LocalAddrs returns this machine's unicast addresses, without link-local ones.
 func LocalAddrs() ([]netip.Addr, error) {
-	as, err := net.InterfaceAddrs()
+	as, err := interfaces.addrs()
 	if err != nil {
 		return nil, err
 	}
@@ -301,10 +302,34 @@ func LocalAddrs() ([]netip.Addr, error) {
 	return out, nil
 }
 
+// interfaces reads the addresses of the interfaces for everybody. The system keeps
+// whoever asks waiting while it changes an interface, each in a thread, and Go ends no
+// thread: hundreds who ask at once wait for one who does.
+var interfaces interfaceReader
+
+type interfaceReader struct {
+	mu    sync.Mutex
+	began time.Time
+	last  []net.Addr
+	err   error
+}
+
+// addrs are the addresses as they are now.
+func (r *interfaceReader) addrs() ([]net.Addr, error) {
+	asked := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.began.After(asked) {
+		r.began = time.Now()
+		r.last, r.err = net.InterfaceAddrs()
+	}
+	return r.last, r.err
+}
+
 // IsOnLink reports whether an address is on a network that this machine has an
 // interface in, and not its own.
 func IsOnLink(a netip.Addr) bool {
-	as, err := net.InterfaceAddrs()
+	as, err := interfaces.addrs()
 	if err != nil {
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -160,5 +161,17 @@ func TestPortOwnerNamesThisProgram(t *testing.T) {
 	}
 	if h := PortOwner(t.Context(), plan.TCP, closedPort(t, "127.0.0.1:0")); h != nil {
 		t.Errorf("nobody's port is held by %+v", h)
+	}
+}
+
+func TestAddressesReadOnceServeAllWhoAskedBefore(t *testing.T) {
+	other := []net.Addr{&net.IPNet{IP: net.IPv4(192, 0, 2, 1), Mask: net.CIDRMask(24, 32)}}
+	r := interfaceReader{began: time.Now().Add(time.Hour), last: other}
+	if got, err := r.addrs(); err != nil || len(got) != 1 || got[0] != other[0] {
+		t.Errorf("a reading that began later does not serve: %v, %v", got, err)
+	}
+	r.began = time.Now().Add(-time.Hour)
+	if got, err := r.addrs(); err != nil || slices.ContainsFunc(got, func(a net.Addr) bool { return a == other[0] }) || time.Since(r.began) > time.Minute {
+		t.Errorf("one that began before does: %v, %v", got, err)
 	}
 }
