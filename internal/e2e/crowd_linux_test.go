@@ -66,7 +66,7 @@ func TestListenIsTheSameAfterACrowd(t *testing.T) {
 	fresh := idle.goroutines(t)
 
 	l := startCrowded(t, "127.78.5.1")
-	c := &crowd{key: key, at: l.at, ports: l.ports}
+	c := &visitors{key: key, at: l.at, ports: l.ports}
 	c.stay(t, 3*time.Second) // what it needs for so many, once
 	before := l.settled(t, figures{descriptors: 1 << 20})
 	d := crowdTime(t)
@@ -220,8 +220,8 @@ func (l *crowded) goroutines(t *testing.T) int {
 	return n
 }
 
-// A crowd is who comes to a listen.
-type crowd struct {
+// visitors are who comes to a listen.
+type visitors struct {
 	key   echo.Key
 	at    netip.Addr
 	ports []int
@@ -231,7 +231,7 @@ type crowd struct {
 	errs                []error
 }
 
-func (c *crowd) fail(err error) {
+func (c *visitors) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.errs) < 10 {
@@ -240,12 +240,12 @@ func (c *crowd) fail(err error) {
 }
 
 // stay has them come for a while, and waits until all are gone.
-func (c *crowd) stay(t *testing.T, d time.Duration) {
+func (c *visitors) stay(t *testing.T, d time.Duration) {
 	t.Helper()
 	var all sync.WaitGroup
 	end := time.Now().Add(d)
 	for i := range crowdDialers {
-		v := &visitor{crowd: c, r: mathrand.New(mathrand.NewPCG(uint64(i), 13)), from: netip.AddrFrom4([4]byte{127, 81, byte(1 + i/200), byte(1 + i%200)})}
+		v := &visitor{visitors: c, r: mathrand.New(mathrand.NewPCG(uint64(i), 13)), from: netip.AddrFrom4([4]byte{127, 81, byte(1 + i/200), byte(1 + i%200)})}
 		all.Go(func() {
 			for time.Now().Before(end) {
 				v.come(end)
@@ -262,7 +262,7 @@ func (c *crowd) stay(t *testing.T, d time.Duration) {
 }
 
 // dial runs the real dial once.
-func (c *crowd) dial() {
+func (c *visitors) dial() {
 	cmd := exec.Command(filepath.Join(programs, "dial"), "--bind", "127.78.5.3", "--port-shift", strconv.Itoa(crowdShift), "--role", "client,server", "--both-ways", c.at.String())
 	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
 	if b, err := cmd.CombinedOutput(); err != nil {
@@ -271,9 +271,9 @@ func (c *crowd) dial() {
 	c.dials.Add(1)
 }
 
-// A visitor is one of a crowd.
+// A visitor is one of them.
 type visitor struct {
-	*crowd
+	*visitors
 	r    *mathrand.Rand
 	from netip.Addr
 }
