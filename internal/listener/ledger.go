@@ -60,7 +60,7 @@ type entry struct {
 	Proved        bool        // a keyed message with its nonce came: no recording
 	Foreign       int         // bytes that were no STUN
 	TCP           *result.TCP // what the system knew of it at its end
-	keep          func()      // called once it proved something; nil: nobody wants to know
+	shown         func(tier)  // called when it shows more of itself; nil: nobody wants to know
 }
 
 // maxEntries bounds the ledger; the oldest half goes first.
@@ -123,16 +123,16 @@ func (l *ledger) asked(p echo.Peer) {
 	if l.probes[p.Probe] == nil {
 		l.probes[p.Probe] = e
 	}
-	if e.keep != nil {
-		e.keep()
+	if e.shown != nil {
+		e.shown(tierAsked)
 	}
 }
 
-// whenProved has keep called once an entry's connection has proved something.
-func (l *ledger) whenProved(e *entry, keep func()) {
+// whenShown has shown called when an entry's connection shows more of itself.
+func (l *ledger) whenShown(e *entry, shown func(tier)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.keep = keep
+	e.shown = shown
 }
 
 // proved records that the newest entry of its addresses is no recording.
@@ -141,6 +141,9 @@ func (l *ledger) proved(p echo.Peer) {
 	defer l.mu.Unlock()
 	if e := l.ends[ends{p.Transport, p.Remote, p.Local}]; e != nil && e.Probe == p.Probe {
 		e.Proved = true
+		if e.shown != nil {
+			e.shown(tierProved)
+		}
 	}
 }
 
@@ -152,15 +155,15 @@ func (l *ledger) conversed(e *entry, probe echo.ID) {
 	if l.probes[probe] == nil {
 		l.probes[probe] = e
 	}
-	if e.keep != nil {
-		e.keep()
+	if e.shown != nil {
+		e.shown(tierAsked)
 	}
 }
 
 func (l *ledger) end(e *entry, k echo.Kind, foreign int, tcp *result.TCP) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.Kind, e.Foreign, e.TCP, e.keep = k, foreign, tcp, nil
+	e.Kind, e.Foreign, e.TCP, e.shown = k, foreign, tcp, nil
 }
 
 // between returns copies of the entries of a window on a local port.

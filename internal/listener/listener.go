@@ -69,6 +69,7 @@ type Listener struct {
 	watch    *sock.Watch
 	ledger   *ledger
 	limits   *limits
+	sheds    sheds
 	backs    *turns // for dialing back
 	holds    holds
 	mailbox  mailbox

@@ -286,6 +286,9 @@ func accepted(a result.Acceptor, e entry, m result.Match) result.Acceptor {
 	if e.Kind != "" {
 		a.Detail = "the listener recorded it as " + string(e.Kind)
 	}
+	if e.Kind == echo.KindShed {
+		a.Dropped, a.Detail = result.DropListener, whyShed
+	}
 	return a
 }
 

@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -11,7 +12,10 @@ import (
 
 // A pause is a span in which a listener, the far end's or this end's own, could
 // not do its part, by this end's clock.
-type pause struct{ from, to time.Time }
+type pause struct {
+	from, to time.Time
+	shed     bool // it only ended connections, to keep within its limits
+}
 
 // aboutPauses is how much less exact a span is here than there: it took its time
 // to be told, and to be noticed.
@@ -31,7 +35,7 @@ func pausesOf(spans []echo.Span, now time.Time) (out []pause) {
 		if p.EndedMS < 0 || p.BeganMS < p.EndedMS || p.BeganMS > int64(24*time.Hour/time.Millisecond) {
 			continue
 		}
-		out = append(out, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses)})
+		out = append(out, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses), p.Shed})
 	}
 	return out
 }
@@ -42,14 +46,22 @@ func (a *acceptor) paused() []pause {
 	if a == nil || a.l == nil {
 		return nil
 	}
-	return pausesOf(a.l.Paused(), time.Now())
+	return pausesOf(a.l.Paused(netip.Addr{}), time.Now())
+}
+
+// crowdedThere keeps how many connections the far end says it ended of late, to
+// keep within its limits.
+func (s *survey) crowdedThere(shed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shed = max(s.shed, shed)
 }
 
 // stood keeps that this program itself did not run for a while.
 func (s *survey) stood(since time.Time, gap time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ownPauses = append(s.ownPauses, pause{since, since.Add(gap + aboutPauses)})
+	s.ownPauses = append(s.ownPauses, pause{from: since, to: since.Add(gap + aboutPauses)})
 }
 
 // stoodFor is for how long this program did not run in all.
@@ -67,6 +79,9 @@ func (s *survey) stoodFor() (sum time.Duration) {
 func (s *survey) pausedFor(now time.Time) time.Duration {
 	sum := time.Duration(0)
 	for _, p := range s.pauses {
+		if p.shed {
+			continue
+		}
 		from, to := p.from.Add(aboutPauses), p.to.Add(-aboutPauses)
 		if from.Before(s.started) {
 			from = s.started
@@ -92,7 +107,11 @@ func besidePauses(all []result.Connection, pauses []pause) []result.Connection {
 		if c.Ended != result.EndedSilent && c.Ended != result.EndedClosed && !(opened && c.Ended == result.EndedReset) {
 			continue
 		}
-		if slices.ContainsFunc(pauses, func(p pause) bool { return !c.At.After(p.to) && !c.Over().Before(p.from) }) {
+		mine := func(p pause) bool {
+			// What was shed had opened, and was ended.
+			return (!p.shed || opened && c.Ended != result.EndedSilent) && !c.At.After(p.to) && !c.Over().Before(p.from)
+		}
+		if slices.ContainsFunc(pauses, mine) {
 			c.Ended = result.EndedUnknown
 		}
 	}

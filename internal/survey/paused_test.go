@@ -48,6 +48,33 @@ func TestConnectionsDuringAPauseOfTheListenerTellNothing(t *testing.T) {
 	}
 }
 
+// What a crowded listener ended had opened; silence is not its doing, and the
+// rest of the time it did its part.
+func TestCrowdedListenerExplainsOnlyWhatItEnded(t *testing.T) {
+	now := time.Now()
+	s := &survey{started: now.Add(-time.Minute)}
+	s.pausedThere([]echo.Span{{BeganMS: 9_000, EndedMS: 7_000, Shed: true}}, now)
+	if got := s.pausedFor(now); got != 0 {
+		t.Errorf("paused for %v", got)
+	}
+	at := result.TimeOf(now.Add(-8 * time.Second))
+	for _, c := range []struct {
+		reached     result.Reached
+		ended, want result.Ended
+	}{
+		{result.ReachedConnected, result.EndedReset, result.EndedUnknown},
+		{result.ReachedConnected, result.EndedClosed, result.EndedUnknown},
+		{result.ReachedConnected, result.EndedSilent, result.EndedSilent},
+		{result.ReachedNothing, result.EndedSilent, result.EndedSilent},
+		{result.ReachedNothing, result.EndedReset, result.EndedReset},
+	} {
+		one := result.Connection{At: at, ElapsedMS: 500, Reached: c.reached, Ended: c.ended}
+		if got := besidePauses([]result.Connection{one}, s.pauses); got[0].Ended != c.want {
+			t.Errorf("%s, %s: %s", c.reached, c.ended, got[0].Ended)
+		}
+	}
+}
+
 // What failed while dial itself did not run tells nothing either, whoever dialed.
 func TestConnectionsWhileDialStoodStillTellNothing(t *testing.T) {
 	s := newSurvey(Config{Host: far.String()})

@@ -294,7 +294,9 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 	}
 	if h, ok := s.contacts.hello(); ok {
 		f.FarShift = h.Shift
+		s.crowdedThere(h.Shed)
 	}
+	f.Shed = s.shed
 	return f
 }
 
