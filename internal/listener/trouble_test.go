@@ -82,7 +82,7 @@ func TestOtherRunsFromAnAddress(t *testing.T) {
 	mine, own := echo.NewID(), echo.NewID()
 	for i, run := range []echo.ID{mine, mine, own, echo.NewID(), echo.NewID(), {}} {
 		e := l.accepted(plan.TCP, netip.AddrPortFrom(remote.Addr(), uint16(50000+i)), remote)
-		e.Run = run
+		l.tie(e, run, echo.NewID())
 	}
 	since := time.Now().Add(-time.Minute)
 	if n := l.otherRuns(remote.Addr(), since, mine, own); n != 2 {
