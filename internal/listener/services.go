@@ -97,7 +97,12 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks str
 	kind := echo.KindForeign
 	a.Answer = func(token []byte) ([]byte, bool) {
 		key, probe, ok := l.tokenOf(token)
-		if !ok {
+		switch {
+		case ok:
+		case speaks == string(plan.TDS) || speaks == string(plan.Z3950):
+			return nil, false // their own clients send as much there, and guess nothing
+		default:
+			l.contact(Contact{Kind: echo.KindWrongKey, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport}, Detail: "in the service's own language"})
 			return nil, false
 		}
 		kind = echo.KindService
@@ -151,15 +156,11 @@ func sqlInstances(bound []Bound) []service.Instance {
 	return out
 }
 
-// newCertificate makes a certificate for this machine. It is as good as the
-// fingerprint that goes over the keyed conversation.
+// newCertificate makes a certificate that says nothing of this machine: every
+// stranger is shown it. It is as good as the fingerprint that goes over the keyed
+// conversation.
 func newCertificate() (tls.Certificate, []byte) {
-	name, err := os.Hostname()
-	if err != nil {
-		name = "localhost"
-	}
-	own, _ := sock.LocalAddrs() // a certificate without them serves as well
-	c, fingerprint, err := service.NewCertificate([]string{name}, own)
+	c, fingerprint, err := service.NewCertificate(nil, nil)
 	if err != nil {
 		panic("listener: make a certificate from the system's random numbers: " + err.Error())
 	}
@@ -291,25 +292,58 @@ func (c *lateProof) Read(b []byte) (int, error) {
 	}
 }
 
-// provedAddrs remembers which addresses proved themselves over TCP of late. Its
-// zero value is ready for use.
+// provedAddrs remembers which addresses proved themselves over TCP of late, and
+// how much may still be sent to each for it: a datagram's source can be forged,
+// and an address that once proved itself must not be flooded with answers that
+// others ask for. Its zero value is ready for use.
 type provedAddrs struct {
 	mu sync.Mutex
-	at map[netip.Addr]time.Time
+	at map[netip.Addr]provedAddr
 }
+
+type provedAddr struct {
+	last   time.Time
+	credit int // bytes
+}
+
+const (
+	// proofCredit is what one proof gives: about what that connection's own
+	// packets had, handshake and headers included.
+	proofCredit = 512
+	// maxCredit is for some dozens of a real client's requests.
+	maxCredit = 16 << 10
+)
 
 func (p *provedAddrs) add(a netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.at == nil || len(p.at) >= maxProvedAddrs {
-		p.at = map[netip.Addr]time.Time{} // whoever is forgotten proves itself again
+		p.at = map[netip.Addr]provedAddr{} // whoever is forgotten proves itself again
 	}
-	p.at[a] = time.Now()
+	one := p.at[a]
+	if time.Since(one.last) >= browserTime {
+		one.credit = 0
+	}
+	p.at[a] = provedAddr{time.Now(), min(one.credit+proofCredit, maxCredit)}
 }
 
 func (p *provedAddrs) has(a netip.Addr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at, ok := p.at[a]
-	return ok && time.Since(at) < browserTime
+	one, ok := p.at[a]
+	return ok && time.Since(one.last) < browserTime
+}
+
+// spend takes so many bytes off what may be sent to an address; false: there is
+// not so much left.
+func (p *provedAddrs) spend(a netip.Addr, n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one, ok := p.at[a]
+	if !ok || time.Since(one.last) >= browserTime || one.credit < n {
+		return false
+	}
+	one.credit -= n
+	p.at[a] = one
+	return true
 }
