@@ -1,9 +1,13 @@
 package listener
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -232,5 +236,54 @@ func TestShedConnectionsAreCountedForAMinute(t *testing.T) {
 	}
 	if len(s.networks) > maxShedNetworks || len(s.of(a, now)) > echo.MaxPaused {
 		t.Errorf("%d networks, %d spans", len(s.networks), len(s.of(a, now)))
+	}
+}
+
+// Sessions of FTP that each have a data port opened take no more descriptors for
+// it than are kept for that: the oldest port makes room.
+func TestDataPortsOfFTPAreBounded(t *testing.T) {
+	l := spoken(t, plan.FTP, plan.TCP)
+	l.data.bound(4)
+	var ports []netip.AddrPort
+	for range 20 {
+		conn := dialFrom(t, loop, l.at)
+		answer := bufio.NewReader(conn)
+		for _, command := range []string{"", "USER anonymous\r\n", "PASS a\r\n", "EPSV\r\n"} {
+			if _, err := io.WriteString(conn, command); err != nil {
+				t.Fatal(err)
+			}
+			line, err := answer.ReadString('\n')
+			for err == nil && (len(line) < 4 || line[3] != ' ') {
+				line, err = answer.ReadString('\n')
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, text, ok := strings.Cut(line, "(|||"); ok {
+				number, _, _ := strings.Cut(text, "|")
+				port, err := strconv.Atoi(number)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ports = append(ports, netip.AddrPortFrom(loop, uint16(port)))
+			}
+		}
+	}
+	if len(ports) != 20 {
+		t.Fatalf("%d of 20 sessions got a port", len(ports))
+	}
+	open := 0
+	for i, at := range ports {
+		c, err := net.Dial("tcp", at.String())
+		if err == nil {
+			open++
+			c.Close()
+		}
+		if (err == nil) != (i >= 16) {
+			t.Errorf("port %d of 20: %v", i, err)
+		}
+	}
+	if open != 4 {
+		t.Errorf("%d ports are open", open)
 	}
 }

@@ -110,6 +110,9 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks str
 		l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: speaks}})
 		return key.TokenAnswer(probe), true
 	}
+	a.ListenData = func(ctx context.Context, on netip.Addr) (net.Listener, error) {
+		return l.listenData(ctx, on, e.Remote.Addr())
+	}
 	visit, _ := a.Receive(ctx, conn, speaks) // how it ended is in the kind and the words
 	return talk{kind: kind, visit: visit}
 }
@@ -133,7 +136,7 @@ func (l *Listener) mayTalk(a netip.Addr) bool {
 func (l *Listener) newServices() service.Answerer {
 	return service.Answerer{
 		Software: "Dialtone", Certificate: l.certificate,
-		DialData: l.dialData, ListenData: l.listenData, Lines: l.Lines,
+		DialData: l.dialData, Lines: l.Lines,
 	}
 }
 
@@ -167,9 +170,23 @@ func newCertificate() (tls.Certificate, []byte) {
 	return c, fingerprint
 }
 
+// maxData bounds the data connections of FTP that are open or wait to be opened,
+// and their ports: each is a descriptor beside its session's own, and of those
+// that are kept from connections. The oldest make room for new ones.
+const maxData = 64
+
+// errNoData says that there are as many data connections as there may be.
+var errNoData = errors.New("too many data connections are open")
+
 // dialData opens FTP's active data connection, from the source port that the
 // plan's row for it has.
 func (l *Listener) dialData(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	p, _ := l.data.take(to.Addr(), cancel)
+	if p == nil {
+		cancel()
+		return nil, errNoData
+	}
 	from := ftpData
 	for _, r := range l.Plan.Rows {
 		if r.PlanSourcePort == ftpData {
@@ -181,13 +198,55 @@ func (l *Listener) dialData(ctx context.Context, to netip.AddrPort) (net.Conn, e
 		d = sock.Dial(ctx, "tcp", netip.AddrPortFrom(l.boundAddr(to.Addr()), 0), to)
 	}
 	if d.Err != nil {
+		cancel()
+		p.release()
 		return nil, d.Err
 	}
-	return d.Conn, nil
+	stop := context.AfterFunc(ctx, func() { d.Conn.Close() })
+	return dataConn{d.Conn, func() { stop(); cancel(); p.release() }}, nil
 }
 
-func (l *Listener) listenData(ctx context.Context, on netip.Addr) (net.Listener, error) {
-	return sock.ListenTCP(ctx, netip.AddrPortFrom(on.Unmap(), 0), false)
+// dataConn gives its place up once it is closed.
+type dataConn struct {
+	net.Conn
+	release func()
+}
+
+func (c dataConn) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
+// listenData opens a port for FTP's passive data connection with peer.
+func (l *Listener) listenData(ctx context.Context, on, peer netip.Addr) (net.Listener, error) {
+	// Its closing has to wait for nothing: the port that makes room is closed first.
+	opened := make(chan net.Listener, 1)
+	p, _ := l.data.take(peer, func() {
+		if at := <-opened; at != nil {
+			at.Close()
+		}
+	})
+	if p == nil {
+		return nil, errNoData
+	}
+	at, err := sock.ListenTCP(ctx, netip.AddrPortFrom(on.Unmap(), 0), false)
+	opened <- at
+	if err != nil {
+		p.release()
+		return nil, err
+	}
+	return dataPort{at, p.release}, nil
+}
+
+// dataPort gives its place up once it is closed.
+type dataPort struct {
+	net.Listener
+	release func()
+}
+
+func (p dataPort) Close() error {
+	p.release()
+	return p.Listener.Close()
 }
 
 // boundAddr is the local address to dial from towards one of a family, invalid
