@@ -57,6 +57,7 @@ type source struct {
 // A sighting is one attempt in memory.
 type sighting struct {
 	HalfOpen
+	isLong bool
 	before *sighting // from the same source to the same port; nil: none
 	gone   bool      // forgotten
 }
@@ -64,6 +65,7 @@ type sighting struct {
 // A shelf is what was seen of one port, by First.
 type shelf struct {
 	sightings []*sighting
+	long      []*sighting // of them, those that were seen for longer than lasts
 	lost      time.Time // nothing up to it is known to be all there was; zero: nothing was forgotten
 }
 
@@ -158,8 +160,7 @@ func (h *sighting) copied() HalfOpen {
 // Lingering returns the attempts on a local port that began before a time and
 // were still to be seen at it. A new attempt with the same addresses cannot be
 // told from them. whole is false, and nothing is returned, if there are more
-// than most that would have to be looked at: those that began in the time that a
-// half-open connection lasts.
+// than most that would have to be looked at.
 func (w *Watch) Lingering(port int, at time.Time, most int) (out []HalfOpen, whole bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -168,20 +169,26 @@ func (w *Watch) Lingering(port int, at time.Time, most int) (out []HalfOpen, who
 		return nil, true
 	}
 	last := sort.Search(len(s.sightings), func(i int) bool { return !s.sightings[i].First.Before(at) })
-	for i := last - 1; i >= 0 && s.sightings[i].First.After(at.Add(-lasts)); i-- {
-		if most--; most < 0 {
-			return nil, false
+	first := sort.Search(last, func(i int) bool { return s.sightings[i].First.After(at.Add(-lasts)) })
+	if last-first+len(s.long) > most {
+		return nil, false
+	}
+	for _, h := range s.sightings[first:last] {
+		if !h.Last.Before(at) {
+			out = append(out, h.HalfOpen)
 		}
-		if h := s.sightings[i]; !h.Last.Before(at) {
+	}
+	for _, h := range s.long { // whoever tries for so long is tried by its program again and again
+		if !h.First.After(at.Add(-lasts)) && !h.Last.Before(at) {
 			out = append(out, h.HalfOpen)
 		}
 	}
 	return out, true
 }
 
-// lasts is for how long an attempt may be seen from its first packet on: both
-// ends give up within some two minutes (tcp_syn_retries, tcp_synack_retries),
-// and what comes more than two minutes after the last is another attempt.
+// lasts is for how long an attempt is usually seen at most: both ends give up
+// within some two minutes (tcp_syn_retries, tcp_synack_retries). Those that are
+// seen for longer are kept apart.
 const lasts = 10 * time.Minute
 
 // Blind says why seeing nothing between the two times on a local port would prove
@@ -225,6 +232,10 @@ func (w *Watch) saw(from, local netip.AddrPort, now time.Time, answered, reset b
 		w.keep(k, h)
 	}
 	h.Last = now
+	if s := w.shelves[k.local.Port()]; !h.isLong && h.Last.Sub(h.First) >= lasts {
+		h.isLong = true
+		s.long = append(s.long, h)
+	}
 	h.Answered = h.Answered || answered
 	h.Reset = h.Reset || reset
 }
@@ -279,7 +290,8 @@ func (w *Watch) forget() {
 				delete(w.sources, of)
 			}
 		}
-		s.sightings = slices.DeleteFunc(s.sightings, func(h *sighting) bool { return h.gone })
+		isGone := func(h *sighting) bool { return h.gone }
+		s.sightings, s.long = slices.DeleteFunc(s.sightings, isGone), slices.DeleteFunc(s.long, isGone)
 	}
 }
 

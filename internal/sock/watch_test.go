@@ -104,6 +104,23 @@ func TestSightingsAreBoundedAndWhatIsForgottenIsNotCalledUnseen(t *testing.T) {
 	})
 }
 
+// A program that tries again and again from one port is one attempt that lasts.
+func TestAttemptThatLastsForLongLingers(t *testing.T) {
+	start := time.Unix(1000, 0)
+	w := watching(start)
+	at := start
+	for range 30 {
+		at = at.Add(time.Minute)
+		w.saw(client, server, at, true, false)
+	}
+	if got, whole := w.Lingering(1433, at, 10); !whole || len(got) != 1 || got[0].Source != client {
+		t.Errorf("half an hour later: %+v, %v", got, whole)
+	}
+	if got, _ := w.Lingering(1433, at.Add(time.Second), 10); len(got) != 0 {
+		t.Errorf("after the last: %+v", got)
+	}
+}
+
 // A flood makes it blind on the port that it floods, and not on others; and
 // where one network makes the flood, it forgets that network's first.
 func TestFloodOfHalfOpenConnectionsBlindsItsOwnPortAlone(t *testing.T) {
