@@ -66,7 +66,7 @@ type sighting struct {
 type shelf struct {
 	sightings []*sighting
 	long      []*sighting // of them, those that were seen for longer than lasts
-	lost      time.Time // nothing up to it is known to be all there was; zero: nothing was forgotten
+	lost      time.Time   // nothing up to it is known to be all there was; zero: nothing was forgotten
 }
 
 // blindness is a moment from which, or a span in which, seeing nothing would
