@@ -16,11 +16,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"dialtone/internal/echo"
 )
@@ -32,6 +29,7 @@ var holderAt = netip.MustParseAddr("127.78.3.1")
 // told is what a run of dial's says of each path, and its findings about the run.
 type told struct {
 	verdicts map[string]string
+	why      map[string]string // what is said of those that are not open
 	findings []string
 	texts    string
 }
@@ -47,15 +45,21 @@ func fullRun(t *testing.T, at netip.Addr) told {
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	var r struct {
-		Paths    []struct{ Flow, Direction, Family, Verdict string }
+		Paths []struct {
+			Flow, Direction, Family, Verdict string
+			Finding                          *struct{ Text string }
+		}
 		Findings []struct{ Code, Text string }
 	}
 	if jerr := json.Unmarshal(out, &r); jerr != nil || len(r.Paths) == 0 {
 		t.Fatalf("dial: %v, %v\n%s\n%s", err, jerr, out, errs.Bytes())
 	}
-	all := told{verdicts: map[string]string{}}
+	all := told{verdicts: map[string]string{}, why: map[string]string{}}
 	for _, p := range r.Paths {
-		all.verdicts[p.Flow+" "+p.Direction+" "+p.Family] = p.Verdict
+		name := p.Flow + " " + p.Direction + " " + p.Family
+		if all.verdicts[name] = p.Verdict; p.Finding != nil {
+			all.why[name] = p.Finding.Text
+		}
 	}
 	for _, f := range r.Findings {
 		all.findings = append(all.findings, f.Code)
@@ -73,7 +77,7 @@ func asUsual(t *testing.T, usual, got told) {
 	}
 	for path, v := range got.verdicts {
 		if v != usual.verdicts[path] {
-			t.Errorf("%s is %s, usually %s", path, v, usual.verdicts[path])
+			t.Errorf("%s is %s, usually %s: %s", path, v, usual.verdicts[path], got.why[path])
 		}
 	}
 	for _, f := range got.findings {
@@ -91,28 +95,8 @@ func strangerPorts(at netip.Addr) (out []netip.AddrPort) {
 	return out
 }
 
-// manyDescriptors raises what this process may have, and returns how many
-// connections that is good for.
-func manyDescriptors(t *testing.T, want int) int {
-	t.Helper()
-	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
-		t.Fatal(err)
-	}
-	more := l
-	more.Cur, more.Max = max(l.Cur, uint64(want+1000)), max(l.Max, uint64(want+1000))
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: more.Cur, Max: more.Max}); err == nil {
-		return want
-	}
-	if n := int(l.Cur) - 1000; n < want {
-		t.Logf("of %d strangers only %d, since this process may have no more descriptors", want, n)
-		return n
-	}
-	return want
-}
-
 // A crowd is strangers that hold on, each with a connection of its own. Whose is
-// ended comes back.
+// ended comes back. So this process needs no more descriptors than listen has.
 type crowd struct {
 	first    [][]byte // what each says first, in turn
 	from     []netip.Addr
@@ -259,7 +243,7 @@ func TestHolderOfTheKeyGetsInWhileStrangersHoldOn(t *testing.T) {
 			at := netip.AddrFrom4([4]byte{127, 78, 3, byte(20 + i)})
 			listen, said := listening(t, at, c.command)
 			began := time.Now()
-			c.crowd.gather(t, manyDescriptors(t, c.strangers), strangerPorts(at))
+			c.crowd.gather(t, c.strangers, strangerPorts(at))
 			took := time.Since(began)
 			began = time.Now()
 			got := fullRun(t, at)
@@ -368,7 +352,7 @@ func TestHostileStrangersChangeNoVerdict(t *testing.T) {
 					defer c.Close()
 					for ctx.Err() == nil {
 						_, _ = c.Write([][]byte{recording, {2}, bytes.Repeat([]byte{0xff}, 1200), []byte("\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl")}[i])
-						pause(ctx, time.Millisecond)
+						pause(ctx, 2*time.Millisecond)
 					}
 				})
 			}

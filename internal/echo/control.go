@@ -91,6 +91,10 @@ type Span struct {
 	// Shed: it could do its part, but had as many connections as it may have, and
 	// ended some from the asking end's network that had not proved themselves.
 	Shed bool `json:"shed,omitempty"`
+	// Declined: it could do its part, but left datagrams without the key that came
+	// in the asking end's name unanswered, since as much was sent there already as
+	// that address proved itself for.
+	Declined bool `json:"declined,omitempty"`
 }
 
 // MaxPaused is how many spans one answer has at most.

@@ -20,7 +20,8 @@ type sheds struct {
 		at int64 // Unix time
 		n  int
 	}
-	networks map[netip.Addr][]trouble
+	networks moments   // in which connections were ended, by network
+	declined moments   // in which datagrams were left unanswered, by address
 	told     time.Time // when it was last said on the screen
 }
 
@@ -31,8 +32,7 @@ const (
 	maxShedNetworks = 4096
 )
 
-// add counts one, and remembers its moment for those of its network. Moments
-// that are close to each other are one span.
+// add counts one, and remembers its moment for those of its network.
 func (s *sheds) add(from netip.Addr, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,19 +42,33 @@ func (s *sheds) add(from netip.Addr, now time.Time) {
 	} else {
 		c.at, c.n = at, 1
 	}
-	a := networkOf(from)
-	spans := s.networks[a]
+	s.networks.add(networkOf(from), now)
+}
+
+// decline remembers that a datagram of an address was left unanswered.
+func (s *sheds) decline(from netip.Addr, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.declined.add(from, now)
+}
+
+// moments are spans of time by address, each bounded.
+type moments map[netip.Addr][]trouble
+
+// add adds a moment. Those that are close to each other are one span.
+func (m *moments) add(a netip.Addr, now time.Time) {
+	spans := (*m)[a]
 	if n := len(spans); n > 0 && !spans[n-1].to.Add(time.Second).Before(now) {
 		spans[n-1].to = now
 		return
 	}
-	if s.networks == nil || spans == nil && len(s.networks) >= maxShedNetworks {
-		s.networks = map[netip.Addr][]trouble{}
+	if *m == nil || spans == nil && len(*m) >= maxShedNetworks {
+		*m = moments{}
 	}
 	if len(spans) >= echo.MaxPaused {
 		spans = slices.Delete(spans, 0, echo.MaxPaused/2)
 	}
-	s.networks[a] = append(spans, trouble{from: now, to: now})
+	(*m)[a] = append(spans, trouble{from: now, to: now})
 }
 
 // lately counts those of the last minute.
@@ -70,18 +84,24 @@ func (s *sheds) lately(now time.Time) (n int) {
 }
 
 // of are the spans in which connections from an address's network were ended,
-// as the other end is told of them; the zero address: from any.
+// or its datagrams left unanswered, as the other end is told of them; the zero
+// address: from any.
 func (s *sheds) of(a netip.Addr, now time.Time) (out []echo.Span) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for n, spans := range s.networks {
-		if a.IsValid() && n != networkOf(a) {
-			continue
-		}
-		for _, t := range spans {
-			out = append(out, echo.Span{BeganMS: now.Sub(t.from).Milliseconds(), EndedMS: now.Sub(t.to).Milliseconds(), Shed: true})
+	tell := func(m moments, a netip.Addr, as echo.Span) {
+		for of, spans := range m {
+			if a.IsValid() && of != a {
+				continue
+			}
+			for _, t := range spans {
+				as.BeganMS, as.EndedMS = now.Sub(t.from).Milliseconds(), now.Sub(t.to).Milliseconds()
+				out = append(out, as)
+			}
 		}
 	}
+	tell(s.networks, networkOf(a), echo.Span{Shed: true})
+	tell(s.declined, a, echo.Span{Declined: true})
 	return out
 }
 

@@ -15,6 +15,7 @@ import (
 type pause struct {
 	from, to time.Time
 	shed     bool // it only ended connections, to keep within its limits
+	declined bool // it only left datagrams without the key unanswered
 }
 
 // aboutPauses is how much less exact a span is here than there: it took its time
@@ -35,7 +36,7 @@ func pausesOf(spans []echo.Span, now time.Time) (out []pause) {
 		if p.EndedMS < 0 || p.BeganMS < p.EndedMS || p.BeganMS > int64(24*time.Hour/time.Millisecond) {
 			continue
 		}
-		out = append(out, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses), p.Shed})
+		out = append(out, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses), p.Shed, p.Declined})
 	}
 	return out
 }
@@ -79,7 +80,7 @@ func (s *survey) stoodFor() (sum time.Duration) {
 func (s *survey) pausedFor(now time.Time) time.Duration {
 	sum := time.Duration(0)
 	for _, p := range s.pauses {
-		if p.shed {
+		if p.shed || p.declined {
 			continue
 		}
 		from, to := p.from.Add(aboutPauses), p.to.Add(-aboutPauses)
@@ -96,9 +97,12 @@ func (s *survey) pausedFor(now time.Time) time.Duration {
 
 // besidePauses takes back what connections seem to tell that got no answer, or
 // were ended once they had opened, while the far end's listener could not answer.
-func besidePauses(all []result.Connection, pauses []pause) []result.Connection {
+func besidePauses(all []result.Connection, pauses []pause, t plan.Transport) []result.Connection {
 	if len(pauses) == 0 {
 		return all
+	}
+	isDatagram := func(c *result.Connection) bool {
+		return t == plan.UDP && c.Purpose == result.PurposeConversation
 	}
 	all = slices.Clone(all)
 	for i := range all {
@@ -108,14 +112,37 @@ func besidePauses(all []result.Connection, pauses []pause) []result.Connection {
 			continue
 		}
 		mine := func(p pause) bool {
-			// What was shed had opened, and was ended.
-			return (!p.shed || opened && c.Ended != result.EndedSilent) && !c.At.After(p.to) && !c.Over().Before(p.from)
+			switch {
+			case p.shed && (!opened || c.Ended == result.EndedSilent):
+				return false // what was shed had opened, and was ended
+			case p.declined && !isDatagram(c):
+				return false
+			}
+			return !c.At.After(p.to) && !c.Over().Before(p.from)
 		}
 		if slices.ContainsFunc(pauses, mine) {
 			c.Ended = result.EndedUnknown
 		}
 	}
 	return all
+}
+
+// besideDeclines takes back that a conversation by datagrams, which carries no key,
+// got no answer while the far end left them unanswered since others sent them in
+// this end's name.
+func besideDeclines(i *result.Initiator, pauses []pause, t plan.Transport) {
+	c := i.Conversation
+	if t != plan.UDP || c == nil || c.Outcome != result.ConversationSilent || c.Connection == nil {
+		return
+	}
+	if slices.ContainsFunc(pauses, func(p pause) bool {
+		return p.declined && !c.Connection.At.After(p.to) && !c.Connection.Over().Before(p.from)
+	}) {
+		not := *c
+		not.Outcome, not.Failures = result.ConversationNotHeld, 0
+		not.Error = "the listener did not answer, since others asked in the name of this address and it sends there no more than it proved itself for"
+		i.Conversation = &not
+	}
 }
 
 // beganAt is when the far end's listener was started that a job leads to, if that
