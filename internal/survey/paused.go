@@ -132,12 +132,15 @@ func besidePauses(all []result.Connection, pauses []pause, t plan.Transport) []r
 // this end's name.
 func besideDeclines(i *result.Initiator, pauses []pause, t plan.Transport) {
 	c := i.Conversation
-	if t != plan.UDP || c == nil || c.Outcome != result.ConversationSilent || c.Connection == nil {
+	if t != plan.UDP || c == nil || c.Outcome != result.ConversationSilent {
 		return
 	}
-	if slices.ContainsFunc(pauses, func(p pause) bool {
-		return p.declined && !c.Connection.At.After(p.to) && !c.Connection.Over().Before(p.from)
-	}) {
+	declined := func(one result.Connection) bool {
+		return one.Purpose == result.PurposeConversation && slices.ContainsFunc(pauses, func(p pause) bool {
+			return p.declined && !one.At.After(p.to) && !one.Over().Before(p.from)
+		})
+	}
+	if slices.ContainsFunc(i.Connections, declined) {
 		not := *c
 		not.Outcome, not.Failures = result.ConversationNotHeld, 0
 		not.Error = "the listener did not answer, since others asked in the name of this address and it sends there no more than it proved itself for"

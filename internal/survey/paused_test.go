@@ -98,9 +98,9 @@ func TestConversationThatTheListenerDeclinedTellsNothing(t *testing.T) {
 		if got := besidePauses([]result.Connection{one}, s.pauses, c.transport); got[0].Ended != c.want {
 			t.Errorf("%s over %s: %s", c.purpose, c.transport, got[0].Ended)
 		}
-		i := result.Initiator{Conversation: &result.Conversation{Outcome: result.ConversationSilent, Failures: 1, Connection: &one}}
+		i := result.Initiator{Conversation: &result.Conversation{Outcome: result.ConversationSilent, Failures: 1}, Connections: []result.Connection{one}}
 		besideDeclines(&i, s.pauses, c.transport)
-		if held := i.Conversation.Outcome == result.ConversationSilent; held != (c.transport == plan.TCP) {
+		if held := i.Conversation.Outcome == result.ConversationSilent; held != (c.want == result.EndedSilent) {
 			t.Errorf("over %s: %+v", c.transport, i.Conversation)
 		}
 	}
