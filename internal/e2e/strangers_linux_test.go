@@ -217,9 +217,6 @@ func (pretended) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0
 // it is ended; also where listen may have few descriptors, with four times as many
 // strangers. Every path is told as it is without them.
 func TestHolderOfTheKeyGetsInWhileStrangersHoldOn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes a minute")
-	}
 	usualAt := netip.MustParseAddr("127.78.3.10")
 	_, _ = listening(t, usualAt, `exec "$@"`)
 	usual := fullRun(t, usualAt)
@@ -233,12 +230,17 @@ func TestHolderOfTheKeyGetsInWhileStrangersHoldOn(t *testing.T) {
 		strangers     int
 		crowd         *crowd
 		said          string
+		long          bool // only where there is time
 	}{
-		{"20000 from one address, the holder's own", `exec "$@"`, 20_000, &crowd{from: []netip.Addr{holderAt}, perPause: 5}, "and may have 4096, its own limit"},
-		{"20000 from many, with what looks like the proof", `exec "$@"`, 20_000, &crowd{from: append(elsewhere[:200:200], holderAt), first: looksLikeProof(t), perPause: 5}, "and may have 4096, its own limit"},
-		{"ulimit -n 1024", `ulimit -n 1024 && exec "$@"`, 4096, &crowd{from: append(elsewhere[:3:3], holderAt), first: looksLikeProof(t), perPause: 5}, "of 1024 file descriptors, ulimit -n"},
-		{"ulimit -n 256", `ulimit -n 256 && exec "$@"`, 1024, &crowd{from: append(elsewhere[:3:3], holderAt), first: looksLikeProof(t), perPause: 5}, "of 256 file descriptors, ulimit -n"},
+		{"20000 from many and the holder's own, with what looks like the proof", `exec "$@"`, 20_000, &crowd{from: append(elsewhere[:200:200], holderAt), first: looksLikeProof(t), perPause: 2}, "and may have 4096, its own limit", false},
+		{"ulimit -n 1024, all from the holder's own address", `ulimit -n 1024 && exec "$@"`, 4096, &crowd{from: []netip.Addr{holderAt}, first: looksLikeProof(t), perPause: 2}, "of 1024 file descriptors, ulimit -n", false},
+		{"20000 from the holder's own address", `exec "$@"`, 20_000, &crowd{from: []netip.Addr{holderAt}, perPause: 5}, "and may have 4096, its own limit", true},
+		{"ulimit -n 1024, from few", `ulimit -n 1024 && exec "$@"`, 4096, &crowd{from: append(elsewhere[:3:3], holderAt), first: looksLikeProof(t), perPause: 5}, "of 1024 file descriptors, ulimit -n", true},
+		{"ulimit -n 256, from few", `ulimit -n 256 && exec "$@"`, 1024, &crowd{from: append(elsewhere[:3:3], holderAt), first: looksLikeProof(t), perPause: 5}, "of 256 file descriptors, ulimit -n", true},
 	} {
+		if c.long && !hasTime() {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			at := netip.AddrFrom4([4]byte{127, 78, 3, byte(20 + i)})
 			listen, said := listening(t, at, c.command)
@@ -262,9 +264,6 @@ func TestHolderOfTheKeyGetsInWhileStrangersHoldOn(t *testing.T) {
 // Strangers of every kind that do their worst on every port, and a dial beside
 // them that tells every path as without them.
 func TestHostileStrangersChangeNoVerdict(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes a minute")
-	}
 	at := netip.MustParseAddr("127.78.3.40")
 	listen, said := listening(t, at, `exec "$@"`)
 	usual := fullRun(t, at)
@@ -299,12 +298,12 @@ func TestHostileStrangersChangeNoVerdict(t *testing.T) {
 	}
 	beginnings := []string{"GET / HTTP/1.1\r\nHost: a\r\nX: ", "USER ", "EHLO ", "\x12\x01\xff\xff\x00\x00\x00\x00", "\x30\x84\x7f\xff\xff\xff", "\x16\x03\x01\xff\xff\x01\x00\xff\xff", "\x03\x00\xff\xff", "\xb4\x84\x7f\xff\xff\xff", "\x00\x01\xff\xfc\x21\x12\xa4\x42abcdefghijkl", "\x61\x84\xff\xff\xff\xff"}
 	recording := bindingOf(t, soakKey)
-	for _, c := range []struct {
+	kinds := []struct {
 		name string
 		run  func(ctx context.Context, all *sync.WaitGroup)
 	}{
 		{"slow loris", func(ctx context.Context, all *sync.WaitGroup) {
-			each(ctx, all, 600, func(i int, conn net.Conn) {
+			each(ctx, all, 300, func(i int, conn net.Conn) {
 				for _, b := range []byte(strings.Repeat(beginnings[i%len(beginnings)], 100)) {
 					if _, err := conn.Write([]byte{b}); err != nil || !pause(ctx, 200*time.Millisecond) {
 						return
@@ -331,14 +330,14 @@ func TestHostileStrangersChangeNoVerdict(t *testing.T) {
 				if i%2 == 0 {
 					_ = conn.(*net.TCPConn).SetLinger(0) // RST
 				}
-				pause(ctx, 2*time.Millisecond)
+				pause(ctx, 10*time.Millisecond)
 			})
 		}},
 		{"replay of a recording", func(ctx context.Context, all *sync.WaitGroup) {
 			each(ctx, all, 16, func(i int, conn net.Conn) {
 				_, _ = conn.Write(recording)
 				_, _ = io.Copy(io.Discard, conn)
-				pause(ctx, 5*time.Millisecond)
+				pause(ctx, 20*time.Millisecond)
 			})
 		}},
 		{"UDP in the holder's name", func(ctx context.Context, all *sync.WaitGroup) {
@@ -357,20 +356,34 @@ func TestHostileStrangersChangeNoVerdict(t *testing.T) {
 				})
 			}
 		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			var all sync.WaitGroup
-			c.run(ctx, &all)
-			began := time.Now()
-			got := fullRun(t, at)
-			t.Logf("dial took %v; listen has %d MiB", time.Since(began).Round(time.Millisecond), memory(t, listen.Pid, "VmRSS"))
-			cancel()
-			all.Wait()
-			asUsual(t, usual, got)
-		})
 	}
+	beside := func(t *testing.T, some ...func(context.Context, *sync.WaitGroup)) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for _, run := range some {
+			run(ctx, &all)
+		}
+		began := time.Now()
+		got := fullRun(t, at)
+		t.Logf("dial took %v; listen has %d MiB", time.Since(began).Round(time.Millisecond), memory(t, listen.Pid, "VmRSS"))
+		cancel()
+		all.Wait()
+		asUsual(t, usual, got)
+	}
+	var atOnce []func(context.Context, *sync.WaitGroup)
+	for _, c := range kinds {
+		atOnce = append(atOnce, c.run)
+		if hasTime() {
+			t.Run(c.name, func(t *testing.T) { beside(t, c.run) })
+		}
+	}
+	t.Run("all of them at once", func(t *testing.T) { beside(t, atOnce...) })
 	if strings.Contains(said(), "panic") || strings.Contains(said(), "goroutine ") {
 		t.Errorf("listen says %q", said())
 	}
 }
+
+// hasTime reports whether each case may have a run of its own (DIALTONE_SOAK, as
+// for TestListenSurvivesRubbish).
+func hasTime() bool { return os.Getenv("DIALTONE_SOAK") != "" }
