@@ -312,21 +312,21 @@ func TestHostileStrangersChangeNoVerdict(t *testing.T) {
 			})
 		}},
 		{"half messages, huge lengths and endless ones", func(ctx context.Context, all *sync.WaitGroup) {
-			each(ctx, all, 48, func(i int, conn net.Conn) {
+			each(ctx, all, 16, func(i int, conn net.Conn) {
 				_, _ = io.WriteString(conn, beginnings[i%len(beginnings)])
 				if i%2 == 0 {
 					_, _ = io.Copy(io.Discard, conn) // as long as it is kept
 					return
 				}
 				for range 64 {
-					if _, err := conn.Write(bytes.Repeat([]byte("A"), 16<<10)); err != nil || !pause(ctx, 5*time.Millisecond) {
+					if _, err := conn.Write(bytes.Repeat([]byte("A"), 16<<10)); err != nil || !pause(ctx, 20*time.Millisecond) {
 						return
 					}
 				}
 			})
 		}},
 		{"connect and vanish", func(ctx context.Context, all *sync.WaitGroup) {
-			each(ctx, all, 16, func(i int, conn net.Conn) {
+			each(ctx, all, 8, func(i int, conn net.Conn) {
 				if i%2 == 0 {
 					_ = conn.(*net.TCPConn).SetLinger(0) // RST
 				}
@@ -334,7 +334,7 @@ func TestHostileStrangersChangeNoVerdict(t *testing.T) {
 			})
 		}},
 		{"replay of a recording", func(ctx context.Context, all *sync.WaitGroup) {
-			each(ctx, all, 16, func(i int, conn net.Conn) {
+			each(ctx, all, 8, func(i int, conn net.Conn) {
 				_, _ = conn.Write(recording)
 				_, _ = io.Copy(io.Discard, conn)
 				pause(ctx, 20*time.Millisecond)
@@ -373,12 +373,14 @@ func TestHostileStrangersChangeNoVerdict(t *testing.T) {
 	}
 	var atOnce []func(context.Context, *sync.WaitGroup)
 	for _, c := range kinds {
-		atOnce = append(atOnce, c.run)
+		if c.name != "UDP in the holder's name" { // dial waits long for what the listener must not answer then
+			atOnce = append(atOnce, c.run)
+		}
 		if hasTime() {
 			t.Run(c.name, func(t *testing.T) { beside(t, c.run) })
 		}
 	}
-	t.Run("all of them at once", func(t *testing.T) { beside(t, atOnce...) })
+	t.Run("all of them over TCP at once", func(t *testing.T) { beside(t, atOnce...) })
 	if strings.Contains(said(), "panic") || strings.Contains(said(), "goroutine ") {
 		t.Errorf("listen says %q", said())
 	}
