@@ -65,7 +65,8 @@ func serve(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.KeyText == "" {
+	ownKey := s.KeyText == ""
+	if ownKey {
 		if s.KeyText, err = echo.NewKeyText(); err != nil {
 			return err
 		}
@@ -73,6 +74,9 @@ func serve(c *ucli.Context) error {
 	key, err := s.Key()
 	if err != nil {
 		return err
+	}
+	if bits := echo.KeyBits(s.KeyText); !ownKey && bits < echo.WeakKey {
+		s.sayWeakKey(bits)
 	}
 	if s.KeyText, err = paste.Key(s.KeyText); err != nil { // as everybody is told it
 		return cli.Pasted(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dialtone/internal/cli"
+	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -93,6 +94,11 @@ func (s *serving) lines() []string {
 		"With both, on the machine whose paths are to be tested, run:",
 		"  dial --key WORDS" + shift + " " + s.addresses()[0],
 	}
+}
+
+// sayWeakKey warns of a key that may be found by trying.
+func (s *serving) sayWeakKey(bits float64) {
+	fmt.Fprintf(s.errs, "listen: the key that was given is easy to guess: about %.0f bits, where %d or more are wanted. Whoever records one test can try likely keys against it in their own time.\n  Leave the key away, and listen makes one of six random words (77 bits).\n", bits, echo.WeakKey)
 }
 
 // flags are those that dial needs to mean the same ports.

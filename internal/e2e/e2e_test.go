@@ -76,8 +76,8 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv("HALVES", halves)
 			e.Setenv("SHIFT", "10000")
-			e.Setenv("KEY", "correct-horse-battery-staple")
-			e.Setenv("DIALTONE_KEY", "correct-horse-battery-staple")
+			e.Setenv("KEY", "tiling-walnut-quilt-mango-unlit-twelve")
+			e.Setenv("DIALTONE_KEY", "tiling-walnut-quilt-mango-unlit-twelve")
 			e.Setenv("NO_COLOR", "")
 			public, err := os.MkdirTemp("", "dialtone-e2e-")
 			if err != nil {

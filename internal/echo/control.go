@@ -39,6 +39,9 @@ type Hello struct {
 	// from the same address in the last minute: a second dial on that machine, or
 	// a neighbour behind the same NAT.
 	OtherRuns int `json:"other_runs"`
+	// Shed counts the connections that it ended in the last minute, since it had as
+	// many as it may have: it is crowded by strangers.
+	Shed int `json:"shed,omitempty"`
 	// Neighbour: the asking end's address, as it arrives, is on a network that
 	// this machine has an interface in.
 	Neighbour bool `json:"neighbour"`
@@ -77,6 +80,7 @@ type Witnessed struct {
 	// stopped, its machine asleep, or it had no file descriptor left. Null: it
 	// does not tell; the newest are told, MaxPaused at most.
 	Paused  []Span            `json:"paused"`
+	Shed    int               `json:"shed,omitempty"` // as in Hello
 	Answers []result.Acceptor `json:"answers"`
 }
 
@@ -84,6 +88,13 @@ type Witnessed struct {
 type Span struct {
 	BeganMS int64 `json:"began_ms"`
 	EndedMS int64 `json:"ended_ms"`
+	// Shed: it could do its part, but had as many connections as it may have, and
+	// ended some from the asking end's network that had not proved themselves.
+	Shed bool `json:"shed,omitempty"`
+	// Declined: it could do its part, but left datagrams without the key that came
+	// in the asking end's name unanswered, since as much was sent there already as
+	// that address proved itself for.
+	Declined bool `json:"declined,omitempty"`
 }
 
 // MaxPaused is how many spans one answer has at most.

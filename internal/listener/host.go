@@ -42,7 +42,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Certificate: l.Fingerprint(), Partners: l.Partners,
 		Started: l.began.UnixMilli(), UptimeMS: time.Since(l.began).Milliseconds(), SleptMS: l.troubles.sleptFor().Milliseconds(),
 		OtherRuns: l.ledger.otherRuns(p.Remote.Addr(), time.Now().Add(-time.Minute), p.Run, l.Instance),
-		Neighbour: sock.IsOnLink(p.Remote.Addr()),
+		Neighbour: sock.IsOnLink(p.Remote.Addr()), Shed: l.sheds.lately(time.Now()),
 	}
 	for _, r := range l.Roles {
 		h.Roles = append(h.Roles, string(r))
@@ -67,7 +67,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 
 // Witness implements echo.Host.
 func (l *Listener) Witness(p echo.Peer, w echo.Witness) echo.Witnessed {
-	return echo.Witnessed{Answers: l.Sightings(w.Queries, p.Remote.Addr(), p.Run), Paused: l.Paused()}
+	return echo.Witnessed{Answers: l.Sightings(w.Queries, p.Remote.Addr(), p.Run), Paused: l.Paused(p.Remote.Addr()), Shed: l.sheds.lately(time.Now())}
 }
 
 const (

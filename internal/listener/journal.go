@@ -37,6 +37,7 @@ type Journal struct {
 	quiet   map[netip.Addr]*knocks // by network, as limits counts them
 	all     knocks                 // of everybody
 	keyed   map[netip.Addr]*knocks // of who has the key
+	guesses guesses                // of the key
 }
 
 // tally counts contacts of one kind.
@@ -88,6 +89,11 @@ func (j *Journal) Write(c Contact) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.count(c)
+	if c.Kind == echo.KindWrongKey { // counted whether or not it is written down
+		if nth := j.guesses.add(c.Peer.Remote.Addr()); nth != "" {
+			c.Detail = strings.TrimPrefix(c.Detail+"; "+nth, "; ")
+		}
+	}
 	hidden, show := j.mayShow(c)
 	if !show {
 		return
@@ -244,7 +250,7 @@ func (j *Journal) Summary() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.reached) == 0 {
-		return "Nobody reached any port.\n"
+		return "Nobody reached any port.\n" + j.guesses.summary()
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Who reached what:\n")
@@ -276,6 +282,7 @@ func (j *Journal) Summary() string {
 		}
 		b.WriteByte('\n')
 	}
+	b.WriteString(j.guesses.summary())
 	return b.String()
 }
 

@@ -3,6 +3,7 @@ package listener
 import (
 	"net/netip"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -60,19 +61,63 @@ type entry struct {
 	Proved        bool        // a keyed message with its nonce came: no recording
 	Foreign       int         // bytes that were no STUN
 	TCP           *result.TCP // what the system knew of it at its end
-	keep          func()      // called once it proved something; nil: nobody wants to know
+	shown         func(tier)  // called when it shows more of itself; nil: nobody wants to know
+	before        *entry      // from the same source to the same port; nil: none
+	gone          bool        // forgotten
 }
 
-// maxEntries bounds the ledger; the oldest half goes first.
+// maxEntries bounds the ledger.
 const maxEntries = 32768
 
-// ledger remembers what reached the ports, so that a witness can tell.
+// ledger remembers what reached the ports, so that a witness can tell. What is
+// asked of it is found by port and time, by source, by run and by probe: no
+// question looks at all that it remembers. When it is full it forgets the
+// older half of what strangers left on the ports that they crowd most, and of
+// the network that left most of it if that is more than half; what came with the
+// key it keeps as long as strangers leave it room. Of a port whose memory has a
+// hole it knows nothing rather than that nothing came.
 type ledger struct {
 	mu      sync.Mutex
-	entries []*entry
-	since   time.Time          // nothing before it is remembered
-	ends    map[ends]*entry    // the newest of two addresses
-	probes  map[echo.ID]*entry // the first that carried a probe
+	n       int // entries in all
+	keyed   int // that carried a probe
+	began   time.Time
+	ports   map[portKey]*shelf
+	sources map[sourceKey]*entry     // the newest
+	probes  map[echo.ID][]*entry     // in the order in which they were told
+	runs    map[echo.ID]*runEntries  // not of the zero run
+	from    map[netip.Addr]*fromAddr // by address without a zone
+}
+
+type portKey struct {
+	transport plan.Transport
+	port      uint16
+}
+
+// sourceKey is a source, and the port that it came to.
+type sourceKey struct {
+	portKey
+	remote netip.AddrPort
+}
+
+// A shelf is what came to one port, the oldest first.
+type shelf struct {
+	entries   []*entry
+	strangers int       // without a probe
+	lost      time.Time // nothing older than it is known to be all there was; zero: nothing was forgotten
+}
+
+// runEntries is what came of one run.
+type runEntries struct {
+	entries  []*entry
+	families map[bool]int       // connections over TCP, by whether IPv4
+	proved   map[netip.Addr]int // those that are no recording, by their very address
+}
+
+// fromAddr is what came from one address.
+type fromAddr struct {
+	all   []*entry // the oldest first
+	keyed []*entry // of them, those that carried a probe
+	runs  map[echo.ID]int
 }
 
 // ends are the two addresses of a connection or datagram.
@@ -82,65 +127,250 @@ type ends struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{since: time.Now(), ends: map[ends]*entry{}, probes: map[echo.ID]*entry{}}
+	return &ledger{
+		began: time.Now(), ports: map[portKey]*shelf{}, sources: map[sourceKey]*entry{},
+		probes: map[echo.ID][]*entry{}, runs: map[echo.ID]*runEntries{}, from: map[netip.Addr]*fromAddr{},
+	}
 }
+
+// plainAddr is an address as it is looked up: the kernel's tables show no zone.
+func plainAddr(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+func keyOfSource(t plan.Transport, remote netip.AddrPort, port uint16) sourceKey {
+	return sourceKey{portKey{t, port}, netip.AddrPortFrom(plainAddr(remote.Addr()), remote.Port())}
+}
+
+func (e *entry) port() portKey     { return portKey{e.Transport, e.Local.Port()} }
+func (e *entry) source() sourceKey { return keyOfSource(e.Transport, e.Remote, e.Local.Port()) }
+func (e *entry) isKeyed() bool     { return e.Probe != echo.ID{} }
 
 func (l *ledger) accepted(t plan.Transport, remote, local netip.AddrPort) *entry {
 	e := &entry{Transport: t, Remote: remote, Local: local, At: time.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.entries) >= maxEntries {
+	if l.n >= maxEntries {
 		l.forget()
 	}
-	l.entries = append(l.entries, e)
-	l.ends[ends{t, remote, local}] = e
+	l.n++
+	s := l.ports[e.port()]
+	if s == nil {
+		s = &shelf{}
+		l.ports[e.port()] = s
+	}
+	s.entries = append(s.entries, e)
+	s.strangers++
+	k := e.source()
+	if e.before = l.sources[k]; e.before != nil && e.before.gone {
+		e.before = nil
+	}
+	l.sources[k] = e
+	a := plainAddr(remote.Addr())
+	f := l.from[a]
+	if f == nil {
+		f = &fromAddr{runs: map[echo.ID]int{}}
+		l.from[a] = f
+	}
+	f.all = append(f.all, e)
 	return e
 }
 
-// forget drops the older half.
+// forget makes room.
 func (l *ledger) forget() {
-	l.since = l.entries[maxEntries/2].At
-	for _, e := range l.entries[:maxEntries/2] {
-		if k := (ends{e.Transport, e.Remote, e.Local}); l.ends[k] == e {
-			delete(l.ends, k)
-		}
-		if l.probes[e.Probe] == e {
-			delete(l.probes, e.Probe)
+	crowded := 0
+	for _, s := range l.ports {
+		crowded = max(crowded, s.strangers)
+	}
+	if l.n-l.keyed < maxEntries/4 {
+		l.forgetKeyed()
+		return
+	}
+	for _, s := range l.ports {
+		if s.strangers > crowded/8 {
+			l.drop(olderHalf(crowdOf(s.entries)))
 		}
 	}
-	l.entries = slices.Delete(l.entries, 0, maxEntries/2)
+}
+
+// crowdOf is what strangers left, of one network alone if that left more than
+// half of it.
+func crowdOf(all []*entry) (out []*entry) {
+	count := map[netip.Addr]int{}
+	most := netip.Addr{}
+	for _, e := range all {
+		if !e.isKeyed() {
+			out = append(out, e)
+			n := networkOf(e.Remote.Addr())
+			if count[n]++; count[n] > count[most] {
+				most = n
+			}
+		}
+	}
+	if count[most] > len(out)/2 {
+		out = slices.DeleteFunc(out, func(e *entry) bool { return networkOf(e.Remote.Addr()) != most })
+	}
+	return out
+}
+
+func olderHalf(all []*entry) []*entry { return all[:(len(all)+1)/2] }
+
+// forgetKeyed drops the older half of what came with the key: of one run, if
+// that made more than half of it.
+func (l *ledger) forgetKeyed() {
+	var all []*entry
+	for _, s := range l.ports {
+		for _, e := range s.entries {
+			if e.isKeyed() {
+				all = append(all, e)
+			}
+		}
+	}
+	for _, r := range l.runs {
+		if len(r.entries) > len(all)/2 {
+			all = slices.Clone(r.entries)
+			break
+		}
+	}
+	slices.SortFunc(all, func(a, b *entry) int { return a.At.Compare(b.At) })
+	l.drop(olderHalf(all))
+}
+
+// drop forgets entries, the oldest first.
+func (l *ledger) drop(all []*entry) {
+	shelves, addrs, runs, probes := map[portKey]bool{}, map[netip.Addr]bool{}, map[echo.ID]bool{}, map[echo.ID]bool{}
+	for _, e := range all {
+		e.gone, e.before = true, nil
+		l.n--
+		s := l.ports[e.port()]
+		if e.At.After(s.lost) {
+			s.lost = e.At
+		}
+		if l.sources[e.source()] == e {
+			delete(l.sources, e.source())
+		}
+		shelves[e.port()], addrs[plainAddr(e.Remote.Addr())] = true, true
+		if !e.isKeyed() {
+			s.strangers--
+			continue
+		}
+		l.keyed--
+		probes[e.Probe] = true
+		if r := l.runs[e.Run]; r != nil {
+			runs[e.Run] = true
+			l.count(e, -1)
+			if e.Proved {
+				r.proved[e.Remote.Addr()]--
+			}
+		}
+	}
+	isGone := func(e *entry) bool { return e.gone }
+	for k := range shelves {
+		l.ports[k].entries = slices.DeleteFunc(l.ports[k].entries, isGone)
+	}
+	for a := range addrs {
+		f := l.from[a]
+		f.all, f.keyed = slices.DeleteFunc(f.all, isGone), slices.DeleteFunc(f.keyed, isGone)
+		if len(f.all) == 0 {
+			delete(l.from, a)
+		}
+	}
+	for id := range runs {
+		r := l.runs[id]
+		if r.entries = slices.DeleteFunc(r.entries, isGone); len(r.entries) == 0 {
+			delete(l.runs, id)
+		}
+	}
+	for id := range probes {
+		if left := slices.DeleteFunc(l.probes[id], isGone); len(left) == 0 {
+			delete(l.probes, id)
+		} else {
+			l.probes[id] = left
+		}
+	}
+}
+
+// count counts an entry of a run's, or takes it back.
+func (l *ledger) count(e *entry, n int) {
+	if e.Transport != plan.TCP {
+		return
+	}
+	l.runs[e.Run].families[e.Remote.Addr().Is4()] += n
+	f := l.from[plainAddr(e.Remote.Addr())]
+	if f.runs[e.Run] += n; f.runs[e.Run] == 0 {
+		delete(f.runs, e.Run)
+	}
+}
+
+// newest returns the newest entry of two addresses, nil if there is none.
+func (l *ledger) newest(k ends) *entry {
+	for e := l.sources[keyOfSource(k.transport, k.remote, k.local.Port())]; e != nil && !e.gone; e = e.before {
+		if e.Local == k.local {
+			return e
+		}
+	}
+	return nil
 }
 
 // asked ties a probe to the newest entry of its addresses.
 func (l *ledger) asked(p echo.Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.ends[ends{p.Transport, p.Remote, p.Local}]
-	if e == nil {
-		return
-	}
-	e.Run, e.Probe = p.Run, p.Probe
-	if l.probes[p.Probe] == nil {
-		l.probes[p.Probe] = e
-	}
-	if e.keep != nil {
-		e.keep()
+	if e := l.newest(ends{p.Transport, p.Remote, p.Local}); e != nil {
+		l.tie(e, p.Run, p.Probe)
 	}
 }
 
-// whenProved has keep called once an entry's connection has proved something.
-func (l *ledger) whenProved(e *entry, keep func()) {
+// tie gives an entry its run and probe. A connection keeps those that it named
+// first.
+func (l *ledger) tie(e *entry, run, probe echo.ID) {
+	if e.shown != nil {
+		e.shown(tierAsked)
+	}
+	if e.gone || e.isKeyed() || probe == (echo.ID{}) {
+		return
+	}
+	e.Run, e.Probe = run, probe
+	l.ports[e.port()].strangers--
+	l.keyed++
+	l.probes[probe] = append(l.probes[probe], e)
+	f := l.from[plainAddr(e.Remote.Addr())]
+	at := len(f.keyed)
+	for at > 0 && f.keyed[at-1].At.After(e.At) {
+		at--
+	}
+	f.keyed = slices.Insert(f.keyed, at, e)
+	if run == (echo.ID{}) {
+		return
+	}
+	r := l.runs[run]
+	if r == nil {
+		r = &runEntries{families: map[bool]int{}, proved: map[netip.Addr]int{}}
+		l.runs[run] = r
+	}
+	r.entries = append(r.entries, e)
+	l.count(e, 1)
+}
+
+// whenShown has shown called when an entry's connection shows more of itself.
+func (l *ledger) whenShown(e *entry, shown func(tier)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.keep = keep
+	e.shown = shown
 }
 
 // proved records that the newest entry of its addresses is no recording.
 func (l *ledger) proved(p echo.Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.ends[ends{p.Transport, p.Remote, p.Local}]; e != nil && e.Probe == p.Probe {
-		e.Proved = true
+	e := l.newest(ends{p.Transport, p.Remote, p.Local})
+	if e == nil || e.Probe != p.Probe || e.Proved {
+		return
+	}
+	e.Proved = true
+	if r := l.runs[e.Run]; r != nil && e.Transport == plan.TCP {
+		r.proved[e.Remote.Addr()]++
+	}
+	if e.shown != nil {
+		e.shown(tierProved)
 	}
 }
 
@@ -148,32 +378,95 @@ func (l *ledger) proved(p echo.Peer) {
 func (l *ledger) conversed(e *entry, probe echo.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.Probe = probe
-	if l.probes[probe] == nil {
-		l.probes[probe] = e
-	}
-	if e.keep != nil {
-		e.keep()
-	}
+	l.tie(e, echo.ID{}, probe)
 }
 
 func (l *ledger) end(e *entry, k echo.Kind, foreign int, tcp *result.TCP) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.Kind, e.Foreign, e.TCP, e.keep = k, foreign, tcp, nil
+	e.Kind, e.Foreign, e.TCP, e.shown = k, foreign, tcp, nil
+}
+
+// inWindow is the part of entries that came in a window; they are ordered by time.
+func inWindow(all []*entry, from, to time.Time) []*entry {
+	first := sort.Search(len(all), func(i int) bool { return !all[i].At.Before(from) })
+	last := sort.Search(len(all), func(i int) bool { return all[i].At.After(to) })
+	return all[first:max(first, last)]
 }
 
 // between returns copies of the entries of a window on a local port.
-func (l *ledger) between(t plan.Transport, port int, from, to time.Time) []entry {
+func (l *ledger) between(t plan.Transport, port int, from, to time.Time) (out []entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []entry
-	for _, e := range l.entries {
-		if e.Transport == t && int(e.Local.Port()) == port && !e.At.Before(from) && !e.At.After(to) {
+	if s := l.ports[portKey{t, uint16(port)}]; s != nil {
+		for _, e := range inWindow(s.entries, from, to) {
 			out = append(out, *e)
 		}
 	}
 	return out
+}
+
+// strangersBetween returns copies of those that came without the key; false:
+// there are more than most.
+func (l *ledger) strangersBetween(t plan.Transport, port int, from, to time.Time, most int) (out []entry, whole bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.ports[portKey{t, uint16(port)}]
+	if s == nil {
+		return nil, true
+	}
+	for _, e := range inWindow(s.entries, from, to) {
+		switch {
+		case e.isKeyed():
+		case len(out) == most:
+			return nil, false
+		default:
+			out = append(out, *e)
+		}
+	}
+	return out, true
+}
+
+// strangerFrom returns the entry of a window that came without the key from a
+// source to a port, the oldest of several.
+func (l *ledger) strangerFrom(t plan.Transport, port int, source netip.AddrPort, from, to time.Time) (found entry, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := l.sources[keyOfSource(t, source, uint16(port))]; e != nil && !e.gone && !e.At.Before(from); e = e.before {
+		if !e.isKeyed() && !e.At.After(to) {
+			found, ok = *e, true
+		}
+	}
+	return found, ok
+}
+
+// isStrangerKnown reports whether anything came without the key from an address
+// to a port in a window, that no run from there explains: none proved itself
+// within a time around it. Where it would have to look at too much, it did.
+func (l *ledger) isStrangerKnown(t plan.Transport, port int, addr netip.Addr, from, to time.Time, around time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.from[plainAddr(addr)]
+	if f == nil {
+		return false
+	}
+	all := inWindow(f.all, from, to)
+	for i, e := range all {
+		switch {
+		case i >= maxLooked:
+			return true
+		case e.Transport != t || int(e.Local.Port()) != port || e.isKeyed():
+		case !hasRun(f.keyed, e.At.Add(-around), e.At.Add(around)):
+			return true
+		}
+	}
+	return false
+}
+
+// hasRun reports whether a run other than these is among what came with the key
+// in a window.
+func hasRun(keyed []*entry, from, to time.Time, but ...echo.ID) bool {
+	return slices.ContainsFunc(inWindow(keyed, from, to), func(e *entry) bool { return e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) })
 }
 
 // byProbe returns the entry that carried the probe from that very source, or
@@ -182,13 +475,12 @@ func (l *ledger) between(t plan.Transport, port int, from, to time.Time) []entry
 func (l *ledger) byProbe(probe echo.ID, t plan.Transport, source netip.AddrPort) (entry, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range l.entries {
-		if e.Probe == probe && e.Transport == t && e.Remote == source {
-			return *e, true
-		}
+	all := l.probes[probe]
+	if i := slices.IndexFunc(all, func(e *entry) bool { return e.Transport == t && e.Remote == source }); i >= 0 {
+		return *all[i], true
 	}
-	if e := l.probes[probe]; e != nil && e.Transport == t {
-		return *e, true
+	if len(all) > 0 && all[0].Transport == t {
+		return *all[0], true
 	}
 	return entry{}, false
 }
@@ -199,9 +491,8 @@ func (l *ledger) byProbe(probe echo.ID, t plan.Transport, source netip.AddrPort)
 func (l *ledger) provedFrom(run echo.ID, addr netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.entries, func(e *entry) bool {
-		return e.Transport == plan.TCP && e.Proved && e.Run == run && e.Remote.Addr() == addr && run != (echo.ID{})
-	})
+	r := l.runs[run]
+	return r != nil && r.proved[addr] > 0
 }
 
 // runsFrom reports whether a run other than these proved itself from addr in
@@ -209,9 +500,8 @@ func (l *ledger) provedFrom(run echo.ID, addr netip.Addr) bool {
 func (l *ledger) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.entries, func(e *entry) bool {
-		return result.IsSameAddr(e.Remote.Addr(), addr) && e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) && !e.At.Before(from) && !e.At.After(to)
-	})
+	f := l.from[plainAddr(addr)]
+	return f != nil && hasRun(f.keyed, from, to, but...)
 }
 
 // otherRuns counts the runs other than these that proved themselves from addr
@@ -219,14 +509,21 @@ func (l *ledger) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) b
 func (l *ledger) otherRuns(addr netip.Addr, since time.Time, but ...echo.ID) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	f := l.from[plainAddr(addr)]
+	if f == nil {
+		return 0
+	}
 	runs := map[echo.ID]bool{}
-	for _, e := range l.entries {
-		if result.IsSameAddr(e.Remote.Addr(), addr) && e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) && e.At.After(since) {
+	for _, e := range inWindow(f.keyed, since, farFuture) {
+		if e.Run != (echo.ID{}) && !slices.Contains(but, e.Run) {
 			runs[e.Run] = true
 		}
 	}
 	return len(runs)
 }
+
+// farFuture is later than anything that came.
+var farFuture = time.Unix(1<<40, 0)
 
 // isAnothers reports whether an address is known to be another run's: that run
 // proved itself from it, and this one only from other addresses of its family.
@@ -235,32 +532,44 @@ func (l *ledger) otherRuns(addr netip.Addr, since time.Time, but ...echo.ID) int
 func (l *ledger) isAnothers(addr netip.Addr, run, own echo.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	mine, theirs := false, false
-	for _, e := range l.entries {
-		from := e.Remote.Addr()
-		switch {
-		case e.Transport != plan.TCP || e.Run == (echo.ID{}) || e.Run == own || from.Is4() != addr.Is4():
-		case e.Run == run && from == addr:
-			return false
-		case e.Run == run:
-			mine = true
-		case from == addr:
-			theirs = true
+	f, mine := l.from[plainAddr(addr)], l.runs[run]
+	if run == own || f == nil || mine == nil || f.runs[run] > 0 || mine.families[addr.Is4()] == 0 {
+		return false
+	}
+	for other := range f.runs { // of which own is one at most
+		if other != own {
+			return true
 		}
 	}
-	return mine && theirs
+	return false
 }
 
 // has reports whether a TCP connection between the two addresses was accepted.
 func (l *ledger) has(remote, local netip.AddrPort) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ends[ends{plan.TCP, remote, local}] != nil
+	return l.newest(ends{plan.TCP, remote, local}) != nil
 }
 
-// start is when its memory begins.
+// start is when its memory begins: of all ports, nothing since was forgotten.
 func (l *ledger) start() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.since
+	since := l.began
+	for _, s := range l.ports {
+		if s.lost.After(since) {
+			since = s.lost.Add(1)
+		}
+	}
+	return since
+}
+
+// startOf is when its memory of one port begins.
+func (l *ledger) startOf(t plan.Transport, port int) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.ports[portKey{t, uint16(port)}]; s != nil && s.lost.After(l.began) {
+		return s.lost.Add(1)
+	}
+	return l.began
 }

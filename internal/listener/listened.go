@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -20,7 +21,7 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 	until := time.Now()
 	out := &result.Listened{
 		Instance: l.Instance.String(), Tag: l.Key.Tag(), Since: result.TimeOf(since), Until: result.TimeOf(until), Witness: l.watch.State(),
-		Blind: l.watch.Blind(since, until), Ports: l.listenedPorts(), Arrivals: []result.Arrival{},
+		Blind: l.watch.Blind(0, since, until), Ports: l.listenedPorts(), Arrivals: []result.Arrival{},
 	}
 	if l.ledger.start().After(since) {
 		out.Blind = "its memory was full in that time"
@@ -38,7 +39,8 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 		if p.Transport != plan.TCP {
 			continue
 		}
-		for _, h := range l.watch.Between(p.Port, since, until) {
+		half, _ := l.watch.Between(p.Port, since, until, math.MaxInt)
+		for _, h := range half {
 			if l.binds(h.Local) && !l.ledger.has(h.Source, h.Local) {
 				addArrival(arrivals, ends{plan.TCP, h.Source, h.Local}, ofHalfOpen(h))
 			}

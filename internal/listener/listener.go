@@ -69,6 +69,8 @@ type Listener struct {
 	watch    *sock.Watch
 	ledger   *ledger
 	limits   *limits
+	data     *limits // of FTP's data connections
+	sheds    sheds
 	backs    *turns // for dialing back
 	holds    holds
 	mailbox  mailbox
@@ -111,7 +113,7 @@ func New(c Config) *Listener {
 	}
 	l := &Listener{
 		Config: c,
-		ledger: newLedger(), limits: newLimits(), backs: newTurns(maxDialBacks, maxDialBacksOfRun),
+		ledger: newLedger(), limits: newLimits(), data: newLimits(), backs: newTurns(maxDialBacks, maxDialBacksOfRun),
 	}
 	l.watch = sock.NewWatch(l.ownsPort)
 	l.answerer = &echo.Answerer{Key: c.Key, Others: c.Others, Instance: l.Instance, Software: c.Software, Host: l}
@@ -256,6 +258,7 @@ func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) er
 	ports := slices.Clone(l.bound)
 	l.mu.Unlock()
 	l.limits.allow(len(ports) + ownDescriptors)
+	l.data.bound(max(fewestConns/2, min(maxData, reserveOf(sock.MaxDescriptors())/4)))
 	g.Go(func() error { l.keepPulse(ctx); return nil })
 	for _, p := range ports {
 		g.Go(func() error { return l.serve(ctx, p) })

@@ -59,8 +59,13 @@ func (l *Listener) answerStranger(p *boundPort, remote, local netip.AddrPort, b 
 	words := "a request came, not answered: nobody has proved the key from that address of late"
 	if l.provedAddrs.has(remote.Addr()) {
 		words = "something that is no request came, not answered"
-		if answer = l.services.AnswerPacket(string(p.Speaks()), b); answer != nil {
+		switch answer = l.services.AnswerPacket(string(p.Speaks()), b); {
+		case answer == nil:
+		case l.provedAddrs.spend(remote.Addr(), max(0, len(answer)-len(b))):
 			words = "a request came, answered"
+		default:
+			l.sheds.decline(remote.Addr(), time.Now())
+			answer, words = nil, "a request came, not answered: as much was sent to that address already as it proved itself for"
 		}
 	}
 	if len(b) < cookieEnd || !echo.Looks(b) { // else it was told when it came

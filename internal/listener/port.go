@@ -79,39 +79,52 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 		case err != nil:
 			// No descriptor is free, or the connection is gone already: go on.
 			if sock.LackOf(err) == result.LackDescriptor {
+				if shed := l.limits.makeRoom(); shed != nil {
+					l.countShed(shed.addr)
+					continue
+				}
 				l.outOfDescriptors()
-				l.limits.makeRoom()
 			}
 			if !wait(ctx, acceptAgain) {
 				return nil
 			}
 			continue
 		}
+		e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
+		place := l.admit(e, conn)
+		if place == nil {
+			conn.Close()
+			continue
+		}
 		conns.Go(func() {
 			defer conn.Close()
-			l.converse(ctx, conn, p.Speaks())
+			defer place.release()
+			l.converse(ctx, conn, e, place, p.Speaks())
 		})
 	}
+}
+
+// admit finds a place for a connection, nil if there is none.
+func (l *Listener) admit(e *entry, conn net.Conn) *place {
+	p, shed := l.limits.take(e.Remote.Addr(), func() { conn.Close() })
+	switch {
+	case p == nil:
+		l.shed(e)
+		l.countShed(e.Remote.Addr())
+	case shed != nil:
+		l.countShed(shed.addr)
+	}
+	return p
 }
 
 // acceptAgain is how long to wait after a connection could not be taken.
 const acceptAgain = 50 * time.Millisecond
 
 // converse answers one connection and records how it ended.
-func (l *Listener) converse(ctx context.Context, conn net.Conn, speaks plan.Protocol) {
-	e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
-	place, crowded, ok := l.limits.take(e.Remote.Addr(), func() { conn.Close() })
-	if !ok {
-		l.shed(e)
-		return
-	}
-	defer place.release()
-	if crowded {
-		l.tellCrowded()
-	}
-	l.ledger.whenProved(e, place.keep)
+func (l *Listener) converse(ctx context.Context, conn net.Conn, e *entry, place *place, speaks plan.Protocol) {
+	l.ledger.whenShown(e, place.raise)
 	t := l.talk(ctx, conn, e, speaks)
-	if place.isEvicted() {
+	if place.isShed() {
 		l.shed(e)
 		return
 	}

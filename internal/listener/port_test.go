@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -63,70 +62,40 @@ func TestHolderOfTheKeyCannotHideBehindTheListenersId(t *testing.T) {
 	}
 }
 
+// Where all that there may be have proved themselves, nobody is ended for one more.
 func TestMoreConnectionsThanAllowedAreShed(t *testing.T) {
 	l := start(t, Config{})
-	var release []func()
-	for range maxConnsPerAddr {
-		// The listener's own proof of its port may hold one for a moment.
-		r, _, ok := l.limits.take(loop, func() {})
-		for began := time.Now(); !ok; r, _, ok = l.limits.take(loop, func() {}) {
-			if time.Since(began) > guardTime {
-				t.Fatal("shed too early")
-			}
+	var all []*place
+	for len(all) < maxConns {
+		p, _ := l.limits.take(elsewhere, func() {})
+		if p == nil { // the listener's own proof of its port may hold one for a moment
 			time.Sleep(time.Millisecond)
+			continue
 		}
-		release = append(release, r.release)
+		p.raise(tierProved)
+		all = append(all, p)
 	}
 	conn := dialFrom(t, loop, l.at)
 	if b, err := io.ReadAll(conn); len(b) > 0 || err != nil && !isReset(err) {
 		t.Errorf("%x, %v", b, err)
 	}
 	a := l.Sightings([]echo.WitnessQuery{{Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr())), BeganMS: 5000}}, loop, echo.NewID())
-	if a[0].Saw != result.SawAccepted || a[0].Dropped != result.DropListener {
+	if a[0].Saw != result.SawAccepted || a[0].Dropped != result.DropListener || a[0].Detail != whyShed {
 		t.Errorf("%+v", a[0])
 	}
-	if p := l.Paused(); len(p) != 1 {
-		t.Errorf("whoever tested meanwhile is told of %+v", p)
+	if p := l.Paused(loop); len(p) != 1 || !p[0].Shed {
+		t.Errorf("whoever tested meanwhile from there is told of %+v", p)
 	}
-	prove(t, elsewhere, l.at, newAsk()) // another address has its own places
-	release[0]()
+	if p := l.Paused(netip.MustParseAddr("192.0.2.1")); len(p) != 0 {
+		t.Errorf("whoever tested from elsewhere is told of %+v", p)
+	}
+	all[0].release()
 	prove(t, loop, l.at, newAsk())
 }
 
 func isReset(err error) bool {
 	_, ok := err.(*net.OpError)
 	return ok
-}
-
-func TestLimits(t *testing.T) {
-	l := newLimits()
-	fill := func(n int, addr func(int) netip.Addr) (taken int, release []func()) {
-		for i := range n {
-			if r, _, ok := l.take(addr(i), func() {}); ok {
-				r.keep() // it has proved something
-				taken++
-				release = append(release, r.release)
-			}
-		}
-		return taken, release
-	}
-	// One /64 is one stranger.
-	n, first := fill(maxConnsPerAddr+10, func(i int) netip.Addr {
-		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)})
-	})
-	if n != maxConnsPerAddr {
-		t.Errorf("one /64 takes %d", n)
-	}
-	n, rest := fill(2*maxConns, func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) })
-	if n != maxConns-maxConnsPerAddr {
-		t.Errorf("all take %d", n)
-	}
-	for _, r := range slices.Concat(first, rest) {
-		r()
-	}
-	if l.all != 0 || len(l.perAddr) != 0 {
-		t.Errorf("%d connections of %d addresses are left", l.all, len(l.perAddr))
-	}
 }
 
 func TestDatagramsAreAnsweredFromWhereTheyWereSentTo(t *testing.T) {

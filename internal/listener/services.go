@@ -97,13 +97,21 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks str
 	kind := echo.KindForeign
 	a.Answer = func(token []byte) ([]byte, bool) {
 		key, probe, ok := l.tokenOf(token)
-		if !ok {
+		switch {
+		case ok:
+		case speaks == string(plan.TDS) || speaks == string(plan.Z3950):
+			return nil, false // their own clients send as much there, and guess nothing
+		default:
+			l.contact(Contact{Kind: echo.KindWrongKey, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport}, Detail: "in the service's own language"})
 			return nil, false
 		}
 		kind = echo.KindService
 		l.ledger.conversed(e, probe)
 		l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: speaks}})
 		return key.TokenAnswer(probe), true
+	}
+	a.ListenData = func(ctx context.Context, on netip.Addr) (net.Listener, error) {
+		return l.listenData(ctx, on, e.Remote.Addr())
 	}
 	visit, _ := a.Receive(ctx, conn, speaks) // how it ended is in the kind and the words
 	return talk{kind: kind, visit: visit}
@@ -128,7 +136,7 @@ func (l *Listener) mayTalk(a netip.Addr) bool {
 func (l *Listener) newServices() service.Answerer {
 	return service.Answerer{
 		Software: "Dialtone", Certificate: l.certificate,
-		DialData: l.dialData, ListenData: l.listenData, Lines: l.Lines,
+		DialData: l.dialData, Lines: l.Lines,
 	}
 }
 
@@ -151,24 +159,34 @@ func sqlInstances(bound []Bound) []service.Instance {
 	return out
 }
 
-// newCertificate makes a certificate for this machine. It is as good as the
-// fingerprint that goes over the keyed conversation.
+// newCertificate makes a certificate that says nothing of this machine: every
+// stranger is shown it. It is as good as the fingerprint that goes over the keyed
+// conversation.
 func newCertificate() (tls.Certificate, []byte) {
-	name, err := os.Hostname()
-	if err != nil {
-		name = "localhost"
-	}
-	own, _ := sock.LocalAddrs() // a certificate without them serves as well
-	c, fingerprint, err := service.NewCertificate([]string{name}, own)
+	c, fingerprint, err := service.NewCertificate(nil, nil)
 	if err != nil {
 		panic("listener: make a certificate from the system's random numbers: " + err.Error())
 	}
 	return c, fingerprint
 }
 
+// maxData bounds the data connections of FTP that are open or wait to be opened,
+// and their ports: each is a descriptor beside its session's own, and of those
+// that are kept from connections. The oldest make room for new ones.
+const maxData = 64
+
+// errNoData says that there are as many data connections as there may be.
+var errNoData = errors.New("too many data connections are open")
+
 // dialData opens FTP's active data connection, from the source port that the
 // plan's row for it has.
 func (l *Listener) dialData(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	p, _ := l.data.take(to.Addr(), cancel)
+	if p == nil {
+		cancel()
+		return nil, errNoData
+	}
 	from := ftpData
 	for _, r := range l.Plan.Rows {
 		if r.PlanSourcePort == ftpData {
@@ -180,13 +198,55 @@ func (l *Listener) dialData(ctx context.Context, to netip.AddrPort) (net.Conn, e
 		d = sock.Dial(ctx, "tcp", netip.AddrPortFrom(l.boundAddr(to.Addr()), 0), to)
 	}
 	if d.Err != nil {
+		cancel()
+		p.release()
 		return nil, d.Err
 	}
-	return d.Conn, nil
+	stop := context.AfterFunc(ctx, func() { d.Conn.Close() })
+	return dataConn{d.Conn, func() { stop(); cancel(); p.release() }}, nil
 }
 
-func (l *Listener) listenData(ctx context.Context, on netip.Addr) (net.Listener, error) {
-	return sock.ListenTCP(ctx, netip.AddrPortFrom(on.Unmap(), 0), false)
+// dataConn gives its place up once it is closed.
+type dataConn struct {
+	net.Conn
+	release func()
+}
+
+func (c dataConn) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
+// listenData opens a port for FTP's passive data connection with peer.
+func (l *Listener) listenData(ctx context.Context, on, peer netip.Addr) (net.Listener, error) {
+	// Its closing has to wait for nothing: the port that makes room is closed first.
+	opened := make(chan net.Listener, 1)
+	p, _ := l.data.take(peer, func() {
+		if at := <-opened; at != nil {
+			at.Close()
+		}
+	})
+	if p == nil {
+		return nil, errNoData
+	}
+	at, err := sock.ListenTCP(ctx, netip.AddrPortFrom(on.Unmap(), 0), false)
+	opened <- at
+	if err != nil {
+		p.release()
+		return nil, err
+	}
+	return dataPort{at, p.release}, nil
+}
+
+// dataPort gives its place up once it is closed.
+type dataPort struct {
+	net.Listener
+	release func()
+}
+
+func (p dataPort) Close() error {
+	p.release()
+	return p.Listener.Close()
 }
 
 // boundAddr is the local address to dial from towards one of a family, invalid
@@ -291,25 +351,58 @@ func (c *lateProof) Read(b []byte) (int, error) {
 	}
 }
 
-// provedAddrs remembers which addresses proved themselves over TCP of late. Its
-// zero value is ready for use.
+// provedAddrs remembers which addresses proved themselves over TCP of late, and
+// how much may still be sent to each for it: a datagram's source can be forged,
+// and an address that once proved itself must not be flooded with answers that
+// others ask for. Its zero value is ready for use.
 type provedAddrs struct {
 	mu sync.Mutex
-	at map[netip.Addr]time.Time
+	at map[netip.Addr]provedAddr
 }
+
+type provedAddr struct {
+	last   time.Time
+	credit int // bytes
+}
+
+const (
+	// proofCredit is what one proof gives: about what that connection's own
+	// packets had, handshake and headers included.
+	proofCredit = 512
+	// maxCredit is for some dozens of a real client's requests.
+	maxCredit = 16 << 10
+)
 
 func (p *provedAddrs) add(a netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.at == nil || len(p.at) >= maxProvedAddrs {
-		p.at = map[netip.Addr]time.Time{} // whoever is forgotten proves itself again
+		p.at = map[netip.Addr]provedAddr{} // whoever is forgotten proves itself again
 	}
-	p.at[a] = time.Now()
+	one := p.at[a]
+	if time.Since(one.last) >= browserTime {
+		one.credit = 0
+	}
+	p.at[a] = provedAddr{time.Now(), min(one.credit+proofCredit, maxCredit)}
 }
 
 func (p *provedAddrs) has(a netip.Addr) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at, ok := p.at[a]
-	return ok && time.Since(at) < browserTime
+	one, ok := p.at[a]
+	return ok && time.Since(one.last) < browserTime
+}
+
+// spend takes so many bytes off what may be sent to an address; false: there is
+// not so much left.
+func (p *provedAddrs) spend(a netip.Addr, n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one, ok := p.at[a]
+	if !ok || time.Since(one.last) >= browserTime || one.credit < n {
+		return false
+	}
+	one.credit -= n
+	p.at[a] = one
+	return true
 }

@@ -1,8 +1,10 @@
 package listener
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -12,9 +14,9 @@ import (
 )
 
 // troubles are spans of time in which this program could not do its part: it
-// was stopped, its machine asleep, it had no file descriptor left, or more
-// connections than it may have. What it did not see or answer then proves
-// nothing, and no device on the way is to blame.
+// was stopped, its machine asleep, or it had no file descriptor left. What it
+// did not see or answer then proves nothing, and no device on the way is to
+// blame.
 type troubles struct {
 	mu    sync.Mutex
 	spans []trouble
@@ -93,30 +95,23 @@ func (l *Listener) tell(what string) {
 	}
 }
 
-// Paused are the newest spans in which this listener could not do its part.
-func (l *Listener) Paused() []echo.Span { return l.troubles.told(time.Now()) }
-
-// shed records that a connection was taken and ended to keep within the limits:
-// no device on the way did that.
-func (l *Listener) shed(e *entry) {
+// Paused are the newest spans in which this listener could not do its part, those
+// among them in which it ended connections from the network of an address to
+// keep within its limits; the zero address: from any.
+func (l *Listener) Paused(from netip.Addr) []echo.Span {
 	now := time.Now()
-	l.troubles.add(now, now, "the listener had more connections at that time than it may have")
-	l.ledger.end(e, echo.KindShed, 0, nil)
+	all := append(l.troubles.told(now), l.sheds.of(from, now)...)
+	slices.SortFunc(all, func(a, b echo.Span) int { return cmp.Compare(b.BeganMS, a.BeganMS) })
+	return all[max(0, len(all)-echo.MaxPaused):]
 }
 
-// outOfDescriptors records that a connection could not be taken.
+// outOfDescriptors records that a connection could not be taken, since no file
+// descriptor is free and none can be made free.
 func (l *Listener) outOfDescriptors() {
 	const why = "the listener had no file descriptor left for another connection at that time"
 	now := time.Now()
 	l.troubles.add(now.Add(-acceptAgain), now, why)
 	l.watch.NotSeeing(now.Add(-acceptAgain), now, why)
-	l.tellCrowded()
-}
-
-// tellCrowded tells once a minute that there are more connections than there
-// may be.
-func (l *Listener) tellCrowded() {
-	now := time.Now()
 	l.mu.Lock()
 	told := !l.toldDescriptors.IsZero() && now.Sub(l.toldDescriptors) < time.Minute
 	if !told {
@@ -124,6 +119,6 @@ func (l *Listener) tellCrowded() {
 	}
 	l.mu.Unlock()
 	if !told {
-		l.tell(fmt.Sprintf("It has no file descriptor left for more connections (of %d, ulimit -n): the oldest that proved nothing are closed for new ones. See who holds so many connections to it, or start it with a higher limit.", sock.MaxDescriptors()))
+		l.tell(fmt.Sprintf("It has no file descriptor left for more connections (of %d, ulimit -n), and none that it could close for them: new ones wait. See who holds so many connections to it, or start it with a higher limit.", sock.MaxDescriptors()))
 	}
 }

@@ -2,8 +2,6 @@ package listener
 
 import (
 	"net/netip"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -68,81 +66,6 @@ func TestSightingTellsThatTheListenerWasStopped(t *testing.T) {
 	}
 }
 
-func TestOldestThatProvedNothingMakesRoom(t *testing.T) {
-	l := newLimits()
-	l.most = 3
-	from := netip.MustParseAddr("192.0.2.7")
-	ended := make(chan string, 10)
-	take := func(name string) *place {
-		p, _, ok := l.take(from, func() { ended <- name })
-		if !ok {
-			t.Fatalf("no place for %s", name)
-		}
-		return p
-	}
-	proved := take("proved")
-	proved.keep()
-	first, second := take("first"), take("second")
-	take("third")
-	if got := <-ended; got != "first" || !first.isEvicted() || second.isEvicted() || l.all != 3 {
-		t.Errorf("%s was ended; %d connections", got, l.all)
-	}
-	first.release() // a second time
-	if l.all != 3 {
-		t.Errorf("%d connections", l.all)
-	}
-	second.keep()
-	take("fourth").keep()
-	if got := <-ended; got != "third" {
-		t.Errorf("%s was ended", got)
-	}
-	if _, _, ok := l.take(from, nil); ok {
-		t.Error("one that proved something was ended")
-	}
-}
-
-func TestDescriptorsBoundConnections(t *testing.T) {
-	l := newLimits()
-	l.allow(sock.MaxDescriptors() - reserve - 20)
-	if l.most != 20 {
-		t.Errorf("%d", l.most)
-	}
-	l.allow(sock.MaxDescriptors())
-	if l.most != fewestConns {
-		t.Errorf("%d", l.most)
-	}
-	l.allow(0)
-	if l.most > maxConns {
-		t.Errorf("%d", l.most)
-	}
-}
-
-func TestHolderOfTheKeyGetsThroughACrowd(t *testing.T) {
-	var mu sync.Mutex
-	var said []string
-	l := start(t, Config{OnTrouble: func(what string) { mu.Lock(); defer mu.Unlock(); said = append(said, what) }})
-	l.limits.mu.Lock()
-	l.limits.most = 4
-	l.limits.mu.Unlock()
-	for range 20 {
-		dialFrom(t, loop, l.at)
-	}
-	ask := newAsk()
-	_, kept := prove(t, loop, l.at, ask)
-	for range 20 {
-		dialFrom(t, loop, l.at)
-	}
-	prove(t, loop, l.at, newAsk())
-	if got := l.Sightings([]echo.WitnessQuery{{Probe: ask.Probe, Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(sock.AddrPortOf(kept.LocalAddr())), BeganMS: 5000}}, loop, ask.Run)[0]; !got.Lasts {
-		t.Errorf("the proved connection was ended: %+v", got)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(said) != 1 || !strings.Contains(said[0], "no file descriptor left") || !strings.Contains(said[0], "ulimit -n") {
-		t.Errorf("said %q", said)
-	}
-}
-
 func TestHelloTellsOfItsOwnTime(t *testing.T) {
 	l := New(Config{Plan: planOf()})
 	l.troubles.slept = 12 * time.Second
@@ -159,7 +82,7 @@ func TestOtherRunsFromAnAddress(t *testing.T) {
 	mine, own := echo.NewID(), echo.NewID()
 	for i, run := range []echo.ID{mine, mine, own, echo.NewID(), echo.NewID(), {}} {
 		e := l.accepted(plan.TCP, netip.AddrPortFrom(remote.Addr(), uint16(50000+i)), remote)
-		e.Run = run
+		l.tie(e, run, echo.NewID())
 	}
 	since := time.Now().Add(-time.Minute)
 	if n := l.otherRuns(remote.Addr(), since, mine, own); n != 2 {

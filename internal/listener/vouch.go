@@ -42,20 +42,27 @@ func (l *Listener) Vouch(p echo.Peer, v echo.Vouch) (echo.Vouched, error) {
 func (l *ledger) bears(run echo.ID, c echo.Claim) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	from := map[netip.Addr]bool{}
-	for _, e := range l.entries {
-		if e.Run == run {
-			from[e.Remote.Addr()] = true
-		}
+	r := l.runs[run]
+	if r == nil {
+		return false
 	}
-	return slices.ContainsFunc(l.entries, func(e *entry) bool {
-		switch {
-		case e.Transport != c.Transport || int(e.Local.Port()) != c.Port || result.FamilyOf(e.Local.Addr()) != c.Family:
+	there := func(e *entry) bool {
+		return e.Transport == c.Transport && int(e.Local.Port()) == c.Port && result.FamilyOf(e.Local.Addr()) == c.Family
+	}
+	if slices.ContainsFunc(r.entries, there) {
+		return true
+	}
+	if !c.Service { // else a token, which names no run
+		return false
+	}
+	looked := map[netip.Addr]bool{}
+	return slices.ContainsFunc(r.entries, func(e *entry) bool {
+		a := plainAddr(e.Remote.Addr())
+		if looked[a] {
 			return false
-		case c.Service: // a token names no run
-			return e.Probe != (echo.ID{}) && from[e.Remote.Addr()]
 		}
-		return e.Run == run
+		looked[a] = true
+		return slices.ContainsFunc(l.from[a].keyed, there)
 	})
 }
 

@@ -58,23 +58,67 @@ func (l *Listener) saw(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now 
 	if a.Port == result.PortBusy {
 		return unknown(a, "other software holds the port")
 	}
-	unproved := slices.DeleteFunc(l.ledger.between(q.Transport, q.Port, from.Add(-slack), to.Add(slack)), func(e entry) bool { return e.Probe != (echo.ID{}) })
-	var half []sock.HalfOpen
-	if q.Transport == plan.TCP {
-		half = slices.DeleteFunc(l.watch.Between(q.Port, from.Add(-slack), to.Add(slack)), func(h sock.HalfOpen) bool {
-			// Who else listens here, at another address, accepts what is not in our ledger.
-			return l.ledger.has(h.Source, h.Local) || !l.binds(h.Local) || l.ledger.isAnothers(h.Source.Addr(), run, l.Instance)
-		})
+	if got, ok := l.exactly(a, q, run, from, to); ok {
+		return got
 	}
-	unproved = slices.DeleteFunc(unproved, func(e entry) bool { return l.ledger.isAnothers(e.Remote.Addr(), run, l.Instance) })
-	v := view{accepted: unproved, half: half}
-	if q.SourceChanged {
-		v.before = l.strangersBefore(q, asSeen, from.Add(-slack))
+	v, why := l.viewOf(q, run, from.Add(-slack), to.Add(slack))
+	if why != "" {
+		return unknown(a, why)
 	}
 	if !q.SourceChanged {
 		return l.byAddress(a, q, v, from, to)
 	}
+	v.before = l.strangersBefore(q, asSeen, from.Add(-slack))
 	return l.byTime(a, q, v, asSeen, run, from, to)
+}
+
+// maxLooked is how much of what came to a port in a window one question looks
+// at. Where more came, nobody could tell one attempt from it but by its probe or
+// its source.
+const maxLooked = 4096
+
+// exactly finds an attempt by its source address and port, which nothing on the
+// way changes, however much else came to the port.
+func (l *Listener) exactly(a result.Acceptor, q echo.WitnessQuery, run echo.ID, from, to time.Time) (result.Acceptor, bool) {
+	if q.SourceChanged || !q.Source.IsValid() || q.Source.Port() == 0 || l.ledger.isAnothers(q.Source.Addr(), run, l.Instance) {
+		return a, false
+	}
+	if e, ok := l.ledger.strangerFrom(q.Transport, q.Port, q.Source.AddrPort, from.Add(-slack), to.Add(slack)); ok {
+		return accepted(a, e, result.MatchAddress), true
+	}
+	if q.Transport != plan.TCP {
+		return a, false
+	}
+	half := slices.DeleteFunc(l.watch.From(q.Source.AddrPort, q.Port, from.Add(-slack), to.Add(slack)), func(h sock.HalfOpen) bool {
+		return !h.Answered || l.ledger.has(h.Source, h.Local) || !l.binds(h.Local)
+	})
+	if len(half) == 0 {
+		return a, false
+	}
+	a.Match = result.MatchAddress
+	return l.halfOpen(a, half[0], from, to), true
+}
+
+// viewOf is what reached a port in a window and is not known to be another
+// run's, or why that cannot be told.
+func (l *Listener) viewOf(q echo.WitnessQuery, run echo.ID, from, to time.Time) (v view, why string) {
+	const tooMuch = "more reached that port in that time than can be looked through"
+	var whole bool
+	if v.accepted, whole = l.ledger.strangersBetween(q.Transport, q.Port, from, to, maxLooked); !whole {
+		return v, tooMuch
+	}
+	v.accepted = slices.DeleteFunc(v.accepted, func(e entry) bool { return l.ledger.isAnothers(e.Remote.Addr(), run, l.Instance) })
+	if q.Transport != plan.TCP {
+		return v, ""
+	}
+	if v.half, whole = l.watch.Between(q.Port, from, to, maxLooked); !whole {
+		return v, tooMuch
+	}
+	v.half = slices.DeleteFunc(v.half, func(h sock.HalfOpen) bool {
+		// Who else listens here, at another address, accepts what is not in our ledger.
+		return l.ledger.has(h.Source, h.Local) || !l.binds(h.Local) || l.ledger.isAnothers(h.Source.Addr(), run, l.Instance)
+	})
+	return v, ""
 }
 
 // view is what reached one port in one window and is not known to be another
@@ -82,7 +126,7 @@ func (l *Listener) saw(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now 
 type view struct {
 	accepted []entry
 	half     []sock.HalfOpen
-	before   int // that came before it from the address, and no run explains
+	before   bool // something came before it from the address that no run explains
 }
 
 // byAddress goes by the source address and port, which nothing on the way
@@ -199,7 +243,7 @@ func (v view) neighbour(q echo.WitnessQuery, is func(netip.AddrPort) bool, from 
 	switch {
 	case count == 0:
 		return ""
-	case v.before > 0:
+	case v.before:
 		return "somebody else behind the same address connects to that port as well, and the addresses are changed on the way"
 	case q.Connect == "" || q.Transport != plan.TCP:
 		return "" // neither its moment nor how it ended is known
@@ -211,26 +255,19 @@ func (v view) neighbour(q echo.WitnessQuery, is func(netip.AddrPort) bool, from 
 	return ""
 }
 
-// strangersBefore counts what came to a port from an address in the time before,
-// while no run came from it that would explain it.
-func (l *Listener) strangersBefore(q echo.WitnessQuery, addr netip.Addr, until time.Time) (n int) {
-	stranger := func(from netip.AddrPort, at time.Time) bool {
-		return result.IsSameAddr(from.Addr(), addr) && !l.ledger.runsFrom(addr, at.Add(-aroundRun), at.Add(aroundRun))
-	}
-	for _, e := range l.ledger.between(q.Transport, q.Port, until.Add(-neighbourTime), until) {
-		if e.Probe == (echo.ID{}) && stranger(e.Remote, e.At) {
-			n++
-		}
+// strangersBefore reports whether anything came to a port from an address in the
+// time before, while no run came from it that would explain it.
+func (l *Listener) strangersBefore(q echo.WitnessQuery, addr netip.Addr, until time.Time) bool {
+	if l.ledger.isStrangerKnown(q.Transport, q.Port, addr, until.Add(-neighbourTime), until, aroundRun) {
+		return true
 	}
 	if q.Transport != plan.TCP {
-		return n
+		return false
 	}
-	for _, h := range l.watch.Between(q.Port, until.Add(-neighbourTime), until) {
-		if stranger(h.Source, h.First) && !l.ledger.has(h.Source, h.Local) {
-			n++
-		}
-	}
-	return n
+	half, whole := l.watch.Between(q.Port, until.Add(-neighbourTime), until, maxLooked)
+	return !whole || slices.ContainsFunc(half, func(h sock.HalfOpen) bool {
+		return result.IsSameAddr(h.Source.Addr(), addr) && !l.ledger.runsFrom(addr, h.First.Add(-aroundRun), h.First.Add(aroundRun)) && !l.ledger.has(h.Source, h.Local)
+	})
 }
 
 // nothing says that nothing came, if that is known.
@@ -241,7 +278,7 @@ func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.Hal
 		return a
 	}
 	a.Match = ""
-	if since := l.ledger.start(); since.After(from) {
+	if since := l.ledger.startOf(q.Transport, q.Port); since.After(from) {
 		return unknown(a, "the listener was started, or its memory was full, in that time")
 	}
 	if a.Port != result.PortBound {
@@ -251,17 +288,21 @@ func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.Hal
 		// It arrived: what became of it needs no watching throughout.
 		a.Saw, a.Source, a.Local = result.SawNothing, result.EndpointFrom(syn.Source), result.EndpointFrom(syn.Local)
 		a.Dropped, a.Detail = l.watch.Dropped(*syn)
-		if why := l.watch.Blind(from, to); why == "" || a.Dropped != result.DropFirewall {
+		if why := l.watch.Blind(q.Port, from, to); why == "" || a.Dropped != result.DropFirewall {
 			return a
 		}
 		// The kernel may have answered, or turned it away, unseen.
 		a.Source, a.Local, a.Dropped, a.Detail = result.Endpoint{}, result.Endpoint{}, "", ""
 	}
 	if q.Transport == plan.TCP {
-		if why := l.watch.Blind(from, to); why != "" {
+		if why := l.watch.Blind(q.Port, from, to); why != "" {
 			return unknown(a, why)
 		}
-		for _, h := range l.watch.Lingering(q.Port, from.Add(-slack)) {
+		half, whole := l.watch.Lingering(q.Port, from.Add(-slack), maxLooked)
+		if !whole {
+			return unknown(a, "more half-open connections of earlier attempts were still there than can be looked through")
+		}
+		for _, h := range half {
 			if (q.SourceChanged || h.Source == q.Source.AddrPort) && !l.ledger.has(h.Source, h.Local) {
 				return unknown(a, fmt.Sprintf("a half-open connection of an earlier attempt from %s was still there", h.Source))
 			}
@@ -285,6 +326,9 @@ func accepted(a result.Acceptor, e entry, m result.Match) result.Acceptor {
 	a.Lasts = e.Kind == "" && e.Transport == plan.TCP
 	if e.Kind != "" {
 		a.Detail = "the listener recorded it as " + string(e.Kind)
+	}
+	if e.Kind == echo.KindShed {
+		a.Dropped, a.Detail = result.DropListener, whyShed
 	}
 	return a
 }

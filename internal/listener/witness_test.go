@@ -3,6 +3,7 @@ package listener
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -13,8 +14,6 @@ import (
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
-
-var farFuture = time.Now().Add(1000 * time.Hour)
 
 // strange makes a connection that says something strange, and waits until the
 // listener is done with it.
@@ -160,19 +159,153 @@ func TestListenerThatNeverServedSawNothingItCouldTell(t *testing.T) {
 func TestMemoryOfContactsIsBoundedAndWhatIsForgottenIsUnknown(t *testing.T) {
 	l := newLedger()
 	began := l.start()
+	local := netip.AddrPortFrom(loop, 1433)
 	for i := range 2*maxEntries + 1 {
-		l.accepted(plan.TCP, netip.AddrPortFrom(loop, uint16(i)), netip.AddrPortFrom(loop, 1433))
-		if len(l.entries) > maxEntries {
-			t.Fatalf("%d entries", len(l.entries))
+		l.accepted(plan.TCP, netip.AddrPortFrom(loop, uint16(i)), local)
+		if l.n > maxEntries {
+			t.Fatalf("%d entries", l.n)
 		}
 	}
-	if !l.start().After(began) {
+	if !l.startOf(plan.TCP, 1433).After(began) || !l.start().After(began) {
 		t.Error("it forgot, and says that it remembers")
 	}
-	for _, e := range l.entries {
+	if !l.startOf(plan.TCP, 80).Equal(began) || !l.startOf(plan.UDP, 1433).Equal(began) {
+		t.Error("it says that it forgot what came to other ports")
+	}
+	left := l.between(plan.TCP, 1433, time.Time{}, farFuture)
+	for _, e := range left {
 		if e.At.Before(l.start()) {
 			t.Fatal("it remembers older ones than it says")
 		}
+	}
+	if len(left) != l.n || len(l.from[loop].all) != l.n {
+		t.Errorf("%d entries, %d of the port, %d of the address", l.n, len(left), len(l.from[loop].all))
+	}
+}
+
+// A flood does not make it forget what came with the key, nor what came to
+// other ports.
+func TestFloodBlindsThePortThatItFloodsAlone(t *testing.T) {
+	l := newLedger()
+	began := l.start()
+	proof := echo.Peer{Remote: netip.MustParseAddrPort("192.0.2.7:20"), Local: netip.MustParseAddrPort("198.51.100.9:1433"), Transport: plan.TCP, Run: echo.NewID(), Probe: echo.NewID()}
+	l.accepted(plan.TCP, proof.Remote, proof.Local)
+	l.asked(proof)
+	l.proved(proof)
+	elsewhere := netip.AddrPortFrom(proof.Local.Addr(), 80)
+	alone := netip.MustParseAddrPort("192.0.2.8:30")
+	l.accepted(plan.TCP, alone, elsewhere)
+	l.accepted(plan.TCP, alone, proof.Local)
+	for i := range 4 * maxEntries {
+		l.accepted(plan.TCP, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i >> 16)}), uint16(i)), proof.Local)
+	}
+	if _, ok := l.byProbe(proof.Probe, plan.TCP, proof.Remote); !ok || !l.provedFrom(proof.Run, proof.Remote.Addr()) || !l.runsFrom(proof.Remote.Addr(), began, farFuture) {
+		t.Error("what came with the key is forgotten")
+	}
+	if got := l.between(plan.TCP, 80, began, farFuture); len(got) != 1 || !l.startOf(plan.TCP, 80).Equal(began) {
+		t.Errorf("of another port it remembers %+v", got)
+	}
+	if l.startOf(plan.TCP, 1433).Equal(began) {
+		t.Error("it forgot, and says that it remembers")
+	}
+}
+
+// One network that leaves most of it is forgotten first.
+func TestFloodOfOneNetworkIsForgottenBeforeOthers(t *testing.T) {
+	l := newLedger()
+	local := netip.MustParseAddrPort("198.51.100.9:1433")
+	alone := netip.MustParseAddrPort("192.0.2.8:30")
+	l.accepted(plan.TCP, alone, local)
+	for i := range 4 * maxEntries {
+		l.accepted(plan.TCP, netip.AddrPortFrom(loop, uint16(i)), local)
+	}
+	if !l.has(alone, local) {
+		t.Error("what came from elsewhere is forgotten")
+	}
+}
+
+// A run that floods it with the key makes it forget that run's own, and nothing
+// is left of what was forgotten.
+func TestRunThatFloodsWithTheKeyForgetsItself(t *testing.T) {
+	l := newLedger()
+	local := netip.MustParseAddrPort("198.51.100.9:1433")
+	ask := func(remote netip.AddrPort, run echo.ID) {
+		l.accepted(plan.TCP, remote, local)
+		p := echo.Peer{Remote: remote, Local: local, Transport: plan.TCP, Run: run, Probe: echo.NewID()}
+		l.asked(p)
+		l.proved(p)
+	}
+	partner, flood := echo.NewID(), echo.NewID()
+	ask(netip.MustParseAddrPort("192.0.2.8:30"), partner)
+	for i := range 2 * maxEntries {
+		ask(netip.AddrPortFrom(loop, uint16(i)), flood)
+	}
+	if !l.provedFrom(partner, netip.MustParseAddr("192.0.2.8")) || !l.provedFrom(flood, loop) {
+		t.Error("it forgot that a run proved itself")
+	}
+	var all []*entry
+	for _, s := range l.ports {
+		all = append(all, s.entries...)
+	}
+	l.drop(all)
+	if l.n+l.keyed+len(l.sources)+len(l.probes)+len(l.runs)+len(l.from) != 0 || l.ports[portKey{plan.TCP, 1433}].strangers != 0 {
+		t.Errorf("left: %d entries, %d with the key, %d sources, %d probes, %d runs, %d addresses", l.n, l.keyed, len(l.sources), len(l.probes), len(l.runs), len(l.from))
+	}
+}
+
+// A full memory and a full list of questions, all about the crowded port: each
+// is answered, those that the crowd leaves in doubt with unknown.
+func TestQuestionsAboutACrowdAreAnswered(t *testing.T) {
+	l := New(Config{Key: rightKey, Plan: planOf()})
+	t.Cleanup(func() { l.Close() })
+	l.fill(t)
+	mine := netip.MustParseAddrPort("192.0.2.8:30")
+	l.ledger.accepted(plan.TCP, mine, crowded)
+	var queries []echo.WitnessQuery
+	for i := range echo.MaxWitness {
+		source := result.EndpointFrom(netip.AddrPortFrom(mine.Addr(), uint16(50000+i)))
+		queries = append(queries, echo.WitnessQuery{Probe: echo.NewID(), Transport: plan.TCP, Port: int(crowded.Port()), Source: source, SourceChanged: i%2 == 0, BeganMS: 60_000})
+	}
+	queries[1].Source = result.EndpointFrom(mine)
+	got := l.Sightings(queries, loop, echo.NewID())
+	for i, a := range got {
+		switch {
+		case i == 1 && (a.Saw != result.SawAccepted || a.Match != result.MatchAddress):
+			t.Errorf("what is known by its source: %+v", a)
+		case i != 1 && (a.Saw != result.SawUnknown || a.Reason != "more reached that port in that time than can be looked through"):
+			t.Errorf("question %d: %+v", i, a)
+		}
+	}
+}
+
+var crowded = netip.MustParseAddrPort("127.0.0.1:1433")
+
+// fill fills its memory with what strangers left on one port, and its watch's
+// with half-open connections to it.
+func (l *Listener) fill(t testing.TB) {
+	t.Helper()
+	l.bound = append(l.bound, &boundPort{Binding: plan.Binding{Transport: plan.TCP}, addr: crowded, tcp: nothing{}})
+	for i := range maxEntries {
+		l.ledger.accepted(plan.TCP, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 50000), crowded)
+	}
+}
+
+// nothing is a port that nobody comes to.
+type nothing struct{ net.Listener }
+
+func (nothing) Close() error { return nil }
+
+// BenchmarkQuestionsAboutACrowd asks a full list of questions of a full memory.
+func BenchmarkQuestionsAboutACrowd(b *testing.B) {
+	l := New(Config{Key: rightKey, Plan: planOf()})
+	l.fill(b)
+	var queries []echo.WitnessQuery
+	for i := range echo.MaxWitness {
+		source := result.EndpointFrom(netip.AddrPortFrom(loop, uint16(50000+i)))
+		queries = append(queries, echo.WitnessQuery{Probe: echo.NewID(), Transport: plan.TCP, Port: int(crowded.Port()), Source: source, SourceChanged: i%2 == 0, BeganMS: 60_000})
+	}
+	for b.Loop() {
+		l.Sightings(queries, loop, echo.NewID())
 	}
 }
 

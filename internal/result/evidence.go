@@ -296,8 +296,9 @@ const (
 	DropConntrack Drop = "conntrack-full"
 	// DropQueue: the program had not taken earlier connections off the queue.
 	DropQueue Drop = "accept-queue"
-	// DropListener: the program was stopped, its machine asleep, or it had no
-	// file descriptor left at that time; whatever it saw or not, it did not answer.
+	// DropListener: the program was stopped, its machine asleep, it had no file
+	// descriptor left at that time, or it ended the connection to keep within its
+	// limits; whatever it saw or not, it did not answer.
 	DropListener Drop = "listener"
 )
 

@@ -14,6 +14,7 @@ var OwnCodes = []string{
 	"dial-paused",
 	"interrupted",
 	"listener-busy",
+	"listener-crowded",
 	"listener-late",
 	"listener-paused",
 	"name-not-found",

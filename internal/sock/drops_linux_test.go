@@ -94,7 +94,7 @@ func TestArrivalsAreThoseOfTheLastInterface(t *testing.T) {
 	for i, ifindex := range []int{4, 7, 4, 7} {
 		w.sawPacket(h, false, ifindex, time.Unix(int64(10+i/2), 0))
 	}
-	at, all := lastInterface(w.Between(int(server.Port()), time.Unix(0, 0), time.Unix(100, 0))[0].Arrivals)
+	at, all := lastInterface(between(w, int(server.Port()), time.Unix(0, 0), time.Unix(100, 0))[0].Arrivals)
 	if len(at) != 2 || at[0].Interface != 7 || len(all) != 2 {
 		t.Errorf("%+v, interfaces %v", at, all)
 	}

@@ -27,8 +27,14 @@ func ListenUDP(ctx context.Context, at netip.AddrPort) (*net.UDPConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.(*net.UDPConn), nil
+	udp := c.(*net.UDPConn)
+	growQueue(udp)
+	return udp, nil
 }
+
+// udpQueue is how much may wait to be read at a bound UDP port, in bytes as the
+// kernel counts them: some thousand datagrams.
+const udpQueue = 2 << 20
 
 func familyDigit(at netip.AddrPort) string {
 	if at.Addr().Is4() {

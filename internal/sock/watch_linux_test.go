@@ -125,7 +125,7 @@ func TestCountersThatMovedBlind(t *testing.T) {
 		w := watching(time.Now().Add(-time.Minute))
 		w.looks = looks{last: time.Now().Add(-time.Second), capturing: c.capturing}
 		w.compareCounters(c.moved)
-		if got := w.Blind(time.Now().Add(-2*time.Second), time.Now()) != ""; got != c.blind {
+		if got := w.Blind(1433, time.Now().Add(-2*time.Second), time.Now()) != ""; got != c.blind {
 			t.Errorf("%s: blind is %v", name, got)
 		}
 		if w.looks.counters != c.moved {
@@ -164,7 +164,7 @@ func TestWatchSeesARealHalfOpenConnection(t *testing.T) {
 		}
 		w.Look()
 		// A look that was under way already may have dated it back a little.
-		got := w.Between(int(at.Port()), time.Now().Add(-time.Minute), time.Now())
+		got := between(w, int(at.Port()), time.Now().Add(-time.Minute), time.Now())
 		if len(got) != 1 || got[0].Source != AddrPortOf(c.LocalAddr()) || got[0].Local != at || !got[0].Answered {
 			t.Errorf("%s: %+v", addr, got)
 		}

@@ -341,7 +341,12 @@ func (s *survey) confirm(ctx context.Context) {
 	for _, f := range s.families() {
 		forward := map[string][]*job{} // by whom to ask
 		for _, j := range s.jobs {
-			if j.family != f || j.acceptor == nil || j.initiator == nil || j.initiator.Conversation == nil || !j.initiator.Conversation.Keyed {
+			if j.family != f || j.acceptor == nil || j.initiator == nil || j.initiator.Conversation == nil {
+				continue
+			}
+			// A datagram that got no answer may have been declined: that is told beside.
+			declined := j.direction == plan.Forward && j.transport == plan.UDP && j.initiator.Conversation.Outcome == result.ConversationSilent
+			if !j.initiator.Conversation.Keyed && !declined {
 				continue
 			}
 			if j.direction == plan.Forward {
@@ -360,10 +365,17 @@ func (s *survey) confirm(ctx context.Context) {
 						q = append(q, talkQuery(j))
 					}
 					told, err := c.Witness(ctx, q)
-					for i := range told.Answers {
-						chunk[i].acceptor.Conversed = arrived(told.Answers[i], chunk[i])
+					if err != nil {
+						return err
 					}
-					return err
+					s.pausedThere(told.Paused, time.Now())
+					s.crowdedThere(told.Shed)
+					for i, j := range chunk {
+						if j.initiator.Conversation.Keyed {
+							j.acceptor.Conversed = arrived(told.Answers[i], j)
+						}
+					}
+					return nil
 				})
 			}
 		}

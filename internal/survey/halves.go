@@ -246,6 +246,7 @@ func (s *survey) askWitness(ctx context.Context, instance string, f result.Famil
 			w, err := c.Witness(ctx, q)
 			answers = w.Answers
 			s.pausedThere(w.Paused, time.Now())
+			s.crowdedThere(w.Shed)
 			return err
 		})
 	}

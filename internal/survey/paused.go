@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -11,7 +12,11 @@ import (
 
 // A pause is a span in which a listener, the far end's or this end's own, could
 // not do its part, by this end's clock.
-type pause struct{ from, to time.Time }
+type pause struct {
+	from, to time.Time
+	shed     bool // it only ended connections, to keep within its limits
+	declined bool // it only left datagrams without the key unanswered
+}
 
 // aboutPauses is how much less exact a span is here than there: it took its time
 // to be told, and to be noticed.
@@ -31,7 +36,7 @@ func pausesOf(spans []echo.Span, now time.Time) (out []pause) {
 		if p.EndedMS < 0 || p.BeganMS < p.EndedMS || p.BeganMS > int64(24*time.Hour/time.Millisecond) {
 			continue
 		}
-		out = append(out, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses)})
+		out = append(out, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses), p.Shed, p.Declined})
 	}
 	return out
 }
@@ -42,14 +47,22 @@ func (a *acceptor) paused() []pause {
 	if a == nil || a.l == nil {
 		return nil
 	}
-	return pausesOf(a.l.Paused(), time.Now())
+	return pausesOf(a.l.Paused(netip.Addr{}), time.Now())
+}
+
+// crowdedThere keeps how many connections the far end says it ended of late, to
+// keep within its limits.
+func (s *survey) crowdedThere(shed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shed = max(s.shed, shed)
 }
 
 // stood keeps that this program itself did not run for a while.
 func (s *survey) stood(since time.Time, gap time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ownPauses = append(s.ownPauses, pause{since, since.Add(gap + aboutPauses)})
+	s.ownPauses = append(s.ownPauses, pause{from: since, to: since.Add(gap + aboutPauses)})
 }
 
 // stoodFor is for how long this program did not run in all.
@@ -67,6 +80,9 @@ func (s *survey) stoodFor() (sum time.Duration) {
 func (s *survey) pausedFor(now time.Time) time.Duration {
 	sum := time.Duration(0)
 	for _, p := range s.pauses {
+		if p.shed || p.declined {
+			continue
+		}
 		from, to := p.from.Add(aboutPauses), p.to.Add(-aboutPauses)
 		if from.Before(s.started) {
 			from = s.started
@@ -81,9 +97,12 @@ func (s *survey) pausedFor(now time.Time) time.Duration {
 
 // besidePauses takes back what connections seem to tell that got no answer, or
 // were ended once they had opened, while the far end's listener could not answer.
-func besidePauses(all []result.Connection, pauses []pause) []result.Connection {
+func besidePauses(all []result.Connection, pauses []pause, t plan.Transport) []result.Connection {
 	if len(pauses) == 0 {
 		return all
+	}
+	isDatagram := func(c *result.Connection) bool {
+		return t == plan.UDP && c.Purpose == result.PurposeConversation
 	}
 	all = slices.Clone(all)
 	for i := range all {
@@ -92,11 +111,41 @@ func besidePauses(all []result.Connection, pauses []pause) []result.Connection {
 		if c.Ended != result.EndedSilent && c.Ended != result.EndedClosed && !(opened && c.Ended == result.EndedReset) {
 			continue
 		}
-		if slices.ContainsFunc(pauses, func(p pause) bool { return !c.At.After(p.to) && !c.Over().Before(p.from) }) {
+		mine := func(p pause) bool {
+			switch {
+			case p.shed && (!opened || c.Ended == result.EndedSilent):
+				return false // what was shed had opened, and was ended
+			case p.declined && !isDatagram(c):
+				return false
+			}
+			return !c.At.After(p.to) && !c.Over().Before(p.from)
+		}
+		if slices.ContainsFunc(pauses, mine) {
 			c.Ended = result.EndedUnknown
 		}
 	}
 	return all
+}
+
+// besideDeclines takes back that a conversation by datagrams, which carries no key,
+// got no answer while the far end left them unanswered since others sent them in
+// this end's name.
+func besideDeclines(i *result.Initiator, pauses []pause, t plan.Transport) {
+	c := i.Conversation
+	if t != plan.UDP || c == nil || c.Outcome != result.ConversationSilent {
+		return
+	}
+	declined := func(one result.Connection) bool {
+		return one.Purpose == result.PurposeConversation && slices.ContainsFunc(pauses, func(p pause) bool {
+			return p.declined && !one.At.After(p.to) && !one.Over().Before(p.from)
+		})
+	}
+	if slices.ContainsFunc(i.Connections, declined) {
+		not := *c
+		not.Outcome, not.Failures = result.ConversationNotHeld, 0
+		not.Error = "the listener did not answer, since others asked in the name of this address and it sends there no more than it proved itself for"
+		i.Conversation = &not
+	}
 }
 
 // beganAt is when the far end's listener was started that a job leads to, if that

@@ -42,8 +42,66 @@ func TestConnectionsDuringAPauseOfTheListenerTellNothing(t *testing.T) {
 		"after it":               {at(3, 2, result.EndedSilent), result.EndedSilent},
 	} {
 		given := []result.Connection{c.one}
-		if got := besidePauses(given, s.pauses); got[0].Ended != c.want || given[0].Ended != c.one.Ended {
+		if got := besidePauses(given, s.pauses, plan.TCP); got[0].Ended != c.want || given[0].Ended != c.one.Ended {
 			t.Errorf("%s: %s", name, got[0].Ended)
+		}
+	}
+}
+
+// What a crowded listener ended had opened; silence is not its doing, and the
+// rest of the time it did its part.
+func TestCrowdedListenerExplainsOnlyWhatItEnded(t *testing.T) {
+	now := time.Now()
+	s := &survey{started: now.Add(-time.Minute)}
+	s.pausedThere([]echo.Span{{BeganMS: 9_000, EndedMS: 7_000, Shed: true}}, now)
+	if got := s.pausedFor(now); got != 0 {
+		t.Errorf("paused for %v", got)
+	}
+	at := result.TimeOf(now.Add(-8 * time.Second))
+	for _, c := range []struct {
+		reached     result.Reached
+		ended, want result.Ended
+	}{
+		{result.ReachedConnected, result.EndedReset, result.EndedUnknown},
+		{result.ReachedConnected, result.EndedClosed, result.EndedUnknown},
+		{result.ReachedConnected, result.EndedSilent, result.EndedSilent},
+		{result.ReachedNothing, result.EndedSilent, result.EndedSilent},
+		{result.ReachedNothing, result.EndedReset, result.EndedReset},
+	} {
+		one := result.Connection{At: at, ElapsedMS: 500, Reached: c.reached, Ended: c.ended}
+		if got := besidePauses([]result.Connection{one}, s.pauses, plan.TCP); got[0].Ended != c.want {
+			t.Errorf("%s, %s: %s", c.reached, c.ended, got[0].Ended)
+		}
+	}
+}
+
+// Others ask SQL Browser in this end's name, and the listener answers nobody there
+// any more: that the conversation got no answer tells nothing of the network. A
+// keyed datagram that got none does.
+func TestConversationThatTheListenerDeclinedTellsNothing(t *testing.T) {
+	now := time.Now()
+	s := &survey{started: now.Add(-time.Minute)}
+	s.pausedThere([]echo.Span{{BeganMS: 9_000, EndedMS: 1_000, Declined: true}}, now)
+	if got := s.pausedFor(now); got != 0 {
+		t.Errorf("paused for %v", got)
+	}
+	for _, c := range []struct {
+		purpose   result.Purpose
+		transport plan.Transport
+		want      result.Ended
+	}{
+		{result.PurposeConversation, plan.UDP, result.EndedUnknown},
+		{result.PurposeSample, plan.UDP, result.EndedSilent},
+		{result.PurposeConversation, plan.TCP, result.EndedSilent},
+	} {
+		one := result.Connection{Purpose: c.purpose, At: result.TimeOf(now.Add(-8 * time.Second)), ElapsedMS: 500, Reached: result.ReachedNothing, Ended: result.EndedSilent}
+		if got := besidePauses([]result.Connection{one}, s.pauses, c.transport); got[0].Ended != c.want {
+			t.Errorf("%s over %s: %s", c.purpose, c.transport, got[0].Ended)
+		}
+		i := result.Initiator{Conversation: &result.Conversation{Outcome: result.ConversationSilent, Failures: 1}, Connections: []result.Connection{one}}
+		besideDeclines(&i, s.pauses, c.transport)
+		if held := i.Conversation.Outcome == result.ConversationSilent; held != (c.want == result.EndedSilent) {
+			t.Errorf("over %s: %+v", c.transport, i.Conversation)
 		}
 	}
 }

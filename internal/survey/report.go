@@ -121,13 +121,15 @@ func (s *survey) half(j *job) *result.Initiator {
 	}
 	i.Connections = s.connectionsOf(j)
 	s.mu.Lock()
-	i.Connections = besidePauses(i.Connections, s.ownPauses)
+	i.Connections = besidePauses(i.Connections, s.ownPauses, j.transport)
 	s.mu.Unlock()
 	if j.direction == plan.Forward {
-		i.Connections = besidePauses(i.Connections, s.pauses)
+		i.Connections = besidePauses(i.Connections, s.pauses, j.transport)
+		besideDeclines(&i, s.pauses, j.transport)
 		sinceItBegan(&i, s.beganAt(j))
 	} else {
-		i.Connections = besidePauses(i.Connections, s.accept.paused())
+		i.Connections = besidePauses(i.Connections, s.accept.paused(), j.transport)
+		besideDeclines(&i, s.accept.paused(), j.transport)
 		s.ledAstray(&i)
 	}
 	if i.NotTried == "" {
@@ -294,7 +296,9 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 	}
 	if h, ok := s.contacts.hello(); ok {
 		f.FarShift = h.Shift
+		s.crowdedThere(h.Shed)
 	}
+	f.Shed = s.shed
 	return f
 }
 

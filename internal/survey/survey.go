@@ -97,6 +97,7 @@ type survey struct {
 	sought      bool                         // contacts were looked for beside the tested paths
 	expected    string                       // the listener that ought to answer, once all paths were tried; "" before, and if none did
 	pauses      []pause                      // of the far end's listener
+	shed        int                          // connections that it ended in a minute, crowded by strangers
 	ownPauses   []pause                      // of this program
 	lacks       result.Lack                  // what this machine had none left of when the far end was to be asked
 	contactLost error                        // why the far end could not be asked any more

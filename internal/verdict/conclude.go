@@ -25,6 +25,9 @@ type Facts struct {
 	// Paused is for how long in this run the far end's listener could not do its
 	// part; less than a second is not worth a word. 0: it could, or does not tell.
 	Paused time.Duration
+	// Shed is how many connections the far end's listener ended in a minute of this
+	// run, of strangers that crowd it; 0: none, or it does not tell.
+	Shed int
 	// Stood is for how long this program itself did not run.
 	Stood time.Duration
 	// Late is how long after this run began the far end's listener was started,
@@ -142,6 +145,11 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		out = append(out, result.Finding{Code: "listener-paused",
 			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep or overloaded, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
 			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
+	}
+	if f.Shed > 0 {
+		out = append(out, result.Finding{Code: "listener-crowded",
+			Text:   fmt.Sprintf("The listener on %s was crowded during this run: it had as many connections as it may have, and ended %d in a minute that had not proved themselves. No device on the way did that, and a connection of this run that it ended was left out.", r.To.Host, f.Shed),
+			Advice: "Look at the screen of listen for who holds so many connections to it. If a path is untested or not ok for that, run the test again once they are gone."})
 	}
 	if f.Stood >= time.Second {
 		out = append(out, result.Finding{Code: "dial-paused",

@@ -78,6 +78,8 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 		{"not allowed", result.Report{Paths: []result.Path{of(connected(result.AnswerForbidden))}}, Facts{}, "not-allowed", nil},
 		{"the listener was stopped for a while", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Paused: 5_040_000_000},
 			"listener-paused", []string{"For about 5s of this run the listener on illiad.example.edu"}},
+		{"the listener was crowded", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Shed: 1234},
+			"listener-crowded", []string{"illiad.example.edu was crowded", "ended 1234 in a minute", "No device on the way did that"}},
 		{"other plan", result.Report{Plan: "illiad-2006", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{}, "other-plan", []string{`"illiad"`, `"illiad-2006"`}},
 		{"other shift", result.Report{Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Shift: 0, FarShift: 100}, "other-shift", []string{"--port-shift 100"}},
 	} {

@@ -1,0 +1,289 @@
+package listener
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// gate is a limits whose connections have names.
+type gate struct {
+	*limits
+	t     *testing.T
+	ended []string // in order
+}
+
+func newGate(t *testing.T, most int) *gate {
+	g := &gate{limits: newLimits(), t: t}
+	g.bound(most)
+	return g
+}
+
+func (g *gate) comes(name, from string) *place {
+	g.t.Helper()
+	p, _ := g.take(netip.MustParseAddr(from), func() { g.ended = append(g.ended, name) })
+	if p == nil {
+		g.t.Fatalf("no place for %s", name)
+	}
+	return p
+}
+
+func TestWhoProvedLessIsShedFirstTheOldestOfThemBeforeTheOthers(t *testing.T) {
+	g := newGate(t, 6)
+	// All from one address: everybody is behind one NAT.
+	const nat = "192.0.2.7"
+	g.comes("proved", nat).raise(tierProved)
+	asked := g.comes("asked first", nat)
+	asked.raise(tierAsked)
+	g.comes("asked later", nat).raise(tierAsked)
+	for i := range 3 {
+		g.comes(fmt.Sprint("strange ", i), nat)
+	}
+	for i := range 3 {
+		g.comes(fmt.Sprint("newcomer ", i), nat).raise(tierProved)
+	}
+	if want := []string{"strange 0", "strange 1", "strange 2"}; !slices.Equal(g.ended, want) {
+		t.Fatalf("%q were ended", g.ended)
+	}
+	g.comes("with the key", nat).raise(tierProved) // for one that asked and said no more
+	if want := "asked first"; g.ended[3] != want || !asked.isShed() {
+		t.Fatalf("%q were ended", g.ended)
+	}
+	asked.raise(tierProved) // too late
+	asked.release()
+	g.comes("last", nat).raise(tierProved)
+	if g.all != 6 || g.ended[4] != "asked later" {
+		t.Fatalf("%d connections, %q were ended", g.all, g.ended)
+	}
+	if p, _ := g.take(netip.MustParseAddr(nat), nil); p != nil {
+		t.Error("one that proved itself was ended for a stranger")
+	}
+}
+
+// A flood from one network costs that flood; what others hold stays.
+func TestNetworkThatHoldsTheMostShedsFirst(t *testing.T) {
+	g := newGate(t, 400)
+	g.comes("alone", "192.0.2.1")
+	for i := range 60 { // all that it makes at once, before it has proved anything
+		g.comes(fmt.Sprint("dial ", i), "192.0.2.2")
+	}
+	for i := range 1000 {
+		// A /64 is one network.
+		g.comes(fmt.Sprint("flood ", i), netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)}).String())
+	}
+	for i := range 200 {
+		g.comes(fmt.Sprint("second flood ", i), "192.0.2.3")
+	}
+	for i, name := range g.ended {
+		if name == "alone" || strings.HasPrefix(name, "dial") {
+			t.Fatalf("%s was ended, the %d. of %d", name, i, len(g.ended))
+		}
+	}
+	// Two floods share what is left evenly: neither drives the other out.
+	_, _, _, most := g.crowded()
+	if most < 165 || most > 175 {
+		t.Errorf("the larger of two floods holds %d", most)
+	}
+}
+
+// No network of a swarm holds more than its share: the oldest goes first, and
+// a dial that makes many connections at once is not taken for the flood.
+func TestSwarmOfManyNetworksShedsItsOldest(t *testing.T) {
+	g := newGate(t, 400)
+	for i := range 400 {
+		g.comes(fmt.Sprint("old ", i), netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String())
+	}
+	for i := range 50 {
+		g.comes(fmt.Sprint("dial ", i), "192.0.2.2")
+	}
+	for i := range 340 {
+		g.comes(fmt.Sprint("new ", i), netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}).String())
+	}
+	if len(g.ended) != 390 || slices.ContainsFunc(g.ended, func(s string) bool { return !strings.HasPrefix(s, "old") }) {
+		t.Errorf("%d were ended: %q", len(g.ended), g.ended)
+	}
+}
+
+func TestNothingIsLeftOfConnectionsThatEnded(t *testing.T) {
+	g := newGate(t, 100)
+	var all []*place
+	for i := range 1000 {
+		p := g.comes("", netip.AddrFrom4([4]byte{10, 0, byte(i % 7), byte(i % 41)}).String())
+		p.raise(tier(i % 3))
+		if all = append(all, p); i%3 == int(tierProved) {
+			p.release()
+		}
+	}
+	if g.all > 100 {
+		t.Errorf("%d connections", g.all)
+	}
+	for _, p := range all {
+		p.release()
+		p.release()
+	}
+	if g.all != 0 {
+		t.Errorf("%d connections are left", g.all)
+	}
+	for i, c := range g.crowds {
+		if len(c.networks)+len(c.order) != 0 {
+			t.Errorf("tier %d: %d networks are left", i, len(c.networks))
+		}
+	}
+}
+
+func TestDescriptorsBoundConnections(t *testing.T) {
+	l := newLimits()
+	n := sock.MaxDescriptors()
+	l.allow(n - reserveOf(n) - 20)
+	if l.most != 20 {
+		t.Errorf("%d", l.most)
+	}
+	l.allow(n)
+	if l.most != fewestConns {
+		t.Errorf("%d", l.most)
+	}
+	l.allow(0)
+	if l.most > maxConns {
+		t.Errorf("%d", l.most)
+	}
+	for descriptors, want := range map[int]int{40: 16, 64: 16, 256: 64, 1024: 256, 1 << 20: 512} {
+		if got := reserveOf(descriptors); got != want {
+			t.Errorf("of %d descriptors %d are kept", descriptors, got)
+		}
+	}
+}
+
+// stunHeader is how a Binding begins, and nobody's: what looks like the proof.
+var stunHeader = []byte("\x00\x01\x00\x40\x21\x12\xa4\x42abcdefghijkl")
+
+func TestHolderOfTheKeyGetsThroughACrowd(t *testing.T) {
+	var mu sync.Mutex
+	var said []string
+	l := start(t, Config{OnTrouble: func(what string) { mu.Lock(); defer mu.Unlock(); said = append(said, what) }})
+	l.limits.bound(16)
+	crowd := func() {
+		for i := range 64 { // four times as many, from the holder's own address
+			if c := dialFrom(t, loop, l.at); i%2 == 0 {
+				_, _ = c.Write(stunHeader)
+			}
+		}
+	}
+	crowd()
+	ask := newAsk()
+	c, kept := prove(t, loop, l.at, ask)
+	h, err := c.Hello(within(t, guardTime))
+	if err != nil || h.Shed < 32 || h.Shed > 64 {
+		t.Errorf("%v, and it tells of %d that it ended", err, h.Shed)
+	}
+	crowd()
+	asked := newAsk()
+	prove(t, loop, l.at, asked) // and says no more
+	crowd()
+	w, err := c.Witness(within(t, guardTime), []echo.WitnessQuery{
+		{Probe: ask.Probe, Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(sock.AddrPortOf(kept.LocalAddr())), BeganMS: 5000},
+		{Probe: asked.Probe, Transport: plan.TCP, Port: int(l.at.Port()), BeganMS: 5000},
+	})
+	if err != nil {
+		t.Fatalf("the proved connection was ended: %v", err)
+	}
+	for _, a := range w.Answers {
+		if !a.Lasts {
+			t.Errorf("one with the key was ended while there were strangers: %+v", a)
+		}
+	}
+	if w.Shed < h.Shed || len(w.Paused) != 1 || !w.Paused[0].Shed {
+		t.Errorf("it tells of %d that it ended, in %+v", w.Shed, w.Paused)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(said) != 1 || !strings.Contains(said[0], "16 connections, and may have 16") || !strings.Contains(said[0], "whoever has the key gets through") || !strings.Contains(said[0], "come from 127.0.0.1") {
+		t.Errorf("said %q", said)
+	}
+}
+
+func TestShedConnectionsAreCountedForAMinute(t *testing.T) {
+	var s sheds
+	a, now := netip.MustParseAddr("192.0.2.7"), time.Unix(1_000_000, 0)
+	for i := range 100 {
+		s.add(a, now.Add(time.Duration(i)*time.Second))
+	}
+	for after, want := range map[int]int{99: 60, 100: 59, 158: 1, 159: 0, 100000: 0} {
+		if n := s.lately(now.Add(time.Duration(after) * time.Second)); n != want {
+			t.Errorf("after %d s: %d", after, n)
+		}
+	}
+	if got := s.of(a, now); len(got) != 1 {
+		t.Errorf("%d spans, of one that goes on", len(got))
+	}
+	for i := range 3 * maxShedNetworks {
+		s.add(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), now)
+	}
+	for i := range 3 * echo.MaxPaused {
+		s.add(a, now.Add(time.Duration(i)*time.Hour))
+	}
+	if len(s.networks) > maxShedNetworks || len(s.of(a, now)) > echo.MaxPaused {
+		t.Errorf("%d networks, %d spans", len(s.networks), len(s.of(a, now)))
+	}
+}
+
+// Sessions of FTP that each have a data port opened take no more descriptors for
+// it than are kept for that: the oldest port makes room.
+func TestDataPortsOfFTPAreBounded(t *testing.T) {
+	l := spoken(t, plan.FTP, plan.TCP)
+	l.data.bound(4)
+	var ports []netip.AddrPort
+	for range 20 {
+		conn := dialFrom(t, loop, l.at)
+		answer := bufio.NewReader(conn)
+		for _, command := range []string{"", "USER anonymous\r\n", "PASS a\r\n", "EPSV\r\n"} {
+			if _, err := io.WriteString(conn, command); err != nil {
+				t.Fatal(err)
+			}
+			line, err := answer.ReadString('\n')
+			for err == nil && (len(line) < 4 || line[3] != ' ') {
+				line, err = answer.ReadString('\n')
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, text, ok := strings.Cut(line, "(|||"); ok {
+				number, _, _ := strings.Cut(text, "|")
+				port, err := strconv.Atoi(number)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ports = append(ports, netip.AddrPortFrom(loop, uint16(port)))
+			}
+		}
+	}
+	if len(ports) != 20 {
+		t.Fatalf("%d of 20 sessions got a port", len(ports))
+	}
+	open := 0
+	for i, at := range ports {
+		c, err := net.Dial("tcp", at.String())
+		if err == nil {
+			open++
+			c.Close()
+		}
+		if (err == nil) != (i >= 16) {
+			t.Errorf("port %d of 20: %v", i, err)
+		}
+	}
+	if open != 4 {
+		t.Errorf("%d ports are open", open)
+	}
+}
