@@ -15,7 +15,7 @@ const (
 	// maxHolds bounds the paths that are kept idle for others at once, and the
 	// results that wait to be asked for. Each is three connections a gap.
 	maxHolds = 64
-	// maxHoldsOfRun bounds those of one run: no holder of the key takes them all.
+	// maxHoldsOfRun bounds those of one run that last: no holder of the key takes all.
 	maxHoldsOfRun = 24
 )
 
@@ -41,7 +41,7 @@ func (h *holds) begin(k holdKey) (*echo.HeldSoFar, bool) {
 	}
 	ofRun := 0
 	for _, other := range h.keys {
-		if other.run == k.run {
+		if other.run == k.run && !h.held[other].Done {
 			ofRun++
 		}
 	}

@@ -60,7 +60,7 @@ func TestOldestResultsMakeRoomAndRunningOnesDoNot(t *testing.T) {
 	var h holds
 	var first *echo.HeldSoFar
 	for i := range maxHolds {
-		so, ok := h.begin(holdKey{probe: echo.ID{byte(i)}})
+		so, ok := h.begin(holdKey{echo.ID{byte(i / maxHoldsOfRun)}, echo.ID{byte(i)}})
 		if !ok {
 			t.Fatalf("no room for number %d", i)
 		}
@@ -68,12 +68,15 @@ func TestOldestResultsMakeRoomAndRunningOnesDoNot(t *testing.T) {
 			first = so
 		}
 	}
-	if _, ok := h.begin(holdKey{probe: echo.ID{255}}); ok {
+	if _, ok := h.begin(holdKey{echo.ID{9}, echo.ID{255}}); ok {
 		t.Error("room for one too many")
 	}
 	h.end(first, nil)
 	if _, ok := h.begin(holdKey{probe: echo.ID{255}}); !ok {
 		t.Error("a finished one made no room")
+	}
+	if _, ok := h.begin(holdKey{probe: echo.ID{254}}); ok {
+		t.Error("one run has more than its share")
 	}
 	if _, ok := h.of(holdKey{probe: echo.ID{0}}); ok {
 		t.Error("the finished one is still there")

@@ -77,17 +77,23 @@ func TestOpenDialKnowsItsSource(t *testing.T) {
 }
 
 func TestListeningTakesOneFamilyOnly(t *testing.T) {
-	six, err := ListenTCP(t.Context(), netip.MustParseAddrPort("[::]:0"), false)
-	if err != nil {
-		t.Skip(err)
+	var why error
+	for range 5 { // somebody else may have the port over IPv4
+		six, err := ListenTCP(t.Context(), netip.MustParseAddrPort("[::]:0"), false)
+		if err != nil {
+			t.Skip(err)
+		}
+		defer six.Close()
+		at := netip.AddrPortFrom(netip.IPv4Unspecified(), AddrPortOf(six.Addr()).Port())
+		four, err := ListenTCP(t.Context(), at, false)
+		if why = err; err == nil {
+			four.Close()
+			break
+		}
 	}
-	defer six.Close()
-	at := netip.AddrPortFrom(netip.IPv4Unspecified(), AddrPortOf(six.Addr()).Port())
-	four, err := ListenTCP(t.Context(), at, false)
-	if err != nil {
-		t.Fatalf("the IPv6 socket holds IPv4 too: %v", err)
+	if why != nil {
+		t.Errorf("the IPv6 socket holds IPv4 too: %v", why)
 	}
-	four.Close()
 }
 
 func TestErrorsAreClassified(t *testing.T) {
