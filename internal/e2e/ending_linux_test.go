@@ -1,0 +1,98 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Whatever is under way, listen ends when it is told to: strangers hold
+// connections, a path is kept idle both ways, and nobody reads what it says. Its
+// ledger is whole.
+func TestListenEndsWhateverIsUnderWay(t *testing.T) {
+	for n, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			pipe, ledger := filepath.Join(dir, "pipe"), filepath.Join(dir, "ledger")
+			if err := unix.Mkfifo(pipe, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(pipe, os.O_RDWR|unix.O_NONBLOCK, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			_ = f.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			for err = nil; err == nil; {
+				_, err = f.Write(make([]byte, 4096))
+			}
+			at := netip.AddrFrom4([4]byte{127, 78, 2, byte(31 + 2*n)})
+			listen, said := listening(t, at, `exec "$@" --ledger `+ledger+` >`+pipe)
+
+			port := netip.AddrPortFrom(at, 1433+troubleShift).String()
+			for i := range 500 {
+				c, err := net.Dial("tcp", port)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				if i%2 == 0 {
+					_, _ = c.Write([]byte("GET / HTTP/1.1\r\n"))
+				}
+			}
+			dial := exec.Command(filepath.Join(programs, "dial"), "--bind", at.Next().String(), "--port-shift", strconv.Itoa(troubleShift), "--only", "sql-client,odyssey-back", "--hold", "1m", at.String())
+			dial.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
+			if err := dial.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = dial.Process.Kill(); _ = dial.Wait() })
+			held := func() bool {
+				b, _ := os.ReadFile(ledger)
+				return bytes.Contains(b, []byte("kept idle for"))
+			}
+			for end := time.Now().Add(patience); !held(); time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("no path is kept idle: %s", said())
+				}
+			}
+
+			if err := listen.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan *os.ProcessState, 1)
+			go func() { s, _ := listen.Wait(); ended <- s }()
+			select {
+			case s := <-ended:
+				if s == nil || s.ExitCode() != 0 {
+					t.Errorf("%v: %s", s, said())
+				}
+			case <-time.After(patience):
+				t.Fatalf("it goes on: %s", said())
+			}
+			b, err := os.ReadFile(ledger)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := bytes.Split(bytes.TrimSuffix(b, []byte("\n")), []byte("\n"))
+			for _, line := range lines {
+				if !json.Valid(line) {
+					t.Errorf("no whole line: %q", line)
+				}
+			}
+			if len(lines) < 60 || !bytes.HasSuffix(b, []byte("\n")) {
+				t.Errorf("%d lines", len(lines))
+			}
+		})
+	}
+}
