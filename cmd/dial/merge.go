@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -113,10 +114,18 @@ func endWith(code int, err error) error {
 	return err
 }
 
+// mergeRoom is what all files together may be: those of a consortium's every site
+// are a tenth of it. The collector keeps what is read and thrown away small.
+func mergeRoom() *result.Room {
+	debug.SetMemoryLimit(384 << 20)
+	return &result.Room{Bytes: 128 << 20, Objects: 1 << 20}
+}
+
 func readReports(names []string) ([]merge.Input, error) {
 	var out []merge.Input
+	room := mergeRoom()
 	for _, name := range names {
-		r, err := readReport(name)
+		r, err := readReport(name, room)
 		if err != nil {
 			return nil, cli.Usage(fmt.Errorf("%s: %w", name, err), "")
 		}
@@ -126,7 +135,7 @@ func readReports(names []string) ([]merge.Input, error) {
 }
 
 // readReport reads one file, and no more of it than a report may have.
-func readReport(name string) (*result.Report, error) {
+func readReport(name string, room *result.Room) (*result.Report, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", err)
@@ -136,5 +145,5 @@ func readReport(name string) (*result.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot be read: %w", err)
 	}
-	return result.ParseReport(b, result.MaxReport)
+	return room.Parse(b, result.MaxReport)
 }

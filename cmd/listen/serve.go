@@ -50,7 +50,7 @@ func serve(c *ucli.Context) error {
 		inviteFile: c.String("invite"), name: paste.Value(c.String("name")), public: c.StringSlice("public"),
 	}
 	defer func() {
-		screen.Close(time.Second)
+		screen.Close(700 * time.Millisecond)
 		if n := screen.Dropped(); n > 0 {
 			fmt.Fprintf(s.errs, "listen: %d lines were not shown, since nobody read them.\n", n)
 		}

@@ -54,7 +54,7 @@ func Usage(err error, hint string) error { return &Failure{Code: ExitUsage, Err:
 func Usagef(hint, format string, args ...any) error { return Usage(fmt.Errorf(format, args...), hint) }
 
 // lastWords is how long a reader of standard error is waited for at the end.
-const lastWords = 2 * time.Second
+const lastWords = 700 * time.Millisecond
 
 // Run runs an app until it ends or is interrupted, says what went wrong, and
 // returns the exit code.

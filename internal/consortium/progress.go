@@ -43,6 +43,7 @@ type entry struct {
 type Progress struct {
 	f    *os.File
 	done map[key]*result.Report
+	room result.Room // for what is read
 }
 
 type key struct{ partner, test string }
@@ -51,7 +52,7 @@ type key struct{ partner, test string }
 // writing and is the Progress' from then on. With again that is dropped. The file is
 // to be its owner's alone: who may send to whom is nobody else's business.
 func Open(f *os.File, again bool) (*Progress, error) {
-	p := &Progress{f: f, done: map[key]*result.Report{}}
+	p := &Progress{f: f, done: map[key]*result.Report{}, room: result.Room{Bytes: MaxSize, Objects: 1 << 20}}
 	whole, err := p.read(f)
 	if err == nil && again {
 		whole, p.done = 0, map[key]*result.Report{}
@@ -94,7 +95,7 @@ func (p *Progress) take(line []byte) {
 	if json.Unmarshal(line, &e) != nil {
 		return
 	}
-	if r, err := result.ParseReport(e.Report, result.MaxReport); err == nil {
+	if r, err := p.room.Parse(e.Report, result.MaxReport); err == nil {
 		p.done[key{e.Partner, e.Test}] = merge.Sound(r) // whoever can write the file can claim anything
 	}
 }

@@ -88,7 +88,7 @@ const (
 // arbitrary (FTP active data) those from 1024 on.
 func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) echo.DialedBack {
 	out := echo.DialedBack{Halves: make([]result.Initiator, len(d.Paths))}
-	release, why := l.backs.take(ctx, p.Run)
+	release, why := l.backs.take(ctx, p)
 	if why != "" {
 		for i := range out.Halves {
 			out.Halves[i].NotTried = why
@@ -134,7 +134,7 @@ func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.Convers
 	notHeld := func(i int, why string) {
 		out.Conversations[i] = result.Conversation{Outcome: result.ConversationNotHeld, Error: why}
 	}
-	release, why := l.backs.take(ctx, p.Run)
+	release, why := l.backs.take(ctx, p)
 	if why != "" {
 		for i := range b.Paths {
 			notHeld(i, why)

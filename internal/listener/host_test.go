@@ -120,7 +120,7 @@ func TestTooManyDialBacksAtOnceAreRefused(t *testing.T) {
 	l := start(t, Config{Plan: planOf(plan.Row{ID: "back", Transport: plan.TCP, Port: int(there.Port())}), Ports: []plan.Binding{{Transport: plan.TCP}}})
 	var releases []func()
 	for i := range maxDialBacks {
-		release, why := l.backs.take(t.Context(), echo.ID{1, byte(i)})
+		release, why := l.backs.take(t.Context(), peerFrom(i/8, 1, byte(i)))
 		if why != "" {
 			t.Fatal(why)
 		}
@@ -143,8 +143,8 @@ func TestTooManyDialBacksAtOnceAreRefused(t *testing.T) {
 
 // One run does not take the places of all, and whoever waits for one gets it.
 func TestPlacesAreSharedOutAmongRuns(t *testing.T) {
-	s := newTurns(3, 2)
-	greedy, other := echo.ID{1}, echo.ID{2}
+	s := newTurns(4, 2)
+	greedy, other := peerFrom(1, 1), peerFrom(2, 2)
 	first, _ := s.take(t.Context(), greedy)
 	_, _ = s.take(t.Context(), greedy)
 	over, cancel := context.WithCancel(t.Context())
@@ -152,24 +152,37 @@ func TestPlacesAreSharedOutAmongRuns(t *testing.T) {
 	if _, why := s.take(over, greedy); !strings.Contains(why, "for this run already") {
 		t.Errorf("a third place: %q", why)
 	}
+	if _, why := s.take(t.Context(), peerFrom(1, 7)); why != "" {
+		t.Errorf("another run of that network: %q", why)
+	}
+	if _, why := s.take(over, peerFrom(1, 8)); why == "" {
+		t.Error("one network has all places")
+	}
 	release, why := s.take(t.Context(), other)
 	if why != "" {
 		t.Fatal(why)
 	}
-	if _, why := s.take(over, echo.ID{3}); !strings.Contains(why, "too many others") {
-		t.Errorf("a fourth place: %q", why)
+	if _, why := s.take(over, peerFrom(3, 3)); !strings.Contains(why, "too many others") {
+		t.Errorf("a fifth place: %q", why)
 	}
 	got := make(chan string, 1)
-	go func() { _, why := s.take(context.Background(), echo.ID{3}); got <- why }()
+	go func() { _, why := s.take(context.Background(), peerFrom(3, 3)); got <- why }()
 	release()
 	release() // again does nothing
 	if why := receive(t, got); why != "" {
 		t.Errorf("it waited for nothing: %q", why)
 	}
 	first()
-	if s.taken != 2 || s.of[greedy] != 1 || len(s.of) != 2 {
-		t.Errorf("%d taken, %v", s.taken, s.of)
+	if s.taken != 3 || s.of[greedy.Run] != 1 || len(s.of) != 3 || len(s.from) != 2 {
+		t.Errorf("%d taken, %v, %v", s.taken, s.of, s.from)
 	}
+}
+
+// peerFrom is one of a network, in a run.
+func peerFrom(network int, run ...byte) echo.Peer {
+	p := echo.Peer{Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(network)}), 1)}
+	copy(p.Run[:], run)
+	return p
 }
 
 func TestListenerStopsWhileItDialsBackAndAnswers(t *testing.T) {

@@ -32,6 +32,7 @@ type Journal struct {
 
 	mu      sync.Mutex
 	failed  bool
+	writing chan error // of a line of the ledger that is not written yet; nil: none is
 	screen  screen
 	reached map[netip.Addr]map[reached]*tally
 	quiet   map[netip.Addr]*knocks // by network, as limits counts them
@@ -135,8 +136,45 @@ func toRecord(c Contact) record {
 	return r
 }
 
-// ledgerPatience is how long what is no file may take to be written to.
+// ledgerPatience is how long the ledger may take to be written to. A pipe whose
+// reader stands still, or a disk that is not there any more, must not hold up who is
+// answered.
 const ledgerPatience = time.Second
+
+// putLine has a line written, and waits no longer than is bearable: while one before
+// it still stands, hardly at all.
+func (j *Journal) putLine(line []byte) error {
+	patience := ledgerPatience
+	if j.failed {
+		patience = ledgerPatience / 100
+		line = append([]byte{'\n'}, line...) // the one that failed may have been written in part
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	if j.writing != nil {
+		select {
+		case <-j.writing:
+			j.writing = nil
+		case <-late.C:
+			return os.ErrDeadlineExceeded
+		}
+	}
+	to, done := j.Ledger, make(chan error, 1)
+	go func() {
+		_, err := to.Write(line)
+		if err == nil {
+			err = to.Sync()
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-late.C:
+		j.writing = done
+		return os.ErrDeadlineExceeded
+	}
+}
 
 // toLedger appends to the ledger and flushes it. A full disk is told once, and
 // again when writing works after it.
@@ -144,19 +182,7 @@ func (j *Journal) toLedger(line []byte) {
 	if j.Ledger == nil {
 		return
 	}
-	if j.failed {
-		line = append([]byte{'\n'}, line...) // the one that failed may have been written in part
-	}
-	// A pipe whose reader stands still must not hold up who is answered.
-	patience := ledgerPatience
-	if j.failed {
-		patience = ledgerPatience / 100
-	}
-	_ = j.Ledger.SetWriteDeadline(time.Now().Add(patience)) // a file has none and needs none
-	_, err := j.Ledger.Write(line)
-	if err == nil {
-		err = j.Ledger.Sync()
-	}
+	err := j.putLine(line)
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
 		err = nil // a pipe or a device: it has no disk to be flushed to
 	}

@@ -219,6 +219,13 @@ func TestAnswerWaitsForTheLedger(t *testing.T) {
 // Whoever reads a ledger that is a pipe may stand still: nobody is held up by it for
 // long, and what is written once it reads again are whole lines.
 func TestALedgerThatNobodyReadsHoldsNobodyUp(t *testing.T) {
+	t.Run("a pipe by its name", func(t *testing.T) { unreadLedger(t, false) })
+	t.Run("an inherited one", func(t *testing.T) { unreadLedger(t, true) })
+}
+
+// unreadLedger tries it with a descriptor whose writes have no deadline, as those
+// that the shell opened are (blocks), or with one that Go opened.
+func unreadLedger(t *testing.T, blocks bool) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -231,11 +238,18 @@ func TestALedgerThatNobodyReadsHoldsNobodyUp(t *testing.T) {
 	for err = nil; err == nil; {
 		_, err = w.Write(bytes.Repeat([]byte("x"), 1000))
 	}
+	_ = w.SetWriteDeadline(time.Time{})
+	if blocks {
+		w.Fd() // which makes it one that blocks
+	}
 	ask := newAsk()
 	for range 20 {
 		prove(t, loop, l.at, ask)
 	}
 	l.stop()
+	if s := j.Summary(); !strings.Contains(s, "asked ×20") {
+		t.Errorf("summary:\n%s", s)
+	}
 	if n := strings.Count(trouble.String(), "cannot be written"); n != 1 {
 		t.Errorf("told %d times: %s", n, trouble.String())
 	}

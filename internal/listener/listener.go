@@ -74,6 +74,7 @@ type Listener struct {
 	backs    *turns // for dialing back
 	holds    holds
 	mailbox  mailbox
+	opening  sync.Mutex // held while a delivered report is decoded
 	dialed   dialedBack
 
 	certificate tls.Certificate // fresh for this process

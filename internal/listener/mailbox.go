@@ -75,7 +75,9 @@ func (l *Listener) Meet(p echo.Peer, m echo.Meet) echo.Met {
 
 // Deliver implements echo.Host.
 func (l *Listener) Deliver(p echo.Peer, d echo.Delivery) (receipt echo.Receipt, taken func(), err error) {
+	l.opening.Lock() // one at a time: each may become much
 	r, err := d.Open()
+	l.opening.Unlock()
 	if err != nil {
 		l.contact(Contact{Kind: echo.KindDelivered, Peer: p, Detail: "refused: " + err.Error()})
 		return receipt, nil, err

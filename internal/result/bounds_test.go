@@ -20,6 +20,7 @@ func TestParseRefusesWhatWouldGrow(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"empty paths":              {fill(`"paths":[{}`, `,{}`, `]}`), "too many paths, and 4096 are the most"},
 		"paths, called otherwise":  {fill(`"PATHS":[{}`, `,{}`, `]}`), "too many paths, and 4096 are the most"},
+		"and by another letter":    {fill("\"path\u017f\":[{}", `,{}`, `]}`), "and 4096 are the most"},
 		"connections of one path":  {fill(`"paths":[{"initiator":{"connections":[{}`, `,{}`, `]}}]}`), "too many connections, and 16384 are the most"},
 		"many lists":               {lists(1000), "more than 262144 objects"},
 		"a list of nothing":        {fill(`"findings":[null`, `,null`, `]}`), "too many findings"},
@@ -40,6 +41,22 @@ func TestParseRefusesWhatWouldGrow(t *testing.T) {
 		const most = 512 << 20 // in all; much less at a time
 		if n := after.TotalAlloc - before.TotalAlloc; n > most {
 			t.Errorf("%s: %d MiB were taken for %d", name, n>>20, len(c.in)>>20)
+		}
+	}
+}
+
+// Several reports take no more together than there is room for.
+func TestReportsTakeNoMoreThanTheirRoom(t *testing.T) {
+	one := []byte(`{"schema":"` + Schema + `","run":"x","mode":"paths","findings":[` + strings.Repeat("{},", 999) + `{}]}`)
+	for name, room := range map[string]Room{
+		"bytes":   {Bytes: 2*int64(len(one)) + 1, Objects: 1 << 20},
+		"objects": {Bytes: 1 << 20, Objects: 2100},
+	} {
+		for n := range 3 {
+			_, err := room.Parse(one, MaxReport)
+			if (err != nil) != (n == 2) || err != nil && !strings.Contains(err.Error(), "give fewer files at a time") {
+				t.Errorf("%s, number %d: %v", name, n+1, err)
+			}
 		}
 	}
 }

@@ -29,6 +29,15 @@ var errCutOff = errors.New("it ends in the middle: the file was cut off; copy it
 // than its evidence bears is merge.Sound's to see to. The error says what is
 // wrong and what to do.
 func ParseReport(b []byte, limit int64) (*Report, error) {
+	room := Room{Bytes: limit, Objects: limit / bytesOfObject}
+	return room.Parse(b, limit)
+}
+
+// A Room is what several reports may take together, in bytes and in objects of JSON.
+type Room struct{ Bytes, Objects int64 }
+
+// Parse is ParseReport, and takes from the room.
+func (m *Room) Parse(b []byte, limit int64) (*Report, error) {
 	if int64(len(b)) > limit {
 		return nil, fmt.Errorf("it is larger than %d MiB, and no report is", limit>>20)
 	}
@@ -36,8 +45,12 @@ func ParseReport(b []byte, limit int64) (*Report, error) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, errors.New("it is empty; give a file that dial --out FILE.json wrote")
 	}
-	if err := bounded(b); err != nil {
+	objects, err := bounded(b, limit)
+	if err != nil {
 		return nil, fmt.Errorf("%w; give a file that dial --out FILE.json wrote", err)
+	}
+	if m.Bytes, m.Objects = m.Bytes-int64(len(b)), m.Objects-objects; m.Bytes < 0 || m.Objects < 0 {
+		return nil, errors.New("with those before it, it is more than this program keeps at a time; give fewer files at a time")
 	}
 	var form struct {
 		Schema *string `json:"schema"`
@@ -191,6 +204,9 @@ func checkValue(at, key string, v reflect.Value) error {
 			return within(at, fmt.Errorf("%d is no port", v.Int()))
 		}
 	case reflect.Slice:
+		if most := cmp.Or(maxOf[key], maxList); v.Len() > most {
+			return within(at, fmt.Errorf("it has %d %s, and %d are the most", v.Len(), key, most))
+		}
 		for i := range v.Len() {
 			if err := checkValue(at, fmt.Sprintf("%s[%d]", key, i), v.Index(i)); err != nil {
 				return err
