@@ -163,11 +163,13 @@ func TestAnyChangedByteIsNoticed(t *testing.T) {
 					tries.Go(func() {
 						slots <- struct{}{}
 						defer func() { <-slots }()
-						c := (&tamperer{to: to, out: out, at: at}).through(t, speaks, patience)
+						d := &tamperer{to: to, out: out, at: at}
+						c := d.through(t, speaks, patience)
 						if c.Outcome != result.ConversationCompleted || !c.Keyed || len(c.Changed) > 0 {
 							return
 						}
-						if !isNobodys(speaks, whole.said[n], at) {
+						// Signatures in TLS are a byte longer or shorter from time to time.
+						if said := d.said[n]; at < promised(speaks, out, said) && !isNobodys(speaks, said, at) {
 							t.Errorf("byte %d of %d %s was changed, and nothing noticed it", at, size, map[bool]string{true: "out", false: "back"}[out])
 						}
 					})
