@@ -43,15 +43,7 @@ const (
 // crowdTime is how long the crowd stays; DIALTONE_CROWD sets it, as in
 // DIALTONE_CROWD=30m.
 func crowdTime(t *testing.T) time.Duration {
-	text := os.Getenv("DIALTONE_CROWD")
-	if text == "" {
-		return 20 * time.Second
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		t.Fatalf("DIALTONE_CROWD: %v", err)
-	}
-	return d
+	return timeOf(t, "DIALTONE_CROWD", 20*time.Second)
 }
 
 // Two hundred dialers who hold the key, some of them broken, with strangers among

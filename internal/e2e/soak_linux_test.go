@@ -28,13 +28,18 @@ import (
 // soakTime is how long each service is fed with rubbish; DIALTONE_SOAK sets it,
 // as in DIALTONE_SOAK=1m.
 func soakTime(t *testing.T) time.Duration {
-	text := os.Getenv("DIALTONE_SOAK")
+	return timeOf(t, "DIALTONE_SOAK", 500*time.Millisecond)
+}
+
+// timeOf is the time that a variable of the environment sets.
+func timeOf(t *testing.T, variable string, unset time.Duration) time.Duration {
+	text := os.Getenv(variable)
 	if text == "" {
-		return 500 * time.Millisecond
+		return unset
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		t.Fatalf("DIALTONE_SOAK: %v", err)
+		t.Fatalf("%s: %v", variable, err)
 	}
 	return d
 }

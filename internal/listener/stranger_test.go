@@ -146,11 +146,8 @@ func forms() []string {
 	return out
 }
 
-// everyService starts a listener with a port for each protocol.
-func everyService(t *testing.T, w *written) (*running, map[plan.Protocol]netip.AddrPort) {
-	t.Helper()
-	var rows []plan.Row
-	var ports []plan.Binding
+// everyProtocol is a row of a plan for each protocol, and a port for each row.
+func everyProtocol() (rows []plan.Row, ports []plan.Binding) {
 	for _, p := range plan.Protocols {
 		r := plan.Row{ID: string(p), Transport: plan.TCP, Speaks: p}
 		if p == plan.SQLBrowser {
@@ -158,6 +155,13 @@ func everyService(t *testing.T, w *written) (*running, map[plan.Protocol]netip.A
 		}
 		rows, ports = append(rows, r), append(ports, plan.Binding{Transport: r.Transport, Rows: []plan.Row{r}})
 	}
+	return rows, ports
+}
+
+// everyService starts a listener with a port for each protocol.
+func everyService(t *testing.T, w *written) (*running, map[plan.Protocol]netip.AddrPort) {
+	t.Helper()
+	rows, ports := everyProtocol()
 	l := start(t, Config{Plan: planOf(rows...), Ports: ports, OnContact: w.contact, OnTrouble: w.trouble})
 	at := map[plan.Protocol]netip.AddrPort{}
 	for _, b := range l.Bound() {

@@ -63,15 +63,7 @@ func strangeDatagrams() [][]byte {
 // a user's name.
 func TestNothingTellsAStrangerOfThisMachine(t *testing.T) {
 	w := newWritten(t)
-	var rows []plan.Row
-	var ports []plan.Binding
-	for _, p := range plan.Protocols {
-		r := plan.Row{ID: string(p), Transport: plan.TCP, Speaks: p}
-		if p == plan.SQLBrowser {
-			r.Transport = plan.UDP
-		}
-		rows, ports = append(rows, r), append(ports, plan.Binding{Transport: r.Transport, Rows: []plan.Row{r}})
-	}
+	rows, ports := everyProtocol()
 	l := start(t, Config{Plan: planOf(rows...), Ports: ports, Software: ownVersion, OnContact: w.contact, OnTrouble: w.trouble})
 	h := &heard{said: map[string][]byte{"certificate": l.certificate.Certificate[0]}}
 	guess := newAsk()

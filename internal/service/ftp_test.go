@@ -996,14 +996,20 @@ func FuzzFTPAnswer(f *testing.F) {
 	})
 }
 
-// testAnswersBytes lets the answering side read b and then the end.
-func testAnswersBytes(t *testing.T, a *Answerer, speaks string, b []byte) {
+// saying is a connection to whoever reads all, says b and ends it.
+func saying(b []byte) net.Conn {
 	c, s := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, c) }()
 	go func() {
 		_, _ = c.Write(b)
 		c.Close()
 	}()
+	return s
+}
+
+// testAnswersBytes lets the answering side read b and then the end.
+func testAnswersBytes(t *testing.T, a *Answerer, speaks string, b []byte) {
+	s := saying(b)
 	ctx, cancel := context.WithTimeout(t.Context(), guardTime)
 	defer cancel()
 	_ = a.Serve(ctx, s, speaks)

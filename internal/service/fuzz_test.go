@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"io"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -41,12 +40,7 @@ func FuzzAnswerer(f *testing.F) {
 			Software: "Dialtone", Certificate: cert, Patience: guardTime,
 			Answer: func([]byte) ([]byte, bool) { return nil, false },
 		}
-		c, s := net.Pipe()
-		go func() { _, _ = io.Copy(io.Discard, c) }()
-		go func() {
-			_, _ = c.Write(b)
-			c.Close()
-		}()
+		s := saying(b)
 		ctx, cancel := context.WithTimeout(t.Context(), guardTime)
 		defer cancel()
 		visit, _ := a.Receive(ctx, s, spoken()[int(which)%len(conversations)])
@@ -73,12 +67,7 @@ func FuzzAsk(f *testing.F) {
 		if speaks == "ftp" {
 			return // it would dial where the answer says; FuzzFTPReply and FuzzFTPAddresses read those
 		}
-		c, s := net.Pipe()
-		go func() { _, _ = io.Copy(io.Discard, c) }()
-		go func() {
-			_, _ = c.Write(b)
-			c.Close()
-		}()
+		s := saying(b)
 		ctx, cancel := context.WithTimeout(t.Context(), guardTime)
 		defer cancel()
 		out := Ask(ctx, s, speaks, Question{Host: "listener.example", Answer: bytes.Repeat([]byte{0x5a}, AnswerSize), DocumentSize: 512})
