@@ -257,11 +257,13 @@ func (s *survey) settle(ctx context.Context) {
 // meetOthers asks the other listeners that paths lead to what they are: their
 // paths are held against that, and not against what the expected one says.
 func (s *survey) meetOthers(ctx context.Context) {
+	asked := map[string]bool{} // an answer that does not come is not waited for again
 	for _, f := range s.families() {
 		for _, p := range s.contacts.ways(f, "") {
-			if _, known := s.helloBy(p.instance); known || len(s.others) >= maxOthers {
+			if _, known := s.helloBy(p.instance); known || asked[p.instance] || len(asked) >= maxOthers {
 				continue
 			}
+			asked[p.instance] = true
 			_ = s.talkWith(ctx, p.instance, f, true, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 				hello, err := c.Hello(ctx)
 				if err == nil {
@@ -488,11 +490,15 @@ func (s *survey) talkWith(ctx context.Context, instance string, f result.Family,
 // soon is within what time a way that proved itself opens again: two SYNs'
 // (RFC 6298 section 2: 1 s after the first), and longer where round trips are.
 func (s *survey) soon() time.Duration {
-	const (
-		twoSYNs    = 2 * time.Second
-		roundTrips = 8
-	)
-	return twoSYNs + roundTrips*s.longestTrip()
+	const twoSYNs = 2 * time.Second
+	return twoSYNs + s.tripsLong()
+}
+
+// tripsLong is what a connection's handshake, proof and question take where round
+// trips are long.
+func (s *survey) tripsLong() time.Duration {
+	const roundTrips = 8
+	return roundTrips * s.longestTrip()
 }
 
 // longestTrip is the longest round trip that any attempt measured, 0 if none did.

@@ -177,7 +177,7 @@ func (s *survey) mayTalk() (done func()) {
 
 // mayConverse reports whether a job's service speaks a language of ours, to
 // somebody who may hear it. A datagram service is asked only where the proof
-// passed, over TCP too: its listener answers nobody else.
+// passed, to the same listener over TCP too: that answers nobody else.
 func (s *survey) mayConverse(j *job) bool {
 	i := j.initiator
 	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen || i.Answer == result.AnswerOwn {
@@ -192,7 +192,7 @@ func (s *survey) mayConverse(j *job) bool {
 	if hasHole(i) {
 		return false // some message of any service is as large as what vanishes
 	}
-	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed && s.isProvedByTCP(j.direction, j.family)
+	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed && s.isProvedByTCP(j)
 }
 
 // hasHole reports whether a payload showed that packets above a size vanish.
@@ -200,11 +200,11 @@ func hasHole(i *result.Initiator) bool {
 	return i.Sent != nil && i.Sent.Hole != nil || i.Received != nil && i.Received.Hole != nil
 }
 
-// isProvedByTCP reports whether any TCP path of a direction and family proved
-// itself.
-func (s *survey) isProvedByTCP(d plan.Direction, f result.Family) bool {
+// isProvedByTCP reports whether any TCP path to the listener that proved a job
+// proved itself: another listener's proofs are not known to it.
+func (s *survey) isProvedByTCP(proved *job) bool {
 	for _, j := range s.jobs {
-		if i := j.initiator; j.direction == d && j.family == f && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed {
+		if i := j.initiator; j.direction == proved.direction && j.family == proved.family && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed && i.Instance == proved.initiator.Instance {
 			return true
 		}
 	}

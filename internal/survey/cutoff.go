@@ -120,22 +120,24 @@ func (s *survey) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
 // address: then all that one proved was before all that the other did. A balancer
 // between two would mix them.
 func (s *survey) restarted() *cutOff {
+	// A connection was answered between its first packet and its end: one whose SYN
+	// was lost may have begun when the old listener still answered others.
 	type reign struct{ first, last time.Time }
 	reigns := map[netip.Addr]map[string]*reign{} // by the address that was dialed
-	seen := func(to netip.Addr, instance string, at time.Time) {
+	seen := func(to netip.Addr, instance string, c result.Connection) {
 		if reigns[to] == nil {
 			reigns[to] = map[string]*reign{}
 		}
 		r := reigns[to][instance]
 		if r == nil {
-			r = &reign{first: at}
+			r = &reign{first: c.Over()}
 			reigns[to][instance] = r
 		}
-		if at.Before(r.first) {
-			r.first = at
+		if c.Over().Before(r.first) {
+			r.first = c.Over()
 		}
-		if at.After(r.last) {
-			r.last = at
+		if c.At.After(r.last) {
+			r.last = c.At.Time
 		}
 	}
 	s.mu.Lock()
@@ -150,9 +152,9 @@ func (s *survey) restarted() *cutOff {
 			case c.Ended == result.EndedElsewhere && c.Origin != i.Origin:
 				return nil // led to another machine or port
 			case c.Ended == result.EndedElsewhere:
-				seen(j.to, c.Instance, c.At.Time)
+				seen(j.to, c.Instance, c)
 			case c.Reached == result.ReachedProved || c.Reached == result.ReachedDone:
-				seen(j.to, i.Instance, c.At.Time)
+				seen(j.to, i.Instance, c)
 			}
 		}
 	}
@@ -162,7 +164,7 @@ func (s *survey) restarted() *cutOff {
 		}
 		for a, of := range at {
 			for b, other := range at {
-				if a != b && of.last.Before(other.first) {
+				if a != b && of.last.Before(other.first) && !other.last.Before(of.first) {
 					return &cutOff{at: of.last, anew: b}
 				}
 			}
@@ -238,7 +240,7 @@ func (s *survey) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
 }
 
 // patienceBack is how long a path that worked is given to work again.
-func (s *survey) patienceBack() time.Duration { return min(s.Timeout, maxBackTime) }
+func (s *survey) patienceBack() time.Duration { return min(s.Timeout, maxBackTime) + s.tripsLong() }
 
 // anyOf tries all targets at once and reports whether one does well. What a try
 // tells when its own time is up is evidence: it ends itself.

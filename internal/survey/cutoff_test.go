@@ -265,3 +265,68 @@ func TestWhatNeverWorkedDoesNotTellHowItEnded(t *testing.T) {
 		t.Errorf("%s, with %d tries that failed: %+v", got.Verdict, failed, got.Initiator.Connections)
 	}
 }
+
+// What comes last counts as well: the connection over which the far end is told how
+// the run ended.
+func TestTheLastConnectionOfARunCounts(t *testing.T) {
+	p := cutRows(24581)
+	listen(t, p, far)
+	var opened, broken atomic.Int32
+	for _, r := range p.Rows {
+		g := &gate{lead: func() net.Addr {
+			to := net.TCPAddrFromAddrPort(netip.AddrPortFrom(far, uint16(r.Port)))
+			if opened.Add(1) == broken.Load() {
+				to.Port = 24599 // nothing listens there
+			}
+			return to
+		}}
+		g.start(t, netip.AddrPortFrom(device, uint16(r.Port)))
+	}
+	if r := run(t, t.Context(), config(p, device)); verdict.ExitCode(r) != 0 {
+		t.Fatalf("exit %d: %+v", verdict.ExitCode(r), r.Findings)
+	}
+	broken.Store(opened.Swap(0))
+	r := run(t, t.Context(), config(p, device))
+	failed := 0
+	for _, p := range r.Paths {
+		_, f := result.Compare(p.Initiator.Connections)
+		failed += len(f)
+		if len(f) > 0 && p.Verdict != result.Unsteady {
+			t.Errorf("%s is %s, and %+v failed", p.Flow, p.Verdict, f)
+		}
+	}
+	if failed != 1 || opened.Load() <= broken.Load() || verdict.ExitCode(r) != 1 {
+		t.Errorf("%d failed of %d connections (the %dth was broken), exit %d", failed, opened.Load(), broken.Load(), verdict.ExitCode(r))
+	}
+}
+
+// A connection whose SYNs were lost may have begun before the old listener answered
+// others, and been answered by the new one.
+func TestRestartUnderLossIsNoBalancer(t *testing.T) {
+	const anew, old = "b", "a"
+	at := func(began, took int, by string) result.Connection {
+		c := result.Connection{At: result.TimeOf(time.Unix(1000, 0).Add(time.Duration(began) * time.Millisecond)), ElapsedMS: float64(took), Reached: result.ReachedDone, Ended: result.EndedWell}
+		if by == anew {
+			c.Ended, c.Instance, c.Origin = result.EndedElsewhere, anew, result.Endpoint{AddrPort: netip.AddrPortFrom(far, 24601)}
+		}
+		return c
+	}
+	for name, c := range map[string]struct {
+		all  []result.Connection
+		anew bool
+	}{
+		"one after the other":         {[]result.Connection{at(0, 5, old), at(100, 5, old), at(300, 5, anew), at(400, 5, anew)}, true},
+		"one that waited for its SYN": {[]result.Connection{at(0, 5, old), at(100, 1010, anew), at(120, 5, old), at(1300, 5, anew)}, true},
+		"in turn":                     {[]result.Connection{at(0, 5, old), at(100, 5, anew), at(200, 5, old), at(300, 5, anew)}, false},
+		"at once":                     {[]result.Connection{at(0, 5, old), at(1, 5, anew)}, false},
+	} {
+		s := newSurvey(Config{Host: far.String()})
+		k := jobKey{direction: plan.Forward, transport: plan.TCP, port: 24601, family: result.IP4, to: far}
+		s.jobs[k] = &job{jobKey: k, port: 24601, initiator: &result.Initiator{
+			Answer: result.AnswerKeyed, Instance: old, Origin: result.Endpoint{AddrPort: netip.AddrPortFrom(far, 24601)}, Connections: c.all,
+		}}
+		if cut := s.restarted(); (cut != nil) != c.anew {
+			t.Errorf("%s: %+v", name, cut)
+		}
+	}
+}

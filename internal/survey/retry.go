@@ -13,6 +13,7 @@ import (
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
+	"dialtone/internal/verdict"
 )
 
 // maxRetries bounds how many paths are tried again, and retryTimeouts for how
@@ -47,12 +48,13 @@ func (s *survey) retryAll(ctx context.Context) {
 	s.calm(ctx, quick, slow, s.retry)
 }
 
-// studyTimeouts is for how many timeouts of an attempt paths are studied, and
-// studiesAtOnce how many side by side: where silence is what failures look like,
-// each pair of connections takes its time.
+// studyTimeouts is for how many timeouts of an attempt paths are studied,
+// studiesAtOnce how many side by side (where silence is what failures look like,
+// each pair of connections takes its time), and studyRounds how often at most.
 const (
 	studyTimeouts = 6
 	studiesAtOnce = 2
+	studyRounds   = 4
 )
 
 // studyAll opens more connections to each path of which some passed and some did
@@ -67,22 +69,32 @@ func (s *survey) studyAll(ctx context.Context) {
 			mixed = append(mixed, j)
 		}
 	}
-	if len(mixed) == 0 || !wait(ctx, calmDown) {
-		return
+	for range studyRounds {
+		if len(mixed) == 0 || !wait(ctx, calmDown) {
+			return
+		}
+		slices.SortFunc(mixed, countedFirst)
+		var all errgroup.Group
+		all.SetLimit(1)
+		if !slices.ContainsFunc(mixed, s.failsAtOnce) && !s.Gentle {
+			all.SetLimit(studiesAtOnce)
+		}
+		for _, j := range mixed[:min(len(mixed), maxRetries)] {
+			all.Go(func() error {
+				s.study(ctx, j)
+				return nil
+			})
+		}
+		_ = all.Wait() // what failed is in the jobs
+		mixed = slices.DeleteFunc(mixed, func(j *job) bool { return !s.isUndecided(j) })
 	}
-	slices.SortFunc(mixed, countedFirst)
-	var all errgroup.Group
-	all.SetLimit(1)
-	if !slices.ContainsFunc(mixed, s.failsAtOnce) && !s.Gentle {
-		all.SetLimit(studiesAtOnce)
-	}
-	for _, j := range mixed[:min(len(mixed), maxRetries)] {
-		all.Go(func() error {
-			s.study(ctx, j)
-			return nil
-		})
-	}
-	_ = all.Wait() // what failed is in the jobs
+}
+
+// isUndecided reports whether more connections of a job would tell whether loss
+// made some fail.
+func (s *survey) isUndecided(j *job) bool {
+	passed, failed := result.Compare(s.connectionsOf(j))
+	return verdict.IsUndecided(j.transport, s.loss(j.transport), len(passed), failed)
 }
 
 // isThin reports whether too few connections of a job passed to say of it that it
@@ -130,11 +142,11 @@ func countedFirst(a, b *job) int {
 	return a.port - b.port
 }
 
-// anyMixed reports whether some connections of any job of a family passed and
-// some failed.
+// anyMixed reports whether some connections of any job of a family passed, and
+// some failed or were taken by somebody else.
 func (s *survey) anyMixed(f result.Family) bool {
 	for _, j := range s.jobs {
-		if j.family == f && s.isMixed(j) {
+		if j.family == f && (s.isMixed(j) || s.leadsElsewhere(j)) {
 			return true
 		}
 	}
@@ -145,6 +157,12 @@ func (s *survey) anyMixed(f result.Family) bool {
 func (s *survey) isMixed(j *job) bool {
 	passed, failed := result.Compare(s.connectionsOf(j))
 	return len(passed) > 0 && len(failed) > 0
+}
+
+// leadsElsewhere reports whether another listener than a job's took some of its
+// connections.
+func (s *survey) leadsElsewhere(j *job) bool {
+	return slices.ContainsFunc(s.connectionsOf(j), func(c result.Connection) bool { return c.Ended == result.EndedElsewhere })
 }
 
 type doubt int

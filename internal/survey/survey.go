@@ -179,12 +179,41 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	if s.cut != nil {
 		s.gatherHalves(ctx) // as far as this end knows them
 	}
+	return s.conclude(ctx, remote), nil
+}
+
+// conclude reports, and tells the far end. The connections that this takes are
+// evidence as well, for a report that is told in place of the first.
+func (s *survey) conclude(ctx context.Context, remote []plan.Role) *result.Report {
+	const tellings = 2
 	r := s.report(ctx, remote, nil)
-	if s.submit(ctx, r) != nil && ctx.Err() == nil {
-		s.isCutOff(ctx)
-		r = s.report(ctx, remote, nil) // that connection is evidence, too
+	for range tellings {
+		failed := s.failures()
+		err := s.submit(ctx, r)
+		switch {
+		case ctx.Err() != nil, err == nil && s.failures() == failed:
+			return r
+		case err == nil:
+			s.studyAll(ctx)
+		default:
+			s.isCutOff(ctx)
+		}
+		r = s.report(ctx, remote, nil)
+		if err != nil {
+			break
+		}
 	}
-	return r, nil
+	return r
+}
+
+// failures counts the connections of all jobs that failed by now.
+func (s *survey) failures() (n int) {
+	for _, c := range s.everyConnection() {
+		if c.IsFailed() {
+			n++
+		}
+	}
+	return n
 }
 
 // phases are what a run does once all paths were attempted, in this order.

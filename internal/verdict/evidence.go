@@ -32,7 +32,7 @@ func lacksEvidence(p result.Path) bool {
 		return !hasTransfer(i, func(t *result.Transfer) bool { return t.Hole != nil })
 	case result.Unsteady:
 		passed, failed := result.Compare(i.Connections)
-		return (len(passed) == 0 || len(failed) == 0) && len(ageLimits(i.Idle)) == 0
+		return (len(passed) == 0 || len(failed) == 0 && i.Conversation == nil) && len(ageLimits(i.Idle)) == 0
 	case result.IdleDropped:
 		return len(idleLimits(i.Idle)) == 0
 	}

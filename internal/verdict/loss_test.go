@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"math"
+	"net/netip"
 	"testing"
 
 	"dialtone/internal/plan"
@@ -119,6 +120,44 @@ func TestLostHandshakesAloneAreNoLossOfTheLine(t *testing.T) {
 	}
 	if !isLoss(Case{Transport: "tcp", Loss: 0.13}, 20, failed) {
 		t.Error("1 of 21 is not put down to the loss of each eighth packet")
+	}
+}
+
+// Where a quarter of all packets is lost, one conversation that stops in the middle
+// is told as what happens to some connections, not as a device that reads it.
+func TestConversationThatLossStoppedIsUnsteady(t *testing.T) {
+	whole := func() *result.Transfer {
+		return &result.Transfer{Outcome: result.TransferIntact, Want: 262144, Intact: 262144}
+	}
+	c := Case{Transport: "tcp", Port: 1344, Instance: "a", Loss: 0.4, Acceptor: &result.Acceptor{Port: result.PortBound, Instance: "a"}, Initiator: &result.Initiator{
+		Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Instance: "a", Origin: result.Endpoint{AddrPort: netip.MustParseAddrPort("10.0.0.1:1344")},
+		Sent: whole(), Received: whole(), Conversation: &result.Conversation{Speaks: "z39.50", Outcome: result.ConversationSilent},
+	}}
+	for range 12 {
+		c.Initiator.Connections = append(c.Initiator.Connections, result.Connection{Purpose: result.PurposeSample, Reached: result.ReachedDone, Ended: result.EndedWell})
+	}
+	stopped := result.Connection{Purpose: result.PurposeConversation, Reached: result.ReachedConnected, Ended: result.EndedSilent}
+	c.Initiator.Connections = append(c.Initiator.Connections, stopped)
+	if r := Judge(c); r.Verdict != result.Unsteady || r.OK {
+		t.Errorf("%+v", r)
+	}
+	p := result.Path{Verdict: result.Unsteady, From: "client", To: "server", Transport: "tcp", Port: 1344, Service: "Z39.50", Initiator: c.Initiator, Acceptor: c.Acceptor}
+	if f := Explain(p); f == nil || f.Code != "cut-off-later" {
+		t.Errorf("%+v", f)
+	}
+	few := c
+	if few.Loss = 0.02; Judge(few).Verdict != result.Stalled {
+		t.Errorf("a loss of 2 %% is the excuse")
+	}
+	c.Initiator.Conversation.Failures = 2
+	c.Initiator.Conversation.Controls = []result.Control{{Answer: result.AnswerKeyed}, {Answer: result.AnswerKeyed}}
+	if r := Judge(c); r.Verdict != result.Stalled {
+		t.Errorf("it fails for what it says, and is %s", r.Verdict)
+	}
+	c.Initiator.Conversation = nil
+	c.Initiator.Received.Outcome = result.TransferStalled
+	if r := Judge(c); r.Verdict != result.Stalled {
+		t.Errorf("the payload never came through, and is %s", r.Verdict)
 	}
 }
 

@@ -23,16 +23,21 @@ func steady(c Case, v result.Verdict) result.Verdict {
 		return v // it says something that one connection is enough to show
 	}
 	passed, failed := result.Compare(c.Initiator.Connections)
-	if len(passed) == 0 || len(failed) == 0 || isLoss(c, len(passed), failed) {
+	switch {
+	case len(passed) == 0:
 		return v
+	case len(failed) > 0 && !isLoss(c, len(passed), failed), v == result.Stalled && isStoppedByLoss(c):
+		return result.Unsteady
 	}
-	return result.Unsteady
+	return v
 }
 
 const (
 	// likely is how likely it has to be that loss alone makes so many connections
-	// fail, for loss to be taken as the cause.
-	likely = 0.05
+	// fail, for loss to be taken as the cause. What is less likely still happens, on
+	// one of a run's many paths: until it is as unlikely as refuted, more connections
+	// tell.
+	likely, refuted = 0.05, 0.001
 	// synTries and datagramTries are how often a further connection's SYN is sent
 	// within its time (RFC 6298 section 2: after 1 s again), and a datagram
 	// (RFC 8489 section 6.2.1: after 0.5 and 1.5 s).
@@ -41,14 +46,36 @@ const (
 
 // isLoss reports whether the loss of the run makes so many failures likely.
 func isLoss(c Case, passed int, failed []result.Connection) bool {
+	return byLoss(c.Transport, c.Loss, passed, failed) > likely
+}
+
+// IsUndecided reports whether loss is too unlikely to be taken for what made
+// connections of a path fail, and too likely to be ruled out.
+func IsUndecided(t plan.Transport, loss float64, passed int, failed []result.Connection) bool {
+	chance := byLoss(t, loss, passed, failed)
+	return passed > 0 && chance > refuted && chance <= likely
+}
+
+// byLoss is how likely it is that loss alone makes as many connections fail, or
+// more.
+func byLoss(t plan.Transport, loss float64, passed int, failed []result.Connection) float64 {
 	if slices.ContainsFunc(failed, func(f result.Connection) bool { return f.Ended != result.EndedSilent }) {
-		return false // lost packets answer nothing
+		return 0 // lost packets answer nothing
 	}
 	tries := synTries
-	if c.Transport == plan.UDP {
+	if t == plan.UDP {
 		tries = datagramTries
 	}
-	return atLeast(len(failed), passed+len(failed), math.Pow(c.Loss, float64(tries))) > likely
+	return atLeast(len(failed), passed+len(failed), math.Pow(loss, float64(tries)))
+}
+
+// isStoppedByLoss reports whether a conversation stopped where the payload had come
+// through, not for what it said, and loss makes that likely.
+func isStoppedByLoss(c Case) bool {
+	const roundTrips = 4 // of a conversation, or more
+	t := c.Initiator.Conversation
+	return isWhole(c.Initiator) && t != nil && t.Outcome == result.ConversationSilent && !t.IsAboutContent() &&
+		atLeast(1, roundTrips, math.Pow(c.Loss, synTries)) > likely
 }
 
 // atLeast is the chance that of n connections k or more fail, if each does with
@@ -84,8 +111,12 @@ func failedByLoss(i *result.Initiator) string {
 // unsteady explains a path of which some connections work and others do not.
 func (e explainer) unsteady() *result.Finding {
 	passed, failed := result.Compare(e.i.Connections)
-	if ages := ageLimits(e.i.Idle); len(failed) == 0 && len(ages) > 0 {
+	ages := ageLimits(e.i.Idle)
+	switch {
+	case len(failed) == 0 && len(ages) > 0:
 		return e.tooOld(ages[0])
+	case len(failed) == 0 && e.i.Conversation != nil:
+		return e.serviceStopped()
 	}
 	all := slices.Concat(passed, failed)
 	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At.Time) })
