@@ -202,17 +202,17 @@ func showProgress(w io.Writer, cfg *survey.Config) func() {
 	cfg.OnHold = func(left time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Fprintf(w, "\ridle connections: %v left     ", left.Round(time.Second))
+		cli.Over(w, "idle connections: %v left", left.Round(time.Second))
 	}
 	cfg.OnProgress = func(done, all int) {
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Fprintf(w, "\r%d of %d paths tried ", done, all)
+		cli.Over(w, "%d of %d paths tried", done, all)
 	}
 	return func() {
 		mu.Lock()
 		defer mu.Unlock()
 		cfg.OnProgress = nil
-		fmt.Fprint(w, "\r                              \r")
+		cli.Over(w, "")
 	}
 }

@@ -24,7 +24,7 @@ func (l *tallyLine) show(done, trouble int) {
 	words := fmt.Sprintf("%d of %d partners, %d with trouble", done, l.all, trouble)
 	switch tenths := 10 * done / l.all; {
 	case l.terminal:
-		fmt.Fprintf(l.w, "\r\x1b[K%s", words)
+		cli.Over(l.w, "%s", words)
 	case tenths > l.tenths:
 		l.tenths = tenths
 		fmt.Fprintf(l.w, "dial: %s\n", words)
@@ -34,6 +34,6 @@ func (l *tallyLine) show(done, trouble int) {
 // end clears the line.
 func (l *tallyLine) end() {
 	if l.terminal {
-		fmt.Fprint(l.w, "\r\x1b[K")
+		cli.Over(l.w, "")
 	}
 }

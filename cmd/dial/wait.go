@@ -8,13 +8,17 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/cli"
 	"dialtone/internal/result"
 	"dialtone/internal/survey"
 )
 
-// maxWait bounds --wait.
-const maxWait = 24 * time.Hour
+// maxWait bounds --wait, maxWords the runes that are shown of a reason.
+const (
+	maxWait  = 24 * time.Hour
+	maxWords = 1000
+)
 
 // readWait is how long to wait for the other end, 0 not at all.
 func readWait(c *ucli.Context) (time.Duration, error) {
@@ -48,7 +52,7 @@ func waitingLine(w io.Writer) *statusLine {
 }
 
 func (l *statusLine) show(s survey.Waiting) {
-	words := s.Last
+	words := clean.Line(s.Last, maxWords)
 	switch {
 	case s.Following:
 		words = "the other end got through to this one, and tests both directions now"
@@ -56,7 +60,7 @@ func (l *statusLine) show(s survey.Waiting) {
 		words = "the other end answers: testing both directions"
 	}
 	if l.terminal {
-		fmt.Fprintf(l.w, "\r\x1b[K%v left, try %d: %s", s.Left.Round(time.Second), s.Tries, words)
+		cli.Over(l.w, "%v left, try %d: %s", s.Left.Round(time.Second), s.Tries, words)
 		return
 	}
 	if words != l.last {
@@ -74,12 +78,12 @@ func (l *statusLine) taken(p result.BusyPort, sibling bool) {
 	case p.InUse && p.Holder != nil:
 		fmt.Fprintf(l.w, "dial: %s is held here by %q (pid %d): what the partner dials reaches it, and proves nothing. To prove the path, stop it for the test.\n", where, p.Holder.Name, p.Holder.PID)
 	default:
-		fmt.Fprintf(l.w, "dial: %s could not be opened here (%s): what the partner dials there proves nothing.\n", where, p.Error)
+		fmt.Fprintf(l.w, "dial: %s could not be opened here (%s): what the partner dials there proves nothing.\n", where, clean.Line(p.Error, maxWords))
 	}
 }
 
 func (l *statusLine) clear() {
 	if l.terminal {
-		fmt.Fprint(l.w, "\r\x1b[K")
+		cli.Over(l.w, "")
 	}
 }

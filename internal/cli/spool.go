@@ -1,13 +1,15 @@
 package cli
 
 import (
-	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/term"
+
+	"dialtone/internal/clean"
 )
 
 // maxSpool bounds the bytes that wait for a reader.
@@ -16,7 +18,9 @@ const maxSpool = 4 << 20
 // A Spool passes on what is written to it, in order, and never makes whoever writes
 // wait: a terminal that was stopped (Ctrl-S, a selection in a Windows console), or a
 // pipe whose reader is busy, must not stop what is being measured. What a reader
-// leaves unread beyond a limit is dropped, each write whole.
+// leaves unread beyond a limit is dropped, each write whole. What it passes on is
+// lines of text and nothing that acts on a terminal (clean.Text), whoever's words are
+// in it.
 type Spool struct {
 	to io.Writer
 
@@ -43,16 +47,21 @@ func NewSpool(w io.Writer) *Spool {
 
 // Write takes b. It does not fail.
 func (s *Spool) Write(b []byte) (int, error) {
+	s.take(clean.Text(b))
+	return len(b), nil
+}
+
+// take takes what is to be passed on as it is.
+func (s *Spool) take(text []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.size+len(b) > maxSpool {
+	if s.closed || s.size+len(text) > maxSpool {
 		s.dropped++
-		return len(b), nil
+		return
 	}
-	s.waiting = append(s.waiting, spooled{text: bytes.Clone(b)})
-	s.size += len(b)
+	s.waiting = append(s.waiting, spooled{text: text})
+	s.size += len(text)
 	s.wake()
-	return len(b), nil
 }
 
 func (s *Spool) wake() {
@@ -125,6 +134,25 @@ func (s *Spool) Close(within time.Duration) {
 		close(s.more)
 	}
 }
+
+// Over writes words over the line that the cursor of a terminal is in; without words
+// it clears that line.
+func Over(terminal io.Writer, format string, args ...any) {
+	words := clean.Line(fmt.Sprintf(format, args...), maxOver)
+	text := []byte("\r\x1b[K" + words)
+	if f := Terminal(terminal); f == nil || !EnableColor(f) { // it may know no escapes
+		text = fmt.Appendf(nil, "\r%-70s\r%s", "", words)
+	}
+	if s, ok := terminal.(*Spool); ok {
+		s.take(text)
+		return
+	}
+	_, _ = terminal.Write(text)
+}
+
+// maxOver is how many runes Over writes: a line that is broken into several is not
+// written over.
+const maxOver = 200
 
 // Terminal returns the terminal that a writer leads to, nil if it is none.
 func Terminal(w io.Writer) *os.File {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/stun/v3"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/plan"
 	"dialtone/internal/sock"
 )
@@ -249,7 +250,7 @@ func (a *Answerer) judge(m *stun.Message, peer Peer) (Kind, Peer) {
 	peer.Run, _ = getID(m, attrRun)
 	peer.Probe, _ = getID(m, attrProbe)
 	flow, _ := m.Get(attrFlow)
-	peer.Flow = cleanLine(string(flow), maxFlow)
+	peer.Flow = clean.Bytes(string(flow), maxFlow)
 	return KindAsked, peer
 }
 

@@ -7,12 +7,11 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/pion/stun/v3"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/result"
 )
 
@@ -77,7 +76,7 @@ func (c *answering) control(m *stun.Message) bool {
 			return c.refuse(m, "a HoldBack request that this version does not understand")
 		}
 		if err := c.Host.HoldBack(c.ctx, c.peer, h); err != nil {
-			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
+			return c.refuse(m, clean.Bytes(err.Error(), maxBrokenLine))
 		}
 		return c.reply(m, struct{}{})
 	case methodHeldBack:
@@ -103,7 +102,7 @@ func (c *answering) control(m *stun.Message) bool {
 		}
 		receipt, taken, err := c.Host.Deliver(c.peer, d)
 		if err != nil {
-			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
+			return c.refuse(m, clean.Bytes(err.Error(), maxBrokenLine))
 		}
 		more := c.reply(m, receipt)
 		if taken != nil {
@@ -113,7 +112,7 @@ func (c *answering) control(m *stun.Message) bool {
 	case methodCollect:
 		got, err := c.Host.Collect(c.peer)
 		if err != nil {
-			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
+			return c.refuse(m, clean.Bytes(err.Error(), maxBrokenLine))
 		}
 		return c.reply(m, got)
 	case methodVouch:
@@ -123,7 +122,7 @@ func (c *answering) control(m *stun.Message) bool {
 		}
 		got, err := c.Host.Vouch(c.peer, v)
 		if err != nil {
-			return c.refuse(m, cleanLine(err.Error(), maxBrokenLine))
+			return c.refuse(m, clean.Bytes(err.Error(), maxBrokenLine))
 		}
 		return c.reply(m, got)
 	case methodBacklog:
@@ -160,7 +159,7 @@ func (c *answering) hold(m *stun.Message, o holdOrder) bool {
 		}
 		return c.reply(m, struct{}{})
 	}
-	return c.refuse(m, fmt.Sprintf("a Hold in which %q speaks first", cleanLine(o.First, 20)))
+	return c.refuse(m, fmt.Sprintf("a Hold in which %q speaks first", clean.Bytes(o.First, 20)))
 }
 
 // transfer moves a payload as ordered, within the time that the asker gave.
@@ -186,7 +185,7 @@ func (c *answering) transfer(m *stun.Message, o transferOrder) bool {
 		}
 		return err == nil
 	}
-	return c.refuse(m, fmt.Sprintf("a Transfer from %q", cleanLine(o.From, 20)))
+	return c.refuse(m, fmt.Sprintf("a Transfer from %q", clean.Bytes(o.From, 20)))
 }
 
 func (c *answering) reply(m *stun.Message, body any) bool {
@@ -223,27 +222,11 @@ func (c *answering) write(m *stun.Message, class stun.MessageClass, t stun.AttrT
 
 // bounded cuts a submission to what is worth keeping of a stranger's text.
 func (s Submission) bounded() Submission {
-	s.Host = cleanLine(s.Host, 253)
+	s.Host = clean.Bytes(s.Host, 253)
 	maps.DeleteFunc(s.Summary.Verdicts, func(v result.Verdict, _ int) bool { return !slices.Contains(result.Verdicts, v) })
 	s.Broken = s.Broken[:min(len(s.Broken), maxBroken)]
 	for i, l := range s.Broken {
-		s.Broken[i] = cleanLine(l, maxBrokenLine)
-	}
-	return s
-}
-
-// cleanLine makes a far end's text safe to print on one line: valid, without
-// control characters, at most n bytes.
-func cleanLine(s string, n int) string {
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || r < ' ' || r >= 0x7F && r < 0xA0 || r >= 0x2028 && r <= 0x202E || r >= 0x2066 && r <= 0x2069 {
-			return -1
-		}
-		return r
-	}, s)
-	for len(s) > n {
-		_, k := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-k]
+		s.Broken[i] = clean.Bytes(l, maxBrokenLine)
 	}
 	return s
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pion/stun/v3"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/result"
 )
 
@@ -204,7 +205,7 @@ func (a Ask) verify(m *stun.Message, raw []byte, req *stun.Message) (Proof, []by
 	}
 	var software stun.Software
 	_ = software.GetFrom(m) // optional
-	return Proof{SeenAs: seen, Origin: origin, Instance: instance, Version: int(version), Software: software.String()}, nonce, nil
+	return Proof{SeenAs: seen, Origin: origin, Instance: instance, Version: int(version), Software: clean.Bytes(software.String(), maxFlow)}, nonce, nil
 }
 
 // call sends a control request and returns the far end's success response. The
@@ -256,7 +257,7 @@ func (c *Conn) response(req *stun.Message) (*stun.Message, error) {
 	case m.Type.Class == stun.ClassErrorResponse:
 		var code stun.ErrorCodeAttribute
 		_ = code.GetFrom(m)
-		return nil, &RefusedError{Code: int(code.Code), Reason: string(code.Reason)}
+		return nil, &RefusedError{Code: int(code.Code), Reason: clean.Bytes(string(code.Reason), maxBrokenLine)}
 	case m.Type.Class != stun.ClassSuccessResponse:
 		return nil, foreign(raw, nil, "a control message that is no answer")
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"dialtone/internal/clean"
 )
 
 // A Mapped is what any STUN server answers to a Binding request without a key
@@ -208,7 +210,7 @@ func mappedOf(m *stun.Message, raw []byte, req *stun.Message) (Mapped, error) {
 	case m.Type == stun.BindingError:
 		var code stun.ErrorCodeAttribute
 		_ = code.GetFrom(m) // without it the error has no words
-		return out, &RefusedError{Code: int(code.Code), Reason: cleanLine(string(code.Reason), maxBrokenLine)}
+		return out, &RefusedError{Code: int(code.Code), Reason: clean.Bytes(string(code.Reason), maxBrokenLine)}
 	case m.Type != stun.BindingSuccess:
 		return out, foreign(raw, nil, "a STUN message that is no answer")
 	}
@@ -224,6 +226,6 @@ func mappedOf(m *stun.Message, raw []byte, req *stun.Message) (Mapped, error) {
 	}
 	var software stun.Software
 	_ = software.GetFrom(m)
-	out.Software = cleanLine(software.String(), maxFlow)
+	out.Software = clean.Bytes(software.String(), maxFlow)
 	return out, nil
 }

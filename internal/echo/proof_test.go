@@ -582,7 +582,7 @@ func TestFlowIdsAreBoundedAndClean(t *testing.T) {
 	at, _ := serve(t, loop4, newAnswerer(h))
 	ask.Flow = "a\x1b[31m\r\nb\u202e\x00\u2028c\xff"
 	prove(t, at, ask)
-	if got := h.told[0].Flow; got != "a[31mbc" {
+	if got := h.told[0].Flow; got != `a\x1b[31m\r\nb\u202e\x00\u2028c\xff` {
 		t.Errorf("flow %q", got)
 	}
 }

@@ -27,23 +27,24 @@ var floors = []struct {
 	name string
 	floor
 }{
+	{"internal/clean", floor{nil, "text from elsewhere is made safe the same way at every exit, so that nothing is below it"}},
 	{"internal/paste", floor{nil, "what people type and paste is the same whatever it is for"}},
 	{"internal/plan", floor{[]string{"paste"}, "what must be reachable is data: it knows nothing of how that is found out"}},
 	{"internal/logon", floor{[]string{"paste"}, "it reads what another program keeps on this machine, and knows nothing of who asks"}},
-	{"internal/result", floor{[]string{"plan"}, "what was found is data: whoever fills it in or renders it comes later"}},
-	{"internal/sock", floor{[]string{"plan", "result"}, "it tells what the system knows of a socket, to any protocol"}},
-	{"internal/service", floor{[]string{"plan", "result", "sock"}, "a service's conversation is the same with and without our proof around it"}},
-	{"internal/echo", floor{[]string{"paste", "plan", "result", "sock"}, "the wire format must be usable without the programs around it (docs/wire.md)"}},
+	{"internal/result", floor{[]string{"clean", "plan"}, "what was found is data: whoever fills it in or renders it comes later"}},
+	{"internal/sock", floor{[]string{"clean", "plan", "result"}, "it tells what the system knows of a socket, to any protocol"}},
+	{"internal/service", floor{[]string{"clean", "plan", "result", "sock"}, "a service's conversation is the same with and without our proof around it"}},
+	{"internal/echo", floor{[]string{"clean", "paste", "plan", "result", "sock"}, "the wire format must be usable without the programs around it (docs/wire.md)"}},
 	{"internal/dialer", floor{[]string{"plan", "result", "sock", "echo", "service"}, "an attempt is the same at both ends, so it knows neither listener nor survey"}},
-	{"internal/listener", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
+	{"internal/listener", floor{[]string{"clean", "plan", "result", "sock", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
 	{"internal/verdict", floor{[]string{"plan", "result"}, "verdicts are pure functions of evidence: what cannot reach the network cannot depend on it"}},
 	{"internal/merge", floor{[]string{"plan", "result", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business"}},
 	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer", "listener", "verdict", "merge"}, "a run prints nothing and knows no flags; merge, until meeting is a package of its own, because a report that the other end hands over is not believed (merge.Sound)"}},
 	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
-	{"internal/report", floor{[]string{"plan", "result"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
+	{"internal/report", floor{[]string{"clean", "plan", "result"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
 	{"internal/consortium", floor{[]string{"plan", "result", "merge"}, "it keeps reports and makes none"}},
-	{"internal/cli", floor{[]string{"paste", "plan", "result", "echo", "invite"}, "both programs share it, so it holds flags and exit codes and no work"}},
+	{"internal/cli", floor{[]string{"clean", "paste", "plan", "result", "echo", "invite"}, "both programs share it, so it holds flags and exit codes and no work"}},
 	{"internal/lab", floor{[]string{"plan", "result"}, "the lab runs the built programs from outside and reads their reports, as a user does"}},
 	{"internal/lab/truthtable", floor{[]string{"plan", "result", "lab"}, "it plays what the lab's tests play and judges it as they do"}},
 	{"internal/lab/random/oracle", floor{nil, "what judges the programs must share no code with them"}},
@@ -51,8 +52,8 @@ var floors = []struct {
 	{"internal/lab/random", floor{[]string{"lab", "lab/random/oracle", "lab/random/router"}, "it reads reports by their documented form, so that it and the programs cannot be wrong alike"}},
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
-	{"cmd/listen", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "verdict", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},
+	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "verdict", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {

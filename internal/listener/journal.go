@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/echo"
 	"dialtone/internal/result"
 )
@@ -63,6 +64,8 @@ const (
 	// maxKeyed is how many contacts with the key are, for one address: those of two
 	// hundred runs at once.
 	maxKeyed = 30_000
+	// maxDetail bounds the words that a contact is written down with, in runes.
+	maxDetail = 600
 	// maxAddrs bounds the addresses that are counted.
 	maxAddrs = 4096
 )
@@ -107,6 +110,7 @@ func (j *Journal) Write(c Contact) {
 	if err != nil {
 		return // a record holds nothing that cannot be marshalled
 	}
+	line = clean.JSON(line)
 	j.toLedger(append(line, '\n'))
 	switch {
 	case j.Out == nil:
@@ -124,14 +128,17 @@ func toRecord(c Contact) record {
 	r := record{
 		At: c.At.Truncate(time.Millisecond), Kind: c.Kind, Transport: string(c.Peer.Transport),
 		Source: result.EndpointFrom(c.Peer.Remote), Local: result.EndpointFrom(c.Peer.Local),
-		Flow: c.Peer.Flow, Detail: c.Detail,
+		Flow: clean.Line(c.Peer.Flow, maxDetail), Detail: clean.Line(c.Detail, maxDetail),
 	}
 	if c.Peer.Run != (echo.ID{}) {
 		r.Run, r.Probe = c.Peer.Run.String(), c.Peer.Probe.String()
 	}
 	r.Service, r.Words = c.Visit.Service, c.Visit.Words
 	if s := c.Submission; s != nil {
-		r.Host, r.Summary, r.Broken = s.Host, &s.Summary, s.Broken
+		r.Host, r.Summary = clean.Line(s.Host, maxDetail), &s.Summary
+		for _, b := range s.Broken {
+			r.Broken = append(r.Broken, clean.Line(b, maxDetail))
+		}
 	}
 	return r
 }

@@ -169,7 +169,7 @@ func (r record) text() string {
 
 // reportText is what is said of a run that tells how it ended.
 func (r record) reportText(connections, ports int) string {
-	s := fmt.Sprintf("%s  %-11s %s (%s): %d required paths, %d not ok", r.At.Format("15:04:05Z"), "report", r.Source.Addr(), strconv.QuoteToGraphic(r.Host), r.Summary.Counted, r.Summary.Failed)
+	s := fmt.Sprintf("%s  %-11s %s (\"%s\"): %d required paths, %d not ok", r.At.Format("15:04:05Z"), "report", r.Source.Addr(), r.Host, r.Summary.Counted, r.Summary.Failed)
 	if connections > 0 {
 		s += fmt.Sprintf("; %s to %s", counted(connections, "contact"), counted(ports, "port"))
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/result"
 )
 
@@ -37,7 +38,7 @@ func renderMatrixCSV(m *result.Matrix, _ Options) ([]byte, error) {
 	w.UseCRLF = true
 	for _, row := range rows {
 		for i := range row {
-			row[i] = inert(row[i])
+			row[i] = clean.Cell(row[i], maxText)
 		}
 		if err := w.Write(row); err != nil {
 			return nil, err
@@ -65,17 +66,4 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-// inert makes a text safe as a cell of a spreadsheet, which takes one that
-// begins like a formula for one, wherever it came from. Where the decimal sign is
-// a comma, a spreadsheet begins a cell at each semicolon.
-func inert(s string) string {
-	cells := strings.Split(clean(s, maxText), ";")
-	for i, c := range cells {
-		if strings.IndexAny(strings.TrimLeft(c, " '\""), "=+-@＝＋－＠") == 0 {
-			cells[i] = "'" + c
-		}
-	}
-	return strings.Join(cells, ";")
 }

@@ -5,13 +5,21 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"dialtone/internal/clean"
 )
 
 // proseWidth is the widest that sentences get, however wide the terminal:
 // longer lines are hard to read, and break badly in e-mail.
 const proseWidth = 100
 
-// A page is text under construction. Whatever is put on it goes through clean
+// Longest text that is shown, in runes: of anything, and of one table cell.
+const (
+	maxText = 4000
+	maxCell = 120 // two IPv6 addresses with ports, at their longest, fit
+)
+
+// A page is text under construction. Whatever is put on it goes through clean.Line
 // first, and only the page adds line breaks and colours.
 //
 // The page's own words are ASCII, so that they survive a pipe through a
@@ -63,7 +71,7 @@ func (p *page) title(s string) { p.hang("", s, 0, strong) }
 // hang writes s after the lead, wrapped, with every line of s indented to the
 // column in which the lead ends or to indent, whichever is further.
 func (p *page) hang(lead, s string, indent int, st style) {
-	lead, s = clean(lead, maxText), clean(s, maxText)
+	lead, s = clean.Line(lead, maxText), clean.Line(s, maxText)
 	lead = text.Pad(lead, indent, ' ')
 	margin := strings.Repeat(" ", width(lead))
 	for i, line := range wrap(s, p.proseWidth()-len(margin)) {
@@ -86,7 +94,7 @@ func (p *page) proseWidth() int {
 func (p *page) fields(indent int, fields [][2]string) {
 	column := 0
 	for _, f := range fields {
-		column = max(column, width(clean(f[0], maxText)))
+		column = max(column, width(clean.Line(f[0], maxText)))
 	}
 	for _, f := range fields {
 		p.hang(strings.Repeat(" ", indent)+f[0], f[1], indent+column+2, plain)
@@ -111,7 +119,7 @@ func (p *page) grid(rows [][]cell) []string {
 	for _, row := range rows {
 		var out table.Row
 		for _, c := range row {
-			out = append(out, p.paint(clean(c.s, maxCell), c.style))
+			out = append(out, p.paint(clean.Line(c.s, maxCell), c.style))
 		}
 		t.AppendRow(out)
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/plan"
 )
 
@@ -81,7 +82,7 @@ func WritePlans(w io.Writer, plans ...*plan.Plan) error {
 
 // markdown is text for a cell of a table.
 func markdown(s string) string {
-	return strings.NewReplacer("|", "\\|", "<", "&lt;", "*", "\\*").Replace(clean(s, maxText))
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", "*", "\\*").Replace(clean.Line(s, maxText))
 }
 
 // planService names a row's service, for --only and --port, and what is spoken there.
@@ -91,7 +92,7 @@ func planService(r plan.Row) string {
 		s += ", speaks " + string(r.Speaks)
 	}
 	if r.Path != "" {
-		s += " " + clean(r.Path, maxText)
+		s += " " + clean.Line(r.Path, maxText)
 	}
 	for i, n := range r.Status {
 		if i == 0 {
@@ -143,7 +144,7 @@ func planRoles(r plan.Row) string {
 	}
 	to := string(r.To)
 	if r.Host != "" {
-		to += " (" + clean(r.Host, 200) + ")"
+		to += " (" + clean.Line(r.Host, 200) + ")"
 	}
 	return strings.Join(from, ", ") + " -> " + to
 }

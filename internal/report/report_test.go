@@ -660,26 +660,6 @@ func TestHostileStringsAreDefused(t *testing.T) {
 	}
 }
 
-func TestClean(t *testing.T) {
-	for in, want := range map[string]string{
-		"Bibliothèque 図書館 C:\\x": "Bibliothèque 図書館 C:\\x",
-		"\x1b[31m\x7f":           `\x1b[31m\x7f`,
-		"a\r\nb\tc":              `a\r\nb\tc`,
-		"\u009b\u0085\u2028":     `\u009b\u0085\u2028`,
-		"\u202eexe":              `\u202eexe`,
-		"\xff\x9b":               `\xff\x9b`,
-		"\ufffd":                 "\ufffd",
-		"\U000e0041":             `\U000e0041`,
-		"a\u00a0b":               "a b",
-		strings.Repeat("é", 50):  strings.Repeat("é", 50),
-		strings.Repeat("é", 51):  strings.Repeat("é", 50) + "...",
-	} {
-		if got := clean(in, 50); got != want {
-			t.Errorf("clean(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 // Windows consoles mangle anything else in a pipe.
 func TestOwnWordsAreASCII(t *testing.T) {
 	for _, r := range []*result.Report{base(), mixedBag(), noContact(), interrupted(), everything()} {

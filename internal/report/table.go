@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
@@ -88,7 +89,7 @@ func (t *textReport) table(title string, paths []*result.Path, lines []string, c
 	if slices.Contains(columns, colPort) { // there is room
 		verdict := len(headers[colVerdict])
 		for _, p := range paths {
-			verdict = max(verdict, width(clean(row(p)[colVerdict].s, maxCell)))
+			verdict = max(verdict, width(clean.Line(row(p)[colVerdict].s, maxCell)))
 		}
 		indent += verdict + 2
 	}

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/json"
-	"fmt"
 	"reflect"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"dialtone/internal/clean"
 )
 
 // Encode writes a document in its one form, whether it goes to a file, over the
@@ -22,7 +20,7 @@ func Encode(v any) ([]byte, error) {
 	if err := e.Encode(withLists(reflect.ValueOf(v)).Interface()); err != nil {
 		return nil, err
 	}
-	return escapeUnprintable(b.Bytes()), nil
+	return clean.JSON(b.Bytes()), nil
 }
 
 var (
@@ -69,25 +67,4 @@ func withLists(v reflect.Value) reflect.Value {
 		return c
 	}
 	return v
-}
-
-// escapeUnprintable writes as \u escapes what encoding/json leaves as it is
-// and a terminal may act on: C1 control characters, bidirectional overrides
-// and the like. They occur in strings only, so the value stays the same.
-func escapeUnprintable(b []byte) []byte {
-	out := make([]byte, 0, len(b))
-	for len(b) > 0 {
-		r, size := utf8.DecodeRune(b)
-		switch {
-		case r < 0x7f || unicode.IsPrint(r):
-			out = append(out, b[:size]...)
-		case r > 0xffff:
-			hi, lo := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-		b = b[size:]
-	}
-	return out
 }

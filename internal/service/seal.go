@@ -4,10 +4,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"dialtone/internal/clean"
 )
 
 // sealOf authenticates text with the keyed answer to a token, for protocols
@@ -26,25 +24,5 @@ func sealOf(answer []byte, what string, parts ...[]byte) []byte {
 // maxShown is how much of a stranger's text goes into one fact or sentence.
 const maxShown = 200
 
-// shown makes a stranger's text fit to stand in a sentence: on one line, short,
-// without control, invisible or bidirectional format characters.
-func shown(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		case r < utf8.RuneSelf:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		default:
-			b.WriteString(`\?`)
-		}
-		if i += n; b.Len() > maxShown && i < len(s) {
-			return b.String() + "…"
-		}
-	}
-	return b.String()
-}
+// shown makes a stranger's text fit to stand in a sentence.
+func shown(s string) string { return clean.Line(s, maxShown) }

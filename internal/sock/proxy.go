@@ -7,7 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"unicode"
+
+	"dialtone/internal/clean"
 )
 
 // A Proxy is a setting of this machine that sends programs to a proxy, or leaves
@@ -78,16 +79,7 @@ func withoutLogin(s string) string {
 	if i := strings.IndexAny(s, "?#"); i >= 0 {
 		s = s[:i]
 	}
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(scheme+s, ""))
-	if len(s) > maxProxyText {
-		s = strings.ToValidUTF8(s[:maxProxyText], "") + "…"
-	}
-	return strings.TrimSpace(s)
+	return strings.TrimSpace(clean.Bytes(scheme+s, maxProxyText))
 }
 
 // isScheme reports whether s can be a URL's scheme (RFC 3986 section 3.1): a name

@@ -23,8 +23,8 @@ func TestNoLoginOfAProxyIsShown(t *testing.T) {
 		"http://wpad.example.edu/proxy.pac?token=secret":       "http://wpad.example.edu/proxy.pac",
 		"http://wpad.example.edu/proxy.pac#secret":             "http://wpad.example.edu/proxy.pac",
 		"http=proxy.example.edu:80;https=proxy.example.edu:81": "http=proxy.example.edu:80;https=proxy.example.edu:81",
-		"proxy\x1b[31m.example.edu\r\n":                        "proxy[31m.example.edu",
-		"pro\xffxy":                                            "proxy",
+		"proxy\x1b[31m.example.edu\r\n":                        `proxy\x1b[31m.example.edu\r\n`,
+		"pro\xffxy":                                            `pro\xffxy`,
 		"":                                                     "",
 	} {
 		if got := withoutLogin(in); got != want {
