@@ -49,6 +49,17 @@ func serve(c *ucli.Context) error {
 		planArg: cli.String(c, "plan"), siteArg: cli.String(c, "site"), portArgs: cli.Strings(c, "port"),
 		inviteFile: c.String("invite"), name: paste.Value(c.String("name")), public: c.StringSlice("public"),
 	}
+	screen.OnGap = func(dropped int, over bool) string {
+		words := fmt.Sprintf("nobody reads what is shown here; so far %d lines were not shown. Contacts are answered and written to the ledger all the same.", dropped)
+		if over {
+			words = fmt.Sprintf("%d lines were not shown before this, since nobody read them.", dropped)
+		}
+		if over && s.words == io.Writer(screen) { // in its place, where no program reads
+			return "listen: " + words + "\n"
+		}
+		fmt.Fprintf(s.errs, "listen: %s\n", words)
+		return ""
+	}
 	defer func() {
 		screen.Close(700 * time.Millisecond)
 		if n := screen.Dropped(); n > 0 {

@@ -23,14 +23,24 @@ const maxSpool = 4 << 20
 // in it.
 type Spool struct {
 	to io.Writer
+	// OnGap is told how many writes were dropped since it was last told that a gap is
+	// over: at most once in a minute while it lasts, and once the reader has read half
+	// of what waits. It may return a line to stand in the gap. It must not write to the
+	// Spool. Nil: nobody is told. It is set before the first write.
+	OnGap func(dropped int, over bool) string
 
 	mu      sync.Mutex
 	waiting []spooled
 	size    int
-	dropped int
+	gap     bool // what was written last was dropped
+	dropped int  // and not told of as over
+	told    time.Time
 	closed  bool
 	more    chan struct{} // has room for one
 }
+
+// gapAgain is how often a gap that lasts is told of.
+const gapAgain = time.Minute
 
 // spooled is what was written, or whom to tell that all before it is passed on.
 type spooled struct {
@@ -55,13 +65,36 @@ func (s *Spool) Write(b []byte) (int, error) {
 func (s *Spool) take(text []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.size+len(text) > maxSpool {
+	if s.closed || s.size+len(text) > maxSpool || s.gap && s.size > maxSpool/2 {
+		s.gap = true
 		s.dropped++
+		if now := time.Now(); !s.closed && s.OnGap != nil && now.Sub(s.told) >= gapAgain {
+			s.told = now
+			s.OnGap(s.dropped, false)
+		}
 		return
 	}
+	s.endGap()
 	s.waiting = append(s.waiting, spooled{text: text})
 	s.size += len(text)
 	s.wake()
+}
+
+// endGap puts what is said of a gap in its place. The lock is held.
+func (s *Spool) endGap() {
+	if !s.gap {
+		return
+	}
+	s.gap = false
+	if s.OnGap == nil {
+		return
+	}
+	line := clean.Text([]byte(s.OnGap(s.dropped, true)))
+	s.dropped = 0
+	if len(line) > 0 {
+		s.waiting = append(s.waiting, spooled{text: line})
+		s.size += len(line)
+	}
 }
 
 func (s *Spool) wake() {
@@ -90,6 +123,9 @@ func (s *Spool) pass() {
 func (s *Spool) next() (spooled, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.waiting) == 0 && !s.closed {
+		s.endGap()
+	}
 	if len(s.waiting) == 0 {
 		return spooled{}, false
 	}
@@ -98,7 +134,7 @@ func (s *Spool) next() (spooled, bool) {
 	return first, true
 }
 
-// Dropped is how many writes were dropped.
+// Dropped is how many writes were dropped and not told of as over (OnGap).
 func (s *Spool) Dropped() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -332,3 +332,43 @@ func TestBodiesTolerateUnknownKeys(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
+
+// A far end need not be this program: it may refuse with any words.
+func TestWordsOfARefusalAreText(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		c := &answering{Answerer: newAnswerer(&fakeHost{}), ctx: context.Background(), conn: conn, peer: Peer{Key: rightKey, Remote: sock.AddrPortOf(conn.RemoteAddr()), Local: sock.AddrPortOf(conn.LocalAddr())}}
+		c.Software = "\x1b]0;t\x07"
+		if m, _, err := readMessage(conn, maxFirst); err == nil && c.binding(m) {
+			if m, _, err = readMessage(conn, maxMessage); err == nil {
+				c.counter++
+				c.refuse(m, "\x1b[2J\r\nforged\u202e"+strings.Repeat("x", 700))
+			}
+		}
+	}()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c, err := Prove(within(t, guardTime), conn, newAsk())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Software != `\x1b]0;t\x07` {
+		t.Errorf("its software is %q", c.Software)
+	}
+	_, err = c.Hello(within(t, guardTime))
+	if err == nil || !strings.Contains(err.Error(), `\x1b[2J\r\nforged\u202exxx`) || len(err.Error()) > 400 {
+		t.Errorf("%v", err)
+	}
+}

@@ -83,7 +83,7 @@ func TestServersAreAskedFromOneSocketAtOnce(t *testing.T) {
 				t.Errorf("%s: server %d: %+v", addr, i, m)
 			}
 		}
-		if m := out[0]; m.Origin.String() != "127.0.0.1:3478" || m.Other.String() != "127.0.0.2:3479" || m.Software != "fake 1" {
+		if m := out[0]; m.Origin.String() != "127.0.0.1:3478" || m.Other.String() != "127.0.0.2:3479" || m.Software != `fake\x1b 1` {
 			t.Errorf("%+v", m)
 		}
 	}
