@@ -37,9 +37,14 @@ type told struct {
 // fullRun runs dial with every row, both ways, and returns what it tells.
 func fullRun(t *testing.T, at netip.Addr) told {
 	t.Helper()
+	return fullRunFrom(t, holderAt, at)
+}
+
+func fullRunFrom(t *testing.T, from, at netip.Addr) told {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(programs, "dial"), "--bind", holderAt.String(), "--port-shift", strconv.Itoa(troubleShift), "--role", "all", "--both-ways", "--format", "json", at.String())
+	cmd := exec.CommandContext(ctx, filepath.Join(programs, "dial"), "--bind", from.String(), "--port-shift", strconv.Itoa(troubleShift), "--role", "all", "--both-ways", "--format", "json", at.String())
 	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

@@ -14,7 +14,7 @@ import (
 // of the key, and a key of listen's own has 77 bits. Its zero value is ready for
 // use.
 type guesses struct {
-	networks map[netip.Addr]int
+	networks map[netip.Prefix]int
 	all      int
 }
 
@@ -37,7 +37,7 @@ func (g *guesses) add(from netip.Addr) string {
 		}
 	}
 	if g.networks == nil {
-		g.networks = map[netip.Addr]int{}
+		g.networks = map[netip.Prefix]int{}
 	}
 	g.networks[n]++
 	if g.all == 1 {
@@ -47,9 +47,9 @@ func (g *guesses) add(from netip.Addr) string {
 }
 
 // order is the networks, the one that guessed most first.
-func (g *guesses) order() []netip.Addr {
-	return slices.SortedFunc(maps.Keys(g.networks), func(a, b netip.Addr) int {
-		return cmp.Or(cmp.Compare(g.networks[b], g.networks[a]), a.Compare(b))
+func (g *guesses) order() []netip.Prefix {
+	return slices.SortedFunc(maps.Keys(g.networks), func(a, b netip.Prefix) int {
+		return cmp.Or(cmp.Compare(g.networks[b], g.networks[a]), a.Addr().Compare(b.Addr()))
 	})
 }
 
@@ -67,14 +67,6 @@ func (g *guesses) summary() string {
 		from = append(from, fmt.Sprintf("and %s more", counted(n, "network")))
 	}
 	return fmt.Sprintf("Under another key than this listener's came %s: %s. Each is a mistyped key, another site's dial, or a guess.\n", counted(g.all, "request"), strings.Join(from, ", "))
-}
-
-// networkText names a network as networkOf makes it.
-func networkText(n netip.Addr) string {
-	if n.Is6() {
-		return n.String() + "/64"
-	}
-	return n.String()
 }
 
 func ordinal(n int) string {

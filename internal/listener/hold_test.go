@@ -1,8 +1,12 @@
 package listener
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,27 +62,72 @@ func TestConnectionsAreKeptIdleTowardsTheAskingAddressOnly(t *testing.T) {
 
 func TestOldestResultsMakeRoomAndRunningOnesDoNot(t *testing.T) {
 	var h holds
-	var first *echo.HeldSoFar
-	for i := range maxHolds {
-		so, ok := h.begin(holdKey{echo.ID{byte(i / maxHoldsOfRun)}, echo.ID{byte(i)}})
-		if !ok {
+	mine, theirs := networkOf(loop), networkOf(elsewhere)
+	own := h.begin(holdKey{echo.ID{1}, echo.ID{1}}, mine) // the oldest of all
+	var first *holding
+	for i := range maxHeld - 1 {
+		so := h.begin(holdKey{echo.ID{byte(i)}, echo.ID{2, byte(i), byte(i >> 8)}}, theirs)
+		if so == nil {
 			t.Fatalf("no room for number %d", i)
 		}
 		if i == 0 {
 			first = so
 		}
 	}
-	if _, ok := h.begin(holdKey{echo.ID{9}, echo.ID{255}}); ok {
+	if h.begin(holdKey{echo.ID{9}, echo.ID{255}}, mine) != nil {
 		t.Error("room for one too many")
 	}
+	h.end(own, nil)
 	h.end(first, nil)
-	if _, ok := h.begin(holdKey{probe: echo.ID{255}}); !ok {
-		t.Error("a finished one made no room")
+	h.end(h.held[h.keys[3]], nil)
+	for i := range 2 {
+		if h.begin(holdKey{probe: echo.ID{255, byte(i)}}, theirs) == nil {
+			t.Error("a finished one made no room")
+		}
+		if _, ok := h.of(holdKey{echo.ID{1}, echo.ID{1}}); ok != (i == 0) { // by then each has one
+			t.Errorf("after %d, that of another network is there: %v", i+1, ok)
+		}
 	}
-	if _, ok := h.begin(holdKey{probe: echo.ID{254}}); ok {
-		t.Error("one run has more than its share")
-	}
-	if _, ok := h.of(holdKey{probe: echo.ID{0}}); ok {
+	if _, ok := h.of(holdKey{echo.ID{0}, echo.ID{2}}); ok {
 		t.Error("the finished one is still there")
+	}
+	if h.begin(holdKey{h.keys[0].run, h.keys[0].probe}, mine) != nil {
+		t.Error("one probe is held twice")
+	}
+}
+
+// One holder of the key with many runs does not take all places for connections that
+// are kept idle, and each refusal says whose share is used up.
+func TestNoHolderOfTheKeyTakesAllIdleConnections(t *testing.T) {
+	mute := accept(t, netip.AddrPortFrom(netip.IPv4Unspecified(), 0), func(_ context.Context, c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	l := start(t, Config{Plan: planOf(plan.Row{ID: "back", Transport: plan.TCP, Port: int(mute.Port())}), Ports: []plan.Binding{{Transport: plan.TCP}}})
+	// held is how many of a run's paths are held, and why no more are.
+	held := func(from netip.Addr, most int) (n int, why string) {
+		c, _ := prove(t, from, l.at, newAsk())
+		for ; n < most; n++ {
+			err := c.HoldBack(within(t, guardTime), echo.HoldBack{TimeoutMS: 60_000, LongestMS: 60_000, Path: echo.BackPath{Flow: "back", Probe: echo.NewID(), Transport: plan.TCP, Port: int(mute.Port())}})
+			var refused *echo.RefusedError
+			switch {
+			case errors.As(err, &refused):
+				return n, refused.Reason
+			case err != nil:
+				t.Fatal(err)
+			}
+		}
+		return n, ""
+	}
+	for _, c := range []struct {
+		from netip.Addr
+		n    int
+		why  string
+	}{
+		{loop, maxHoldsOfRun, "keeping connections idle for this run already as often as it does for one run at a time (24)"},
+		{loop, maxHoldsOfRun, "for this run already"},
+		{loop, 0, "for runs from 127.0.0.1 as often as it does for one network at a time (48)"},
+		{elsewhere, 16, "as often as it does at a time (64), for this run and others"},
+	} {
+		if n, why := held(c.from, 2*maxHolds); n != c.n || !strings.Contains(why, c.why) {
+			t.Errorf("from %s: %d, want %d: %q, want %q", c.from, n, c.n, why, c.why)
+		}
 	}
 }

@@ -143,7 +143,7 @@ func TestTooManyDialBacksAtOnceAreRefused(t *testing.T) {
 
 // One run does not take the places of all, and whoever waits for one gets it.
 func TestPlacesAreSharedOutAmongRuns(t *testing.T) {
-	s := newTurns(4, 2)
+	s := newTurns("dialing back", 4, 2)
 	greedy, other := peerFrom(1, 1), peerFrom(2, 2)
 	first, _ := s.take(t.Context(), greedy)
 	_, _ = s.take(t.Context(), greedy)
@@ -155,14 +155,14 @@ func TestPlacesAreSharedOutAmongRuns(t *testing.T) {
 	if _, why := s.take(t.Context(), peerFrom(1, 7)); why != "" {
 		t.Errorf("another run of that network: %q", why)
 	}
-	if _, why := s.take(over, peerFrom(1, 8)); why == "" {
-		t.Error("one network has all places")
+	if _, why := s.take(over, peerFrom(1, 8)); !strings.Contains(why, "for runs from 192.0.2.1 as often") {
+		t.Errorf("one network has all places: %q", why)
 	}
 	release, why := s.take(t.Context(), other)
 	if why != "" {
 		t.Fatal(why)
 	}
-	if _, why := s.take(over, peerFrom(3, 3)); !strings.Contains(why, "too many others") {
+	if _, why := s.take(over, peerFrom(3, 3)); !strings.Contains(why, "for this run and others") {
 		t.Errorf("a fifth place: %q", why)
 	}
 	got := make(chan string, 1)

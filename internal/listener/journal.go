@@ -36,10 +36,12 @@ type Journal struct {
 	writing chan error // of a line of the ledger that is not written yet; nil: none is
 	screen  screen
 	reached map[netip.Addr]map[reached]*tally
-	quiet   map[netip.Addr]*knocks // by network, as limits counts them
-	all     knocks                 // of everybody
-	keyed   map[netip.Addr]*knocks // of who has the key
-	guesses guesses                // of the key
+	// unlisted counts the contacts of addresses beyond those that are listed.
+	unlisted int
+	quiet    map[netip.Prefix]*knocks // by network, as limits counts them
+	all      knocks                   // of everybody
+	keyed    map[netip.Prefix]*knocks // of who has the key
+	guesses  guesses                  // of the key
 }
 
 // tally counts contacts of one kind.
@@ -220,9 +222,9 @@ func (j *Journal) mayShow(c Contact) (hidden int, ok bool) {
 }
 
 // knocksOf are the counts of who a contact comes from.
-func knocksOf(all *map[netip.Addr]*knocks, c Contact) *knocks {
+func knocksOf(all *map[netip.Prefix]*knocks, c Contact) *knocks {
 	if *all == nil || len(*all) > maxAddrs {
-		*all = map[netip.Addr]*knocks{}
+		*all = map[netip.Prefix]*knocks{}
 	}
 	a := networkOf(c.Peer.Remote.Addr())
 	k := (*all)[a]
@@ -257,7 +259,8 @@ func (j *Journal) count(c Contact) {
 	}
 	a := c.Peer.Remote.Addr()
 	if j.reached[a] == nil {
-		if len(j.reached) >= maxAddrs {
+		if len(j.reached) >= maxAddrs && !(isKeyed(c.Kind) && j.forgetStranger()) {
+			j.unlisted++
 			return
 		}
 		j.reached[a] = map[reached]*tally{}
@@ -276,6 +279,30 @@ func (j *Journal) count(c Contact) {
 	}
 	t.count++
 	t.last = c.At
+}
+
+// isKeyed reports whether a contact is of who has the key, or of a recording of one's.
+func isKeyed(k echo.Kind) bool {
+	return k == echo.KindAsked || k == echo.KindProved || k == echo.KindService
+}
+
+// forgetStranger makes room in what is counted: an address from which nothing came with
+// the key. False: there is none.
+func (j *Journal) forgetStranger() bool {
+	for a, all := range j.reached {
+		known := false
+		for r := range all {
+			known = known || isKeyed(echo.Kind(r.what))
+		}
+		if !known {
+			for _, t := range all {
+				j.unlisted += t.count
+			}
+			delete(j.reached, a)
+			return true
+		}
+	}
+	return false
 }
 
 // Summary says who reached what, for people.
@@ -314,6 +341,9 @@ func (j *Journal) Summary() string {
 			before = r
 		}
 		b.WriteByte('\n')
+	}
+	if j.unlisted > 0 {
+		fmt.Fprintf(&b, "And %s more, from addresses that are too many to be listed.\n", counted(j.unlisted, "contact"))
 	}
 	b.WriteString(j.guesses.summary())
 	return b.String()

@@ -99,6 +99,9 @@ func TestStrangersFromManyAddressesFillNothing(t *testing.T) {
 			if out.Len() == 0 {
 				t.Error("the holder of the key is not written down")
 			}
+			if s := j.Summary(); !strings.Contains(s, "192.0.2.7        tcp/1433 proved ×1\n") || !strings.Contains(s, "\nAnd 16385 contacts more, ") {
+				t.Errorf("the summary leaves the holder out, or what it does not list: %s", s[max(0, len(s)-300):])
+			}
 		})
 	}
 }

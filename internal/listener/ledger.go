@@ -194,8 +194,8 @@ func (l *ledger) forget() {
 // crowdOf is what strangers left, of one network alone if that left more than
 // half of it.
 func crowdOf(all []*entry) (out []*entry) {
-	count := map[netip.Addr]int{}
-	most := netip.Addr{}
+	count := map[netip.Prefix]int{}
+	most := netip.Prefix{}
 	for _, e := range all {
 		if !e.isKeyed() {
 			out = append(out, e)

@@ -45,7 +45,7 @@ const (
 // be. A newcomer is always let in as long as anything may be shed for it:
 // those that have proved nothing first, then those that asked with the key and
 // said nothing since, the oldest first; one that has proved itself never. Of
-// networks (an address, with IPv6 a /64) that hold more of a tier than their
+// networks (networkOf) that hold more of a tier than their
 // share, the one that holds the most sheds first: a flood from one costs that
 // flood, and not others.
 //
@@ -70,27 +70,27 @@ type limits struct {
 // from first.
 type crowd struct {
 	share    int
-	networks map[netip.Addr]*network
+	networks map[netip.Prefix]*network
 	order    []*network
 }
 
 // A network is what one stranger usually has, and its connections of a tier,
 // the oldest first. It is never empty.
 type network struct {
-	addr   netip.Addr
+	prefix netip.Prefix
 	places *list.List
 	at     int // in the heap's order
 }
 
 // A place is a connection's among those that there may be.
 type place struct {
-	l     *limits
-	addr  netip.Addr // of its network
-	evict func()     // ends the connection
-	tier  tier
-	turn  uint64        // when it came to its tier
-	in    *list.Element // of its network's places; nil if none may shed it
-	gone  bool          // shed, or released
+	l       *limits
+	network netip.Prefix
+	evict   func() // ends the connection
+	tier    tier
+	turn    uint64        // when it came to its tier
+	in      *list.Element // of its network's places; nil if none may shed it
+	gone    bool          // shed, or released
 }
 
 func newLimits() *limits {
@@ -128,7 +128,7 @@ func (l *limits) take(a netip.Addr, evict func()) (p, shed *place) {
 		}
 		l.leave(shed)
 	}
-	p = &place{l: l, addr: networkOf(a), evict: evict}
+	p = &place{l: l, network: networkOf(a), evict: evict}
 	l.all++
 	l.enter(p, tierStrange)
 	l.mu.Unlock()
@@ -171,13 +171,13 @@ func (l *limits) enter(p *place, t tier) {
 	l.turns++
 	p.turn = l.turns
 	c := &l.crowds[t]
-	n := c.networks[p.addr]
+	n := c.networks[p.network]
 	if n == nil {
 		if c.networks == nil {
-			c.networks = map[netip.Addr]*network{}
+			c.networks = map[netip.Prefix]*network{}
 		}
-		n = &network{addr: p.addr, places: list.New()}
-		c.networks[p.addr] = n
+		n = &network{prefix: p.network, places: list.New()}
+		c.networks[p.network] = n
 		p.in = n.places.PushBack(p)
 		heap.Push(c, n)
 		return
@@ -192,7 +192,7 @@ func (l *limits) withdraw(p *place) {
 		return
 	}
 	c := &l.crowds[p.tier]
-	n := c.networks[p.addr]
+	n := c.networks[p.network]
 	n.places.Remove(p.in)
 	p.in = nil
 	if n.places.Len() > 0 {
@@ -200,7 +200,7 @@ func (l *limits) withdraw(p *place) {
 		return
 	}
 	heap.Remove(c, n.at)
-	delete(c.networks, p.addr)
+	delete(c.networks, p.network)
 }
 
 func (l *limits) leave(p *place) {
@@ -265,14 +265,4 @@ func (c *crowd) Pop() any {
 	c.order[len(c.order)-1] = nil
 	c.order = c.order[:len(c.order)-1]
 	return n
-}
-
-// networkOf is what one stranger usually has: an address, with IPv6 a /64.
-func networkOf(a netip.Addr) netip.Addr {
-	if a = a.Unmap(); a.Is6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
 }

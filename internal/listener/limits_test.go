@@ -117,6 +117,43 @@ func TestSwarmOfManyNetworksShedsItsOldest(t *testing.T) {
 	}
 }
 
+// A site's /48 is one network, however many it makes of it: the flood of one costs
+// nobody else, and mail, places and guesses are counted by it, too.
+func TestASiteOfIPv6IsOneNetwork(t *testing.T) {
+	g := newGate(t, 400)
+	at := func(site, subnet uint16) string {
+		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(site >> 8), byte(site), byte(subnet >> 8), byte(subnet), 15: 1}).String()
+	}
+	for i := range 50 {
+		g.comes(fmt.Sprint("other ", i), at(uint16(2+i), 1))
+	}
+	for i := range 2000 {
+		g.comes(fmt.Sprint("flood ", i), at(1, uint16(i)))
+	}
+	g.comes("dial", at(2, 2))
+	for i := range 2000 {
+		g.comes(fmt.Sprint("flood again ", i), at(1, uint16(5000+i)))
+	}
+	if i := slices.IndexFunc(g.ended, func(s string) bool { return !strings.HasPrefix(s, "flood") }); i >= 0 {
+		t.Errorf("%q was ended for the flood", g.ended[i])
+	}
+	if _, _, widest, n := g.crowded(); widest.String() != "2001:db8:1::/48" || n != 349 {
+		t.Errorf("%s has %d", widest, n)
+	}
+	var m mailbox
+	for i := range 100 {
+		m.put(echo.Peer{Remote: netip.AddrPortFrom(netip.MustParseAddr(at(1, uint16(i))), 1), Run: echo.ID{byte(i)}}, echo.Delivery{})
+	}
+	if len(m.kept) != maxMailFrom {
+		t.Errorf("it has %d deliveries", len(m.kept))
+	}
+	for a, want := range map[string]string{"fe80::1%eth0": "fe80::1", "fe80::2": "fe80::2", "::1": "::1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::/48"} {
+		if got := networkText(networkOf(netip.MustParseAddr(a))); got != want {
+			t.Errorf("%s is of %s, want %s", a, got, want)
+		}
+	}
+}
+
 func TestNothingIsLeftOfConnectionsThatEnded(t *testing.T) {
 	g := newGate(t, 100)
 	var all []*place
@@ -234,8 +271,13 @@ func TestShedConnectionsAreCountedForAMinute(t *testing.T) {
 	for i := range 3 * echo.MaxPaused {
 		s.add(a, now.Add(time.Duration(i)*time.Hour))
 	}
-	if len(s.networks) > maxShedNetworks || len(s.of(a, now)) > echo.MaxPaused {
-		t.Errorf("%d networks, %d spans", len(s.networks), len(s.of(a, now)))
+	if len(s.networks.spans) > maxShedNetworks || len(s.of(a, now)) > echo.MaxPaused+1 {
+		t.Errorf("%d networks, %d spans", len(s.networks.spans), len(s.of(a, now)))
+	}
+	// What was forgotten of it, for all those networks, may have been anybody's.
+	later := now.Add(10 * time.Minute)
+	if got := s.of(netip.MustParseAddr("192.0.2.99"), later); len(got) != 1 || !got[0].Shed || got[0].BeganMS < 600_000 || got[0].EndedMS > 600_000 {
+		t.Errorf("another is told of %+v", got)
 	}
 }
 

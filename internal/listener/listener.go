@@ -73,6 +73,7 @@ type Listener struct {
 	sheds    sheds
 	backs    *turns // for dialing back
 	holds    holds
+	idle     *turns // for holds
 	mailbox  mailbox
 	opening  sync.Mutex // held while a delivered report is decoded
 	dialed   dialedBack
@@ -114,7 +115,7 @@ func New(c Config) *Listener {
 	}
 	l := &Listener{
 		Config: c,
-		ledger: newLedger(), limits: newLimits(), data: newLimits(), backs: newTurns(maxDialBacks, maxDialBacksOfRun),
+		ledger: newLedger(), limits: newLimits(), data: newLimits(), backs: newTurns("dialing back", maxDialBacks, maxDialBacksOfRun), idle: newTurns("keeping connections idle", maxHolds, maxHoldsOfRun),
 	}
 	l.watch = sock.NewWatch(l.ownsPort)
 	l.answerer = &echo.Answerer{Key: c.Key, Others: c.Others, Instance: l.Instance, Software: c.Software, Host: l}

@@ -26,7 +26,7 @@ type mailbox struct {
 
 type mail struct {
 	run      echo.ID
-	from     netip.Addr // networkOf
+	from     netip.Prefix // networkOf
 	at       time.Time
 	delivery echo.Delivery
 }

@@ -80,7 +80,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 			// No descriptor is free, or the connection is gone already: go on.
 			if sock.LackOf(err) == result.LackDescriptor {
 				if shed := l.limits.makeRoom(); shed != nil {
-					l.countShed(shed.addr)
+					l.countShed(shed.network.Addr())
 					continue
 				}
 				l.outOfDescriptors()
@@ -112,7 +112,7 @@ func (l *Listener) admit(e *entry, conn net.Conn) *place {
 		l.shed(e)
 		l.countShed(e.Remote.Addr())
 	case shed != nil:
-		l.countShed(shed.addr)
+		l.countShed(shed.network.Addr())
 	}
 	return p
 }

@@ -21,7 +21,7 @@ type sheds struct {
 		n  int
 	}
 	networks moments   // in which connections were ended, by network
-	declined moments   // in which datagrams were left unanswered, by address
+	declined moments   // in which datagrams were left unanswered, by address alone
 	told     time.Time // when it was last said on the screen
 }
 
@@ -49,26 +49,49 @@ func (s *sheds) add(from netip.Addr, now time.Time) {
 func (s *sheds) decline(from netip.Addr, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.declined.add(from, now)
+	s.declined.add(netip.PrefixFrom(from, from.BitLen()), now)
 }
 
-// moments are spans of time by address, each bounded.
-type moments map[netip.Addr][]trouble
+// moments are spans of time by network, each bounded. Its zero value is ready for use.
+type moments struct {
+	spans map[netip.Prefix][]trouble
+	// forgotten spans what was forgotten to make room: whoever asks may have been
+	// among them.
+	forgotten trouble
+}
 
 // add adds a moment. Those that are close to each other are one span.
-func (m *moments) add(a netip.Addr, now time.Time) {
-	spans := (*m)[a]
+func (m *moments) add(a netip.Prefix, now time.Time) {
+	spans := m.spans[a]
 	if n := len(spans); n > 0 && !spans[n-1].to.Add(time.Second).Before(now) {
 		spans[n-1].to = now
 		return
 	}
-	if *m == nil || spans == nil && len(*m) >= maxShedNetworks {
-		*m = moments{}
+	if spans == nil && len(m.spans) >= maxShedNetworks {
+		m.forget()
+	}
+	if m.spans == nil {
+		m.spans = map[netip.Prefix][]trouble{}
 	}
 	if len(spans) >= echo.MaxPaused {
 		spans = slices.Delete(spans, 0, echo.MaxPaused/2)
 	}
-	(*m)[a] = append(spans, trouble{from: now, to: now})
+	m.spans[a] = append(spans, trouble{from: now, to: now})
+}
+
+// forget makes room, and keeps of it from when to when it was.
+func (m *moments) forget() {
+	for _, spans := range m.spans {
+		for _, t := range spans {
+			if m.forgotten.from.IsZero() || t.from.Before(m.forgotten.from) {
+				m.forgotten.from = t.from
+			}
+			if t.to.After(m.forgotten.to) {
+				m.forgotten.to = t.to
+			}
+		}
+	}
+	m.spans = nil
 }
 
 // lately counts those of the last minute.
@@ -89,19 +112,27 @@ func (s *sheds) lately(now time.Time) (n int) {
 func (s *sheds) of(a netip.Addr, now time.Time) (out []echo.Span) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	tell := func(m moments, a netip.Addr, as echo.Span) {
-		for of, spans := range m {
-			if a.IsValid() && of != a {
-				continue
-			}
-			for _, t := range spans {
-				as.BeganMS, as.EndedMS = now.Sub(t.from).Milliseconds(), now.Sub(t.to).Milliseconds()
-				out = append(out, as)
+	tell := func(m moments, of netip.Prefix, as echo.Span) {
+		var all []trouble
+		for a, spans := range m.spans {
+			if !of.IsValid() || of == a {
+				all = append(all, spans...)
 			}
 		}
+		if !m.forgotten.to.IsZero() {
+			all = append(all, m.forgotten)
+		}
+		for _, t := range all {
+			as.BeganMS, as.EndedMS = now.Sub(t.from).Milliseconds(), now.Sub(t.to).Milliseconds()
+			out = append(out, as)
+		}
 	}
-	tell(s.networks, networkOf(a), echo.Span{Shed: true})
-	tell(s.declined, a, echo.Span{Declined: true})
+	var network, address netip.Prefix // of anybody's
+	if a.IsValid() {
+		network, address = networkOf(a), netip.PrefixFrom(a, a.BitLen())
+	}
+	tell(s.networks, network, echo.Span{Shed: true})
+	tell(s.declined, address, echo.Span{Declined: true})
 	return out
 }
 
@@ -142,7 +173,7 @@ func (l *Listener) countShed(from netip.Addr) {
 	}
 	what += ". For each new one it closes the oldest that has proved nothing, of the network that holds the most first; whoever has the key gets through."
 	if count > 0 {
-		what += fmt.Sprintf(" The most, %d, come from %s.", count, widest)
+		what += fmt.Sprintf(" The most, %d, come from %s.", count, networkText(widest))
 	}
 	if n := l.sheds.lately(now); n > 1 {
 		what += fmt.Sprintf(" It closed %d in the last minute.", n)
@@ -152,11 +183,11 @@ func (l *Listener) countShed(from netip.Addr) {
 
 // crowded says how many connections there may be and are, and which network
 // holds the most of those that have proved nothing.
-func (l *limits) crowded() (most, all int, widest netip.Addr, count int) {
+func (l *limits) crowded() (most, all int, widest netip.Prefix, count int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := &l.crowds[tierStrange]; len(c.order) > 0 && c.excess(c.order[0]) > 0 {
-		widest, count = c.order[0].addr, c.order[0].places.Len()
+		widest, count = c.order[0].prefix, c.order[0].places.Len()
 	}
 	return l.most, l.all, widest, count
 }
