@@ -191,24 +191,33 @@ func looksLikeProof(t *testing.T) [][]byte {
 // bindingOf is a keyed Binding that never arrived anywhere: a recording.
 func bindingOf(t *testing.T, keyText string) []byte {
 	t.Helper()
+	return recordings(t, keyText, 1)[0]
+}
+
+// recordings are so many of them, each of a run of its own.
+func recordings(t *testing.T, keyText string, n int) (out [][]byte) {
+	t.Helper()
 	key, err := echo.ParseKey(keyText)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b := net.Pipe()
-	defer b.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	go func() {
-		_, _ = echo.Prove(ctx, pretended{a}, echo.Ask{Key: key, Run: echo.NewID(), Probe: echo.NewID(), Flow: "sql-client"})
-		a.Close()
-	}()
-	buf := make([]byte, 4096)
-	n, err := b.Read(buf)
-	if err != nil {
-		t.Fatal(err)
+	for range n {
+		a, b := net.Pipe()
+		go func() {
+			_, _ = echo.Prove(ctx, pretended{a}, echo.Ask{Key: key, Run: echo.NewID(), Probe: echo.NewID(), Flow: "sql-client"})
+			a.Close()
+		}()
+		buf := make([]byte, 4096)
+		n, err := b.Read(buf)
+		b.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, buf[:n])
 	}
-	return buf[:n]
+	return out
 }
 
 // pretended is a pipe with addresses.
@@ -239,6 +248,7 @@ func TestHolderOfTheKeyGetsInWhileStrangersHoldOn(t *testing.T) {
 	}{
 		{"20000 from many and the holder's own, with what looks like the proof", `exec "$@"`, 20_000, &crowd{from: append(elsewhere[:200:200], holderAt), first: looksLikeProof(t), perPause: 2}, "and may have 4096, its own limit", false},
 		{"ulimit -n 1024, all from the holder's own address", `ulimit -n 1024 && exec "$@"`, 4096, &crowd{from: []netip.Addr{holderAt}, first: looksLikeProof(t), perPause: 2}, "of 1024 file descriptors, ulimit -n", false},
+		{"6000 with recordings of proofs, each another one first and the same again", `exec "$@"`, 6000, &crowd{from: append(elsewhere[:200:200], holderAt), first: recordings(t, soakKey, 6000), perPause: 5}, "and may have 4096, its own limit", false},
 		{"20000 from the holder's own address", `exec "$@"`, 20_000, &crowd{from: []netip.Addr{holderAt}, perPause: 5}, "and may have 4096, its own limit", true},
 		{"ulimit -n 1024, from few", `ulimit -n 1024 && exec "$@"`, 4096, &crowd{from: append(elsewhere[:3:3], holderAt), first: looksLikeProof(t), perPause: 5}, "of 1024 file descriptors, ulimit -n", true},
 		{"ulimit -n 256, from few", `ulimit -n 256 && exec "$@"`, 1024, &crowd{from: append(elsewhere[:3:3], holderAt), first: looksLikeProof(t), perPause: 5}, "of 256 file descriptors, ulimit -n", true},

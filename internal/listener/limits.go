@@ -44,10 +44,12 @@ const (
 // limits decides who is shed when there are as many connections as there may
 // be. A newcomer is always let in as long as anything may be shed for it:
 // those that have proved nothing first, then those that asked with the key and
-// said nothing since, the oldest first; one that has proved itself never. Of
-// networks (networkOf) that hold more of a tier than their
-// share, the one that holds the most sheds first: a flood from one costs that
-// flood, and not others.
+// said nothing since, the oldest first; one that has proved itself never. If those that
+// asked are more than half of all there may be, they are recordings, and shed first:
+// else they would leave no room for who has yet to ask, and for the services'
+// conversations, whose token comes late. Of networks (networkOf) that hold more of a
+// tier than their share, the one that holds the most sheds first: a flood from one
+// costs that flood, and not others.
 //
 // A connection of dial's leaves the lowest tier with its first packet, about
 // when it is accepted, and the second with the next, a round trip later. What
@@ -70,6 +72,7 @@ type limits struct {
 // from first.
 type crowd struct {
 	share    int
+	all      int
 	networks map[netip.Prefix]*network
 	order    []*network
 }
@@ -154,6 +157,9 @@ func (l *limits) makeRoom() *place {
 
 // next is whose turn it is to be shed; nil: nobody's.
 func (l *limits) next() *place {
+	if c := &l.crowds[tierAsked]; c.all > l.most/2 {
+		return c.order[0].places.Front().Value.(*place)
+	}
 	for i := range l.crowds {
 		if c := &l.crowds[i]; len(c.order) > 0 {
 			return c.order[0].places.Front().Value.(*place)
@@ -171,6 +177,7 @@ func (l *limits) enter(p *place, t tier) {
 	l.turns++
 	p.turn = l.turns
 	c := &l.crowds[t]
+	c.all++
 	n := c.networks[p.network]
 	if n == nil {
 		if c.networks == nil {
@@ -192,6 +199,7 @@ func (l *limits) withdraw(p *place) {
 		return
 	}
 	c := &l.crowds[p.tier]
+	c.all--
 	n := c.networks[p.network]
 	n.places.Remove(p.in)
 	p.in = nil

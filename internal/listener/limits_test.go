@@ -99,6 +99,27 @@ func TestNetworkThatHoldsTheMostShedsFirst(t *testing.T) {
 	}
 }
 
+// Recordings of proofs that are held open leave room for who has yet to prove itself,
+// and for conversations that begin without the proof.
+func TestRecordingsThatAreHeldOpenLeaveRoomForOthers(t *testing.T) {
+	g := newGate(t, 400)
+	for i := range 1000 {
+		g.comes(fmt.Sprint("recording ", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String()).raise(tierAsked)
+	}
+	for i := range 100 {
+		g.comes(fmt.Sprint("conversation ", i), "192.0.2.2")
+	}
+	for i := range 1000 {
+		g.comes(fmt.Sprint("recording again ", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String()).raise(tierAsked)
+	}
+	if i := slices.IndexFunc(g.ended, func(s string) bool { return !strings.HasPrefix(s, "recording") }); i >= 0 {
+		t.Errorf("%q was ended for them", g.ended[i])
+	}
+	if a, s := g.crowds[tierAsked].all, g.crowds[tierStrange].all; a+s != 400 || s != 100 {
+		t.Errorf("%d recordings, %d strangers", a, s)
+	}
+}
+
 // No network of a swarm holds more than its share: the oldest goes first, and
 // a dial that makes many connections at once is not taken for the flood.
 func TestSwarmOfManyNetworksShedsItsOldest(t *testing.T) {

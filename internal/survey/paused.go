@@ -148,6 +148,30 @@ func besideDeclines(i *result.Initiator, pauses []pause, t plan.Transport) {
 	}
 }
 
+// besideSheds takes back that the service's own conversation was ended, where the far
+// end's listener ended connections at that time to keep within its limits: neither was
+// that a device on the way, nor is it known that none would. One that was ended at
+// another time tells all the same.
+func besideSheds(i *result.Initiator, pauses []pause) {
+	c := i.Conversation
+	if c == nil || i.NotTried != "" || c.Outcome != result.ConversationReset && c.Outcome != result.ConversationClosed {
+		return
+	}
+	ended := false
+	for _, one := range i.Connections {
+		if one.Purpose != result.PurposeConversation || one.Ended == result.EndedWell {
+			continue
+		}
+		if !slices.ContainsFunc(pauses, func(p pause) bool { return p.shed && !one.At.After(p.to) && !one.Over().Before(p.from) }) {
+			return
+		}
+		ended = true
+	}
+	if ended {
+		i.NotTried = "the listener was crowded by strangers, and ended connections at that time that had not proved themselves, as its service's conversation has not when it begins: run dial again"
+	}
+}
+
 // beganAt is when the far end's listener was started that a job leads to, if that
 // was certainly during this run; zero: it may have run already, or nobody tells.
 func (s *survey) beganAt(j *job) time.Time {

@@ -106,6 +106,33 @@ func TestConversationThatTheListenerDeclinedTellsNothing(t *testing.T) {
 	}
 }
 
+// A conversation that a crowded listener ended accuses nobody, and nothing is said of
+// the path; one that was ended at another time does.
+func TestConversationThatACrowdedListenerEndedAccusesNobody(t *testing.T) {
+	now := time.Now()
+	s := &survey{started: now.Add(-time.Minute)}
+	s.pausedThere([]echo.Span{{BeganMS: 9_000, EndedMS: 7_000, Shed: true}}, now)
+	at := func(seconds int, purpose result.Purpose, ended result.Ended) result.Connection {
+		return result.Connection{Purpose: purpose, At: result.TimeOf(now.Add(-time.Duration(seconds) * time.Second)), ElapsedMS: 100, Reached: result.ReachedConnected, Ended: ended}
+	}
+	for name, c := range map[string]struct {
+		outcome result.ConversationOutcome
+		all     []result.Connection
+		want    bool
+	}{
+		"within it":                     {result.ConversationClosed, []result.Connection{at(8, result.PurposeConversation, result.EndedClosed)}, true},
+		"reset within it":               {result.ConversationReset, []result.Connection{at(8, result.PurposeConversation, result.EndedReset)}, true},
+		"silent":                        {result.ConversationSilent, []result.Connection{at(8, result.PurposeConversation, result.EndedSilent)}, false},
+		"at another time, too":          {result.ConversationClosed, []result.Connection{at(8, result.PurposeConversation, result.EndedClosed), at(3, result.PurposeConversation, result.EndedClosed)}, false},
+		"at another time, of the proof": {result.ConversationClosed, []result.Connection{at(8, result.PurposeConversation, result.EndedClosed), at(3, result.PurposeSample, result.EndedClosed)}, true},
+	} {
+		i := result.Initiator{Conversation: &result.Conversation{Outcome: c.outcome}, Connections: c.all}
+		if besideSheds(&i, s.pauses); (i.NotTried != "") != c.want {
+			t.Errorf("%s: %q", name, i.NotTried)
+		}
+	}
+}
+
 // What failed while dial itself did not run tells nothing either, whoever dialed.
 func TestConnectionsWhileDialStoodStillTellNothing(t *testing.T) {
 	s := newSurvey(Config{Host: far.String()})

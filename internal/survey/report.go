@@ -126,10 +126,12 @@ func (s *survey) half(j *job) *result.Initiator {
 	if j.direction == plan.Forward {
 		i.Connections = besidePauses(i.Connections, s.pauses, j.transport)
 		besideDeclines(&i, s.pauses, j.transport)
+		besideSheds(&i, s.pauses)
 		sinceItBegan(&i, s.beganAt(j))
 	} else {
 		i.Connections = besidePauses(i.Connections, s.accept.paused(), j.transport)
 		besideDeclines(&i, s.accept.paused(), j.transport)
+		besideSheds(&i, s.accept.paused())
 		s.ledAstray(&i)
 	}
 	if i.NotTried == "" {
