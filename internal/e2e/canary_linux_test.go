@@ -2,15 +2,23 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding"
 	"encoding/base32"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -571,6 +579,141 @@ func TestNoFieldOfAReportActsOnAnything(t *testing.T) {
 	}
 	// Each by itself: the whole report is shown then.
 	parallel(len(taken), func(i int) { program(t, "dial", "merge", "--out", taken[i]+".out.json", taken[i], taken[i]) })
+}
+
+// Whatever stands in any field of a report that is handed over to a dial that waits, it
+// is shown as text, in the place of its own report; and so is why one is refused, by
+// listen.
+func TestNoFieldOfADeliveredReportActsOnAnything(t *testing.T) {
+	key, err := echo.ParseKey(soakKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pack := func(b []byte) echo.Delivery {
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		if _, err := z.Write(b); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		return echo.Delivery{Report: packed.Bytes(), Last: true}
+	}
+	all := planting{"all that is taken", map[string][]spot{}, canary}
+	var refused []echo.Delivery
+	run := strings.Repeat("1", 32)
+	for _, s := range spotsOf(reflect.TypeFor[result.Report](), "Report", 0) {
+		b := reportOf(t, planting{s.path, map[string][]spot{"Report": {s}}, canary}, run)
+		if _, err := result.ParseReport(b, result.MaxReport); err != nil {
+			refused = append(refused, pack(b))
+		} else if !slices.Contains([]string{"Report.Run", "Report.Plan", "Report.From.Role", "Report.To.Role"}, s.path) { // by which it is taken for this run's
+			all.spots["Report"] = append(all.spots["Report"], s)
+		}
+	}
+	deliver := func(at netip.AddrPort, d echo.Delivery) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		for ; ; time.Sleep(50 * time.Millisecond) {
+			conn, err := net.DialTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 84, 0, 1)}, net.TCPAddrFromAddrPort(at))
+			if ctx.Err() != nil {
+				return ctx.Err()
+			} else if err != nil {
+				continue // it does not wait yet
+			}
+			defer conn.Close()
+			c, err := echo.Prove(ctx, conn, echo.Ask{Key: key, Run: echo.NewID(), Probe: echo.NewID(), Flow: "hand-over"})
+			if err != nil {
+				return err
+			}
+			_, err = c.Deliver(ctx, d)
+			return err
+		}
+	}
+	handed := make(chan error, 1)
+	waits := netip.MustParseAddr("127.84.0.2")
+	go func() {
+		handed <- deliver(netip.AddrPortFrom(waits, 7968+canaryShift), pack(reportOf(t, all, run)))
+	}()
+	said := program(t, "dial", "odyssey", "--wait", "30s", "--only", "odyssey", "--bind", waits.String(), "--port-shift", strconv.Itoa(canaryShift), "--out", filepath.Join(t.TempDir(), "x.json"), "127.84.0.1")
+	if err := <-handed; err != nil || !strings.Contains(said, "FORGED") {
+		t.Errorf("%v: %s", err, said)
+	}
+	at := netip.MustParseAddr("127.84.0.3")
+	_, tells := listening(t, at, `exec "$@" >&2`)
+	for _, d := range refused {
+		var why *echo.RefusedError
+		if err := deliver(netip.AddrPortFrom(at, 7968+troubleShift), d); !errors.As(err, &why) {
+			t.Errorf("%v", err)
+		}
+	}
+	isInert(t, "listen's screen", []byte(tells()))
+	if !strings.Contains(tells(), "refused: ") {
+		t.Error(tells())
+	}
+}
+
+// Whatever a service says in its own language, or in a certificate, dial shows it as
+// text.
+func TestNoWordOfAServiceActsOnAnything(t *testing.T) {
+	at := netip.MustParseAddr("127.85.0.1")
+	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := pkix.Name{CommonName: canary, Organization: []string{canary}}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: name, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"\x1b[2J\r\nFORGED", "=cmd|'!A1"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, signer.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certified := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: signer}}}
+	illiad, err := plan.Load("illiad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := strings.NewReplacer("\r", "", "\n", "").Replace(canary)
+	ports := map[int]bool{}
+	for _, r := range illiad.Rows {
+		if r.Transport != plan.TCP || r.Port == 0 || ports[r.Port] {
+			continue
+		}
+		ports[r.Port] = true
+		l, err := net.Listen("tcp", netip.AddrPortFrom(at, uint16(r.Port+canaryShift)).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		speaks := string(r.Speaks)
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer conn.Close()
+					_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+					if r.Speaks == plan.HTTPS || r.Speaks == plan.LDAPS || r.Speaks == plan.SMTPS {
+						conn = tls.Server(conn, certified)
+					}
+					b := make([]byte, 4096)
+					for n := range 20 {
+						switch {
+						case strings.HasPrefix(speaks, "smtp") || speaks == "ftp":
+							fmt.Fprintf(conn, "%d-%s\r\n%[1]d %[2]s\r\n", []int{220, 250, 530}[n%3], words)
+						case n > 0:
+							fmt.Fprintf(conn, "HTTP/1.1 302 %s\r\nServer: %[1]s\r\nLocation: http://%[1]s/\r\nWWW-Authenticate: %[1]s\r\n\r\n%[1]s", words)
+						}
+						if k, err := conn.Read(b); err != nil || k == 0 {
+							return
+						}
+					}
+				}()
+			}
+		}()
+	}
+	said := program(t, "dial", "--installed", "--role", "all", "--bind", "127.85.0.2", "--port-shift", strconv.Itoa(canaryShift), "--timeout", "1s", "--verbose", "--out", filepath.Join(t.TempDir(), "x.json"), at.String())
+	if n := strings.Count(said, "FORGED"); n < 10 {
+		t.Errorf("shown %d times: %s", n, said)
+	}
 }
 
 // Whatever stands in any field of an invitation, signed by who made it, or in a mail
