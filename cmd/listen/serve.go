@@ -155,6 +155,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 				cancel()
 			}
 		}
+		_ = sock.GiveUpFiles() // all that is written is open: a hole that anybody finds is to write no more
 	})
 	if readyErr != nil {
 		return cli.Usage(fmt.Errorf("--ready-file: %w", readyErr), "Give a file in a directory that can be written.")

@@ -388,3 +388,33 @@ func TestListenRefusesAReadyFileThatItsUserCannotWrite(t *testing.T) {
 		t.Errorf("it had begun to answer:\n%s", b)
 	}
 }
+
+// Once it is ready, listen writes no file but those that it has open: none of its
+// threads can get the right back (sock.TestGivingUpFilesLeavesWhatIsOpen says what it
+// cannot do then).
+func TestListenGivesUpFilesOnceItIsReady(t *testing.T) {
+	if _, _, err := syscall.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); err != 0 {
+		t.Skipf("this kernel has no Landlock: %v", err)
+	}
+	listen, _ := listening(t, netip.MustParseAddr("127.78.2.7"), `exec "$@"`)
+	has := func() (all bool, what string) {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", listen.Pid))
+		if err != nil || len(tasks) == 0 {
+			t.Fatal(tasks, err)
+		}
+		for _, name := range tasks {
+			b, err := os.ReadFile(name)
+			if err == nil && !bytes.Contains(b, []byte("\nNoNewPrivs:\t1\n")) { // which Landlock wants first
+				return false, name
+			}
+		}
+		return true, ""
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if all, name := has(); all {
+			return
+		} else if time.Now().After(end) {
+			t.Fatalf("%s may still gain rights", name)
+		}
+	}
+}
