@@ -62,6 +62,12 @@ func Run(app *cli.App, h Hangup, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := untilStopped(h)
 	defer stop()
 	errs := NewSpool(stderr)
+	errs.OnGap = func(dropped int, over bool) string {
+		if !over {
+			return ""
+		}
+		return fmt.Sprintf("%s: %d messages were not shown before this, since nobody read them.\n", app.Name, dropped)
+	}
 	defer errs.Close(lastWords)
 	app.Writer, app.ErrWriter = stdout, errs
 	app.Version = Version
