@@ -10,7 +10,7 @@ import (
 // truncating, Linux 6.2). What is open already stays as it is, and reading does. Where the
 // system has no such thing, it does nothing.
 func GiveUpFiles() error {
-	return landlock.MustConfig(landlock.AccessFSSet(ll.AccessFSExecute | ll.AccessFSWriteFile | ll.AccessFSTruncate |
+	return landlock.Config{HandledAccessFS: ll.AccessFSExecute | ll.AccessFSWriteFile | ll.AccessFSTruncate |
 		ll.AccessFSRemoveDir | ll.AccessFSRemoveFile | ll.AccessFSMakeChar | ll.AccessFSMakeDir | ll.AccessFSMakeReg |
-		ll.AccessFSMakeSock | ll.AccessFSMakeFifo | ll.AccessFSMakeBlock | ll.AccessFSMakeSym)).BestEffort().RestrictPaths()
+		ll.AccessFSMakeSock | ll.AccessFSMakeFifo | ll.AccessFSMakeBlock | ll.AccessFSMakeSym}.BestEffort().RestrictPaths()
 }
