@@ -107,7 +107,7 @@ func TestZ3950ServersOfOtherKinds(t *testing.T) {
 		"version 2, no reference": {"b5 17 83 02 05 c0 84 02 06 c0 85 02 40 00 86 02 40 00 8c 01 01 9f 6f 01 61", map[string]string{"init": "accepted", "Z39.50 version": "2", "reference id": "not returned"}},
 		"rejected":                {"b5 13 83 02 05 e0 84 02 06 c0 85 02 40 00 86 02 40 00 8c 01 00", map[string]string{"init": "rejected", "Z39.50 version": "3"}},
 		"unlimited":               {"b5 80 83 02 05 e0 84 02 06 c0 85 02 40 00 86 02 40 00 8c 01 ff 00 00", map[string]string{"init": "accepted"}},
-		"closed at once":          {"bf 30 0c 9f 81 53 01 05 83 05 67 6f 21 0a 00", map[string]string{"init": `refused: Close, reason 5 (security violation) go!\x0a\x00`}},
+		"closed at once":          {"bf 30 0c 9f 81 53 01 05 83 05 67 6f 21 0a 00", map[string]string{"init": `refused: Close, reason 5 (security violation) go!\n\x00`}},
 	} {
 		at := berFar(t, func(c net.Conn) {
 			r := bufio.NewReader(c)
