@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-
 	ucli "github.com/urfave/cli/v2"
 
 	"dialtone/internal/address"
@@ -20,14 +18,9 @@ func addressFlags() []ucli.Flag {
 
 // addresses runs dial address.
 func addresses(c *ucli.Context) error {
-	out, err := readOutputs(c)
+	out, err := readOutputs(c, report.Address)
 	if err != nil {
 		return err
-	}
-	for _, f := range out.formats() {
-		if err := report.CheckAddressFormat(f); err != nil {
-			return cli.Usage(err, "")
-		}
 	}
 	cfg, err := configureAddress(c)
 	if err != nil {
@@ -37,8 +30,7 @@ func addresses(c *ucli.Context) error {
 		return err
 	}
 	r := address.Run(c.Context, cfg)
-	err = out.write(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error { return report.WriteAddress(w, f, r, o) })
-	if err != nil {
+	if err := write(out, c.App.Writer, report.Address, r); err != nil {
 		return err
 	}
 	if len(r.Seen) == 0 {

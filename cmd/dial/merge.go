@@ -33,7 +33,7 @@ func mergeReports(c *ucli.Context) error {
 	if len(names) < 2 {
 		return cli.Usagef("Name the files that dial --out FILE.json wrote: dial merge ours.json theirs.json", "dial merge needs at least two reports")
 	}
-	out, err := readOutputsAs(c, report.ParseMatrixFormat, report.MatrixFormatForFile)
+	out, err := readOutputs(c, report.Matrix)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func mergeReports(c *ucli.Context) error {
 		}
 	}
 	m.Findings = slices.Concat(findings, m.Findings)
-	return endWith(merge.ExitCode(m), out.writeMatrix(c, m))
+	return endWith(merge.ExitCode(m), write(out, c.App.Writer, report.Matrix, m))
 }
 
 // expand replaces each pattern by the files that it matches, in the order of
@@ -92,18 +92,11 @@ func writeJoined(c *ucli.Context, out outputs, r *result.Report, findings []resu
 	r.Findings = slices.Concat(findings, r.Findings)
 	err := out.write(c.App.Writer, func(w io.Writer, f report.Format, o report.Options) error {
 		if f == report.CSV {
-			return report.WriteMatrix(w, f, merge.Tabulate(cli.Software, []merge.Input{{Report: r}}), o)
+			return report.Matrix.Write(w, f, merge.Tabulate(cli.Software, []merge.Input{{Report: r}}), o)
 		}
-		return report.Write(w, f, r, o)
+		return report.Paths.Write(w, f, r, o)
 	})
 	return endWith(verdict.ExitCode(r), err)
-}
-
-// writeMatrix writes the matrix where the outputs are.
-func (o outputs) writeMatrix(c *ucli.Context, m *result.Matrix) error {
-	return o.write(c.App.Writer, func(w io.Writer, f report.Format, opts report.Options) error {
-		return report.WriteMatrix(w, f, m, opts)
-	})
 }
 
 // endWith ends the program with a code, unless something went wrong before.

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -18,7 +16,6 @@ import (
 	"dialtone/internal/cli"
 	"dialtone/internal/paste"
 	"dialtone/internal/report"
-	"dialtone/internal/result"
 )
 
 // outputs are where the report goes.
@@ -28,20 +25,15 @@ type outputs struct {
 	order  []string
 }
 
-func readOutputs(c *ucli.Context) (outputs, error) {
-	return readOutputsAs(c, report.ParseFormat, report.FormatForFile)
-}
-
-// readOutputsAs reads where something goes that has other formats than a
-// report.
-func readOutputsAs(c *ucli.Context, parse, forFile func(string) (report.Format, error)) (outputs, error) {
+// readOutputs reads where a kind of document goes.
+func readOutputs[T any](c *ucli.Context, k report.Kind[T]) (outputs, error) {
 	o := outputs{files: map[string]report.Format{}}
 	var err error
-	if o.format, err = parse(paste.Value(cli.String(c, "format"))); err != nil {
+	if o.format, err = k.Parse(paste.Value(cli.String(c, "format"))); err != nil {
 		return o, cli.Usage(err, "")
 	}
 	for _, name := range cli.Strings(c, "out") {
-		f, err := forFile(name)
+		f, err := k.ForFile(name)
 		if err != nil {
 			return o, cli.Usage(err, "")
 		}
@@ -71,17 +63,12 @@ func (o outputs) check() error {
 	return nil
 }
 
-// formats lists the forms that are asked for.
-func (o outputs) formats() []report.Format {
-	return append(slices.Collect(maps.Values(o.files)), o.format)
+// write writes a document to everywhere that it is to go.
+func write[T any](o outputs, w io.Writer, k report.Kind[T], v T) error {
+	return o.write(w, func(w io.Writer, f report.Format, opts report.Options) error { return k.Write(w, f, v, opts) })
 }
 
-// paths renders a report on paths.
-func paths(r *result.Report) func(io.Writer, report.Format, report.Options) error {
-	return func(w io.Writer, f report.Format, o report.Options) error { return report.Write(w, f, r, o) }
-}
-
-// write writes the report to everywhere it is to go, each whatever becomes of the
+// write writes what render makes to everywhere it is to go, each whatever becomes of the
 // others: one may fail, or wait for ever for a reader. What went wrong is one
 // error that says where the report is.
 func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o report.Options) error) error {

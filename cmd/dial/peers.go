@@ -46,7 +46,7 @@ func peers(c *ucli.Context) error {
 	if err := checkPeersFlags(c); err != nil {
 		return err
 	}
-	out, err := readOutputsAs(c, report.ParseMatrixFormat, report.MatrixFormatForFile)
+	out, err := readOutputs(c, report.Matrix)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func peers(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	code := endWith(merge.ExitCode(m), out.writeMatrix(c, m))
+	code := endWith(merge.ExitCode(m), write(out, c.App.Writer, report.Matrix, m))
 	left := l.count(func(p *peer) bool { return !p.isDone() })
 	var f *cli.Failure
 	switch {

@@ -16,6 +16,7 @@ import (
 	"dialtone/internal/logon"
 	"dialtone/internal/paste"
 	"dialtone/internal/plan"
+	"dialtone/internal/report"
 	"dialtone/internal/result"
 	"dialtone/internal/survey"
 	"dialtone/internal/verdict"
@@ -31,7 +32,7 @@ func run(c *ucli.Context, m mode) error {
 	if cli.Bool(c, "installed") {
 		return installed(c, m)
 	}
-	out, err := readOutputs(c)
+	out, err := readOutputs(c, report.Paths)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
-	if err := out.write(c.App.Writer, paths(r)); err != nil {
+	if err := write(out, c.App.Writer, report.Paths, r); err != nil {
 		return err
 	}
 	if code := verdict.ExitCode(r); code != cli.ExitOK {

@@ -12,6 +12,7 @@ import (
 	"dialtone/internal/cli"
 	"dialtone/internal/paste"
 	"dialtone/internal/plan"
+	"dialtone/internal/report"
 	"dialtone/internal/survey"
 	"dialtone/internal/verdict"
 )
@@ -77,7 +78,7 @@ func installed(c *ucli.Context, m mode) error {
 }
 
 func visit(c *ucli.Context, cfg survey.VisitConfig) error {
-	out, err := readOutputs(c)
+	out, err := readOutputs(c, report.Paths)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func visit(c *ucli.Context, cfg survey.VisitConfig) error {
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
-	if err := out.write(c.App.Writer, paths(r)); err != nil {
+	if err := write(out, c.App.Writer, report.Paths, r); err != nil {
 		return err
 	}
 	if code := verdict.ExitCode(r); code != cli.ExitOK {

@@ -50,7 +50,7 @@ func FuzzParse(f *testing.F) {
 		}
 		m := Tabulate("test", []Input{{Report: r}, {Name: "other", Report: other}})
 		for _, f := range []report.Format{report.Text, report.JSON, report.CSV} {
-			if err := report.WriteMatrix(&out, f, m, report.Options{}); err != nil {
+			if err := report.Matrix.Write(&out, f, m, report.Options{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -61,7 +61,7 @@ func write(t *testing.T, out *bytes.Buffer, r *result.Report) {
 	t.Helper()
 	for _, f := range []report.Format{report.Text, report.JSON} {
 		out.Reset()
-		if err := report.Write(out, f, r, report.Options{}); err != nil {
+		if err := report.Paths.Write(out, f, r, report.Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}

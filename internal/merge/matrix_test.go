@@ -103,12 +103,12 @@ func TestManyClientsMakeOneMatrix(t *testing.T) {
 		t.Errorf("summary %+v, exit %d", s, ExitCode(m))
 	}
 	var b bytes.Buffer
-	if err := report.WriteMatrix(&b, report.Text, m, report.Options{Width: 100}); err != nil {
+	if err := report.Matrix.Write(&b, report.Text, m, report.Options{Width: 100}); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "clients.golden", b.Bytes())
 	b.Reset()
-	if err := report.WriteMatrix(&b, report.CSV, m, report.Options{}); err != nil {
+	if err := report.Matrix.Write(&b, report.CSV, m, report.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "clients.csv", b.Bytes())
@@ -163,7 +163,7 @@ func TestMatricesMatchTheirSchema(t *testing.T) {
 	b.Interrupted = true
 	for name, in := range map[string][]Input{"none": nil, "clients": clients(5), "partners": {{"a", a}, {"b", b}}, "mixed": append(clients(1), Input{Report: a})} {
 		var out bytes.Buffer
-		if err := report.WriteMatrix(&out, report.JSON, Tabulate("test", in), report.Options{}); err != nil {
+		if err := report.Matrix.Write(&out, report.JSON, Tabulate("test", in), report.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		v, err := jsonschema.UnmarshalJSON(&out)
@@ -179,7 +179,7 @@ func TestMatricesMatchTheirSchema(t *testing.T) {
 func TestJoinedReportInWords(t *testing.T) {
 	r := joinOf(t, real(t, "mixed-a", 0), real(t, "mixed-b", 90*time.Second))
 	var b bytes.Buffer
-	if err := report.Write(&b, report.Text, r, report.Options{Width: 100}); err != nil {
+	if err := report.Paths.Write(&b, report.Text, r, report.Options{Width: 100}); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "mixed.golden", b.Bytes())
@@ -192,7 +192,7 @@ func TestJoinedReportsMatchTheSchema(t *testing.T) {
 	}
 	for _, name := range []string{"mixed", "drop"} {
 		var out bytes.Buffer
-		if err := report.Write(&out, report.JSON, joinOf(t, real(t, name+"-a", 0), real(t, name+"-b", 0)), report.Options{}); err != nil {
+		if err := report.Paths.Write(&out, report.JSON, joinOf(t, real(t, name+"-a", 0), real(t, name+"-b", 0)), report.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := result.ParseReport(out.Bytes(), result.MaxReport); err != nil {

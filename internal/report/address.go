@@ -3,43 +3,11 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"dialtone/internal/result"
 )
-
-// WriteAddress renders r in format f to w, in one call of w.Write. It does not
-// change r.
-func WriteAddress(w io.Writer, f Format, r *result.AddressReport, o Options) error {
-	if err := CheckAddressFormat(f); err != nil {
-		return err
-	}
-	render := renderAddressText
-	if f == JSON {
-		render = renderAddressJSON
-	}
-	b, err := render(r, o)
-	if err != nil {
-		return fmt.Errorf("render address report as %s: %w", f, err)
-	}
-	if _, err := w.Write(b); err != nil {
-		return fmt.Errorf("write address report: %w", err)
-	}
-	return nil
-}
-
-// CheckAddressFormat reports a form that an address report does not have.
-func CheckAddressFormat(f Format) error {
-	if f == Text || f == JSON {
-		return nil
-	}
-	return fmt.Errorf("an address report has no form %q: use %s", f, alternatives([]string{string(Text), string(JSON)}))
-}
-
-// renderAddressJSON writes exactly the struct.
-func renderAddressJSON(r *result.AddressReport, _ Options) ([]byte, error) { return result.Encode(r) }
 
 // renderAddressText writes an address report for people.
 func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {

@@ -50,7 +50,7 @@ func addressReportOf(t *testing.T) *result.AddressReport {
 func renderAddress(t *testing.T, f Format, r *result.AddressReport, o Options) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := WriteAddress(&b, f, r, o); err != nil {
+	if err := Address.Write(&b, f, r, o); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -145,10 +145,10 @@ func TestEveryBehaviourHasItsWords(t *testing.T) {
 }
 
 func TestAddressReportsHaveTheirForms(t *testing.T) {
-	if err := CheckAddressFormat("html"); err == nil || !strings.Contains(err.Error(), "text or json") {
+	if _, err := Address.Parse("html"); err == nil || !strings.Contains(err.Error(), "text or json") {
 		t.Error(err)
 	}
-	if err := WriteAddress(&bytes.Buffer{}, "html", addressReportOf(t), Options{}); err == nil {
+	if err := Address.Write(&bytes.Buffer{}, "html", addressReportOf(t), Options{}); err == nil {
 		t.Error("wrote html")
 	}
 }

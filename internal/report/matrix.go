@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,69 +10,6 @@ import (
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
-
-// CSV is a matrix for a spreadsheet.
-const CSV Format = "csv"
-
-// A matrixRenderer writes a matrix in one Format.
-type matrixRenderer struct {
-	format Format
-	ext    string // of a file in this format, lower case
-	render func(m *result.Matrix, o Options) ([]byte, error)
-}
-
-// matrixRenderers holds every Format of a matrix, in the order in which
-// messages name them.
-var matrixRenderers = []matrixRenderer{
-	{Text, ".txt", renderMatrixText},
-	{JSON, ".json", renderMatrixJSON},
-	{CSV, ".csv", renderMatrixCSV},
-}
-
-// ParseMatrixFormat returns the Format of a matrix that is called s.
-func ParseMatrixFormat(s string) (Format, error) {
-	var known []Format
-	for _, r := range matrixRenderers {
-		known = append(known, r.format)
-	}
-	return formatOf(s, known)
-}
-
-// MatrixFormatForFile returns the Format of a matrix that the file name's
-// extension asks for.
-func MatrixFormatForFile(name string) (Format, error) {
-	var exts []string
-	for _, r := range matrixRenderers {
-		if strings.HasSuffix(strings.ToLower(name), r.ext) {
-			return r.format, nil
-		}
-		exts = append(exts, r.ext)
-	}
-	return "", fmt.Errorf("no format for file %q: end its name in %s", name, alternatives(exts))
-}
-
-// WriteMatrix renders m in format f to w, in one call of w.Write. It does not
-// change m.
-func WriteMatrix(w io.Writer, f Format, m *result.Matrix, o Options) error {
-	for _, k := range matrixRenderers {
-		if k.format != f {
-			continue
-		}
-		b, err := k.render(m, o)
-		if err != nil {
-			return fmt.Errorf("render matrix as %s: %w", f, err)
-		}
-		if _, err := w.Write(b); err != nil {
-			return fmt.Errorf("write matrix: %w", err)
-		}
-		return nil
-	}
-	_, err := ParseMatrixFormat(string(f))
-	return err
-}
-
-// renderMatrixJSON writes exactly the struct.
-func renderMatrixJSON(m *result.Matrix, _ Options) ([]byte, error) { return result.Encode(m) }
 
 // renderMatrixText writes a matrix for people.
 func renderMatrixText(m *result.Matrix, o Options) ([]byte, error) {

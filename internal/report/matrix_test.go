@@ -33,7 +33,7 @@ func hostileMatrix() *result.Matrix {
 func matrixAs(t *testing.T, f Format, m *result.Matrix, o Options) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := WriteMatrix(&b, f, m, o); err != nil {
+	if err := Matrix.Write(&b, f, m, o); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -106,14 +106,14 @@ func TestAMatrixThatIsTooWideNumbersItsColumns(t *testing.T) {
 
 func TestMatrixFormats(t *testing.T) {
 	for name, want := range map[string]Format{"a.txt": Text, "b.JSON": JSON, "c.csv": CSV} {
-		if got, err := MatrixFormatForFile(name); err != nil || got != want {
+		if got, err := Matrix.ForFile(name); err != nil || got != want {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}
-	if _, err := MatrixFormatForFile("a.xls"); err == nil || !strings.Contains(err.Error(), ".txt, .json or .csv") {
+	if _, err := Matrix.ForFile("a.xls"); err == nil || !strings.Contains(err.Error(), ".txt, .json or .csv") {
 		t.Errorf("%v", err)
 	}
-	if _, err := ParseMatrixFormat("xls"); err == nil || !strings.Contains(err.Error(), "text, json or csv") {
+	if _, err := Matrix.Parse("xls"); err == nil || !strings.Contains(err.Error(), "text, json or csv") {
 		t.Errorf("%v", err)
 	}
 }

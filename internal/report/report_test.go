@@ -238,7 +238,7 @@ func everything() *result.Report {
 func render(t *testing.T, f Format, r *result.Report, o Options) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Write(&b, f, r, o); err != nil {
+	if err := Paths.Write(&b, f, r, o); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -431,30 +431,30 @@ func TestLinesFitThePage(t *testing.T) {
 
 func TestParseFormat(t *testing.T) {
 	for _, s := range []string{"text", "json"} {
-		if f, err := ParseFormat(s); err != nil || string(f) != s {
+		if f, err := Paths.Parse(s); err != nil || string(f) != s {
 			t.Errorf("ParseFormat(%q) = %q, %v", s, f, err)
 		}
 	}
 	for s, want := range map[string]Format{"TEXT": Text, "Json": JSON, ".json": JSON, ".TXT": Text, "txt": Text} {
-		if f, err := ParseFormat(s); err != nil || f != want {
+		if f, err := Paths.Parse(s); err != nil || f != want {
 			t.Errorf("ParseFormat(%q) = %q, %v", s, f, err)
 		}
-		if f, err := ParseMatrixFormat(s); err != nil || f != want {
-			t.Errorf("ParseMatrixFormat(%q) = %q, %v", s, f, err)
+		if f, err := Matrix.Parse(s); err != nil || f != want {
+			t.Errorf("Matrix.Parse(%q) = %q, %v", s, f, err)
 		}
 	}
 	for _, s := range []string{"", ".", "xml", "..json", "csv"} {
-		if _, err := ParseFormat(s); err == nil || !strings.Contains(err.Error(), "use text or json") {
+		if _, err := Paths.Parse(s); err == nil || !strings.Contains(err.Error(), "use text or json") {
 			t.Errorf("ParseFormat(%q): %v; want what there is", s, err)
 		}
 	}
 	for name, want := range map[string]Format{"a.txt": Text, `C:\x y\out.JSON`: JSON, "/tmp/v1.2/r.json": JSON} {
-		if f, err := FormatForFile(name); err != nil || f != want {
+		if f, err := Paths.ForFile(name); err != nil || f != want {
 			t.Errorf("FormatForFile(%q) = %q, %v", name, f, err)
 		}
 	}
 	for _, name := range []string{"", "report", "a.pdf", "json", "/tmp/a.json/b"} {
-		if _, err := FormatForFile(name); err == nil || !strings.Contains(err.Error(), ".txt or .json") {
+		if _, err := Paths.ForFile(name); err == nil || !strings.Contains(err.Error(), ".txt or .json") {
 			t.Errorf("FormatForFile(%q): %v; want what there is", name, err)
 		}
 	}
@@ -467,11 +467,11 @@ var errPipe = errors.New("broken pipe")
 func (brokenPipe) Write([]byte) (int, error) { return 0, errPipe }
 
 func TestWriteErrors(t *testing.T) {
-	if err := Write(brokenPipe{}, Text, allOpen(), Options{}); !errors.Is(err, errPipe) {
+	if err := Paths.Write(brokenPipe{}, Text, allOpen(), Options{}); !errors.Is(err, errPipe) {
 		t.Errorf("got %v, want the writer's error", err)
 	}
 	var b bytes.Buffer
-	if err := Write(&b, "xml", allOpen(), Options{}); err == nil || b.Len() > 0 {
+	if err := Paths.Write(&b, "xml", allOpen(), Options{}); err == nil || b.Len() > 0 {
 		t.Errorf("an unknown format: %v, wrote %q", err, b.String())
 	}
 }
