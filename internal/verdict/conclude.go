@@ -67,8 +67,8 @@ func Conclude(r *result.Report, f Facts) {
 // Summarize counts the verdicts of a report.
 func Summarize(r *result.Report) {
 	r.Summary = summary(r.Paths)
-	if ExitCode(r) == 3 {
-		r.Summary.OK = false // nothing was tried, so nothing is known to be ok
+	if ExitCode(r) == 3 || r.Interrupted {
+		r.Summary.OK = false // what was not tried, or not to its end, is not known to be ok
 	}
 }
 

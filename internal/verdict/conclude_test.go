@@ -31,6 +31,15 @@ func TestExitCode(t *testing.T) {
 		if got := ExitCode(r); got != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
 		}
+		if c.want != 0 {
+			continue
+		}
+		// What was asked for, such as --hold, was not done to its end.
+		r = &result.Report{Paths: c.paths, Interrupted: true}
+		Conclude(r, Facts{})
+		if ExitCode(r) != 1 || r.Summary.OK {
+			t.Errorf("%s, and interrupted: %d, %+v", c.name, ExitCode(r), r.Summary)
+		}
 	}
 }
 
