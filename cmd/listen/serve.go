@@ -102,7 +102,7 @@ func serve(c *ucli.Context) error {
 	}
 	journal := &listener.Journal{JSON: c.Bool("json"), Out: screen, Err: c.App.ErrWriter}
 	if file := c.String("ledger"); file != "" && !c.Bool("check") {
-		if journal.Ledger, err = openLedger(file); err != nil {
+		if journal.Ledger, err = openLedger(file, s.errs); err != nil {
 			return err
 		}
 		defer journal.Ledger.Close()
@@ -186,7 +186,9 @@ func parseAllowed(list []string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-func openLedger(file string) (*os.File, error) {
+// openLedger opens a ledger to append to it. A record that was not written to its end
+// is told to errs.
+func openLedger(file string, errs io.Writer) (*os.File, error) {
 	f, err := cli.OpenFile(file, os.O_APPEND|os.O_WRONLY)
 	if err == nil {
 		// Find out now, not at the first contact, that the disk is full.
@@ -194,8 +196,29 @@ func openLedger(file string) (*os.File, error) {
 			err = nil // some files, such as pipes, cannot be flushed
 		}
 	}
+	if err == nil && isCutShort(file) {
+		fmt.Fprintf(errs, "listen: the last record of %s is not whole: whatever wrote it was ended in the middle (killed, or the machine went down).\n  It stays on a line of its own, and new records go below it.\n", file)
+		_, err = f.WriteString("\n")
+	}
 	if err != nil {
 		return nil, cli.Usage(fmt.Errorf("--ledger: %w", err), "Give a file that can be appended to, or leave --ledger out.")
 	}
 	return f, nil
+}
+
+// isCutShort reports whether a file's last line has no end. Of what is no file, or
+// cannot be read, that is not known.
+func isCutShort(name string) bool {
+	info, err := os.Stat(name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return false
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var last [1]byte
+	_, err = f.ReadAt(last[:], info.Size()-1)
+	return err == nil && last[0] != '\n'
 }

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -94,5 +96,72 @@ func TestListenEndsWhateverIsUnderWay(t *testing.T) {
 				t.Errorf("%d lines", len(lines))
 			}
 		})
+	}
+}
+
+// A ledger whose last record was not written to its end keeps all that it has, and
+// what comes goes below it. kill -9 in the middle of a write is rare; what it leaves
+// is not.
+func TestLedgerOutlivesAKill(t *testing.T) {
+	t.Parallel()
+	at := netip.MustParseAddr("127.78.2.41")
+	ledger := filepath.Join(t.TempDir(), "ledger")
+	command := `exec "$@" --ledger ` + ledger
+	listen, _ := listening(t, at, command)
+	var dials sync.WaitGroup
+	for range 4 {
+		dials.Go(func() { dialing(t, at.Next(), at) })
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if b, _ := os.ReadFile(ledger); bytes.Count(b, []byte("\n")) > 8 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("nothing comes to the ledger")
+		}
+	}
+	if err := listen.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = listen.Wait()
+	dials.Wait()
+	before, err := os.ReadFile(ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := before[:bytes.LastIndexByte(before, '\n')+1]
+	before = append(whole, whole[:bytes.IndexByte(whole, '\n')/2]...)
+	if err := os.WriteFile(ledger, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	listen, said := listening(t, at, command)
+	if exit, out := dialing(t, at.Next(), at); exit != 0 {
+		t.Errorf("exit %d: %s", exit, out)
+	}
+	if err := listen.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = listen.Wait()
+	after, err := os.ReadFile(ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(after, append(before, '\n')) {
+		t.Error("what was recorded before is gone")
+	}
+	cut, records := 0, 0
+	for line := range bytes.Lines(after) {
+		if json.Valid(line) {
+			records++
+		} else {
+			cut++
+		}
+	}
+	if cut != 1 || records < bytes.Count(whole, []byte("\n"))+5 {
+		t.Errorf("%d records, %d lines that are none, of %d:\n%s", records, cut, bytes.Count(whole, []byte("\n")), after)
+	}
+	if !strings.Contains(said(), "the last record of "+ledger+" is not whole") {
+		t.Errorf("not told: %s", said())
 	}
 }
