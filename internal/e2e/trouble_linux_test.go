@@ -49,9 +49,10 @@ func listening(t *testing.T, at netip.Addr, command string) (listen *os.Process,
 }
 
 // dialing runs dial against listening's listen.
-func dialing(t *testing.T, from, at netip.Addr) (exit int, out string) {
+func dialing(t *testing.T, from, at netip.Addr, more ...string) (exit int, out string) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(programs, "dial"), "--bind", from.String(), "--port-shift", strconv.Itoa(troubleShift), "--only", "sql-client", at.String())
+	args := append([]string{"--bind", from.String(), "--port-shift", strconv.Itoa(troubleShift), "--only", "sql-client"}, more...)
+	cmd := exec.Command(filepath.Join(programs, "dial"), append(args, at.String())...)
 	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
 	b, _ := cmd.CombinedOutput()
 	return cmd.ProcessState.ExitCode(), string(b)
