@@ -120,24 +120,27 @@ func (s *survey) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
 // address: then all that one proved was before all that the other did. A balancer
 // between two would mix them.
 func (s *survey) restarted() *cutOff {
-	// A connection was answered between its first packet and its end: one whose SYN
-	// was lost may have begun when the old listener still answered others.
-	type reign struct{ first, last time.Time }
+	type reign struct {
+		first, last time.Time
+		at          netip.Addr // the listener's own
+	}
 	reigns := map[netip.Addr]map[string]*reign{} // by the address that was dialed
-	seen := func(to netip.Addr, instance string, c result.Connection) {
+	seen := func(to netip.Addr, instance string, origin netip.Addr, c result.Connection) {
 		if reigns[to] == nil {
 			reigns[to] = map[string]*reign{}
 		}
+		// One whose first SYN was lost may have begun before others of the old listener's.
+		opened := c.At.Add(time.Duration(c.ConnectMS * float64(time.Millisecond)))
 		r := reigns[to][instance]
 		if r == nil {
-			r = &reign{first: c.Over()}
+			r = &reign{first: opened, at: origin}
 			reigns[to][instance] = r
 		}
-		if c.Over().Before(r.first) {
-			r.first = c.Over()
+		if opened.Before(r.first) {
+			r.first = opened
 		}
-		if c.At.After(r.last) {
-			r.last = c.At.Time
+		if opened.After(r.last) {
+			r.last = opened
 		}
 	}
 	s.mu.Lock()
@@ -152,9 +155,9 @@ func (s *survey) restarted() *cutOff {
 			case c.Ended == result.EndedElsewhere && c.Origin != i.Origin:
 				return nil // led to another machine or port
 			case c.Ended == result.EndedElsewhere:
-				seen(j.to, c.Instance, c)
+				seen(j.to, c.Instance, c.Origin.Addr(), c)
 			case c.Reached == result.ReachedProved || c.Reached == result.ReachedDone:
-				seen(j.to, i.Instance, c)
+				seen(j.to, i.Instance, i.Origin.Addr(), c)
 			}
 		}
 	}
@@ -164,7 +167,7 @@ func (s *survey) restarted() *cutOff {
 		}
 		for a, of := range at {
 			for b, other := range at {
-				if a != b && of.last.Before(other.first) && !other.last.Before(of.first) {
+				if a != b && of.at == other.at && of.last.Before(other.first) {
 					return &cutOff{at: of.last, anew: b}
 				}
 			}

@@ -304,8 +304,8 @@ func TestTheLastConnectionOfARunCounts(t *testing.T) {
 // others, and been answered by the new one.
 func TestRestartUnderLossIsNoBalancer(t *testing.T) {
 	const anew, old = "b", "a"
-	at := func(began, took int, by string) result.Connection {
-		c := result.Connection{At: result.TimeOf(time.Unix(1000, 0).Add(time.Duration(began) * time.Millisecond)), ElapsedMS: float64(took), Reached: result.ReachedDone, Ended: result.EndedWell}
+	at := func(began, opened int, by string) result.Connection {
+		c := result.Connection{At: result.TimeOf(time.Unix(1000, 0).Add(time.Duration(began) * time.Millisecond)), ConnectMS: float64(opened), ElapsedMS: float64(opened + 1), Reached: result.ReachedDone, Ended: result.EndedWell}
 		if by == anew {
 			c.Ended, c.Instance, c.Origin = result.EndedElsewhere, anew, result.Endpoint{AddrPort: netip.AddrPortFrom(far, 24601)}
 		}
@@ -318,7 +318,7 @@ func TestRestartUnderLossIsNoBalancer(t *testing.T) {
 		"one after the other":         {[]result.Connection{at(0, 5, old), at(100, 5, old), at(300, 5, anew), at(400, 5, anew)}, true},
 		"one that waited for its SYN": {[]result.Connection{at(0, 5, old), at(100, 1010, anew), at(120, 5, old), at(1300, 5, anew)}, true},
 		"in turn":                     {[]result.Connection{at(0, 5, old), at(100, 5, anew), at(200, 5, old), at(300, 5, anew)}, false},
-		"at once":                     {[]result.Connection{at(0, 5, old), at(1, 5, anew)}, false},
+		"at once":                     {[]result.Connection{at(0, 5, old), at(1, 1, anew), at(1, 5, anew)}, false},
 	} {
 		s := newSurvey(Config{Host: far.String()})
 		k := jobKey{direction: plan.Forward, transport: plan.TCP, port: 24601, family: result.IP4, to: far}
