@@ -63,7 +63,7 @@ func (a *attempt) race(ctx context.Context) (first, second *attempt) {
 	}()
 	select {
 	case <-ended:
-		if a.ProofOnly && a.seen.ICMP == nil || isWord(a.seen.Answer) || a.wanted.Port() != 0 && a.seen.ICMP == nil || !pauseFor(ctx, settle) {
+		if a.ProofOnly && a.seen.ICMP == nil || isWord(a.seen.Answer) || a.wanted.Port() != 0 && a.seen.ICMP == nil || !sock.Wait(ctx, settle) {
 			return a, nil
 		}
 	case <-time.After(min(beginTwin, a.Timeout/4)):
@@ -223,7 +223,7 @@ func (a *attempt) sample(ctx context.Context, of *attempt, little bool) *attempt
 
 // once opens a further connection and moves n bytes each way over it.
 func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
-	pauseFor(ctx, a.Pace)
+	sock.Wait(ctx, a.Pace)
 	a.open(ctx, timeout)
 	if a.proof == nil {
 		return

@@ -207,12 +207,3 @@ func again(ctx context.Context, p Path, o Options, t Talk, taken *looks) func(fu
 // dataAddr is where FTP's active mode accepts: at the address that the control
 // connection comes from.
 func dataAddr(c net.Conn) netip.Addr { return sock.AddrPortOf(c.LocalAddr()).Addr() }
-
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}

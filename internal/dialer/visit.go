@@ -19,7 +19,7 @@ func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
 	t.Token = echo.ID{} // whoever it is has no key
 	start := time.Now()
 	a.visit(ctx, t)
-	if first := a.seen; first.ICMP != nil && pauseFor(ctx, settle) {
+	if first := a.seen; first.ICMP != nil && sock.Wait(ctx, settle) {
 		a.visit(ctx, t)
 		if a.seen.ICMP == nil && a.seen.Connect == result.ConnectTimeout {
 			n := a.seen.Attempts

@@ -13,6 +13,7 @@ import (
 
 	"dialtone/internal/clean"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // control answers a control request and reports whether to go on.
@@ -152,12 +153,7 @@ func (c *answering) hold(m *stun.Message, o holdOrder) bool {
 		c.idle = gap
 		return c.reply(m, struct{}{})
 	case "answerer":
-		select {
-		case <-c.ctx.Done():
-			return false
-		case <-time.After(gap):
-		}
-		return c.reply(m, struct{}{})
+		return sock.Wait(c.ctx, gap) && c.reply(m, struct{}{})
 	}
 	return c.refuse(m, fmt.Sprintf("a Hold in which %q speaks first", clean.Bytes(o.First, 20)))
 }

@@ -15,6 +15,7 @@ import (
 
 	"dialtone/internal/clean"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // An Ask is what an asking end tells of one attempt.
@@ -323,10 +324,8 @@ func (c *Conn) HoldAsker(ctx context.Context, gap time.Duration) error {
 	if _, err := converse[struct{}](ctx, c, methodHold, order); err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
-	select {
-	case <-ctx.Done():
+	if !sock.Wait(ctx, gap) {
 		return ctx.Err()
-	case <-time.After(gap):
 	}
 	if _, err := converse[struct{}](ctx, c, methodHold, holdOrder{First: "asker"}); err != nil {
 		return fmt.Errorf("after %v: %w", gap, err)

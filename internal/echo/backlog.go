@@ -146,10 +146,8 @@ func (c *Conn) standstill(ctx context.Context) (int64, error) {
 			return last, nil
 		}
 		last = n.Acknowledged
-		select {
-		case <-ctx.Done():
+		if !sock.Wait(ctx, pause) {
 			return 0, ctx.Err()
-		case <-time.After(pause):
 		}
 	}
 }

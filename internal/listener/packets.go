@@ -29,7 +29,7 @@ func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 			return err
 		case err != nil:
 			// On Windows an ICMP error for an earlier answer shows up here.
-			if !wait(ctx, 10*time.Millisecond) {
+			if !sock.Wait(ctx, 10*time.Millisecond) {
 				return nil
 			}
 			continue

@@ -85,7 +85,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 				}
 				l.outOfDescriptors()
 			}
-			if !wait(ctx, acceptAgain) {
+			if !sock.Wait(ctx, acceptAgain) {
 				return nil
 			}
 			continue
@@ -133,14 +133,5 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn, e *entry, place 
 	// listen is stopped came, too.
 	if t.kind == echo.KindForeign && t.visit.Words != "" || t.kind == echo.KindSilent {
 		l.contact(Contact{Kind: t.kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, Visit: t.visit})
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // spoken starts a listener on a port that speaks a protocol.
@@ -130,7 +131,7 @@ func lateRelay(t *testing.T, to netip.AddrPort, late time.Duration) netip.AddrPo
 			all.Go(func() {
 				defer stop()
 				defer far.Close()
-				if wait(ctx, late) {
+				if sock.Wait(ctx, late) {
 					_, _ = io.Copy(far, near)
 				}
 			})

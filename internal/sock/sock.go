@@ -185,6 +185,16 @@ func IsOver(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(at)
 }
 
+// Wait waits so long, and reports whether it did: false if ctx ended before.
+func Wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
 // freePort draws a port of the other parity than that of beside; 0: none came.
 func freePort(network string, local netip.Addr, beside uint16) uint16 {
 	const most = 16 // a draw is of either parity

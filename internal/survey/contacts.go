@@ -124,7 +124,7 @@ func (s *survey) greetAgain(ctx context.Context) {
 			targets := slices.Clone(s.contacts.families[f].targets)
 			s.contacts.mu.Unlock()
 			for i, p := range targets[:min(len(targets), maxContactTries)] {
-				if _, ok := s.contacts.helloOf(f); ok || i == 0 && round > 0 && !wait(ctx, calmDown) {
+				if _, ok := s.contacts.helloOf(f); ok || i == 0 && round > 0 && !sock.Wait(ctx, calmDown) {
 					break
 				}
 				s.ask(ctx, f, p)

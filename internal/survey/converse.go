@@ -66,7 +66,7 @@ func (s *survey) converseAll(ctx context.Context) {
 				pause = pause || isEnded
 			}
 		}
-		if todo = again; pause && !wait(ctx, settleDown) {
+		if todo = again; pause && !sock.Wait(ctx, settleDown) {
 			return
 		}
 	}

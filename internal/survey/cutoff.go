@@ -53,7 +53,7 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 		return false
 	}
 	for round := range backRounds {
-		if round > 0 && !wait(ctx, calmDown) {
+		if round > 0 && !sock.Wait(ctx, calmDown) {
 			return false
 		}
 		if s.anyAnswers(ctx, ways) || s.anyProves(ctx, datagrams) {
@@ -314,7 +314,7 @@ func (s *survey) watchOver(ctx context.Context, target netip.AddrPort, timeout t
 	}
 	var watch sync.WaitGroup
 	watch.Go(func() {
-		for missed := 0; wait(watched, beat); {
+		for missed := 0; sock.Wait(watched, beat); {
 			if s.anyAnswers(ctx, []netip.AddrPort{target}) {
 				missed = 0
 			} else if missed++; missed == backRounds {

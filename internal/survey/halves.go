@@ -12,6 +12,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // gatherHalves completes every job by the accepting end's half: the far end's
@@ -224,15 +225,6 @@ func sameFamily(addr string, f result.Family) bool {
 // the far end is asked again.
 const calmDown = time.Second
 
-func wait(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
 // askWitness asks a listener what it saw of forward jobs. changed: a device on
 // the way changes their source addresses or ports.
 func (s *survey) askWitness(ctx context.Context, instance string, f result.Family, jobs []*job, changed bool) {
@@ -251,7 +243,7 @@ func (s *survey) askWitness(ctx context.Context, instance string, f result.Famil
 		})
 	}
 	err := ask()
-	if err != nil && wait(ctx, calmDown) {
+	if err != nil && sock.Wait(ctx, calmDown) {
 		err = ask()
 	}
 	if err != nil {

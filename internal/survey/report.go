@@ -58,8 +58,8 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 }
 
 // roleWords names the roles of an end; with All they do not matter.
-func (s *survey) roleWords(roles []plan.Role) string {
-	if s.All {
+func (c Config) roleWords(roles []plan.Role) string {
+	if c.All {
 		return "all"
 	}
 	return joinRoles(roles)

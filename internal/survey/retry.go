@@ -70,7 +70,7 @@ func (s *survey) studyAll(ctx context.Context) {
 		}
 	}
 	for range studyRounds {
-		if len(mixed) == 0 || !wait(ctx, calmDown) {
+		if len(mixed) == 0 || !sock.Wait(ctx, calmDown) {
 			return
 		}
 		slices.SortFunc(mixed, countedFirst)
@@ -119,7 +119,7 @@ func (s *survey) failsAtOnce(j *job) bool {
 func (s *survey) calm(ctx context.Context, quick, slow []*job, try func(context.Context, *job)) {
 	slices.SortFunc(quick, countedFirst)
 	slices.SortFunc(slow, countedFirst)
-	if len(quick)+len(slow) == 0 || !wait(ctx, calmDown) {
+	if len(quick)+len(slow) == 0 || !sock.Wait(ctx, calmDown) {
 		return
 	}
 	for _, j := range quick[:min(len(quick), maxRetries)] {

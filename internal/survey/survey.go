@@ -479,7 +479,7 @@ func (s *survey) takeTurn(ctx context.Context) {
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	wait(ctx, time.Until(s.lastTurn.Add(gentlePace)))
+	sock.Wait(ctx, time.Until(s.lastTurn.Add(gentlePace)))
 	s.lastTurn = time.Now()
 }
 

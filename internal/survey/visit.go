@@ -60,7 +60,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	r := &result.Report{
 		Schema: result.Schema, Tool: c.Software, Run: v.run.String(), Started: result.TimeOf(v.started), Plan: c.Plan.Name,
 		Mode:  result.ModeInstalled,
-		From:  result.End{Role: roleWords(c.Local, c.All), Host: c.Hostname, Addresses: []string{}},
+		From:  result.End{Role: c.roleWords(c.Local), Host: c.Hostname, Addresses: []string{}},
 		To:    result.End{Role: joinRoles(remote), Host: c.Host, Addresses: []string{}},
 		Paths: []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: proxies(),
 	}
@@ -151,13 +151,6 @@ func (v *visit) doubt(doubts []sock.Doubt) {
 			v.inDoubt = append(v.inDoubt, n)
 		}
 	}
-}
-
-func roleWords(roles []plan.Role, all bool) string {
-	if all {
-		return "all"
-	}
-	return joinRoles(roles)
 }
 
 // ends lists the addresses that paths left from and went to.
