@@ -128,26 +128,6 @@ func carried(a, b *result.Report) []result.Finding {
 	return out
 }
 
-// A pathKey ties a path of one report to the same path in the other, where the
-// plan's row may have another name: what one calls odyssey-in is the other's
-// odyssey-out.
-type pathKey struct {
-	direction        plan.Direction
-	transport        plan.Transport
-	port, sourcePort int
-	family           result.Family
-}
-
-func keyOf(p *result.Path) pathKey {
-	return pathKey{p.Direction, p.Transport, p.Port, p.SourcePort, p.Family}
-}
-
-// opposite is the key under which the other end's report has the path.
-func (k pathKey) opposite() pathKey {
-	k.direction = k.direction.Opposite()
-	return k
-}
-
 // paths are a's, each with what both reports know of it, and those that only b
 // knows of.
 func (j *joiner) paths() []result.Path {
@@ -155,12 +135,12 @@ func (j *joiner) paths() []result.Path {
 	used := map[*result.Path]bool{} // several rows may share one path
 	for i := range j.a.Paths {
 		p := &j.a.Paths[i]
-		k := keyOf(p)
+		k := p.Key()
 		var other *result.Path
 		for _, q := range j.opposites(p) {
 			other, used[q] = q, true
 		}
-		if k.direction == plan.Forward {
+		if k.Direction == plan.Forward {
 			out = append(out, j.choose(p, j.complete(p, j.a, j.b), from(j.b, other, p)))
 		} else {
 			out = append(out, j.choose(p, j.complete(from(j.b, other, p), j.b, j.a), p))
@@ -185,10 +165,10 @@ func (j *joiner) paths() []result.Path {
 // the same address is the same path.
 func (j *joiner) opposites(p *result.Path) []*result.Path {
 	var out []*result.Path
-	k := keyOf(p).opposite()
+	k := p.Key().Opposite()
 	for i := range j.b.Paths {
 		q := &j.b.Paths[i]
-		if keyOf(q) == k && (p.Address == "" && q.Address == "" || p.Target.IsValid() && q.Target.IsValid() && p.Target.Addr() == q.Target.Addr()) {
+		if q.Key() == k && (p.Address == "" && q.Address == "" || p.Target.IsValid() && q.Target.IsValid() && p.Target.Addr() == q.Target.Addr()) {
 			out = append(out, q)
 		}
 	}
@@ -198,16 +178,16 @@ func (j *joiner) opposites(p *result.Path) []*result.Path {
 // likeness is what a would call a path that only b knows of: as its own path
 // of the other address family, or else as b does.
 func (j *joiner) likeness(p *result.Path) *result.Path {
-	k := keyOf(p).opposite()
+	k := p.Key().Opposite()
 	for i := range j.a.Paths {
-		like := keyOf(&j.a.Paths[i])
-		like.family = k.family
+		like := j.a.Paths[i].Key()
+		like.Family = k.Family
 		if like == k {
 			return &j.a.Paths[i]
 		}
 	}
 	out := *p
-	out.Direction = k.direction
+	out.Direction = k.Direction
 	if isServers(j.a) && isServers(j.b) { // each calls the other its peer
 		out.From, out.To = p.To, p.From
 	}

@@ -87,11 +87,8 @@ func (m *meeting) missing(r *result.Report) []result.Path {
 		if slices.ContainsFunc(r.Paths, func(p result.Path) bool { return l.isFarEnds(&p) }) {
 			continue
 		}
-		p := result.Path{
-			Flow: l.Row.ID, Service: l.Row.Name, Port: l.Row.Port, PlanPort: l.Row.PlanPort, SourcePort: l.Row.SourcePort,
-			Transport: l.Row.Transport, Direction: l.Direction.Opposite(), Family: l.family,
-			From: string(l.To), To: string(l.From), Need: l.Row.Need, Why: l.Row.Why, Counted: l.Counted, Expect: l.Row.Expect,
-		}
+		p := result.NewPath(l.Flow, l.family)
+		p.Direction, p.From, p.To = p.Direction.Opposite(), p.To, p.From
 		if l.oneOfSeveral {
 			p.Address = l.job.to.String()
 		}

@@ -235,8 +235,8 @@ func (m *meeting) lacks(r *result.Report) bool {
 
 // is reports whether a path is this leg.
 func (l *leg) is(p result.Path) bool {
-	return p.Direction == l.Direction && p.Transport == l.Row.Transport && p.PlanPort == l.Row.PlanPort &&
-		p.SourcePort == l.Row.SourcePort && p.Family == l.family && (!l.oneOfSeveral || p.Target.Addr() == l.job.to)
+	own := result.NewPath(l.Flow, l.family)
+	return p.PlanKey() == own.PlanKey() && (!l.oneOfSeveral || p.Target.Addr() == l.job.to)
 }
 
 // gotThrough reports whether a forward path of a report proved itself.
@@ -357,7 +357,7 @@ func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Rep
 func otherPaths(from, than *result.Report) []result.Path {
 	return slices.DeleteFunc(slices.Clone(from.Paths), func(p result.Path) bool {
 		return slices.ContainsFunc(than.Paths, func(q result.Path) bool {
-			return p.Direction == q.Direction && p.Transport == q.Transport && p.PlanPort == q.PlanPort && p.SourcePort == q.SourcePort && p.Family == q.Family && (p.Address == q.Address || p.Target.IsValid() && p.Target.Addr() == q.Target.Addr())
+			return p.PlanKey() == q.PlanKey() && (p.Address == q.Address || p.Target.IsValid() && p.Target.Addr() == q.Target.Addr())
 		})
 	})
 }

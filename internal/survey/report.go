@@ -145,13 +145,9 @@ func (s *survey) half(j *job) *result.Initiator {
 // path makes one path of the report from a leg and its job's half.
 func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.Path {
 	j := l.job
-	p := result.Path{
-		Flow: l.Row.ID, Service: l.Row.Name, Port: j.port, PlanPort: l.Row.PlanPort, SourcePort: l.Row.SourcePort,
-		Transport: l.Row.Transport, Direction: l.Direction, Family: l.family,
-		From: string(l.From), To: string(l.To), Need: l.Row.Need, Why: l.Row.Why,
-		Counted: l.Counted, Opposite: !slices.Contains(l.Row.From, l.From), Expect: l.Row.Expect, At: result.TimeOf(s.started),
-		Initiator: half, Acceptor: j.acceptor,
-	}
+	p := result.NewPath(l.Flow, l.family)
+	p.Port, p.Opposite, p.At = j.port, !slices.Contains(l.Row.From, l.From), result.TimeOf(s.started)
+	p.Initiator, p.Acceptor = half, j.acceptor
 	if resolveErr != nil && errors.Is(resolveErr, context.Canceled) {
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "interrupted"}
 	} else if resolveErr != nil && l.Direction == plan.Forward {

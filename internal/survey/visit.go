@@ -255,13 +255,9 @@ func (v *visit) hostFor(r plan.Row, host string) string {
 }
 
 func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i result.Initiator, s *survey) result.Path {
-	p := result.Path{
-		Flow: f.Row.ID, Service: f.Row.Name, Port: port, PlanPort: f.Row.PlanPort, SourcePort: f.Row.SourcePort,
-		Transport: f.Row.Transport, Direction: f.Direction, Family: family,
-		From: string(f.From), To: string(f.To), Host: v.hostFor(f.Row, host), Need: f.Row.Need, Why: f.Row.Why,
-		Counted: f.Counted, Expect: f.Row.Expect, Real: true, At: result.TimeOf(v.started),
-		Initiator: &i, Source: i.Source, Target: i.Target, Attempts: i.Attempts,
-	}
+	p := result.NewPath(f, family)
+	p.Port, p.Host, p.Real, p.At = port, v.hostFor(f.Row, host), true, result.TimeOf(v.started)
+	p.Initiator, p.Source, p.Target, p.Attempts = &i, i.Source, i.Target, i.Attempts
 	if !i.At.IsZero() {
 		p.At = i.At
 	}
