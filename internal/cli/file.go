@@ -213,13 +213,23 @@ func (p place) replace(b []byte, private bool) error {
 	return p.overwrite(b)
 }
 
-// overwrite writes a file where it is.
+// overwrite writes a file where it is. What needs more room than the old content
+// has comes first: where there is none, that stays as it was.
 func (p place) overwrite(b []byte) error {
-	f, err := os.OpenFile(p.path, os.O_WRONLY|os.O_TRUNC, 0)
+	f, err := os.OpenFile(p.path, os.O_WRONLY, 0)
 	if err != nil {
 		return cause(err)
 	}
-	_, err = f.Write(b)
+	had := min(p.old.Size(), int64(len(b)))
+	if _, err = f.WriteAt(b[had:], p.old.Size()); err == nil && had < int64(len(b)) {
+		err = flush(f)
+	}
+	if err != nil {
+		return errors.Join(err, f.Truncate(p.old.Size()), f.Close())
+	}
+	if _, err = f.WriteAt(b[:had], 0); err == nil {
+		err = f.Truncate(int64(len(b)))
+	}
 	return errors.Join(err, flush(f), f.Close())
 }
 

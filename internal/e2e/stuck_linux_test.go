@@ -74,6 +74,10 @@ func TestAFullDiskHoldsNobodyUp(t *testing.T) {
 	if err != nil || len(before) == 0 {
 		t.Fatalf("%q, %v", before, err)
 	}
+	report := filepath.Join(disk, "report.json")
+	if err := errors.Join(os.WriteFile(report, []byte("the last one"), 0o600), os.Link(report, filepath.Join(disk, "kept"))); err != nil {
+		t.Fatal(err) // a file of two names is written where it is
+	}
 	if err := os.WriteFile(filler, make([]byte, 128<<10), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("it is not full: %v", err)
 	}
@@ -86,10 +90,13 @@ func TestAFullDiskHoldsNobodyUp(t *testing.T) {
 		t.Errorf("told %d times: %s", n, said())
 	}
 
-	report := filepath.Join(disk, "report.json")
 	exit, out := dialing(t, at.Next(), at, "--out", report)
 	if exit != 2 || !strings.Contains(out, "no space left on device") || !strings.Contains(out, "It was written to") || !strings.Contains(out, "sql-client") && !strings.Contains(out, "SQL Server") {
 		t.Errorf("exit %d: %s", exit, out)
+	}
+
+	if b, err := os.ReadFile(report); err != nil || string(b) != "the last one" {
+		t.Errorf("the report of before is %q, %v", b, err)
 	}
 
 	if err := os.Remove(filler); err != nil {
@@ -97,6 +104,9 @@ func TestAFullDiskHoldsNobodyUp(t *testing.T) {
 	}
 	if exit, out := dialing(t, at.Next(), at, "--out", report); exit != 0 {
 		t.Errorf("exit %d: %s", exit, out)
+	}
+	if b, err := os.ReadFile(filepath.Join(disk, "kept")); err != nil || !json.Valid(b) {
+		t.Errorf("by its other name the report is %q, %v", b, err)
 	}
 	if !strings.Contains(said(), "the ledger can be written again") {
 		t.Errorf("not told: %s", said())

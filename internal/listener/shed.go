@@ -16,8 +16,9 @@ import (
 // is ready for use.
 type sheds struct {
 	mu      sync.Mutex
+	began   time.Time // the first
 	seconds [shedWindow]struct {
-		at int64 // Unix time
+		at int64 // since began, whatever the clock is set to
 		n  int
 	}
 	networks moments   // in which connections were ended, by network
@@ -36,7 +37,7 @@ const (
 func (s *sheds) add(from netip.Addr, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := now.Unix()
+	at := s.second(now)
 	if c := &s.seconds[at%shedWindow]; c.at == at {
 		c.n++
 	} else {
@@ -94,12 +95,20 @@ func (m *moments) forget() {
 	m.spans = nil
 }
 
+// second is in which second since the first one a moment is.
+func (s *sheds) second(now time.Time) int64 {
+	if s.began.IsZero() {
+		s.began = now
+	}
+	return int64(max(0, now.Sub(s.began)) / time.Second)
+}
+
 // lately counts those of the last minute.
 func (s *sheds) lately(now time.Time) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.seconds {
-		if now.Unix()-c.at < shedWindow {
+		if s.second(now)-c.at < shedWindow {
 			n += c.n
 		}
 	}
