@@ -58,8 +58,8 @@ const lastWords = 700 * time.Millisecond
 
 // Run runs an app until it ends or is interrupted, says what went wrong, and
 // returns the exit code.
-func Run(app *cli.App, h Hangup, args []string, stdout, stderr io.Writer) int {
-	ctx, stop := untilStopped(h)
+func Run(app *cli.App, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := untilStopped()
 	defer stop()
 	errs := NewSpool(stderr)
 	errs.OnGap = func(dropped int, over bool) string {

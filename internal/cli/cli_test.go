@@ -34,7 +34,7 @@ func use(t *testing.T, args ...string) (Common, error) {
 	code := Run(program(func(c *cli.Context) error {
 		common, err = ReadCommon(c)
 		return err
-	}), HangupEnds, append([]string{"prog"}, args...), &stdout, &stderr)
+	}), append([]string{"prog"}, args...), &stdout, &stderr)
 	if stdout.Len() > 0 {
 		t.Errorf("%v wrote to standard output: %s", args, &stdout)
 	}
@@ -192,7 +192,7 @@ func TestRunTellsErrorsAndReturnsTheirCode(t *testing.T) {
 		{name: "a bad value", args: []string{"--port-shift", "x"}, code: ExitUsage, stderr: `invalid value "x" for flag -port-shift`},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := Run(program(func(*cli.Context) error { return c.err }), HangupEnds, append([]string{"prog"}, c.args...), &stdout, &stderr)
+		code := Run(program(func(*cli.Context) error { return c.err }), append([]string{"prog"}, c.args...), &stdout, &stderr)
 		if code != c.code || !strings.Contains(stderr.String(), c.stderr) || (c.stderr == "" && stderr.Len() > 0) {
 			t.Errorf("%s: exit %d, said %q", c.name, code, &stderr)
 		}
@@ -204,7 +204,7 @@ func TestRunTellsErrorsAndReturnsTheirCode(t *testing.T) {
 
 func TestHelpIsNoError(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := Run(program(func(*cli.Context) error { return nil }), HangupEnds, []string{"prog", "--help"}, &stdout, &stderr); code != ExitOK {
+	if code := Run(program(func(*cli.Context) error { return nil }), []string{"prog", "--help"}, &stdout, &stderr); code != ExitOK {
 		t.Errorf("exit %d", code)
 	}
 	if !strings.Contains(stdout.String(), "--port-shift") || stderr.Len() > 0 {
@@ -236,7 +236,7 @@ func tell(args ...string) (got given, said string, code int) {
 		Commands: []*cli.Command{{Name: "sub", Flags: append(flags(), &cli.StringFlag{Name: "host"}), Action: do}},
 	}
 	var stdout, stderr bytes.Buffer
-	code = Run(app, HangupEnds, append([]string{"prog"}, args...), &stdout, &stderr)
+	code = Run(app, append([]string{"prog"}, args...), &stdout, &stderr)
 	return got, stdout.String() + stderr.String(), code
 }
 

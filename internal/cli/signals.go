@@ -7,28 +7,21 @@ import (
 	"syscall"
 )
 
-// A Hangup is what a program does when its terminal goes away.
-type Hangup int
-
-const (
-	HangupEnds  Hangup = iota // as an interrupt does: what is known by then is written
-	HangupStays               // it goes on, and ends by itself
-)
-
 // untilStopped returns a context that ends when the program is told to stop: by an
 // interrupt, by the system (Go tells a closed console of Windows, a logoff and a
-// shutdown as SIGTERM, and waits), or as h says. After that a second one of those ends
-// it at once; a terminal that goes away is often told twice, and never does.
+// shutdown as SIGTERM, and waits), or since its terminal goes away. After that a second
+// one of the first two ends it at once; a terminal that goes away is often told twice,
+// and never does.
 //
 // A reader of its output that goes away, or a file that may not grow, is an error of
 // writing and nothing more.
-func untilStopped(h Hangup) (context.Context, func()) {
+func untilStopped() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	gone := make(chan os.Signal, 1)
 	// One that was started to outlive its terminal (nohup) does.
-	if h == HangupStays || signal.Ignored(syscall.SIGHUP) {
+	if signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	} else {
 		signal.Notify(gone, syscall.SIGHUP)

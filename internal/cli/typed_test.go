@@ -27,7 +27,7 @@ func typed(args ...string) (said string, code int) {
 		{Name: "odyssey", Flags: append(flags(), &cli.DurationFlag{Name: "wait"}, &cli.StringFlag{Name: "peers"}), Action: do},
 	}}
 	var stdout, stderr strings.Builder
-	code = Run(app, HangupEnds, append([]string{"prog"}, args...), &stdout, &stderr)
+	code = Run(app, append([]string{"prog"}, args...), &stdout, &stderr)
 	return stdout.String() + stderr.String(), code
 }
 
@@ -95,7 +95,7 @@ func TestASlipOfTheSubcommandAloneIsAnsweredWithTheLine(t *testing.T) {
 	none := func(c *cli.Context) error { _, err := Positional(c, 0); return err }
 	var stdout, stderr strings.Builder
 	app := &cli.App{Name: "prog", Action: none, Commands: []*cli.Command{{Name: "plan", Action: none}}}
-	if code := Run(app, HangupEnds, []string{"prog", "paln"}, &stdout, &stderr); code != ExitUsage || !strings.Contains(stderr.String(), "write prog plan.\n") {
+	if code := Run(app, []string{"prog", "paln"}, &stdout, &stderr); code != ExitUsage || !strings.Contains(stderr.String(), "write prog plan.\n") {
 		t.Errorf("exit %d, %s", code, &stderr)
 	}
 }

@@ -22,7 +22,7 @@ import (
 // connections, a path is kept idle both ways, and nobody reads what it says. Its
 // ledger is whole.
 func TestListenEndsWhateverIsUnderWay(t *testing.T) {
-	for n, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+	for n, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGHUP} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -40,7 +40,7 @@ func TestListenEndsWhateverIsUnderWay(t *testing.T) {
 				_, err = f.Write(make([]byte, 4096))
 			}
 			at := netip.AddrFrom4([4]byte{127, 78, 2, byte(31 + 2*n)})
-			listen, said := listening(t, at, `exec "$@" --ledger `+ledger+` >`+pipe)
+			listen, said := listening(t, at, `exec env --default-signal=HUP "$@" --ledger `+ledger+` >`+pipe)
 
 			port := netip.AddrPortFrom(at, 1433+troubleShift).String()
 			for i := range 500 {
