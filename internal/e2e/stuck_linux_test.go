@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,7 +109,7 @@ func TestAFullDiskHoldsNobodyUp(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(disk, "kept")); err != nil || !json.Valid(b) {
 		t.Errorf("by its other name the report is %q, %v", b, err)
 	}
-	if !strings.Contains(said(), "the ledger can be written again") {
+	if lost := regexp.MustCompile(`the ledger can be written again; it lacks (\d+) contacts`).FindStringSubmatch(said()); lost == nil || lost[1] == "0" {
 		t.Errorf("not told: %s", said())
 	}
 	after, err := os.ReadFile(ledger)
@@ -117,7 +118,7 @@ func TestAFullDiskHoldsNobodyUp(t *testing.T) {
 	}
 	cut := 0
 	for line := range bytes.Lines(after) {
-		if !json.Valid(line) && len(bytes.TrimSpace(line)) > 0 {
+		if !json.Valid(line) {
 			cut++
 		}
 	}

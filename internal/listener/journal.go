@@ -33,7 +33,9 @@ type Journal struct {
 
 	mu      sync.Mutex
 	failed  bool
-	writing chan error // of a line of the ledger that is not written yet; nil: none is
+	torn    bool         // the ledger's last line has no end
+	lost    int          // contacts that are not in the ledger since it failed
+	writing chan appended // of a line of the ledger that is not written yet; nil: none is
 	screen  screen
 	reached map[netip.Addr]map[reached]*tally
 	// unlisted counts the contacts of addresses beyond those that are listed.
@@ -150,35 +152,58 @@ func toRecord(c Contact) record {
 // answered.
 const ledgerPatience = time.Second
 
+// appended is what became of a line of the ledger.
+type appended struct {
+	line []byte
+	n    int // bytes of it that are in the file
+	err  error
+}
+
+// saw takes in what became of a line.
+func (j *Journal) saw(w appended) error {
+	if w.n > 0 {
+		j.torn = w.line[w.n-1] != '\n'
+	}
+	if errors.Is(w.err, syscall.EINVAL) || errors.Is(w.err, errors.ErrUnsupported) {
+		return nil // a pipe or a device: it has no disk to be flushed to
+	}
+	return w.err
+}
+
 // putLine has a line written, and waits no longer than is bearable: while one before
 // it still stands, hardly at all.
 func (j *Journal) putLine(line []byte) error {
 	patience := ledgerPatience
 	if j.failed {
 		patience = ledgerPatience / 100
-		line = append([]byte{'\n'}, line...) // the one that failed may have been written in part
 	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	if j.writing != nil {
 		select {
-		case <-j.writing:
+		case w := <-j.writing:
 			j.writing = nil
+			if j.saw(w) == nil {
+				j.lost-- // it is there after all
+			}
 		case <-late.C:
 			return os.ErrDeadlineExceeded
 		}
 	}
-	to, done := j.Ledger, make(chan error, 1)
+	if j.torn {
+		line = append([]byte{'\n'}, line...)
+	}
+	to, done := j.Ledger, make(chan appended, 1)
 	go func() {
-		_, err := to.Write(line)
+		n, err := to.Write(line)
 		if err == nil {
 			err = to.Sync()
 		}
-		done <- err
+		done <- appended{line, n, err}
 	}()
 	select {
-	case err := <-done:
-		return err
+	case w := <-done:
+		return j.saw(w)
 	case <-late.C:
 		j.writing = done
 		return os.ErrDeadlineExceeded
@@ -192,16 +217,16 @@ func (j *Journal) toLedger(line []byte) {
 		return
 	}
 	err := j.putLine(line)
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil // a pipe or a device: it has no disk to be flushed to
-	}
 	switch {
 	case err != nil && !j.failed:
 		fmt.Fprintf(j.Err, "listen: the ledger cannot be written: %v\n  Contacts are still answered and shown here. Free space or mend the file; writing goes on by itself.\n", err)
 	case err == nil && j.failed:
-		fmt.Fprintf(j.Err, "listen: the ledger can be written again; what came in between is only shown above.\n")
+		fmt.Fprintf(j.Err, "listen: the ledger can be written again; it lacks %d contacts that came in between, which are only shown above.\n", j.lost)
+		j.lost = 0
 	}
-	j.failed = err != nil
+	if j.failed = err != nil; j.failed {
+		j.lost++
+	}
 }
 
 // mayShow says whether to write a contact down, and how many like it were not.
