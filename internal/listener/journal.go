@@ -174,7 +174,7 @@ func (j *Journal) saw(w appended) error {
 // it still stands, hardly at all.
 func (j *Journal) putLine(line []byte) error {
 	patience := ledgerPatience
-	if j.failed {
+	if j.writing != nil {
 		patience = ledgerPatience / 100
 	}
 	late := time.NewTimer(patience)
