@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -25,6 +26,9 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 	}
 	if l.ledger.start().After(since) {
 		out.Blind = "its memory was full in that time"
+	}
+	if out.Blind == "" {
+		out.Blind = clockSet(until.Round(0).Sub(since.Round(0)), until.Sub(since))
 	}
 	arrivals := map[ends]*result.Arrival{}
 	for i, p := range out.Ports {
@@ -55,6 +59,22 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 		out.Arrivals = out.Arrivals[len(out.Arrivals)-maxArrivals:]
 	}
 	return out
+}
+
+// clockSet says that the clock was set in a span that was so long by the clock, and
+// so long by what nobody sets (time's monotonic reading), "" if it was not: what came
+// in it has then no times that the other end's can be held against. Clocks that are
+// slewed (NTP) run no more than 1 in 2,000 apart.
+func clockSet(byClock, passed time.Duration) string {
+	const (
+		slewed = 2000
+		exact  = time.Second
+	)
+	by := byClock - passed
+	if by.Abs() <= exact+passed.Abs()/slewed {
+		return ""
+	}
+	return fmt.Sprintf("its clock was set in that time (by %v)", by.Round(time.Second))
 }
 
 // binds reports whether a local address and port are bound by it.
