@@ -33,8 +33,8 @@ type Journal struct {
 
 	mu      sync.Mutex
 	failed  bool
-	torn    bool         // the ledger's last line has no end
-	lost    int          // contacts that are not in the ledger since it failed
+	torn    bool          // the ledger's last line has no end
+	lost    int           // contacts that are not in the ledger since it failed
 	writing chan appended // of a line of the ledger that is not written yet; nil: none is
 	screen  screen
 	reached map[netip.Addr]map[reached]*tally
