@@ -34,7 +34,7 @@ const (
 	consortiumSize = 200
 	brokenEach     = 5 // one in so many is broken
 	// consortiumWithin bounds a run with all partners, on a busy machine too.
-	consortiumWithin = 4 * time.Minute
+	consortiumWithin = 8 * time.Minute
 	// consortiumEnv tells this test's own binary to be the partners.
 	consortiumEnv = "DIALTONE_LAB_CONSORTIUM"
 )
