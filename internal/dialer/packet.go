@@ -108,11 +108,11 @@ func (a *attempt) samplePackets(ctx context.Context, size echo.PacketSize, sourc
 	}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for _, f := range s.of {
+	for n, f := range s.of {
 		all.Go(func() {
 			f.seen.At = result.TimeOf(time.Now())
 			defer func() { f.seen.ElapsedMS = result.Milliseconds(time.Since(f.seen.At.Time)) }()
-			d := sock.Dial(ctx, "udp", f.Source, a.Target)
+			d := f.dialSample(ctx, n)
 			if d.Err != nil || sock.IsOver(ctx) {
 				f.seen.NotTried = "this machine could not open it"
 				return
@@ -140,6 +140,15 @@ func (a *attempt) samplePackets(ctx context.Context, size echo.PacketSize, sourc
 	}
 	all.Wait()
 	return s
+}
+
+// dialSample opens the n-th socket of a sample. Half of them have ports of each
+// parity: ways that go by the port may all be dead for the other.
+func (a *attempt) dialSample(ctx context.Context, n int) sock.Dialed {
+	if a.Source.Port() != 0 {
+		return sock.Dial(ctx, "udp", a.Source, a.Target)
+	}
+	return sock.DialDrawn(ctx, "udp", a.Source.Addr(), a.Target, a.drawn, uint16(1+n%2))
 }
 
 // datagrams are those of one source port.

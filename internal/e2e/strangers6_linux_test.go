@@ -54,11 +54,15 @@ func TestHolderOfTheKeyGetsInWhileASiteOfIPv6HoldsOn(t *testing.T) {
 	}
 	at := netip.MustParseAddr("2001:db8:a::2")
 	listen, said := listening(t, at, `exec "$@"`)
-	c := &crowd{from: site, first: looksLikeProof(t), perPause: 5}
+	c := &crowd{from: site, first: looksLikeProof(t), perPause: 2}
 	began := time.Now()
 	c.gather(t, len(site), strangerPorts(at))
 	took := time.Since(began)
-	for _, from := range []netip.Addr{holder, netip.MustParseAddr("2001:db8:c:ffff::1")} {
+	holders := []netip.Addr{holder}
+	if hasTime() {
+		holders = append(holders, netip.MustParseAddr("2001:db8:c:ffff::1"))
+	}
+	for _, from := range holders {
 		began = time.Now()
 		got := fullRunFrom(t, from, at)
 		t.Logf("%d connections from %d networks of /64 in %v, %d of them ended; dial from %s took %v; listen has %d MiB", c.made.Load(), len(site), took.Round(time.Millisecond), c.ended.Load(), from, time.Since(began).Round(time.Millisecond), memory(t, listen.Pid, "VmRSS"))

@@ -160,10 +160,11 @@ func (c *crowd) gather(t *testing.T, n int, to []netip.AddrPort) {
 			<-slots
 			came.Done()
 			for conn != nil {
-				stop := context.AfterFunc(ctx, func() { conn.Close() })
-				_, _ = io.Copy(io.Discard, conn) // until it is ended
+				held := conn
+				stop := context.AfterFunc(ctx, func() { held.Close() })
+				_, _ = io.Copy(io.Discard, held) // until it is ended
 				stop()
-				conn.Close()
+				held.Close()
 				c.ended.Add(1)
 				select {
 				case <-ctx.Done():
