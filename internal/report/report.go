@@ -6,18 +6,107 @@
 // through.
 package report
 
-import "strings"
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
 
-// alternatives joins words as in "a, b or c".
-func alternatives(words []string) string { return join(words, "or") }
+	"dialtone/internal/result"
+)
 
-// list joins words as in "a, b and c".
-func list(words []string) string { return join(words, "and") }
+// A Format is a form that a document can take. Its zero value is no format.
+type Format string
 
-func join(words []string, last string) string {
-	n := len(words)
-	if n < 2 {
-		return strings.Join(words, "")
+const (
+	Text Format = "text" // for people, on a terminal or in an e-mail
+	JSON Format = "json" // for programs: docs/*.schema.json
+	CSV  Format = "csv"  // for a spreadsheet
+)
+
+// Options are what the destination can show. The zero value is right for a
+// file.
+type Options struct {
+	Color bool // colour by ANSI escape sequences; without it the output has none
+	Width int  // columns; 0: tables are as wide as they need
+}
+
+// A Form writes a document in one Format.
+type Form[T any] struct {
+	Format Format
+	Ext    string // of a file in this format, lower case
+	Render func(T, Options) ([]byte, error)
+}
+
+// A Kind is a kind of document: what it is called, and every Form of it, in the
+// order in which messages name them.
+type Kind[T any] struct {
+	What  string
+	Forms []Form[T]
+}
+
+// The kinds of documents that there are.
+var (
+	Paths = Kind[*result.Report]{"report", []Form[*result.Report]{
+		{Text, ".txt", renderText},
+		{JSON, ".json", encode[*result.Report]},
+	}}
+	Matrix = Kind[*result.Matrix]{"matrix", []Form[*result.Matrix]{
+		{Text, ".txt", renderMatrixText},
+		{JSON, ".json", encode[*result.Matrix]},
+		{CSV, ".csv", renderMatrixCSV},
+	}}
+	Address = Kind[*result.AddressReport]{"address report", []Form[*result.AddressReport]{
+		{Text, ".txt", renderAddressText},
+		{JSON, ".json", encode[*result.AddressReport]},
+	}}
+)
+
+// encode writes exactly the struct.
+func encode[T any](v T, _ Options) ([]byte, error) { return result.Encode(v) }
+
+// Parse returns the Format that is called s, in capital letters or as the ending of
+// a file's name, too.
+func (k Kind[T]) Parse(s string) (Format, error) {
+	name := strings.TrimPrefix(strings.ToLower(s), ".")
+	var names []string
+	for _, f := range k.Forms {
+		if name == string(f.Format) || "."+name == f.Ext {
+			return f.Format, nil
+		}
+		names = append(names, string(f.Format))
 	}
-	return strings.Join(words[:n-1], ", ") + " " + last + " " + words[n-1]
+	return "", fmt.Errorf("unknown report format %q: use %s", s, alternatives(names))
+}
+
+// ForFile returns the Format that the extension of a file's name asks for.
+func (k Kind[T]) ForFile(name string) (Format, error) {
+	ext := strings.ToLower(filepath.Ext(name))
+	var exts []string
+	for _, f := range k.Forms {
+		if ext == f.Ext {
+			return f.Format, nil
+		}
+		exts = append(exts, f.Ext)
+	}
+	return "", fmt.Errorf("no report format for file %q: end its name in %s", name, alternatives(exts))
+}
+
+// Write renders v in format f to w, in one call of w.Write. It does not change v.
+func (k Kind[T]) Write(w io.Writer, f Format, v T, o Options) error {
+	for _, form := range k.Forms {
+		if form.Format != f {
+			continue
+		}
+		b, err := form.Render(v, o)
+		if err != nil {
+			return fmt.Errorf("render %s as %s: %w", k.What, f, err)
+		}
+		if _, err := w.Write(b); err != nil {
+			return fmt.Errorf("write %s: %w", k.What, err)
+		}
+		return nil
+	}
+	_, err := k.Parse(string(f))
+	return err
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"strings"
 )
 
 // meaning is each verdict in a few words. docs/verdicts.md has them in full.
@@ -89,4 +90,18 @@ func familyName(f result.Family) string {
 	default:
 		return ""
 	}
+}
+
+// alternatives joins words as in "a, b or c".
+func alternatives(words []string) string { return join(words, "or") }
+
+// list joins words as in "a, b and c".
+func list(words []string) string { return join(words, "and") }
+
+func join(words []string, last string) string {
+	n := len(words)
+	if n < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:n-1], ", ") + " " + last + " " + words[n-1]
 }
