@@ -76,6 +76,11 @@ const (
 	EndedUnknown   Ended = "unknown"   // it was interrupted, or refused by agreement: it tells nothing
 )
 
+// Opened is when the connection had opened, or had not by then.
+func (c *Connection) Opened() time.Time {
+	return c.At.Add(time.Duration(c.ConnectMS * float64(time.Millisecond)))
+}
+
 // Over is when the connection had ended.
 func (c *Connection) Over() time.Time {
 	return c.At.Add(time.Duration(c.ElapsedMS * float64(time.Millisecond)))

@@ -80,7 +80,7 @@ func (s *survey) shutOut(ctx context.Context) *cutOff {
 		for _, c := range all {
 			if c.Reached != result.ReachedNothing {
 				opened[j.initiator.Target.AddrPort] = all
-				if at := c.At.Add(time.Duration(c.ConnectMS * float64(time.Millisecond))); at.After(last) {
+				if at := c.Opened(); at.After(last) {
 					last = at
 				}
 			}
@@ -130,7 +130,7 @@ func (s *survey) restarted() *cutOff {
 			reigns[to] = map[string]*reign{}
 		}
 		// One whose first SYN was lost may have begun before others of the old listener's.
-		opened := c.At.Add(time.Duration(c.ConnectMS * float64(time.Millisecond)))
+		opened := c.Opened()
 		r := reigns[to][instance]
 		if r == nil {
 			r = &reign{first: opened, at: origin}

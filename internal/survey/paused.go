@@ -18,6 +18,11 @@ type pause struct {
 	declined bool // it only left datagrams without the key unanswered
 }
 
+// meets reports whether a connection lasted into the span.
+func (p pause) meets(c *result.Connection) bool {
+	return !c.At.After(p.to) && !c.Over().Before(p.from)
+}
+
 // aboutPauses is how much less exact a span is here than there: it took its time
 // to be told, and to be noticed.
 const aboutPauses = 500 * time.Millisecond
@@ -118,7 +123,7 @@ func besidePauses(all []result.Connection, pauses []pause, t plan.Transport) []r
 			case p.declined && !isDatagram(c):
 				return false
 			}
-			return !c.At.After(p.to) && !c.Over().Before(p.from)
+			return p.meets(c)
 		}
 		if slices.ContainsFunc(pauses, mine) {
 			c.Ended = result.EndedUnknown
@@ -137,7 +142,7 @@ func besideDeclines(i *result.Initiator, pauses []pause, t plan.Transport) {
 	}
 	declined := func(one result.Connection) bool {
 		return one.Purpose == result.PurposeConversation && slices.ContainsFunc(pauses, func(p pause) bool {
-			return p.declined && !one.At.After(p.to) && !one.Over().Before(p.from)
+			return p.declined && p.meets(&one)
 		})
 	}
 	if slices.ContainsFunc(i.Connections, declined) {
@@ -162,7 +167,7 @@ func besideSheds(i *result.Initiator, pauses []pause) {
 		if one.Purpose != result.PurposeConversation || one.Ended == result.EndedWell {
 			continue
 		}
-		if !slices.ContainsFunc(pauses, func(p pause) bool { return p.shed && !one.At.After(p.to) && !one.Over().Before(p.from) }) {
+		if !slices.ContainsFunc(pauses, func(p pause) bool { return p.shed && p.meets(&one) }) {
 			return
 		}
 		ended = true

@@ -123,15 +123,16 @@ func (s *survey) half(j *job) *result.Initiator {
 	s.mu.Lock()
 	i.Connections = besidePauses(i.Connections, s.ownPauses, j.transport)
 	s.mu.Unlock()
+	pauses := s.pauses
+	if j.direction == plan.Reverse {
+		pauses = s.accept.paused()
+	}
+	i.Connections = besidePauses(i.Connections, pauses, j.transport)
+	besideDeclines(&i, pauses, j.transport)
+	besideSheds(&i, pauses)
 	if j.direction == plan.Forward {
-		i.Connections = besidePauses(i.Connections, s.pauses, j.transport)
-		besideDeclines(&i, s.pauses, j.transport)
-		besideSheds(&i, s.pauses)
 		sinceItBegan(&i, s.beganAt(j))
 	} else {
-		i.Connections = besidePauses(i.Connections, s.accept.paused(), j.transport)
-		besideDeclines(&i, s.accept.paused(), j.transport)
-		besideSheds(&i, s.accept.paused())
 		s.ledAstray(&i)
 	}
 	if i.NotTried == "" {
