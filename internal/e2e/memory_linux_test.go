@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -98,14 +97,11 @@ func TestDeliveriesThatWouldGrowTakeLittleMemory(t *testing.T) {
 // with what its parent had (getrusage(2)).
 func peakOf(pid int) (peak int) {
 	for {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		_, rest, ok := strings.Cut(string(b), "\nVmHWM:")
-		if err != nil || !ok { // it has no memory any more
+		n, err := memoryOf(pid, "VmHWM")
+		if err != nil { // it has no memory any more
 			return peak
 		}
-		var n int
-		_, _ = fmt.Sscan(rest, &n)
-		peak = max(peak, n>>10)
+		peak = max(peak, n)
 		time.Sleep(time.Millisecond)
 	}
 }

@@ -315,17 +315,23 @@ func resetPeak(pid int) {
 // memory is a figure of a process's, in MiB.
 func memory(t *testing.T, pid int, name string) int {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	n, err := memoryOf(pid, name)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return n
+}
+
+// memoryOf is memory; one that has ended has none.
+func memoryOf(pid int, name string) (int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
 	}
 	m := regexp.MustCompile(`(?m)^` + name + `:\s+(\d+) kB$`).FindSubmatch(b)
 	if m == nil {
-		t.Fatalf("no %s in %s", name, b)
+		return 0, fmt.Errorf("no %s in %s", name, b)
 	}
 	n, err := strconv.Atoi(string(m[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n >> 10
+	return n >> 10, err
 }
