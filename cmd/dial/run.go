@@ -205,6 +205,11 @@ func showProgress(w io.Writer, cfg *survey.Config) func() {
 		defer mu.Unlock()
 		cli.Over(w, "idle connections: %v left", left.Round(time.Second))
 	}
+	cfg.OnRestart = func(time.Time) {
+		mu.Lock()
+		defer mu.Unlock()
+		cli.Over(w, "listen was started anew; beginning again")
+	}
 	cfg.OnProgress = func(done, all int) {
 		mu.Lock()
 		defer mu.Unlock()

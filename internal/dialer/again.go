@@ -155,9 +155,11 @@ const atOnceStudying = 2
 
 // Study opens further connections of a path, two at a time: first from the source
 // ports given, then n with fresh ones that differ in parity from one pair to the
-// next.
-func Study(ctx context.Context, p Path, o Options, ports []int, n int) []result.Connection {
+// next. Those that lead to another listener than the path's attempt did, if that is
+// known, name it.
+func Study(ctx context.Context, p Path, o Options, known *result.Initiator, ports []int, n int) []result.Connection {
 	a := newAttempt(p, o)
+	a.seen.Instance, a.seen.Origin = known.Instance, known.Origin
 	var all []*attempt
 	for _, port := range ports {
 		f := a.further(o)

@@ -104,8 +104,8 @@ func TestStudyRepeatsSourcePorts(t *testing.T) {
 	})
 	path, o := Path{Flow: "sql", Transport: "tcp", Target: target}, Options{Key: rightKey, Timeout: guardTime}
 	ports := []int{24771, 24774} // below those that other programs are given
-	once := Study(t.Context(), path, o, ports, 0)
-	again := Study(t.Context(), path, o, ports, 2)
+	once := Study(t.Context(), path, o, &result.Initiator{}, ports, 0)
+	again := Study(t.Context(), path, o, &result.Initiator{}, ports, 2)
 	mu.Lock()
 	defer mu.Unlock()
 	if len(from) == 6 {

@@ -116,7 +116,7 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 			if n := min(b.Study, echo.MaxSamples); n > 0 {
 				opts.RTT = time.Duration(min(max(0, b.RTTMS), maxBackRTTMS) * float64(time.Millisecond))
 				ports := b.Ports[:min(len(b.Ports), echo.MaxSamples)]
-				out.Halves[i] = result.Initiator{Probe: b.Probe.String(), Connections: dialer.Study(ctx, path, opts, ports, n)}
+				out.Halves[i] = result.Initiator{Probe: b.Probe.String(), Connections: dialer.Study(ctx, path, opts, &result.Initiator{}, ports, n)}
 				return nil
 			}
 			out.Halves[i] = dialer.Attempt(ctx, path, opts)

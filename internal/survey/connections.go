@@ -95,6 +95,21 @@ func (b beside) of(i *result.Initiator) result.Connection {
 	return c
 }
 
+// connectionsFor are the connections of an attempt as those of a path that is told
+// by another one: where another listener proved itself, they name it.
+func connectionsFor(told *result.Initiator, i result.Initiator) []result.Connection {
+	if told.Answer != result.AnswerKeyed || i.Answer != result.AnswerKeyed || i.Instance == told.Instance {
+		return i.Connections
+	}
+	all := slices.Clone(i.Connections)
+	for n := range all {
+		if c := &all[n]; c.Instance == "" && (c.Reached == result.ReachedProved || c.Reached == result.ReachedDone) {
+			c.Ended, c.Origin, c.Instance = result.EndedElsewhere, i.Origin, i.Instance
+		}
+	}
+	return all
+}
+
 // everyConnection lists those of all jobs that are known by now.
 func (s *survey) everyConnection() []result.Connection {
 	s.mu.Lock()

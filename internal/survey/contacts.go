@@ -31,17 +31,14 @@ type contact struct {
 	ready  chan struct{} // closed when hello is there
 
 	// Guarded by contacts.mu until ready is closed; targets always.
-	flow    string
-	port    int
-	target  netip.AddrPort
-	hello   echo.Hello
+	flow   string
+	port   int
+	target netip.AddrPort
+	heard
 	wrong   bool // hello is another listener's than the expected one
 	own     bool // it sees this machine under its own address
 	hides   bool // a translation at its side hides this machine's address
 	seenAs  netip.AddrPort
-	clock   time.Duration // its clock minus ours
-	began   time.Time     // when it was started, by our clock, at the latest
-	sooner  time.Duration // and by how much it may have been sooner
 	targets []proved
 	asking  bool
 }
@@ -197,20 +194,14 @@ func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
 	defer conn.close()
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	asked := time.Now()
-	hello, err := conn.Hello(ctx)
-	conn.ended(err)
-	answered := time.Now()
+	h, err := hear(ctx, conn)
 	if err != nil {
 		return false
 	}
 	s.contacts.mu.Lock()
 	defer s.contacts.mu.Unlock()
-	c.flow, c.port, c.target, c.hello, c.seenAs, c.own = p.flow, int(p.target.Port()), p.target, hello, conn.SeenAs, p.isOwn()
-	c.hides = hidesSource(hello.Neighbour, conn.local, conn.SeenAs.Addr(), p.target.Addr(), conn.Origin.Addr())
-	// Half of the round trip is the best guess of when it read its clock.
-	c.clock = time.UnixMilli(hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
-	c.began, c.sooner = answered.Add(-time.Duration(hello.UptimeMS)*time.Millisecond), answered.Sub(asked)
+	c.flow, c.port, c.target, c.heard, c.seenAs, c.own = p.flow, int(p.target.Port()), p.target, h, conn.SeenAs, p.isOwn()
+	c.hides = hidesSource(h.hello.Neighbour, conn.local, conn.SeenAs.Addr(), p.target.Addr(), conn.Origin.Addr())
 	return true
 }
 

@@ -117,7 +117,7 @@ func (s *survey) control(ctx context.Context, j *job) {
 		return
 	}
 	c.Controls = append(c.Controls, result.Control{At: i.At, Connect: i.Connect, Answer: i.Answer})
-	j.initiator.Connections = append(j.initiator.Connections, i.Connections...)
+	j.initiator.Connections = append(j.initiator.Connections, connectionsFor(j.initiator, i)...)
 }
 
 // proveOnly makes a plain proof on a forward path.

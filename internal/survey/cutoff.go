@@ -39,7 +39,7 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 	if s.cut != nil || sock.IsOver(ctx) {
 		return s.cut != nil
 	}
-	if s.cut = s.restarted(); s.cut != nil {
+	if s.cut = s.restarted(ctx); s.cut != nil {
 		return true
 	}
 	ways := s.waysBack()
@@ -57,7 +57,8 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 			return false
 		}
 		if s.anyAnswers(ctx, ways) || s.anyProves(ctx, datagrams) {
-			return false
+			s.cut = s.restarted(ctx)
+			return s.cut != nil
 		}
 	}
 	if sock.IsOver(ctx) {
@@ -116,66 +117,6 @@ func (s *survey) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
 	})
 }
 
-// restarted finds out whether another listener took the place of one, at the same
-// address: then all that one proved was before all that the other did. A balancer
-// between two would mix them.
-func (s *survey) restarted() *cutOff {
-	type reign struct {
-		first, last time.Time
-		at          netip.Addr // the listener's own
-	}
-	reigns := map[netip.Addr]map[string]*reign{} // by the address that was dialed
-	seen := func(to netip.Addr, instance string, origin netip.Addr, c result.Connection) {
-		if reigns[to] == nil {
-			reigns[to] = map[string]*reign{}
-		}
-		// One whose first SYN was lost may have begun before others of the old listener's.
-		opened := c.Opened()
-		r := reigns[to][instance]
-		if r == nil {
-			r = &reign{first: opened, at: origin}
-			reigns[to][instance] = r
-		}
-		if opened.Before(r.first) {
-			r.first = opened
-		}
-		if opened.After(r.last) {
-			r.last = opened
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, j := range s.jobs {
-		i := j.initiator
-		if j.direction != plan.Forward || i == nil || i.Answer != result.AnswerKeyed {
-			continue
-		}
-		for _, c := range s.connectionsOf(j) {
-			switch {
-			case c.Ended == result.EndedElsewhere && c.Origin != i.Origin:
-				return nil // led to another machine or port
-			case c.Ended == result.EndedElsewhere:
-				seen(j.to, c.Instance, c.Origin.Addr(), c)
-			case c.Reached == result.ReachedProved || c.Reached == result.ReachedDone:
-				seen(j.to, i.Instance, i.Origin.Addr(), c)
-			}
-		}
-	}
-	for _, at := range reigns {
-		if len(at) != 2 {
-			continue
-		}
-		for a, of := range at {
-			for b, other := range at {
-				if a != b && of.at == other.at && of.last.Before(other.first) {
-					return &cutOff{at: of.last, anew: b}
-				}
-			}
-		}
-	}
-	return nil
-}
-
 const (
 	// backWays is how many paths that worked are tried, and backRounds how often.
 	backWays, backRounds = 3, 2
@@ -219,7 +160,7 @@ func (s *survey) anyProves(ctx context.Context, jobs []*job) bool {
 		one.probe = echo.NewID()
 		i := s.proveOnly(ctx, &one)
 		s.mu.Lock()
-		for _, c := range i.Connections {
+		for _, c := range connectionsFor(j.initiator, i) {
 			c.Purpose = result.PurposeControl
 			j.initiator.Connections = append(j.initiator.Connections, c)
 		}
@@ -370,6 +311,10 @@ func (s *survey) cutShort(j *job) string {
 		return fmt.Sprintf("%sof this path %d connections were tried before, and all passed", why, passed)
 	case s.mayConverse(j) && (i.Conversation == nil || i.Conversation.Outcome == result.ConversationNotHeld):
 		return why + "this path was proved before, and its service's own conversation was not held"
+	case s.cut.anew != "" && i.Conversation != nil && slices.ContainsFunc(i.Connections, func(c result.Connection) bool {
+		return c.Purpose == result.PurposeConversation && c.Over().After(s.cut.at)
+	}):
+		return why + "this path was proved before, and its service's own conversation was not held with the first listener alone"
 	case s.cut.anew == "" && s.cut.ended != result.EndedReset && failed == 0:
 		// It is dead now, whatever was proved: whoever shut this address out does so
 		// to its users, too. A listener that ended is no fault of the path.

@@ -5,13 +5,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/verdict"
@@ -175,36 +173,6 @@ func TestWhatFailedBeforeTheListenerBeganIsLeftOut(t *testing.T) {
 	}
 }
 
-// A listener that is started anew in the middle is no load balancer.
-func TestAListenerStartedAnewIsSaidToBe(t *testing.T) {
-	p := cutRows(24551)
-	one, two := netip.MustParseAddr("127.78.0.4"), far
-	for _, at := range []netip.Addr{one, two} {
-		listenWith(t, listener.Config{Key: testKey(), Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{at}})
-	}
-	// Behind the device the address is the same to whoever dials; the two
-	// listeners say which address they have, so both have to have one.
-	var opened atomic.Int32
-	for _, r := range p.Rows {
-		g := &gate{lead: func() net.Addr {
-			at := one
-			if opened.Add(1) > 10 {
-				at = two
-			}
-			return net.TCPAddrFromAddrPort(netip.AddrPortFrom(at, uint16(r.Port)))
-		}}
-		g.start(t, netip.AddrPortFrom(device, uint16(r.Port)))
-	}
-	r := run(t, t.Context(), config(p, device))
-	// Two addresses: this is a device that leads elsewhere, and no restart.
-	if findingOf(r, "listener-restarted") != nil {
-		t.Errorf("two machines are told as one that was started anew: %+v", r.Findings)
-	}
-	if !slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Verdict == result.Redirected }) {
-		t.Errorf("no path is redirected: %+v", r.Paths)
-	}
-}
-
 // Where UDP alone ever worked, TCP's refusals say nothing of what became of it.
 func TestWhatNeverWorkedDoesNotTellHowItEnded(t *testing.T) {
 	p := cutRows(24571)
@@ -297,36 +265,5 @@ func TestTheLastConnectionOfARunCounts(t *testing.T) {
 	}
 	if failed != 1 || opened.Load() <= broken.Load() || verdict.ExitCode(r) != 1 {
 		t.Errorf("%d failed of %d connections (the %dth was broken), exit %d", failed, opened.Load(), broken.Load(), verdict.ExitCode(r))
-	}
-}
-
-// A connection whose SYNs were lost may have begun before the old listener answered
-// others, and been answered by the new one.
-func TestRestartUnderLossIsNoBalancer(t *testing.T) {
-	const anew, old = "b", "a"
-	at := func(began, opened int, by string) result.Connection {
-		c := result.Connection{At: result.TimeOf(time.Unix(1000, 0).Add(time.Duration(began) * time.Millisecond)), ConnectMS: float64(opened), ElapsedMS: float64(opened + 1), Reached: result.ReachedDone, Ended: result.EndedWell}
-		if by == anew {
-			c.Ended, c.Instance, c.Origin = result.EndedElsewhere, anew, result.Endpoint{AddrPort: netip.AddrPortFrom(far, 24601)}
-		}
-		return c
-	}
-	for name, c := range map[string]struct {
-		all  []result.Connection
-		anew bool
-	}{
-		"one after the other":         {[]result.Connection{at(0, 5, old), at(100, 5, old), at(300, 5, anew), at(400, 5, anew)}, true},
-		"one that waited for its SYN": {[]result.Connection{at(0, 5, old), at(100, 1010, anew), at(120, 5, old), at(1300, 5, anew)}, true},
-		"in turn":                     {[]result.Connection{at(0, 5, old), at(100, 5, anew), at(200, 5, old), at(300, 5, anew)}, false},
-		"at once":                     {[]result.Connection{at(0, 5, old), at(1, 1, anew), at(1, 5, anew)}, false},
-	} {
-		s := newSurvey(Config{Host: far.String()})
-		k := jobKey{direction: plan.Forward, transport: plan.TCP, port: 24601, family: result.IP4, to: far}
-		s.jobs[k] = &job{jobKey: k, port: 24601, initiator: &result.Initiator{
-			Answer: result.AnswerKeyed, Instance: old, Origin: result.Endpoint{AddrPort: netip.AddrPortFrom(far, 24601)}, Connections: c.all,
-		}}
-		if cut := s.restarted(); (cut != nil) != c.anew {
-			t.Errorf("%s: %+v", name, cut)
-		}
 	}
 }

@@ -21,6 +21,7 @@ func (s *survey) holdAll(ctx context.Context) {
 	if len(gaps) == 0 {
 		return
 	}
+	s.held = true
 	stop := s.countDown(ctx)
 	defer stop()
 	var g errgroup.Group

@@ -327,9 +327,12 @@ func (m *meeting) take(r *result.Report, last bool) (echo.Receipt, func()) {
 // paths already; told says that the far end has it, and wants no more. If it
 // does, this end follows.
 func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Report, told bool, err error) {
-	s := newSurvey(m.Config)
-	s.id, s.own, s.accept, s.waited = m.base.id, m.base.own, m.accept, m.Wait
-	if r, err = s.run(ctx); err != nil {
+	s, r, err := untilItLasts(ctx, func() *survey {
+		s := newSurvey(m.Config)
+		s.id, s.own, s.accept, s.waited = m.base.id, m.base.own, m.accept, m.Wait
+		return s
+	})
+	if err != nil {
 		return nil, false, err
 	}
 	m.addKnocks(r)

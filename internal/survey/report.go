@@ -285,6 +285,9 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError, f.ResolveFault = resolveErr.Error(), sock.FaultOf(resolveErr)
 	}
+	if s.before != nil {
+		f.Restarted = s.before.at
+	}
 	if s.cut != nil {
 		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Opened: len(s.everyConnection())}
 	} else if s.contactLost != nil {

@@ -255,7 +255,7 @@ func (s *survey) retry(ctx context.Context, j *job) {
 		if isSound(again) || again.Answer == result.AnswerOwn {
 			whole = again // by now this end holds the port itself, and says so
 		}
-		whole.Connections = slices.Concat(first.Connections, again.Connections)
+		whole.Connections = slices.Concat(connectionsFor(&whole, first), connectionsFor(&whole, again))
 		whole.Attempts = first.Attempts + again.Attempts
 		whole.At, whole.ElapsedMS = first.At, result.Milliseconds(time.Since(first.At.Time))
 	}
@@ -286,7 +286,7 @@ func (s *survey) study(ctx context.Context, j *job) {
 	ports := slices.Repeat(portsToRepeat(j.initiator.Connections), repeats)
 	var more []result.Connection
 	if j.direction == plan.Forward {
-		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j), Pace: s.pace()}, ports, studied)
+		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j), Pace: s.pace()}, j.initiator, ports, studied)
 	} else {
 		more = s.studyBack(ctx, j, ports)
 	}

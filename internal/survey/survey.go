@@ -62,6 +62,9 @@ type Config struct {
 	waited time.Duration
 	// OnHold is told every second how long that still takes; nil: nobody is.
 	OnHold func(left time.Duration)
+	// OnRestart is told when the far end's listener was last seen before it was
+	// started anew, as the run begins again for that; nil: nobody is.
+	OnRestart func(at time.Time)
 	// OnProgress is told how many of all known attempts are over; nil: nobody is.
 	OnProgress func(done, all int)
 }
@@ -103,6 +106,10 @@ type survey struct {
 	contactLost error                        // why the far end could not be asked any more
 	besides     []beside                     // connections beside the attempts
 	cut         *cutOff                      // from when on nothing got through; nil: it did to the end
+	before      *cutOff                      // after which this run began again; nil: it is the first
+	mayEndEarly bool                         // it may be begun again once more
+	held        bool                         // connections were kept idle
+	compared    map[netip.Addr]int           // how many listeners of an address were told from one that was started anew
 	answersAll  []netip.Addr                 // in whose name something opens connections to any port
 	openWay     map[netip.Addr]*result.Trace // of an open forward path to an address
 }
@@ -111,9 +118,17 @@ type survey struct {
 // plan cannot have; whatever the network does is in the report. When ctx ends
 // the report holds what is known by then.
 func Run(ctx context.Context, c Config) (*result.Report, error) {
-	s := newSurvey(c)
+	var s *survey
+	fresh := func() *survey {
+		if s != nil {
+			s.accept.stop()
+		}
+		s = newSurvey(c)
+		return s
+	}
 	defer func() { s.accept.stop() }()
-	return s.run(ctx)
+	_, r, err := untilItLasts(ctx, fresh)
+	return r, err
 }
 
 func newSurvey(c Config) *survey {
@@ -126,7 +141,7 @@ func newSurvey(c Config) *survey {
 	}
 	return &survey{
 		Config: c, id: echo.NewID(), own: echo.NewID(), started: time.Now(),
-		jobs: map[jobKey]*job{}, others: map[string]echo.Hello{},
+		jobs: map[jobKey]*job{}, others: map[string]echo.Hello{}, compared: map[netip.Addr]int{},
 		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations), contacts: newContacts(),
 	}
 }
@@ -176,15 +191,18 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 		p.do(s, ctx)
 	}
 	s.isCutOff(ctx)
+	if s.isToBeginAgain() {
+		return nil, errRestarted
+	}
 	if s.cut != nil {
 		s.gatherHalves(ctx) // as far as this end knows them
 	}
-	return s.conclude(ctx, remote), nil
+	return s.conclude(ctx, remote)
 }
 
 // conclude reports, and tells the far end. The connections that this takes are
 // evidence as well, for a report that is told in place of the first.
-func (s *survey) conclude(ctx context.Context, remote []plan.Role) *result.Report {
+func (s *survey) conclude(ctx context.Context, remote []plan.Role) (*result.Report, error) {
 	const tellings = 2
 	r := s.report(ctx, remote, nil)
 	for range tellings {
@@ -192,18 +210,21 @@ func (s *survey) conclude(ctx context.Context, remote []plan.Role) *result.Repor
 		err := s.submit(ctx, r)
 		switch {
 		case ctx.Err() != nil, err == nil && s.failures() == failed:
-			return r
+			return r, nil
 		case err == nil:
 			s.studyAll(ctx)
 		default:
 			s.isCutOff(ctx)
+			if s.isToBeginAgain() {
+				return nil, errRestarted
+			}
 		}
 		r = s.report(ctx, remote, nil)
 		if err != nil {
 			break
 		}
 	}
-	return r
+	return r, nil
 }
 
 // failures counts the connections of all jobs that failed by now.

@@ -21,7 +21,10 @@ type Facts struct {
 	Waited       time.Duration // for how long both ends dialed each other; 0: this one did once
 	TooLong      time.Duration // after how long the run ended itself; 0: it came to its end
 	CutOff       *CutOff       // from when on nothing got through any more; nil: it did to the end
-	ContactLost  string        // why the far end, after it had answered, could not be asked any more
+	// Restarted is when the listener was last seen after whose new start the run
+	// began again; zero: it did not.
+	Restarted   time.Time
+	ContactLost string // why the far end, after it had answered, could not be asked any more
 	// Paused is for how long in this run the far end's listener could not do its
 	// part; less than a second is not worth a word. 0: it could, or does not tell.
 	Paused time.Duration
@@ -136,6 +139,11 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	}
 	if f.CutOff != nil {
 		out = append(out, cutOff(r, *f.CutOff))
+	}
+	if !f.Restarted.IsZero() && (f.CutOff == nil || !f.CutOff.Anew) {
+		out = append(out, result.Finding{Code: "listener-restarted",
+			Text:   fmt.Sprintf("Shortly after %s UTC the listener on %s was started anew, and so this run began again: all that is said here is of the listener that has answered since.", f.Restarted.UTC().Format("15:04:05.000"), r.To.Host),
+			Advice: "Nothing to ask of the network, nor to be tested again. If nobody restarted listen, its window or log on that machine says why it ended."})
 	}
 	if f.ContactLost != "" && len(lacks) == 0 {
 		out = append(out, result.Finding{Code: "contact-lost", Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),

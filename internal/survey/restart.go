@@ -1,0 +1,153 @@
+package survey
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/result"
+)
+
+// maxBegun is how often a run begins at most: once, and again for each time that
+// the far end's listener was started anew in its middle.
+const maxBegun = 3
+
+// errRestarted ends a run in whose middle the far end's listener was started anew.
+var errRestarted = errors.New("the far end's listener was started anew")
+
+// untilItLasts makes a run with a survey of fresh's, and begins again with another
+// where the far end's listener was started anew meanwhile: nobody can be asked any
+// more what the one before saw, and what it answered tells nothing of its
+// successor, which may have other ports.
+func untilItLasts(ctx context.Context, fresh func() *survey) (s *survey, r *result.Report, err error) {
+	var before *cutOff
+	for n := range maxBegun {
+		s = fresh()
+		s.before, s.mayEndEarly = before, n < maxBegun-1
+		if r, err = s.run(ctx); !errors.Is(err, errRestarted) {
+			break
+		}
+		before = s.cut
+		if s.OnRestart != nil {
+			s.OnRestart(before.at)
+		}
+	}
+	return s, r, err
+}
+
+// isToBeginAgain reports whether the listener was started anew, and a run that
+// begins again would tell more. Connections were not kept idle for nothing.
+func (s *survey) isToBeginAgain() bool {
+	return s.mayEndEarly && s.cut != nil && s.cut.anew != "" && !s.held
+}
+
+// heard is what a listener said of itself.
+type heard struct {
+	hello  echo.Hello
+	clock  time.Duration // its clock minus ours
+	began  time.Time     // when it was started, by our clock, at the latest
+	sooner time.Duration // and by how much it may have been sooner
+}
+
+// hear asks a listener what it is.
+func hear(ctx context.Context, conn *control) (h heard, err error) {
+	asked := time.Now()
+	h.hello, err = conn.Hello(ctx)
+	conn.ended(err)
+	answered := time.Now()
+	// Half of the round trip is the best guess of when it read its clock.
+	h.clock = time.UnixMilli(h.hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
+	h.began, h.sooner = answered.Add(-time.Duration(h.hello.UptimeMS)*time.Millisecond), answered.Sub(asked)
+	return h, err
+}
+
+// reigns are when each listener, by its instance, answered last at an address.
+type reigns map[string]time.Time
+
+// restarted finds out whether another listener took the place of one: it was
+// started once all that the one before ever proved was opened. Of two between
+// which somebody shares connections out, each answers while the other runs.
+func (s *survey) restarted(ctx context.Context) *cutOff {
+	for to, at := range s.reigns() {
+		if len(at) <= max(1, s.compared[to]) {
+			continue
+		}
+		now, ok := s.whoAnswers(ctx, to)
+		if !ok {
+			continue
+		}
+		s.compared[to] = len(at)
+		anew := now.hello.Instance.String()
+		var last time.Time // that another one answered
+		for instance, t := range at {
+			if instance != anew && t.After(last) {
+				last = t
+			}
+		}
+		if last.Before(now.began) {
+			return &cutOff{at: last, anew: anew}
+		}
+	}
+	return nil
+}
+
+// reigns are those of all listeners that proved themselves, by the address that
+// was dialed.
+func (s *survey) reigns() map[netip.Addr]reigns {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[netip.Addr]reigns{}
+	seen := func(to netip.Addr, instance string, c *result.Connection) {
+		if out[to] == nil {
+			out[to] = reigns{}
+		}
+		// One whose first SYN was lost may have been answered long after it.
+		if opened := c.Opened(); opened.After(out[to][instance]) {
+			out[to][instance] = opened
+		}
+	}
+	for _, j := range s.jobs {
+		i := j.initiator
+		if !j.to.IsValid() || i == nil || i.Answer != result.AnswerKeyed {
+			continue
+		}
+		for n := range i.Connections {
+			c := &i.Connections[n]
+			switch {
+			case c.Instance != "":
+				seen(j.to, c.Instance, c)
+			case c.Purpose == result.PurposeConversation: // it names no listener
+			case c.Reached == result.ReachedProved || c.Reached == result.ReachedDone:
+				seen(j.to, i.Instance, c)
+			}
+		}
+	}
+	for n := range s.besides {
+		if b := &s.besides[n]; b.Instance != "" {
+			seen(b.target.Addr(), b.Instance, &b.Connection)
+		}
+	}
+	return out
+}
+
+// whoAnswers asks whoever answers at an address now what it is.
+func (s *survey) whoAnswers(ctx context.Context, to netip.Addr) (h heard, ok bool) {
+	ways := slices.DeleteFunc(s.contacts.ways(result.FamilyOf(to), ""), func(p proved) bool { return p.target.Addr() != to })
+	for _, p := range ways[:min(len(ways), maxContactTries)] {
+		conn, err := s.open(ctx, p.target, s.patienceBack())
+		if err != nil {
+			continue
+		}
+		within, cancel := context.WithTimeout(ctx, s.patienceBack())
+		h, err = hear(within, conn)
+		cancel()
+		conn.close()
+		if err == nil {
+			return h, true
+		}
+	}
+	return h, false
+}
