@@ -70,6 +70,7 @@ func findingOf(r *result.Report, code string) *result.Finding {
 // Intrusion prevention shuts an address out after so many connections: what came
 // later was not tested, and nothing says that it is blocked, or open.
 func TestWhatCameAfterACutOffIsUntested(t *testing.T) {
+	t.Parallel()
 	// In the end those are the last ones of a run, which opens 35.
 	for n, spared := range []int32{3, 9, 18, 31, 32, 33, 34} {
 		t.Run(fmt.Sprintf("after %d connections", spared), func(t *testing.T) {
@@ -175,6 +176,7 @@ func TestWhatFailedBeforeTheListenerBeganIsLeftOut(t *testing.T) {
 
 // Where UDP alone ever worked, TCP's refusals say nothing of what became of it.
 func TestWhatNeverWorkedDoesNotTellHowItEnded(t *testing.T) {
+	t.Parallel()
 	p := cutRows(24571)
 	asked := row("asked", 24575, "client", "server")
 	asked.Transport = plan.UDP

@@ -69,6 +69,7 @@ func restartAfter(t *testing.T, p *plan.Plan, opened, often int32) (times func()
 // Whenever listen is started anew while a run lasts, what the run says is of the
 // one that runs since, and true of the network.
 func TestARunBeginsAgainWhenTheListenerIsStartedAnew(t *testing.T) {
+	t.Parallel()
 	for n, opened := range []int32{2, 5, 9, 14, 20, 27, 31, 33, 34} {
 		t.Run(fmt.Sprintf("after %d connections", opened), func(t *testing.T) {
 			p := cutRows(25001 + 10*n)
@@ -93,6 +94,7 @@ func TestARunBeginsAgainWhenTheListenerIsStartedAnew(t *testing.T) {
 // A listener that never lasts as long as a run leaves paths untested, and accuses
 // nobody.
 func TestAListenerThatIsStartedAnewAgainAndAgainAccusesNobody(t *testing.T) {
+	t.Parallel()
 	p := cutRows(25101)
 	p.Rows[1].Speaks = plan.SMTP
 	times := restartAfter(t, p, 14, 100)

@@ -230,6 +230,7 @@ func (change relay) start(t *testing.T, at, to netip.AddrPort) {
 const bulk = 8 << 10
 
 func TestADeviceOnTheWay(t *testing.T) {
+	t.Parallel()
 	flip := func(toListener bool) relay {
 		return func(to bool, n int, b []byte) ([]byte, error) {
 			if to == toListener && n > bulk {
