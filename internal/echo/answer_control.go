@@ -2,7 +2,6 @@ package echo
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -34,114 +33,11 @@ func (c *answering) control(m *stun.Message) bool {
 		c.kind = KindProved
 		c.Host.Contact(c.peer, KindProved)
 	}
-	switch m.Type.Method {
-	case methodHello:
-		return c.reply(m, c.Host.Hello(c.peer))
-	case methodWitness:
-		var w Witness
-		if err := json.Unmarshal(body, &w); err != nil || len(w.Queries) > MaxWitness {
-			return c.refuse(m, "a Witness request that this version does not understand")
-		}
-		return c.reply(m, c.Host.Witness(c.peer, w))
-	case methodDialBack:
-		var d DialBack
-		if err := json.Unmarshal(body, &d); err != nil || len(d.Paths) > MaxDialBack || d.TimeoutMS <= 0 || d.Bytes < 0 || d.Bytes > maxTransfer {
-			return c.refuse(m, "a DialBack request that this version does not understand")
-		}
-		// The attempts take their time; the connection must outlast them.
-		_ = c.conn.SetDeadline(time.Time{})
-		return c.reply(m, c.Host.DialBack(c.ctx, c.peer, d))
-	case methodSubmit:
-		var s Submission
-		if err := json.Unmarshal(body, &s); err != nil {
-			return c.refuse(m, "a Submit request that this version does not understand")
-		}
-		c.Host.Submit(c.peer, s.bounded())
-		return c.reply(m, struct{}{})
-	case methodHold:
-		var o holdOrder
-		if err := json.Unmarshal(body, &o); err != nil || o.GapMS < 0 || o.GapMS > MaxHold.Milliseconds() {
-			return c.refuse(m, "a Hold request that this version does not understand")
-		}
-		return c.hold(m, o)
-	case methodConverseBack:
-		var b ConverseBack
-		if err := json.Unmarshal(body, &b); err != nil || len(b.Paths) > MaxDialBack || b.TimeoutMS <= 0 {
-			return c.refuse(m, "a ConverseBack request that this version does not understand")
-		}
-		_ = c.conn.SetDeadline(time.Time{})
-		return c.reply(m, c.Host.ConverseBack(c.ctx, c.peer, b))
-	case methodHoldBack:
-		var h HoldBack
-		if err := json.Unmarshal(body, &h); err != nil || h.TimeoutMS <= 0 || h.LongestMS <= 0 || h.LongestMS > MaxHold.Milliseconds() {
-			return c.refuse(m, "a HoldBack request that this version does not understand")
-		}
-		if err := c.Host.HoldBack(c.ctx, c.peer, h); err != nil {
-			return c.refuse(m, clean.Bytes(err.Error(), maxBrokenLine))
-		}
-		return c.reply(m, struct{}{})
-	case methodHeldBack:
-		var h HeldBack
-		if err := json.Unmarshal(body, &h); err != nil {
-			return c.refuse(m, "a HeldBack request that this version does not understand")
-		}
-		held, ok := c.Host.HeldBack(c.peer, h)
-		if !ok {
-			return c.refuse(m, "no connections of that probe are kept idle")
-		}
-		return c.reply(m, held)
-	case methodMeet:
-		var o Meet
-		if err := json.Unmarshal(body, &o); err != nil || o.QuietMS < 0 || o.QuietMS > MaxHold.Milliseconds() {
-			return c.refuse(m, "a Meet request that this version does not understand")
-		}
-		return c.reply(m, c.Host.Meet(c.peer, o))
-	case methodDeliver:
-		var d Delivery
-		if err := json.Unmarshal(body, &d); err != nil {
-			return c.refuse(m, "a Deliver request that this version does not understand")
-		}
-		receipt, taken, err := c.Host.Deliver(c.peer, d)
-		if err != nil {
-			return c.refuse(m, clean.Bytes(err.Error(), maxBrokenLine))
-		}
-		more := c.reply(m, receipt)
-		if taken != nil {
-			taken() // the program may end now, and this connection with it
-		}
-		return more
-	case methodCollect:
-		got, err := c.Host.Collect(c.peer)
-		if err != nil {
-			return c.refuse(m, clean.Bytes(err.Error(), maxBrokenLine))
-		}
-		return c.reply(m, got)
-	case methodVouch:
-		var v Vouch
-		if err := json.Unmarshal(body, &v); err != nil || len(v.Claims) > MaxClaims {
-			return c.refuse(m, "a Vouch request that this version does not understand")
-		}
-		got, err := c.Host.Vouch(c.peer, v)
-		if err != nil {
-			return c.refuse(m, clean.Bytes(err.Error(), maxBrokenLine))
-		}
-		return c.reply(m, got)
-	case methodBacklog:
-		return c.backlog(m)
-	case methodBacklogged:
-		var q backlogQuery
-		if err := json.Unmarshal(body, &q); err != nil {
-			return c.refuse(m, "a Backlogged request that this version does not understand")
-		}
-		return c.backlogged(m, q)
-	case methodTransfer:
-		var o transferOrder
-		if err := json.Unmarshal(body, &o); err != nil || o.Bytes < 0 || o.Bytes > maxTransfer {
-			return c.refuse(m, "a Transfer request that this version does not understand")
-		}
-		return c.transfer(m, o)
+	h, ok := handlers[m.Type.Method]
+	if !ok {
+		return c.refuse(m, "a method that this version does not know")
 	}
-	return c.refuse(m, "a method that this version does not know")
+	return h.answer(c, m, body)
 }
 
 // hold keeps the connection idle: it answers after the gap if it is to speak
@@ -151,9 +47,9 @@ func (c *answering) hold(m *stun.Message, o holdOrder) bool {
 	switch o.First {
 	case "asker":
 		c.idle = gap
-		return c.reply(m, struct{}{})
+		return c.reply(m, nothing{})
 	case "answerer":
-		return sock.Wait(c.ctx, gap) && c.reply(m, struct{}{})
+		return sock.Wait(c.ctx, gap) && c.reply(m, nothing{})
 	}
 	return c.refuse(m, fmt.Sprintf("a Hold in which %q speaks first", clean.Bytes(o.First, 20)))
 }
@@ -168,7 +64,7 @@ func (c *answering) transfer(m *stun.Message, o transferOrder) bool {
 		c.patience()
 		return c.reply(m, t) && t.Detail == "" // after an error the stream is out of step
 	case "answerer":
-		if !c.reply(m, struct{}{}) {
+		if !c.reply(m, nothing{}) {
 			return false
 		}
 		_ = c.conn.SetDeadline(time.Now().Add(limit))
@@ -182,6 +78,19 @@ func (c *answering) transfer(m *stun.Message, o transferOrder) bool {
 		return err == nil
 	}
 	return c.refuse(m, fmt.Sprintf("a Transfer from %q", clean.Bytes(o.From, 20)))
+}
+
+// deliver hands a report to the host, which is told once the asking end knows.
+func (c *answering) deliver(m *stun.Message, d Delivery) bool {
+	receipt, taken, err := c.Host.Deliver(c.peer, d)
+	if err != nil {
+		return c.refuse(m, clean.Bytes(err.Error(), maxBrokenLine))
+	}
+	more := c.reply(m, receipt)
+	if taken != nil {
+		taken() // the program may end now, and this connection with it
+	}
+	return more
 }
 
 func (c *answering) reply(m *stun.Message, body any) bool {

@@ -265,27 +265,9 @@ func (c *Conn) response(req *stun.Message) (*stun.Message, error) {
 	return m, nil
 }
 
-// converse makes one control call within ctx and decodes its answer.
-func converse[T any](ctx context.Context, c *Conn, method stun.Method, body any) (T, error) {
-	defer guard(ctx, c.conn)()
-	var v T
-	m, err := c.call(method, body)
-	if err != nil {
-		return v, err
-	}
-	b, err := m.Get(attrBody)
-	if err != nil {
-		return v, fmt.Errorf("answer without a body: %w", err)
-	}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return v, fmt.Errorf("answer's body: %w", err)
-	}
-	return v, nil
-}
-
 // Hello asks the far end what it is.
 func (c *Conn) Hello(ctx context.Context) (Hello, error) {
-	h, err := converse[Hello](ctx, c, methodHello, struct{}{})
+	h, err := methodHello.ask(ctx, c, nothing{})
 	if err != nil {
 		return h, fmt.Errorf("hello: %w", err)
 	}
@@ -294,7 +276,7 @@ func (c *Conn) Hello(ctx context.Context) (Hello, error) {
 
 // Witness asks what the far end saw of attempts, at most MaxWitness of them.
 func (c *Conn) Witness(ctx context.Context, q []WitnessQuery) (Witnessed, error) {
-	w, err := converse[Witnessed](ctx, c, methodWitness, Witness{Queries: q})
+	w, err := methodWitness.ask(ctx, c, Witness{Queries: q})
 	if err == nil && len(w.Answers) != len(q) {
 		err = fmt.Errorf("%d answers to %d queries", len(w.Answers), len(q))
 	}
@@ -308,7 +290,7 @@ func (c *Conn) Witness(ctx context.Context, q []WitnessQuery) (Witnessed, error)
 // DialBack asks the far end to attempt paths towards us, at most MaxDialBack
 // of them, and returns its half of each.
 func (c *Conn) DialBack(ctx context.Context, d DialBack) ([]result.Initiator, error) {
-	r, err := converse[DialedBack](ctx, c, methodDialBack, d)
+	r, err := methodDialBack.ask(ctx, c, d)
 	if err == nil && len(r.Halves) != len(d.Paths) {
 		err = fmt.Errorf("%d halves for %d paths", len(r.Halves), len(d.Paths))
 	}
@@ -321,13 +303,13 @@ func (c *Conn) DialBack(ctx context.Context, d DialBack) ([]result.Initiator, er
 // HoldAsker keeps the connection idle for gap, then speaks first.
 func (c *Conn) HoldAsker(ctx context.Context, gap time.Duration) error {
 	order := holdOrder{First: "asker", GapMS: gap.Milliseconds()}
-	if _, err := converse[struct{}](ctx, c, methodHold, order); err != nil {
+	if _, err := methodHold.ask(ctx, c, order); err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
 	if !sock.Wait(ctx, gap) {
 		return ctx.Err()
 	}
-	if _, err := converse[struct{}](ctx, c, methodHold, holdOrder{First: "asker"}); err != nil {
+	if _, err := methodHold.ask(ctx, c, holdOrder{First: "asker"}); err != nil {
 		return fmt.Errorf("after %v: %w", gap, err)
 	}
 	return nil
@@ -337,7 +319,7 @@ func (c *Conn) HoldAsker(ctx context.Context, gap time.Duration) error {
 // speaks first.
 func (c *Conn) HoldAnswerer(ctx context.Context, gap time.Duration) error {
 	order := holdOrder{First: "answerer", GapMS: gap.Milliseconds()}
-	if _, err := converse[struct{}](ctx, c, methodHold, order); err != nil {
+	if _, err := methodHold.ask(ctx, c, order); err != nil {
 		return fmt.Errorf("after %v: %w", gap, err)
 	}
 	return nil
@@ -346,7 +328,7 @@ func (c *Conn) HoldAnswerer(ctx context.Context, gap time.Duration) error {
 // ConverseBack asks the far end to hold the services' own conversations on
 // paths towards us, at most MaxDialBack of them.
 func (c *Conn) ConverseBack(ctx context.Context, b ConverseBack) ([]result.Conversation, error) {
-	r, err := converse[ConversedBack](ctx, c, methodConverseBack, b)
+	r, err := methodConverseBack.ask(ctx, c, b)
 	if err == nil && len(r.Conversations) != len(b.Paths) {
 		err = fmt.Errorf("%d conversations for %d paths", len(r.Conversations), len(b.Paths))
 	}
@@ -358,7 +340,7 @@ func (c *Conn) ConverseBack(ctx context.Context, b ConverseBack) ([]result.Conve
 
 // HoldBack asks the far end to keep connections idle towards us.
 func (c *Conn) HoldBack(ctx context.Context, h HoldBack) error {
-	if _, err := converse[struct{}](ctx, c, methodHoldBack, h); err != nil {
+	if _, err := methodHoldBack.ask(ctx, c, h); err != nil {
 		return fmt.Errorf("hold back: %w", err)
 	}
 	return nil
@@ -366,7 +348,7 @@ func (c *Conn) HoldBack(ctx context.Context, h HoldBack) error {
 
 // HeldBack asks the far end what became of the connections of a HoldBack.
 func (c *Conn) HeldBack(ctx context.Context, probe ID) (HeldSoFar, error) {
-	h, err := converse[HeldSoFar](ctx, c, methodHeldBack, HeldBack{Probe: probe})
+	h, err := methodHeldBack.ask(ctx, c, HeldBack{Probe: probe})
 	if err != nil {
 		return h, fmt.Errorf("held back: %w", err)
 	}
@@ -375,7 +357,7 @@ func (c *Conn) HeldBack(ctx context.Context, probe ID) (HeldSoFar, error) {
 
 // Submit tells the far end how the run ended.
 func (c *Conn) Submit(ctx context.Context, s Submission) error {
-	if _, err := converse[struct{}](ctx, c, methodSubmit, s); err != nil {
+	if _, err := methodSubmit.ask(ctx, c, s); err != nil {
 		return fmt.Errorf("submit: %w", err)
 	}
 	return nil
@@ -391,7 +373,7 @@ func (c *Conn) Send(ctx context.Context, n int64) result.Transfer {
 		t.Outcome, t.Detail, t.ElapMS = transferOutcome(err), err.Error(), result.Milliseconds(time.Since(start))
 		return t
 	}
-	req, err := c.request(methodTransfer, transferOrder{From: "asker", Bytes: n, DeadlineMS: answerBefore(ctx)})
+	req, err := c.request(methodTransfer.number, transferOrder{From: "asker", Bytes: n, DeadlineMS: answerBefore(ctx)})
 	if err != nil {
 		return fail(err)
 	}
@@ -434,7 +416,7 @@ func (c *Conn) Send(ctx context.Context, n int64) result.Transfer {
 func (c *Conn) Receive(ctx context.Context, n int64) result.Transfer {
 	defer guard(ctx, c.conn)()
 	start := time.Now()
-	if _, err := c.call(methodTransfer, transferOrder{From: "answerer", Bytes: n, DeadlineMS: answerBefore(ctx)}); err != nil {
+	if _, err := c.call(methodTransfer.number, transferOrder{From: "answerer", Bytes: n, DeadlineMS: answerBefore(ctx)}); err != nil {
 		return result.Transfer{Want: n, Outcome: transferOutcome(err), Detail: err.Error(), ElapMS: result.Milliseconds(time.Since(start))}
 	}
 	return receivePayload(c.conn, c.ask.Key.keystream(c.ask.Probe, fromAnswerer), n)

@@ -73,10 +73,10 @@ func (b *backlogs) take(nonce []byte) *backlog {
 
 // backlog leaves the connection unread until somebody has asked how much
 // arrived. It ends the conversation.
-func (c *answering) backlog(m *stun.Message) bool {
+func (c *answering) backlog(m *stun.Message, _ nothing) bool {
 	w := c.backlogs.begin(c.nonce, c.conn)
 	defer c.backlogs.take(c.nonce)
-	if !c.reply(m, struct{}{}) {
+	if !c.reply(m, nothing{}) {
 		return false
 	}
 	select {
@@ -109,7 +109,7 @@ func (c *answering) backlogged(m *stun.Message, q backlogQuery) bool {
 // and asks over other, a second connection to the same far end, how much of it
 // arrived there. It ends this connection's conversation.
 func (c *Conn) Backlog(ctx context.Context, other *Conn) (result.Relay, error) {
-	if _, err := converse[struct{}](ctx, c, methodBacklog, struct{}{}); err != nil {
+	if _, err := methodBacklog.ask(ctx, c, nothing{}); err != nil {
 		return result.Relay{}, fmt.Errorf("backlog: %w", err)
 	}
 	ended := make(chan struct{})
@@ -123,7 +123,7 @@ func (c *Conn) Backlog(ctx context.Context, other *Conn) (result.Relay, error) {
 		return result.Relay{}, fmt.Errorf("backlog: %w", err)
 	}
 	// The far end counts after we did, so on one connection its count is no smaller.
-	n, err := converse[backlogCount](ctx, other, methodBacklogged, backlogQuery{Nonce: hex.EncodeToString(c.nonce)})
+	n, err := methodBacklogged.ask(ctx, other, backlogQuery{Nonce: hex.EncodeToString(c.nonce)})
 	switch {
 	case err != nil:
 		return result.Relay{}, fmt.Errorf("backlog: %w", err)

@@ -23,7 +23,7 @@ import (
 // hello is a sealed Hello request of any nonce and counter.
 func hello(t *testing.T, key Key, nonce []byte, counter uint32) *stun.Message {
 	t.Helper()
-	m, err := stun.Build(stun.TransactionID, stun.NewType(methodHello, stun.ClassRequest))
+	m, err := stun.Build(stun.TransactionID, stun.NewType(methodHello.number, stun.ClassRequest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestControlOutOfTurnIsClosedWithNothingDone(t *testing.T) {
 			return refingerprinted(m.Raw)
 		},
 		"no fingerprint": func(t *testing.T, c *Conn) []byte {
-			m, _ := stun.Build(stun.TransactionID, stun.NewType(methodHello, stun.ClassRequest))
+			m, _ := stun.Build(stun.TransactionID, stun.NewType(methodHello.number, stun.ClassRequest))
 			m.Add(stun.AttrNonce, c.nonce)
 			m.Add(attrCounter, u32(2))
 			m.Add(attrBody, []byte("{}"))
@@ -73,7 +73,7 @@ func TestControlOutOfTurnIsClosedWithNothingDone(t *testing.T) {
 			return m.Raw
 		},
 		"no body": func(t *testing.T, c *Conn) []byte {
-			m, _ := stun.Build(stun.TransactionID, stun.NewType(methodHello, stun.ClassRequest))
+			m, _ := stun.Build(stun.TransactionID, stun.NewType(methodHello.number, stun.ClassRequest))
 			m.Add(stun.AttrNonce, c.nonce)
 			m.Add(attrCounter, u32(2))
 			_ = rightKey.seal(m)
@@ -163,19 +163,19 @@ func TestControlAnswersAreHeldAgainstTheirRequest(t *testing.T) {
 	}
 	for name, answer := range map[string]func(req *stun.Message, nonce []byte) []byte{
 		"another transaction": func(r *stun.Message, n []byte) []byte {
-			return build(r, [12]byte{1}, methodHello, stun.ClassSuccessResponse, n, 1, rightKey)
+			return build(r, [12]byte{1}, methodHello.number, stun.ClassSuccessResponse, n, 1, rightKey)
 		},
 		"another method": func(r *stun.Message, n []byte) []byte {
-			return build(r, r.TransactionID, methodSubmit, stun.ClassSuccessResponse, n, 1, rightKey)
+			return build(r, r.TransactionID, methodSubmit.number, stun.ClassSuccessResponse, n, 1, rightKey)
 		},
 		"another nonce": func(r *stun.Message, _ []byte) []byte {
-			return build(r, r.TransactionID, methodHello, stun.ClassSuccessResponse, []byte("x"), 1, rightKey)
+			return build(r, r.TransactionID, methodHello.number, stun.ClassSuccessResponse, []byte("x"), 1, rightKey)
 		},
 		"another counter": func(r *stun.Message, n []byte) []byte {
-			return build(r, r.TransactionID, methodHello, stun.ClassSuccessResponse, n, 2, rightKey)
+			return build(r, r.TransactionID, methodHello.number, stun.ClassSuccessResponse, n, 2, rightKey)
 		},
 		"another key": func(r *stun.Message, n []byte) []byte {
-			return build(r, r.TransactionID, methodHello, stun.ClassSuccessResponse, n, 1, wrongKey)
+			return build(r, r.TransactionID, methodHello.number, stun.ClassSuccessResponse, n, 1, wrongKey)
 		},
 		"the request itself": func(r *stun.Message, _ []byte) []byte { return r.Raw },
 		"rubbish":            func(*stun.Message, []byte) []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") },
@@ -216,23 +216,23 @@ func TestRequestsThatMakeNoSenseAreRefusedAndDone(t *testing.T) {
 		method stun.Method
 		body   any
 	}{
-		"Witness, too many":        {methodWitness, Witness{Queries: make([]WitnessQuery, MaxWitness+1)}},
-		"Witness, no object":       {methodWitness, []int{1}},
-		"DialBack, too many":       {methodDialBack, DialBack{TimeoutMS: 1, Paths: long}},
-		"DialBack, no time":        {methodDialBack, DialBack{}},
-		"DialBack, negative bytes": {methodDialBack, DialBack{TimeoutMS: 1, Bytes: -1}},
-		"DialBack, too many bytes": {methodDialBack, DialBack{TimeoutMS: 1, Bytes: maxTransfer + 1}},
-		"Submit, no object":        {methodSubmit, "x"},
-		"Transfer, negative":       {methodTransfer, transferOrder{From: "asker", Bytes: -1}},
-		"Transfer, too much":       {methodTransfer, transferOrder{From: "answerer", Bytes: maxTransfer + 1}},
-		"Transfer, from nobody":    {methodTransfer, transferOrder{From: "x\x1b[0m\n" + strings.Repeat("y", 99), Bytes: 1, DeadlineMS: 1000}},
+		"Witness, too many":        {methodWitness.number, Witness{Queries: make([]WitnessQuery, MaxWitness+1)}},
+		"Witness, no object":       {methodWitness.number, []int{1}},
+		"DialBack, too many":       {methodDialBack.number, DialBack{TimeoutMS: 1, Paths: long}},
+		"DialBack, no time":        {methodDialBack.number, DialBack{}},
+		"DialBack, negative bytes": {methodDialBack.number, DialBack{TimeoutMS: 1, Bytes: -1}},
+		"DialBack, too many bytes": {methodDialBack.number, DialBack{TimeoutMS: 1, Bytes: maxTransfer + 1}},
+		"Submit, no object":        {methodSubmit.number, "x"},
+		"Transfer, negative":       {methodTransfer.number, transferOrder{From: "asker", Bytes: -1}},
+		"Transfer, too much":       {methodTransfer.number, transferOrder{From: "answerer", Bytes: maxTransfer + 1}},
+		"Transfer, from nobody":    {methodTransfer.number, transferOrder{From: "x\x1b[0m\n" + strings.Repeat("y", 99), Bytes: 1, DeadlineMS: 1000}},
 		"another method":           {0xDA5, struct{}{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &fakeHost{}
 			at, _ := serve(t, loop4, newAnswerer(h))
 			c1 := prove(t, at, newAsk())
-			_, err := converse[struct{}](within(t, guardTime), c1, c.method, c.body)
+			_, err := method[any, nothing]{number: c.method}.ask(within(t, guardTime), c1, c.body)
 			var refused *RefusedError
 			if !errors.As(err, &refused) || refused.Code != 400 || len(refused.Reason) > 100 || strings.ContainsAny(refused.Reason, "\x1b\n") {
 				t.Errorf("%v", err)

@@ -23,26 +23,6 @@ import (
 // that each can always learn the other's.
 const Version = 1
 
-// Methods of our own, in the range that RFC 8489 section 18.2 leaves to expert
-// review, far above any assigned one.
-const (
-	methodHello        stun.Method = 0xDA0
-	methodTransfer     stun.Method = 0xDA1
-	methodWitness      stun.Method = 0xDA2
-	methodDialBack     stun.Method = 0xDA3
-	methodSubmit       stun.Method = 0xDA4
-	methodHold         stun.Method = 0xDA5
-	methodBacklog      stun.Method = 0xDA6
-	methodHoldBack     stun.Method = 0xDA8
-	methodHeldBack     stun.Method = 0xDA9
-	methodConverseBack stun.Method = 0xDAA
-	methodMeet         stun.Method = 0xDAB
-	methodDeliver      stun.Method = 0xDAC
-	methodCollect      stun.Method = 0xDAD
-	methodVouch        stun.Method = 0xDAE
-	methodBacklogged   stun.Method = 0xDA7
-)
-
 // Attributes of our own. All are comprehension-optional (RFC 8489 section 14),
 // so that any STUN server can ignore them.
 const (

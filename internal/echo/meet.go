@@ -124,7 +124,7 @@ type Vouched struct {
 
 // Meet asks the far end which of the two is to make the run.
 func (c *Conn) Meet(ctx context.Context, m Meet) (Turn, error) {
-	met, err := converse[Met](ctx, c, methodMeet, m)
+	met, err := methodMeet.ask(ctx, c, m)
 	if err != nil {
 		return "", fmt.Errorf("meet: %w", err)
 	}
@@ -133,7 +133,7 @@ func (c *Conn) Meet(ctx context.Context, m Meet) (Turn, error) {
 
 // Deliver hands a report over.
 func (c *Conn) Deliver(ctx context.Context, d Delivery) (Receipt, error) {
-	got, err := converse[Receipt](ctx, c, methodDeliver, d)
+	got, err := methodDeliver.ask(ctx, c, d)
 	if err != nil {
 		return got, fmt.Errorf("deliver: %w", err)
 	}
@@ -143,7 +143,7 @@ func (c *Conn) Deliver(ctx context.Context, d Delivery) (Receipt, error) {
 // Collect fetches the newest report that was delivered to a listener of this
 // machine.
 func (c *Conn) Collect(ctx context.Context) (Collected, error) {
-	got, err := converse[Collected](ctx, c, methodCollect, struct{}{})
+	got, err := methodCollect.ask(ctx, c, nothing{})
 	if err != nil {
 		return got, fmt.Errorf("collect: %w", err)
 	}
@@ -152,7 +152,7 @@ func (c *Conn) Collect(ctx context.Context) (Collected, error) {
 
 // Vouch asks a listener of this machine what it can bear out itself.
 func (c *Conn) Vouch(ctx context.Context, v Vouch) (Vouched, error) {
-	got, err := converse[Vouched](ctx, c, methodVouch, v)
+	got, err := methodVouch.ask(ctx, c, v)
 	if err == nil && len(got.Borne) != len(v.Claims) {
 		err = fmt.Errorf("%d answers to %d claims", len(got.Borne), len(v.Claims))
 	}

@@ -620,7 +620,7 @@ func TestHoldBackIsBegunAndAskedForByItsProbe(t *testing.T) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	if _, err := converse[backlogCount](within(t, guardTime), c, methodBacklogged, backlogQuery{Nonce: "00"}); !errors.As(err, &refused) {
+	if _, err := methodBacklogged.ask(within(t, guardTime), c, backlogQuery{Nonce: "00"}); !errors.As(err, &refused) {
 		t.Errorf("a backlog that there is not: %v", err)
 	}
 }

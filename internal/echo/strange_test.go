@@ -73,7 +73,7 @@ func TestStrangeAnswersAreToldApart(t *testing.T) {
 		}, true, outcome{foreign: true}, nil},
 		"an answer of another method": {func(c net.Conn, req []byte) {
 			m, _ := decode(req)
-			resp, _ := stun.Build(m, stun.NewType(methodHello, stun.ClassSuccessResponse))
+			resp, _ := stun.Build(m, stun.NewType(methodHello.number, stun.ClassSuccessResponse))
 			_ = rightKey.seal(resp)
 			_, _ = c.Write(resp.Raw)
 		}, true, outcome{foreign: true}, nil},

@@ -145,11 +145,11 @@ func TestMessagesEqualTheSpecificationsVectors(t *testing.T) {
 	equal("401", resp.Raw, v.WrongKey)
 
 	c := &Conn{ask: ask, nonce: []byte(v.Nonce)}
-	if m, err = c.request(methodHello, struct{}{}); err != nil {
+	if m, err = c.request(methodHello.number, struct{}{}); err != nil {
 		t.Fatal(err)
 	}
 	equal("Hello request", renumbered(t, m, v.Second), v.Hello)
-	if m, err = c.request(methodTransfer, transferOrder{From: "asker", Bytes: PayloadSize, DeadlineMS: 3000}); err != nil {
+	if m, err = c.request(methodTransfer.number, transferOrder{From: "asker", Bytes: PayloadSize, DeadlineMS: 3000}); err != nil {
 		t.Fatal(err)
 	}
 	equal("Transfer request", renumbered(t, m, v.Second), v.Transfer)
