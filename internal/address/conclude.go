@@ -24,7 +24,7 @@ func Conclude(e result.AddressEvidence) result.AddressConclusion {
 	c.observers()
 	if len(c.out.Seen) == 0 {
 		c.out.Findings = append([]result.Finding{{
-			Code: "nothing-learned", Text: "No outside address was learned: nobody who was asked gave a usable answer.",
+			Code: result.CodeNothingLearned, Text: "No outside address was learned: nobody who was asked gave a usable answer.",
 			Advice: "Ask another server (--stun), or a partner's listen (dial address --key WORDS HOST).",
 		}}, c.out.Findings...)
 	}
@@ -37,7 +37,7 @@ type conclusion struct {
 	out result.AddressConclusion
 }
 
-func (c *conclusion) find(code, text, advice string) {
+func (c *conclusion) find(code result.Code, text, advice string) {
 	c.out.Findings = append(c.out.Findings, result.Finding{Code: code, Text: text, Advice: advice})
 }
 
@@ -120,7 +120,7 @@ func (c *conclusion) outside(o outside) {
 	c.translation(o)
 	c.inbound(o)
 	if o.views[0].Transport == plan.UDP && len(c.out.Findings) > n {
-		c.find("udp-only", "This was learned over UDP only. Odyssey uses TCP, which may leave by another address.",
+		c.find(result.CodeUDPOnly, "This was learned over UDP only. Odyssey uses TCP, which may leave by another address.",
 			"Ask a server that answers over TCP as well, or a partner's listen.")
 	}
 }

@@ -11,7 +11,7 @@ import (
 func codes(c result.AddressConclusion) []string {
 	var out []string
 	for _, f := range c.Findings {
-		out = append(out, f.Code)
+		out = append(out, string(f.Code))
 	}
 	return out
 }

@@ -10,25 +10,28 @@ import (
 
 // faults says of each way to fail what it means: {who} is the observer, {at} the
 // address that was asked, {what} who answered instead, or what was said.
-var faults = map[result.ViewOutcome]struct{ code, text, advice string }{
-	result.ViewUnresolved:  {"server-unresolved", "{who} was not found: {what}.", "Check the name if there is no such name; else have this machine's name servers mended, or give the address."},
-	result.ViewUnreachable: {"server-unreachable", "This machine has no way to {who} at {at}: no route, no such machine in its own network, or its own firewall forbids it.", ""},
-	result.ViewRefused:     {"server-refused", "{who} refused at {at}: nothing listens there.", "Check name and port."},
-	result.ViewRejected:    {"server-rejected", "{what} turns away what is sent to {who} at {at}: a firewall forbids it, or the machine is not there.", "Check the name, or ask another server."},
-	result.ViewSilent:      {"server-silent", "{who} never answered at {at}: it is not there, or a firewall drops it.", "Check name and port, or ask another server."},
-	result.ViewMute:        {"server-silent", "{who} accepted the connection at {at} and never answered: it is no STUN server, or a device on the way accepted in its place.", "Check name and port, or ask another server."},
-	result.ViewClosed:      {"not-stun", "{who} accepted the connection at {at} and ended it without an answer: it is no STUN server, or does not serve this address.", "Check name and port."},
-	result.ViewNotSTUN:     {"not-stun", "{who} at {at} is no STUN server: it answered {what}.", "Check name and port."},
-	result.ViewTransaction: {"foreign-transaction", "What came in the name of {who} at {at} answers another question than ours, and was not believed.", "Somebody forges answers, or a device on the way rewrites them; ask a listener with the key."},
-	result.ViewElsewhere:   {"answered-elsewhere", "{who} was asked at {at} and {what} answered, which was not believed.", "Its network is set up wrongly, or a device on the way answers in its place; ask another server."},
-	result.ViewAltered:     {"answer-altered", "The answer of {who} at {at} was changed on the way: its FINGERPRINT is wrong.", "A device on the way rewrites addresses; ask a listener with the key."},
-	result.ViewUnmapped:    {"not-stun", "{who} at {at} answers without saying as what it sees you: it is no server of RFC 8489.", "Ask another server."},
-	result.ViewImplausible: {"implausible-address", "{who} at {at} claims to see you as {what}, which cannot be: it was not believed.", "It is broken or lies; ask another server."},
-	result.ViewError:       {"stun-error", "{who} at {at} refuses to tell: STUN error {what}.", "Ask another server."},
-	result.ViewWrongKey:    {"wrong-key", "The listener {who} at {at} has another key.", "Use the words that listen printed there."},
-	result.ViewForbidden:   {"forbidden", "The listener {who} at {at} has this key and does not allow this machine's address.", "Ask for it to be added to listen --allow there."},
-	result.ViewUnkeyed:     {"unkeyed", "What answers in place of the listener {who} at {at} does not have the key ({what}), and was not believed.", "Run listen there, or name it by --stun if it is a STUN server."},
-	result.ViewFailed:      {"server-failed", "{who} could not be asked at {at}: {what}.", ""},
+var faults = map[result.ViewOutcome]struct {
+	code         result.Code
+	text, advice string
+}{
+	result.ViewUnresolved:  {result.CodeServerUnresolved, "{who} was not found: {what}.", "Check the name if there is no such name; else have this machine's name servers mended, or give the address."},
+	result.ViewUnreachable: {result.CodeServerUnreachable, "This machine has no way to {who} at {at}: no route, no such machine in its own network, or its own firewall forbids it.", ""},
+	result.ViewRefused:     {result.CodeServerRefused, "{who} refused at {at}: nothing listens there.", "Check name and port."},
+	result.ViewRejected:    {result.CodeServerRejected, "{what} turns away what is sent to {who} at {at}: a firewall forbids it, or the machine is not there.", "Check the name, or ask another server."},
+	result.ViewSilent:      {result.CodeServerSilent, "{who} never answered at {at}: it is not there, or a firewall drops it.", "Check name and port, or ask another server."},
+	result.ViewMute:        {result.CodeServerSilent, "{who} accepted the connection at {at} and never answered: it is no STUN server, or a device on the way accepted in its place.", "Check name and port, or ask another server."},
+	result.ViewClosed:      {result.CodeNotSTUN, "{who} accepted the connection at {at} and ended it without an answer: it is no STUN server, or does not serve this address.", "Check name and port."},
+	result.ViewNotSTUN:     {result.CodeNotSTUN, "{who} at {at} is no STUN server: it answered {what}.", "Check name and port."},
+	result.ViewTransaction: {result.CodeForeignTransaction, "What came in the name of {who} at {at} answers another question than ours, and was not believed.", "Somebody forges answers, or a device on the way rewrites them; ask a listener with the key."},
+	result.ViewElsewhere:   {result.CodeAnsweredElsewhere, "{who} was asked at {at} and {what} answered, which was not believed.", "Its network is set up wrongly, or a device on the way answers in its place; ask another server."},
+	result.ViewAltered:     {result.CodeAnswerAltered, "The answer of {who} at {at} was changed on the way: its FINGERPRINT is wrong.", "A device on the way rewrites addresses; ask a listener with the key."},
+	result.ViewUnmapped:    {result.CodeNotSTUN, "{who} at {at} answers without saying as what it sees you: it is no server of RFC 8489.", "Ask another server."},
+	result.ViewImplausible: {result.CodeImplausibleAddress, "{who} at {at} claims to see you as {what}, which cannot be: it was not believed.", "It is broken or lies; ask another server."},
+	result.ViewError:       {result.CodeSTUNError, "{who} at {at} refuses to tell: STUN error {what}.", "Ask another server."},
+	result.ViewWrongKey:    {result.CodeWrongKey, "The listener {who} at {at} has another key.", "Use the words that listen printed there."},
+	result.ViewForbidden:   {result.CodeForbidden, "The listener {who} at {at} has this key and does not allow this machine's address.", "Ask for it to be added to listen --allow there."},
+	result.ViewUnkeyed:     {result.CodeUnkeyed, "What answers in place of the listener {who} at {at} does not have the key ({what}), and was not believed.", "Run listen there, or name it by --stun if it is a STUN server."},
+	result.ViewFailed:      {result.CodeServerFailed, "{who} could not be asked at {at}: {what}.", ""},
 }
 
 // observers says who gave no usable answer, and why: each observer and cause

@@ -58,7 +58,7 @@ func (c *conclusion) askedItself() {
 		if v.Origin.IsValid() && v.Origin.Addr() != v.Target.Addr() {
 			text = fmt.Sprintf("%s leads back to this machine (%s): it asked itself by way of the NAT, so nobody outside has seen it.", nameAndAddr(v.Observer, at), v.Origin.Addr())
 		}
-		c.find("asked-itself", text, "Ask somebody outside: a partner's listen, or a STUN server (--stun).")
+		c.find(result.CodeAskedItself, text, "Ask somebody outside: a partner's listen, or a STUN server (--stun).")
 	}
 }
 

@@ -20,17 +20,17 @@ func (c *conclusion) publish(o outside) {
 	case len(o.outer) == 0:
 		// What is seen is nobody's outside address.
 	case len(published) > 0 && !sameAddrs(published, o.outer):
-		c.find("published-differs",
+		c.find(result.CodePublishedDiffers,
 			fmt.Sprintf("Give partners %s as your Odyssey address; they see you as %s, so their firewall must allow %s.", names, them, allow),
 			c.differsAdvice(published, names))
 	case len(published) > 0 && reached:
-		c.find("published-confirmed", fmt.Sprintf("Give partners %s as your Odyssey address. They see you as %s too, and port %d there reaches this machine (tested from %s).", names, published[0], c.Port, in.Observer), "")
+		c.find(result.CodePublishedConfirmed, fmt.Sprintf("Give partners %s as your Odyssey address. They see you as %s too, and port %d there reaches this machine (tested from %s).", names, published[0], c.Port, in.Observer), "")
 	case len(published) > 0:
-		c.find("published-seen", fmt.Sprintf("Partners see you as %s, the address that you publish.%s", published[0], c.untested(in, "it")), untestedAdvice(o, in))
+		c.find(result.CodePublishedSeen, fmt.Sprintf("Partners see you as %s, the address that you publish.%s", published[0], c.untested(in, "it")), untestedAdvice(o, in))
 	case reached && len(o.outer) == 1:
-		c.find("publish", fmt.Sprintf("Give partners %s as your Odyssey address: port %d there reaches this machine (tested from %s), and they see you as %s too.", o.outer[0], c.Port, in.Observer, o.outer[0]), "")
+		c.find(result.CodePublish, fmt.Sprintf("Give partners %s as your Odyssey address: port %d there reaches this machine (tested from %s), and they see you as %s too.", o.outer[0], c.Port, in.Observer, o.outer[0]), "")
 	default:
-		c.find("seen", fmt.Sprintf("Partners see you as %s, so their firewall must allow %s.%s", them, allow, c.untested(in, allow)), untestedAdvice(o, in))
+		c.find(result.CodeSeen, fmt.Sprintf("Partners see you as %s, so their firewall must allow %s.%s", them, allow, c.untested(in, allow)), untestedAdvice(o, in))
 	}
 }
 
@@ -95,11 +95,11 @@ func seenWords(o outside) (them, allow string) {
 func (c *conclusion) published() {
 	for _, p := range c.Published {
 		if p.Error != "" {
-			c.find("published-unresolved", fmt.Sprintf("Partners cannot find %s: %s, as this machine's resolver says.", p.Name, strings.TrimPrefix(p.Error, p.Name+": ")), "Check the name, or publish the address itself.")
+			c.find(result.CodePublishedUnresolved, fmt.Sprintf("Partners cannot find %s: %s, as this machine's resolver says.", p.Name, strings.TrimPrefix(p.Error, p.Name+": ")), "Check the name, or publish the address itself.")
 		}
 		for _, s := range p.Addresses {
 			if a, err := netip.ParseAddr(s); err == nil && isInside(a) {
-				c.find("published-private", fmt.Sprintf("%s is a private address: partners on the internet cannot reach it.", nameAndAddr(p.Name, s)), "Publish the outside address.")
+				c.find(result.CodePublishedPrivate, fmt.Sprintf("%s is a private address: partners on the internet cannot reach it.", nameAndAddr(p.Name, s)), "Publish the outside address.")
 			}
 		}
 	}

@@ -47,12 +47,12 @@ func (c *conclusion) inboundAt(o outside, in result.Inbound) {
 	switch in.Outcome {
 	case result.InboundReached:
 		if len(publishedOf(c.Published, o.family)) > 0 && !slices.Contains(publishedOf(c.Published, o.family), in.Target.Addr()) || len(o.seen) > 1 {
-			c.find("inbound-same", fmt.Sprintf("Port %d of %s, from which you were seen to come, reaches this machine too.", c.Port, in.Target.Addr()), "")
+			c.find(result.CodeInboundSame, fmt.Sprintf("Port %d of %s, from which you were seen to come, reaches this machine too.", c.Port, in.Target.Addr()), "")
 		}
 	case result.InboundOtherListener:
-		c.find("inbound-elsewhere", fmt.Sprintf("%s leads to another machine with the same key, not to this one.", in.Target), forward)
+		c.find(result.CodeInboundElsewhere, fmt.Sprintf("%s leads to another machine with the same key, not to this one.", in.Target), forward)
 	case result.InboundArrived:
-		c.find("inbound-broken", fmt.Sprintf("%s dialed %s, which arrives at this machine, and then fails: %s.", in.Observer, in.Target, in.Error),
+		c.find(result.CodeInboundBroken, fmt.Sprintf("%s dialed %s, which arrives at this machine, and then fails: %s.", in.Observer, in.Target, in.Error),
 			"Run dial odyssey against that partner: it says where the way back stops.")
 	case result.InboundAnswered:
 		what := "something"
@@ -60,19 +60,19 @@ func (c *conclusion) inboundAt(o outside, in result.Inbound) {
 			what = in.Software
 		}
 		if translated {
-			c.find("nat-no-forward", fmt.Sprintf("%s does not lead to this machine: %s else answers there.", in.Target, what), forward)
+			c.find(result.CodeNATNoForward, fmt.Sprintf("%s does not lead to this machine: %s else answers there.", in.Target, what), forward)
 			return
 		}
-		c.find("inbound-intercepted", fmt.Sprintf("%s answers at %s in place of this machine, which saw nothing arrive.", what, in.Target), allow)
+		c.find(result.CodeInboundIntercepted, fmt.Sprintf("%s answers at %s in place of this machine, which saw nothing arrive.", what, in.Target), allow)
 	case result.InboundRefused, result.InboundRejected, result.InboundSilent:
 		how := map[result.InboundOutcome]string{
 			result.InboundRefused: "a reset came back", result.InboundRejected: "an ICMP error came back", result.InboundSilent: "no answer came",
 		}[in.Outcome]
 		if translated {
-			c.find("nat-no-forward", fmt.Sprintf("%s does not lead to this machine: %s dialed it, %s, and nothing arrived here. The NAT does not forward it, or a firewall stops it before.", in.Target, in.Observer, how), forward)
+			c.find(result.CodeNATNoForward, fmt.Sprintf("%s does not lead to this machine: %s dialed it, %s, and nothing arrived here. The NAT does not forward it, or a firewall stops it before.", in.Target, in.Observer, how), forward)
 			return
 		}
-		c.find("inbound-blocked", fmt.Sprintf("%s dialed %s, this machine's own address; %s, and nothing arrived here: a firewall stops it.", in.Observer, in.Target, how), allow)
+		c.find(result.CodeInboundBlocked, fmt.Sprintf("%s dialed %s, this machine's own address; %s, and nothing arrived here: a firewall stops it.", in.Observer, in.Target, how), allow)
 	}
 }
 

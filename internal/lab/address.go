@@ -38,7 +38,7 @@ func JudgeAddress(s Scenario, run AddressRun) (wrong []string) {
 	if run.Report.Schema != result.AddressSchema {
 		wrong = append(wrong, fmt.Sprintf("schema %q", run.Report.Schema))
 	}
-	var got []string
+	var got []result.Code
 	for _, f := range run.Report.Findings {
 		got = append(got, f.Code)
 	}

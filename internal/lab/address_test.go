@@ -56,14 +56,14 @@ func TestEveryAddressScenarioFileIsValid(t *testing.T) {
 func TestJudgeAddress(t *testing.T) {
 	run := AddressRun{Run: Run{Text: "Partners see you as\n  192.0.2.7."}, Report: result.AddressReport{Schema: result.AddressSchema}}
 	run.Report.Findings = []result.Finding{{Code: "seen"}, {Code: "nat"}}
-	s := Scenario{Findings: []string{"nat", "seen"}, Says: []string{"see you as 192.0.2.7"}}
+	s := Scenario{Findings: []result.Code{"nat", "seen"}, Says: []string{"see you as 192.0.2.7"}}
 	if wrong := JudgeAddress(s, run); wrong != nil {
 		t.Errorf("right, and called %v", wrong)
 	}
 	for name, change := range map[string]func(*Scenario, *AddressRun){
 		"exit":           func(s *Scenario, _ *AddressRun) { s.Exit = 3 },
-		"missing":        func(s *Scenario, _ *AddressRun) { s.Findings = []string{"nat", "seen", "cgnat"} },
-		"unexpected":     func(s *Scenario, _ *AddressRun) { s.Findings = []string{"nat"} },
+		"missing":        func(s *Scenario, _ *AddressRun) { s.Findings = []result.Code{"nat", "seen", "cgnat"} },
+		"unexpected":     func(s *Scenario, _ *AddressRun) { s.Findings = []result.Code{"nat"} },
 		"not said":       func(s *Scenario, _ *AddressRun) { s.Says = []string{"192.0.2.8"} },
 		"other document": func(_ *Scenario, r *AddressRun) { r.Report.Schema = result.Schema },
 	} {

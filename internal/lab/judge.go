@@ -126,7 +126,7 @@ func Judge(s Scenario, run Run) Judgement {
 
 // foundOnlyIfTrue are the findings about a run that say something of the
 // network: a scenario must list them.
-var foundOnlyIfTrue = []string{"ip4-black-hole", "ip6-black-hole", "answers-for-all", "contact-lost", "cut-off", "listener-gone", "listener-restarted", "run-limit", "some-addresses", "several-listeners", "own-answer"}
+var foundOnlyIfTrue = []result.Code{"ip4-black-hole", "ip6-black-hole", "answers-for-all", "contact-lost", "cut-off", "listener-gone", "listener-restarted", "run-limit", "some-addresses", "several-listeners", "own-answer"}
 
 // neverByChance are the notes that say something of the way that cannot be
 // there by chance: every path that has one must be expected to.
@@ -159,7 +159,7 @@ func (e Expect) String() string {
 	return strings.Join(words, ", ")
 }
 
-func findingCode(p result.Path) string {
+func findingCode(p result.Path) result.Code {
 	if p.Finding == nil {
 		return "absent"
 	}

@@ -33,9 +33,9 @@ type Scenario struct {
 	Expect  []Expect       `yaml:"expect"`
 	Default result.Verdict `yaml:"default"` // of every path that no Expect is about
 	// Findings are codes of what must be found about the run as a whole.
-	Findings []string `yaml:"findings"`
-	Says     []string `yaml:"says"`  // must be in the text report, of dial address
-	Alone    string   `yaml:"alone"` // why the truth table asks no other tool; "": it does
+	Findings []result.Code `yaml:"findings"`
+	Says     []string      `yaml:"says"`  // must be in the text report, of dial address
+	Alone    string        `yaml:"alone"` // why the truth table asks no other tool; "": it does
 }
 
 // A Plant is one thing done to a node before listen starts. Exactly one of
@@ -78,7 +78,7 @@ type Expect struct {
 	Or      []result.Verdict  `yaml:"or"` // as good, where chance decides; never open for a path that must not be
 	OK      *bool             `yaml:"ok"`
 	Proof   result.Proof      `yaml:"proof"`   // what it rests on
-	Finding string            `yaml:"finding"` // its code
+	Finding result.Code       `yaml:"finding"` // its code
 	Notes   []result.NoteCode `yaml:"notes"`   // must be there, beside any others
 	Says    []string          `yaml:"says"`    // must be in the finding, the notes or the evidence
 }

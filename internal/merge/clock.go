@@ -60,7 +60,7 @@ func compareClocks(a, b *result.Report) (clocks, *result.Finding) {
 	switch {
 	case !ok, len(told) == 2 && (told[0]-told[1]).Abs() > slack,
 		len(told) > 0 && estimated.known() && (told[0]-estimated.offset).Abs() > synSpread:
-		return unknown, &result.Finding{Code: "contradiction",
+		return unknown, &result.Finding{Code: result.CodeContradiction,
 			Text:   "The two reports do not agree on how far their clocks differ: one of them was set while the test ran, or the reports are not of the same afternoon.",
 			Advice: "What depends on the clocks is left unknown. Run the test again on both sides."}
 	case len(told) > 0:

@@ -55,7 +55,7 @@ func (j *joiner) find(f result.Finding) { j.findings = append(j.findings, f) }
 
 // assumed says that the pair is one by elimination only.
 func assumed(a, b *result.Report) result.Finding {
-	return result.Finding{Code: "ends-assumed",
+	return result.Finding{Code: result.CodeEndsAssumed,
 		Text: fmt.Sprintf("Nothing in the two reports shows that each is the other's end, behind NATs that is usual: %s dialed %s and has itself %s; %s dialed %s and has itself %s. They were joined because both are of dial odyssey and there are no others.",
 			who(a), endWords(a.To), addrWords(a), who(b), endWords(b.To), addrWords(b)),
 		Advice: "Make sure that these addresses lead to those machines. If they do not, nothing below holds."}
@@ -96,7 +96,7 @@ func words(list []string) string {
 }
 
 func interrupted(r *result.Report) result.Finding {
-	return result.Finding{Code: "interrupted", Text: fmt.Sprintf("The run of %s was interrupted, so its report is not the whole picture.", who(r)),
+	return result.Finding{Code: result.CodeInterrupted, Text: fmt.Sprintf("The run of %s was interrupted, so its report is not the whole picture.", who(r)),
 		Advice: "Run the test again there, to the end."}
 }
 
@@ -105,7 +105,7 @@ func (j *joiner) listened(listening, dialing *result.Report) {
 	if listening.Listened != nil {
 		return
 	}
-	j.find(result.Finding{Code: "not-listened",
+	j.find(result.Finding{Code: result.CodeNotListened,
 		Text:   fmt.Sprintf("The report of %s does not say what arrived there, so nothing more is known of what %s dialed.", who(listening), who(dialing)),
 		Advice: fmt.Sprintf("Run dial odyssey with --wait on both sides at the same time, with this release or a later one, and join the new reports; on %s make sure that it may open the ports.", who(listening))})
 }
@@ -116,10 +116,10 @@ func carried(a, b *result.Report) []result.Finding {
 	var out []result.Finding
 	for _, r := range []*result.Report{a, b} {
 		for _, f := range r.Findings {
-			if f.Code == "no-contact" {
+			if f.Code == result.CodeNoContact {
 				continue
 			}
-			if r == b && f.Code != "contradiction" {
+			if r == b && f.Code != result.CodeContradiction {
 				f.Text = fmt.Sprintf("On %s: %s", who(b), f.Text)
 			}
 			out = append(out, f)
@@ -295,7 +295,7 @@ func (j *joiner) confirm(p *result.Path, dialed *result.Report, w witness) *resu
 	ruling := verdict.Judge(caseOf(dialed, &out, w.far.Listened.Instance))
 	out.Verdict, out.Proof, out.OK = ruling.Verdict, ruling.Proof, ruling.OK
 	out.Finding = verdict.Explain(out)
-	j.find(result.Finding{Code: "contradiction",
+	j.find(result.Finding{Code: result.CodeContradiction,
 		Text: fmt.Sprintf("%s was proved by listener %.8s on port %d, and %s reports that its own listener %.8s held that port and saw nothing of it (%s, %s).",
 			who(dialed), p.Initiator.Instance, p.Port, who(w.far), w.far.Listened.Instance, p.Flow, p.Direction),
 		Advice: "Another machine with the same key answered. Find out to which one the address leads."})
@@ -340,7 +340,7 @@ func (j *joiner) choose(p, dialed, accepted *result.Path) result.Path {
 	if isWorse(accepted, dialed) {
 		worse = accepted
 	}
-	j.find(result.Finding{Code: "contradiction",
+	j.find(result.Finding{Code: result.CodeContradiction,
 		Text: fmt.Sprintf("The two reports contradict each other about %s (port %d, %s): the end that dialed it says %s (%s), the end that accepted says %s (%s). The worse counts.",
 			p.Flow, p.Port, p.Direction, dialed.Verdict, timeWords(dialed.At.Time), accepted.Verdict, timeWords(accepted.At.Time)),
 		Advice: "It may have changed between the two runs. Run the test again on both sides."})

@@ -108,7 +108,7 @@ func TestWhatOneEndSawCompletesWhatTheOtherDialed(t *testing.T) {
 		name    string
 		change  func(a, b *result.Report)
 		want    result.Verdict
-		finding string
+		finding result.Code
 		says    string // in the finding's text
 	}{
 		{"nothing arrived while it listened", func(_, _ *result.Report) {}, result.Filtered, "filtered",
@@ -355,7 +355,7 @@ func TestReportsUnderDifferentKeysSaySo(t *testing.T) {
 	}
 }
 
-func find(r *result.Report, code string) *result.Finding {
+func find(r *result.Report, code result.Code) *result.Finding {
 	for i := range r.Findings {
 		if r.Findings[i].Code == code {
 			return &r.Findings[i]

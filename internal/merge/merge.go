@@ -32,7 +32,7 @@ func Unique(in []Input) ([]Input, []result.Finding) {
 	for _, i := range in {
 		name, again := first[i.Report.Run]
 		if again && i.Report.Run != "" {
-			findings = append(findings, result.Finding{Code: "same-run",
+			findings = append(findings, result.Finding{Code: result.CodeSameRun,
 				Text:   fmt.Sprintf("%s and %s are reports of the same run (%s): only the first is counted.", name, i.Name, i.Report.Run),
 				Advice: "Give each run's report once."})
 			continue
@@ -123,7 +123,7 @@ func Sound(r *result.Report) *result.Report {
 		}
 	}
 	if count > 0 {
-		c.Findings = append(c.Findings, result.Finding{Code: "contradiction",
+		c.Findings = append(c.Findings, result.Finding{Code: result.CodeContradiction,
 			Text:   fmt.Sprintf("The report of %s contradicts itself: it calls %d of its paths better than their evidence bears, such as %s (%s). The evidence counts.", who(r), count, first.Flow, first.Verdict),
 			Advice: "Have the test run again there, and take the file as dial wrote it."})
 	}

@@ -56,7 +56,7 @@ func OtherKey(a, b *result.Report) *result.Finding {
 	if x, y := tagOf(a), tagOf(b); x == "" || y == "" || x == y || !cross(a, b) {
 		return nil
 	}
-	return &result.Finding{Code: "other-key",
+	return &result.Finding{Code: result.CodeOtherKey,
 		Text:   fmt.Sprintf("The reports of %s and %s were made with different keys, so they are not of the two ends of one pair, and were not joined.", who(a), who(b)),
 		Advice: "If the two tested with each other, one of them had a wrong key: use one key on both sides, and run the test again."}
 }

@@ -71,7 +71,7 @@ func reversed(p result.Path) result.Path {
 // broken is p with another verdict, and what is to be said of it.
 func broken(p result.Path, v result.Verdict, text, advice string) result.Path {
 	p.Verdict, p.OK, p.Proof, p.SeenAs, p.RTTMS = v, false, result.ProofNone, result.Endpoint{}, nil
-	p.Finding = &result.Finding{Code: string(v), Text: text, Advice: advice}
+	p.Finding = &result.Finding{Code: result.Code(v), Text: text, Advice: advice}
 	return p
 }
 
@@ -214,7 +214,7 @@ func everything() *result.Report {
 	for _, v := range result.Verdicts {
 		p := path("flow-"+string(v), "Service", 1433, "192.0.2.5:51612", "[2001:db8:2::9]:1433")
 		p.Verdict, p.OK = v, v == result.Open
-		p.Finding = &result.Finding{Code: string(v), Text: "What it means.", Advice: "What to do."}
+		p.Finding = &result.Finding{Code: result.Code(v), Text: "What it means.", Advice: "What to do."}
 		p.Notes = []result.Note{{Code: result.NoteRetried, Text: "Twice."}}
 		p.Initiator = &result.Initiator{
 			Probe: "p1", At: t0, ElapsedMS: 3.25, Source: p.Source, Target: p.Target, Attempts: 2, Connect: result.ConnectOpen, Answer: result.AnswerKeyed,

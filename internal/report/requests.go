@@ -66,7 +66,7 @@ type tuple struct {
 	from, to         netip.Addr
 	port, sourcePort int
 	direction        plan.Direction
-	code             string
+	code             result.Code
 }
 
 // tupleOf is the tuple of a path, the zero value if it has none.

@@ -63,14 +63,14 @@ type MatrixCell struct {
 	OK      bool    `json:"ok"`
 	Counted bool    `json:"counted"`
 	Proof   Proof   `json:"proof"`
-	Code    string  `json:"code"`    // of its finding; ""
+	Code    Code    `json:"code"`    // of its finding; ""
 	Request int     `json:"request"` // number of its request, from 1; 0: none
 }
 
 // A Request is what one party is asked for, for all rows that need the same.
 type Request struct {
 	Number    int            `json:"number"` // from 1
-	Code      string         `json:"code"`   // of the findings
+	Code      Code           `json:"code"`   // of the findings
 	Advice    string         `json:"advice"`
 	Counted   bool           `json:"counted"` // a required path depends on it
 	Flows     []string       `json:"flows"`

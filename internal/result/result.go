@@ -186,7 +186,7 @@ type OutOfScope struct {
 
 // A Finding is what a verdict means here and what to do about it.
 type Finding struct {
-	Code   string `json:"code"`
+	Code   Code   `json:"code"`
 	Text   string `json:"text"`
 	Advice string `json:"advice"`
 }

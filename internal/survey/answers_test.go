@@ -192,7 +192,7 @@ func (s said) ask(t *testing.T) string {
 	c := got.Initiator.Conversation
 	code := ""
 	if got.Finding != nil {
-		code = got.Finding.Code
+		code = string(got.Finding.Code)
 	}
 	for _, n := range got.Notes {
 		if got.OK && n.Code != result.NoteAssumedPort {

@@ -96,7 +96,7 @@ func TestABalancerWithTwoListenersIsSaid(t *testing.T) {
 	}
 	path := r.Paths[0]
 	expect(t, path, result.Redirected)
-	var codes []string
+	var codes []result.Code
 	for _, f := range r.Findings {
 		codes = append(codes, f.Code)
 	}

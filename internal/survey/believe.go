@@ -48,7 +48,7 @@ func (m *meeting) believed(ctx context.Context, r *result.Report) *result.Report
 		untested(p, fmt.Sprintf("the other end's report calls it %s, and nothing that this end saw itself bears that out", p.Verdict))
 	}
 	if count > 0 {
-		out.Findings = append(slices.Clone(out.Findings), result.Finding{Code: "not-borne-out",
+		out.Findings = append(slices.Clone(out.Findings), result.Finding{Code: result.CodeNotBorneOut,
 			Text:   fmt.Sprintf("The report that the other end handed over calls %d of its paths ok, such as %s (port %d, %s), and nothing that this end saw itself bears that out. They are not taken over.", count, first.Flow, first.Port, first.Verdict),
 			Advice: "Run the test again on both sides. If it happens again, somebody else has the key: make a new one, and give it to the partner alone."})
 	}

@@ -58,7 +58,7 @@ func cutRows(first int) *plan.Plan {
 	return planOf(rows...)
 }
 
-func findingOf(r *result.Report, code string) *result.Finding {
+func findingOf(r *result.Report, code result.Code) *result.Finding {
 	for i := range r.Findings {
 		if r.Findings[i].Code == code {
 			return &r.Findings[i]

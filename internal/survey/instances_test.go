@@ -75,7 +75,7 @@ func TestWhatSQLBrowserSaysIsTriedAndTold(t *testing.T) {
 		dialed    int
 		instances []string
 		ok        bool
-		code      string
+		code      result.Code
 		note      bool
 		tried     map[int]result.Verdict
 		says      []string

@@ -252,7 +252,7 @@ func TestADeviceOnTheWay(t *testing.T) {
 		port    int
 		change  relay
 		want    result.Verdict
-		finding string
+		finding result.Code
 	}{
 		{"that passes everything", 24131, func(_ bool, _ int, b []byte) ([]byte, error) { return b, nil }, result.Open, ""},
 		{"that changes what is sent", 24132, flip(true), result.Corrupted, "corrupted"},

@@ -91,14 +91,14 @@ func someAddresses(r *result.Report, leftOut []netip.Addr) []result.Finding {
 		if len(good) == 0 || len(bad) == 0 {
 			continue
 		}
-		out = append(out, result.Finding{Code: "some-addresses",
+		out = append(out, result.Finding{Code: result.CodeSomeAddresses,
 			Text: fmt.Sprintf("%d of %d addresses of %s work%s: %s. Not so: %s. A client may be given any of them, and programs that try only the first fail, or wait.",
 				len(good), len(good)+len(bad), host, thirdPerson(len(good)), strings.Join(good, " and "), strings.Join(bad, "; ")),
 			Advice: fmt.Sprintf("Either have %s work as %s does, or take %s out of the name's records (DNS, hosts file). Where one address is enough and the others are offline on purpose, as with a SQL Server availability group, say addresses: any in the site file.",
 				strings.Join(dead, " and "), good[0], oneOrThem(len(dead)))})
 	}
 	if len(leftOut) > 0 {
-		out = append(out, result.Finding{Code: "addresses-left-out",
+		out = append(out, result.Finding{Code: result.CodeAddressesLeftOut,
 			Text:   fmt.Sprintf("%s has more addresses than are tried in one run; nothing is known of %s.", r.To.Host, addrList(leftOut)),
 			Advice: "Dial each of those by itself."})
 	}

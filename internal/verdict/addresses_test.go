@@ -19,7 +19,7 @@ func at(flow, address string, v result.Verdict, counted bool) result.Path {
 	if p.OK {
 		p.Proof = result.ProofKeyed
 	} else {
-		p.Finding = &result.Finding{Code: string(v), Text: "It fails.", Advice: "Please allow it."}
+		p.Finding = &result.Finding{Code: result.Code(v), Text: "It fails.", Advice: "Please allow it."}
 	}
 	return p
 }
@@ -30,8 +30,8 @@ func concluded(f Facts, paths ...result.Path) *result.Report {
 	return r
 }
 
-func codesOf(r *result.Report) []string {
-	var out []string
+func codesOf(r *result.Report) []result.Code {
+	var out []result.Code
 	for _, f := range r.Findings {
 		out = append(out, f.Code)
 	}
@@ -102,7 +102,7 @@ func TestAddressesThatAreOfflineOnPurpose(t *testing.T) {
 
 func TestAddressesThatWereTooManyAreNamed(t *testing.T) {
 	r := concluded(Facts{LeftOut: []netip.Addr{netip.MustParseAddr("10.0.0.9")}}, at("sql", "10.0.0.1", result.Open, true))
-	if got := codesOf(r); !slices.Equal(got, []string{"addresses-left-out"}) || !strings.Contains(r.Findings[0].Text, "10.0.0.9") {
+	if got := codesOf(r); !slices.Equal(got, []result.Code{"addresses-left-out"}) || !strings.Contains(r.Findings[0].Text, "10.0.0.9") {
 		t.Errorf("%+v", r.Findings)
 	}
 }

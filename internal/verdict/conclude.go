@@ -99,7 +99,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		return append(out, noAddress(f.ResolveError, f.ResolveFault))
 	}
 	if len(r.Paths) == 0 {
-		return append(out, result.Finding{Code: "no-row", Text: fmt.Sprintf("The plan has no row between %s here and %s there, so there is nothing to test.", r.From.Role, r.To.Role),
+		return append(out, result.Finding{Code: result.CodeNoRow, Text: fmt.Sprintf("The plan has no row between %s here and %s there, so there is nothing to test.", r.From.Role, r.To.Role),
 			Advice: "Say with --role what this machine plays (client, server, web, peer, admin, …, or all); dial odyssey tests between two institutions, and listen plan shows every row."})
 	}
 	answers := map[result.AnswerOutcome]result.Path{}
@@ -133,7 +133,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		out = append(out, noContact(r, f, refused == attempted))
 	}
 	if f.TooLong > 0 {
-		out = append(out, result.Finding{Code: "run-limit",
+		out = append(out, result.Finding{Code: result.CodeRunLimit,
 			Text:   fmt.Sprintf("The run ended itself after %v, before every path was tried to the end.", f.TooLong.Round(time.Second)),
 			Advice: "Test fewer rows at a time with --only, or give a shorter --timeout. If the network is merely slow, a longer --timeout gives the whole run more time too."})
 	}
@@ -141,36 +141,36 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		out = append(out, cutOff(r, *f.CutOff))
 	}
 	if !f.Restarted.IsZero() && (f.CutOff == nil || !f.CutOff.Anew) {
-		out = append(out, result.Finding{Code: "listener-restarted",
+		out = append(out, result.Finding{Code: result.CodeListenerRestarted,
 			Text:   fmt.Sprintf("Shortly after %s UTC the listener on %s was started anew, and so this run began again: all that is said here is of the listener that has answered since.", f.Restarted.UTC().Format("15:04:05.000"), r.To.Host),
 			Advice: "Nothing to ask of the network, nor to be tested again. If nobody restarted listen, its window or log on that machine says why it ended."})
 	}
 	if f.ContactLost != "" && len(lacks) == 0 {
-		out = append(out, result.Finding{Code: "contact-lost", Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
+		out = append(out, result.Finding{Code: result.CodeContactLost, Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
 			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block it. Run the test again.", r.To.Host)})
 	}
 	if f.Paused >= time.Second {
-		out = append(out, result.Finding{Code: "listener-paused",
+		out = append(out, result.Finding{Code: result.CodeListenerPaused,
 			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep or overloaded, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
 			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
 	}
 	if f.Shed > 0 {
-		out = append(out, result.Finding{Code: "listener-crowded",
+		out = append(out, result.Finding{Code: result.CodeListenerCrowded,
 			Text:   fmt.Sprintf("The listener on %s was crowded during this run: it had as many connections as it may have, and ended %d in a minute that had not proved themselves. No device on the way did that, and a connection of this run that it ended was left out.", r.To.Host, f.Shed),
 			Advice: "Look at the screen of listen for who holds so many connections to it. If a path is untested or not ok for that, run the test again once they are gone."})
 	}
 	if f.Stood >= time.Second {
-		out = append(out, result.Finding{Code: "dial-paused",
+		out = append(out, result.Finding{Code: result.CodeDialPaused,
 			Text:   fmt.Sprintf("For about %v of this run this machine did not run dial: it was stopped, or the machine asleep or overloaded. What got no answer then tells nothing of the network and was left out.", f.Stood.Round(100*time.Millisecond)),
 			Advice: "If a path is untested or not ok for that, run the test again while this machine is awake and has nothing else to do."})
 	}
 	if f.Late > 0 && f.CutOff == nil {
-		out = append(out, result.Finding{Code: "listener-late",
+		out = append(out, result.Finding{Code: result.CodeListenerLate,
 			Text:   fmt.Sprintf("The listener on %s was started %.1f s after this run began (again, if it ran before). What failed until then tells nothing of the network and was left out.", r.To.Host, f.Late.Seconds()),
 			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
 	}
 	for _, a := range f.AnswersAll {
-		out = append(out, result.Finding{Code: "answers-for-all",
+		out = append(out, result.Finding{Code: result.CodeAnswersForAll,
 			Text:   fmt.Sprintf("Something on the way to %s opens connections to ports on which nothing listens there, so an open connection proves nothing.", a),
 			Advice: fmt.Sprintf("Ask the firewall team which device answers for %s (SYN proxy, security gateway, captive portal), and have it pass connections on.", a)})
 	}
@@ -185,12 +185,12 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	}
 	if c := r.Contact; c != nil {
 		if c.Plan != r.Plan {
-			out = append(out, result.Finding{Code: "other-plan",
+			out = append(out, result.Finding{Code: result.CodeOtherPlan,
 				Text:   fmt.Sprintf("The listener runs with plan %q and dial with %q.", c.Plan, r.Plan),
 				Advice: "Give both the same --plan and --site, so that they mean the same ports."})
 		}
 		if f.FarShift != f.Shift {
-			out = append(out, result.Finding{Code: "other-shift",
+			out = append(out, result.Finding{Code: result.CodeOtherShift,
 				Text:   fmt.Sprintf("The listener runs with --port-shift %d and dial with %d.", f.FarShift, f.Shift),
 				Advice: fmt.Sprintf("Give dial --port-shift %d.", f.FarShift)})
 		}
@@ -206,12 +206,12 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 	}
 	when := fmt.Sprintf("At %s UTC, %.1f s after this run began,", c.At.UTC().Format("15:04:05.000"), c.After.Seconds())
 	if c.Anew {
-		return result.Finding{Code: "listener-restarted",
+		return result.Finding{Code: result.CodeListenerRestarted,
 			Text:   fmt.Sprintf("%s the listener on %s was started anew. What the first one saw nobody can be asked any more.", when, r.To.Host),
 			Advice: "Run the test again, and leave listen running while it lasts. Nothing to ask of the network."}
 	}
 	if c.Ended == result.EndedReset {
-		return result.Finding{Code: "listener-gone",
+		return result.Finding{Code: result.CodeListenerGone,
 			Text:   fmt.Sprintf("%s the listener on %s stopped answering: its ports refuse connections, also those that had worked before. What came later was not tested.", when, r.To.Host),
 			Advice: fmt.Sprintf("Make sure that listen runs on %s (it stops by itself after --for, and with its window), and run the test again. If it never stopped, ask whether a firewall began to refuse %s at that time.", r.To.Host, from)}
 	}
@@ -219,7 +219,7 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 	if c.Shut {
 		before = "opened"
 	}
-	return result.Finding{Code: "cut-off",
+	return result.Finding{Code: result.CodeCutOff,
 		Text: fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had %s before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, before, c.Opened),
 		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections shut out %s at that time, and to exempt it for the test; "+
 			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, from)}
@@ -271,11 +271,12 @@ func blackHoles(r *result.Report) []result.Finding {
 		}
 	}
 	records := map[result.Family]string{result.IP4: "A", result.IP6: "AAAA"}
+	blackHole := map[result.Family]result.Code{result.IP4: result.CodeIP4BlackHole, result.IP6: result.CodeIP6BlackHole}
 	for f, other := range map[result.Family]result.Family{result.IP4: result.IP6, result.IP6: result.IP4} {
 		if tried[f] == 0 || dead[f] < tried[f] || !proved[other] {
 			continue
 		}
-		return []result.Finding{{Code: strings.ToLower(string(f)) + "-black-hole",
+		return []result.Finding{{Code: blackHole[f],
 			Text: fmt.Sprintf("Nothing gets through to %s, the %s address of %s, while its %s address %s works. Programs that try the dead address first wait for it, or fail.",
 				address[f], familyNames[f], r.To.Host, familyNames[other], address[other]),
 			Advice: fmt.Sprintf("Either have %s let through to it as %s is (the requests below say what), or take the %s record of %s out of DNS until that is done.",
@@ -302,7 +303,7 @@ func otherAddresses(r *result.Report) []result.Finding {
 			words = append(words, a.String())
 		}
 		at := strings.Join(words, " or ")
-		f := result.Finding{Code: "other-address",
+		f := result.Finding{Code: result.CodeOtherAddress,
 			Text:   fmt.Sprintf("Connections from %s arrive as %s, and it is dialed at %s.", host, seen, at),
 			Advice: fmt.Sprintf("Partners keep %s as the address to send to, and their firewalls have to let in %s.", at, seen)}
 		if !slices.Contains(out, f) {
@@ -330,7 +331,7 @@ func otherAddresses(r *result.Report) []result.Finding {
 // in the environment, or only among the system's settings. A proxy's address may
 // hold a password: the caller has left it out.
 func ProxyFound(settings []string, system bool) result.Finding {
-	f := result.Finding{Code: "proxy-environment",
+	f := result.Finding{Code: result.CodeProxyEnvironment,
 		Text:   fmt.Sprintf("This machine is set to use a proxy (%s). It was not used: every connection was made directly, as ILLiad's update makes its own.", strings.Join(settings, "; ")),
 		Advice: "That a browser here reaches a host shows the proxy's way, not ILLiad's. If the network lets only the proxy out, the hosts below have to be allowed directly; Atlas says that updates never go through a proxy."}
 	if system {
@@ -341,7 +342,7 @@ func ProxyFound(settings []string, system bool) result.Finding {
 
 func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 	if f.Waited > 0 && len(provedPaths(r.Paths)) == 0 {
-		return result.Finding{Code: "no-contact", Text: fmt.Sprintf("This end dialed %s for %v, and neither got through to the other.", r.To.Host, f.Waited),
+		return result.Finding{Code: result.CodeNoContact, Text: fmt.Sprintf("This end dialed %s for %v, and neither got through to the other.", r.To.Host, f.Waited),
 			Advice: "If the partner ran the same command at that time with the same key, both directions are blocked: " + joinHalves}
 	}
 	if proved := provedPaths(r.Paths); len(proved) > 0 {
@@ -352,7 +353,7 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 		what = fmt.Sprintf("Every port of %s is refused: the machine seems to be up, and listen does not seem to run there.", r.To.Host)
 	}
 	if slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Initiator != nil && isKeyedWhole(p.Initiator.Conversation) }) {
-		return result.Finding{Code: "no-contact",
+		return result.Finding{Code: result.CodeNoContact,
 			Text:   fmt.Sprintf("listen runs at %s and answered in its services' own languages, and every keyed proof was cut off, so it could not be asked what arrived there: a firewall passes only what it recognises.", r.To.Host),
 			Advice: "For the time of the test, have that firewall pass one TCP port of the plan uninspected (no application identification) between the two machines, and run the test again: then what the services' own conversations show can be confirmed."}
 	}
@@ -368,7 +369,7 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 	} else {
 		advice += " If it does run, it may be stopped or its machine asleep, or something on the way answers in its place, or ends what it does not know."
 	}
-	return result.Finding{Code: "no-contact", Text: what, Advice: advice}
+	return result.Finding{Code: result.CodeNoContact, Text: what, Advice: advice}
 }
 
 // provedPaths are those on which the key was proved, if only on one connection
@@ -393,16 +394,16 @@ func provedPaths(paths []result.Path) []result.Path {
 // its own.
 func provedWithoutContact(r *result.Report, proved []result.Path) result.Finding {
 	if !slices.ContainsFunc(proved, func(p result.Path) bool { return p.Transport == plan.TCP }) {
-		return result.Finding{Code: "proved-over-udp-only",
+		return result.Finding{Code: result.CodeProvedOverUDPOnly,
 			Text:   fmt.Sprintf("The listener at %s proved the key over UDP, and over TCP it did not, so it could not be asked what arrived there: that takes a TCP connection.", r.To.Host),
 			Advice: "Have one TCP port of the plan let through between the two machines (the requests below say which), and run the test again."}
 	}
 	if slices.ContainsFunc(proved, func(p result.Path) bool { return p.Verdict == result.Redirected }) && !slices.ContainsFunc(proved, func(p result.Path) bool { return p.Verdict != result.Redirected }) {
-		return result.Finding{Code: "contact-elsewhere",
+		return result.Finding{Code: result.CodeContactElsewhere,
 			Text:   fmt.Sprintf("A listener proved the key, and on no path to %s on the port that was dialed, so nobody could be asked what arrived there.", r.To.Host),
 			Advice: "Correct what leads the ports elsewhere first (the requests below say which), and run the test again."}
 	}
-	return result.Finding{Code: "contact-lost",
+	return result.Finding{Code: result.CodeContactLost,
 		Text:   fmt.Sprintf("The listener at %s proved the key on %s, and not one more connection to it could be had to ask what arrived there.", r.To.Host, pathsWords(len(proved))),
 		Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block this machine, or limits how many connections it may have. Run the test again.", r.To.Host)}
 }

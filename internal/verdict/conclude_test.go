@@ -96,7 +96,7 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 		var codes []string
 		text := ""
 		for _, f := range c.r.Findings {
-			codes = append(codes, f.Code)
+			codes = append(codes, string(f.Code))
 			text += f.Text + " " + f.Advice + " "
 			wellFormed(t, result.Path{}, f.Text)
 			wellFormed(t, result.Path{}, f.Advice)

@@ -21,7 +21,7 @@ func TestContentIsBlamedOnlyBesideProofsThatPass(t *testing.T) {
 		outcome  result.ConversationOutcome
 		failures int
 		controls []result.Control
-		code     string
+		code     result.Code
 		says     string
 	}{
 		"twice, and the proof passed after each":  {result.ConversationReset, 2, controls(result.AnswerKeyed, result.AnswerKeyed), "application-firewall", "looks into the payload"},

@@ -16,8 +16,8 @@ import (
 // to bear it. Words that no claim knows are free; a finding that uses these
 // without the evidence denies it.
 type claim struct {
-	words string // in text or advice
-	code  string // or: the finding's code
+	words string      // in text or advice
+	code  result.Code // or: the finding's code
 	bears func(result.Path) bool
 }
 
@@ -41,7 +41,7 @@ func droppedBy(d ...result.Drop) func(result.Path) bool {
 
 // claims hold for the finding of every path.
 var claims = []claim{
-	{code: nothingListens, bears: port(result.PortUnbound)},
+	{code: result.CodeNothingListens, bears: port(result.PortUnbound)},
 	{code: "filtered", bears: saw(result.SawNothing)},
 	{code: "filtered-by-host", bears: saw(result.SawNothing)},
 	{words: "saw nothing arrive", bears: saw(result.SawNothing)},
@@ -91,7 +91,7 @@ func holdTo(t *testing.T, p result.Path) {
 	for _, c := range claims {
 		said := c.code != "" && f.Code == c.code || c.words != "" && strings.Contains(f.Text+"\n"+f.Advice, c.words)
 		if said && !c.bears(p) {
-			t.Fatalf("the evidence does not bear %q of the finding %+v\ninitiator %+v\nacceptor %+v\nstop %+v, NAT to %q", c.words+c.code, *f, p.Initiator, p.Acceptor, p.Stop, p.OthersOrigin)
+			t.Fatalf("the evidence does not bear %q of the finding %+v\ninitiator %+v\nacceptor %+v\nstop %+v, NAT to %q", c.words+string(c.code), *f, p.Initiator, p.Acceptor, p.Stop, p.OthersOrigin)
 		}
 	}
 	if f.IsOwn() && strings.HasPrefix(f.Advice, "Please ") {
@@ -161,7 +161,7 @@ func evidence() []result.Path {
 
 func TestNoFindingDeniesItsOwnEvidence(t *testing.T) {
 	paths := evidence()
-	said := map[string]bool{}
+	said := map[result.Code]bool{}
 	for _, p := range paths {
 		holdTo(t, p)
 		if p.Finding != nil {
@@ -180,8 +180,9 @@ func TestNoFindingDeniesItsOwnEvidence(t *testing.T) {
 
 // runClaims hold for the findings of a run, against every row of it.
 var runClaims = []struct {
-	words, code string
-	bears       func([]result.Path) bool
+	words string
+	code  result.Code
+	bears func([]result.Path) bool
 }{
 	{words: "Nothing at", bears: noneProved},
 	{words: "neither got through", bears: noneProved},
@@ -212,7 +213,7 @@ func TestNoFindingOfARunDeniesItsRows(t *testing.T) {
 	// One of each kind of row, so that a few rows drawn at random meet each other often.
 	kinds := map[string]result.Path{}
 	for _, p := range evidence() {
-		code := ""
+		code := result.Code("")
 		if p.Finding != nil {
 			code = p.Finding.Code
 		}
@@ -229,7 +230,7 @@ func TestNoFindingOfARunDeniesItsRows(t *testing.T) {
 		pool = append(pool, kinds[k])
 	}
 	draw := rand.New(rand.NewPCG(10, 4))
-	said := map[string]bool{}
+	said := map[result.Code]bool{}
 	for range 200_000 {
 		r := &result.Report{Plan: "illiad", To: result.End{Host: "illiad.example.edu"}}
 		for range 1 + draw.IntN(4) {
@@ -266,7 +267,7 @@ func TestNoFindingOfARunDeniesItsRows(t *testing.T) {
 			}
 		}
 	}
-	for _, code := range []string{"no-contact", "contact-lost", "proved-over-udp-only", "no-local-port", "no-descriptor"} {
+	for _, code := range []result.Code{"no-contact", "contact-lost", "proved-over-udp-only", "no-local-port", "no-descriptor"} {
 		if !said[code] {
 			t.Errorf("no run has the finding %s", code)
 		}
@@ -284,7 +285,7 @@ func TestSuspectsAreListedUntilTheEvidenceExcludesThem(t *testing.T) {
 		udp    bool
 		stop   *result.Stop
 		origin string // where a NAT leads the other paths
-		code   string
+		code   result.Code
 		says   []string
 		never  []string
 	}{

@@ -46,6 +46,6 @@ func hasTransfer(i *result.Initiator, is func(*result.Transfer) bool) bool {
 // noEvidence explains a verdict that nothing in the report bears: nobody is
 // asked for anything because of it.
 func (e explainer) noEvidence() *result.Finding {
-	return e.say("no-evidence", fmt.Sprintf("The report calls this path %s, and does not hold what was seen of it", e.p.Verdict),
+	return e.say(result.CodeNoEvidence, fmt.Sprintf("The report calls this path %s, and does not hold what was seen of it", e.p.Verdict),
 		"Nothing follows from it. Have the test run again, and take the report as dial wrote it.")
 }

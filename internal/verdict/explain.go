@@ -127,10 +127,7 @@ const startAlike = "Start listen with the same --plan, --site, --role, --port an
 // allowRouted is asked of whoever routes, too.
 const allowRouted = "check the routing of, and allow,"
 
-// nothingListens is the code of a refusal that comes from the target itself.
-const nothingListens = "nothing-listens"
-
-func (e explainer) say(code, text, advice string) *result.Finding {
+func (e explainer) say(code result.Code, text, advice string) *result.Finding {
 	return &result.Finding{Code: code, Text: sentence(text), Advice: advice}
 }
 
@@ -168,9 +165,9 @@ func (e explainer) untested() *result.Finding {
 		return f
 	}
 	if watched := e.watched(); watched != "" {
-		return e.say("untested", with("Not tested: "+why, watched), "Only the other end knows whether it dialed: "+joinHalves)
+		return e.say(result.CodeUntested, with("Not tested: "+why, watched), "Only the other end knows whether it dialed: "+joinHalves)
 	}
-	return e.say("untested", "Not tested: "+why, "Nothing is known about this path. Remove the cause and run the test again.")
+	return e.say(result.CodeUntested, "Not tested: "+why, "Nothing is known about this path. Remove the cause and run the test again.")
 }
 
 // lacks explains an attempt for which this machine had something none left of;
@@ -187,10 +184,10 @@ func (e explainer) lacks() *result.Finding {
 // something.
 func lackOf(l result.Lack) result.Finding {
 	if l == result.LackDescriptor {
-		return result.Finding{Code: "no-descriptor", Text: "The machine that dials could not open another connection: the program, or the system, has no file descriptor left.",
+		return result.Finding{Code: result.CodeNoDescriptor, Text: "The machine that dials could not open another connection: the program, or the system, has no file descriptor left.",
 			Advice: "Raise the limit there (ulimit -n, LimitNOFILE), or close what holds so many, and run the test again. That says nothing of the network, nor of the other end."}
 	}
-	return result.Finding{Code: "no-local-port", Text: "The machine that dials could not open another connection: it has no local port left for one.",
+	return result.Finding{Code: result.CodeNoLocalPort, Text: "The machine that dials could not open another connection: it has no local port left for one.",
 		Advice: "See there how many local ports (source ports, ephemeral ports) outgoing connections may have, and what holds them: on Linux sysctl net.ipv4.ip_local_port_range and ss -s, on Windows netsh int ipv4 show dynamicport tcp. Widen the range, or wait a few minutes, and run the test again. That says nothing of the network, nor of the other end."}
 }
 
@@ -226,10 +223,10 @@ func fromWords(source result.Endpoint) string {
 
 func (e explainer) unreachable() *result.Finding {
 	if e.i.ICMP != nil {
-		return e.say("no-neighbour", fmt.Sprintf("On its own network nobody answers for %s, or for the gateway on the way there.", e.at()),
+		return e.say(result.CodeNoNeighbour, fmt.Sprintf("On its own network nobody answers for %s, or for the gateway on the way there.", e.at()),
 			"Check the address, that the machine and the gateway are switched on, and that the machine that dials is in the right network. No firewall was reached.")
 	}
-	return e.say("no-route", fmt.Sprintf("The machine that dials has no route to %s (%s)", e.at(), e.words()),
+	return e.say(result.CodeNoRoute, fmt.Sprintf("The machine that dials has no route to %s (%s)", e.at(), e.words()),
 		"Check its network settings: address, mask and default gateway. No firewall was reached.")
 }
 
@@ -238,27 +235,27 @@ func (e explainer) blockedLocally() *result.Finding {
 	if e.i.ICMP != nil && e.i.ICMP.From.IsValid() {
 		text = fmt.Sprintf("The machine that dials rejected its own packet: %s, sent by its own address %s", icmpWords(*e.i.ICMP), e.i.ICMP.From)
 	}
-	return e.say("blocked-locally", text,
+	return e.say(result.CodeBlockedLocally, text,
 		fmt.Sprintf("On the machine that dials, allow outbound %s, for %s, in its own firewall or security software. No firewall of the network was reached.", e.flow(), e.p.Service))
 }
 
 func (e explainer) rejected() *result.Finding {
 	if e.i.ICMP == nil {
-		return e.say("rejected", "An ICMP error came back, and this system does not tell from whom: "+e.words(), e.request("allow", ""))
+		return e.say(result.CodeRejected, "An ICMP error came back, and this system does not tell from whom: "+e.words(), e.request("allow", ""))
 	}
 	m := *e.i.ICMP
 	if !m.From.IsValid() {
-		return e.say("rejected", fmt.Sprintf("ICMP %s came back, and this system does not tell from whom", icmpWords(m)), e.request("allow", ""))
+		return e.say(result.CodeRejected, fmt.Sprintf("ICMP %s came back, and this system does not tell from whom", icmpWords(m)), e.request("allow", ""))
 	}
 	text := fmt.Sprintf("%s answered with ICMP %s", m.From, icmpWords(m))
 	switch {
 	case m.From == e.p.Target.Addr():
 		return e.rejectedByTarget(m, text)
 	case isRoutingError(m):
-		return e.say("rejected", text,
+		return e.say(result.CodeRejected, text,
 			e.request(allowRouted, fmt.Sprintf("The device %s says that it cannot deliver it: make sure first that %s is the right address and that the machine is on", m.From, e.at())))
 	}
-	return e.say("rejected", text, e.request("allow", fmt.Sprintf("The device %s rejects it", m.From)))
+	return e.say(result.CodeRejected, text, e.request("allow", fmt.Sprintf("The device %s rejects it", m.From)))
 }
 
 // rejectedByTarget explains an ICMP error that the dialed address itself sent:
@@ -267,25 +264,25 @@ func (e explainer) rejectedByTarget(m result.ICMP, text string) *result.Finding 
 	isUnreachable := e.p.Transport == plan.UDP && isPortUnreachable(m)
 	switch to := e.p.OthersOrigin; {
 	case to != "" && isRoutingError(m):
-		return e.say("nat-leads-nowhere", fmt.Sprintf("%s: that address is a NAT's, in front of %s, and where the NAT leads %s nobody answers", text, to, e.port()),
+		return e.say(result.CodeNATLeadsNowhere, fmt.Sprintf("%s: that address is a NAT's, in front of %s, and where the NAT leads %s nobody answers", text, to, e.port()),
 			e.request(fmt.Sprintf("forward to %s what comes to %s:", to, e.at()), fmt.Sprintf("The NAT at %s leads it to a machine that is off or does not exist", e.at())))
 	case to != "":
-		return e.say("rejected", fmt.Sprintf("%s: that address is a NAT's, in front of %s. The NAT, or the machine that it leads %s to, rejects it", text, to, e.port()), e.request("allow", ""))
+		return e.say(result.CodeRejected, fmt.Sprintf("%s: that address is a NAT's, in front of %s. The NAT, or the machine that it leads %s to, rejects it", text, to, e.port()), e.request("allow", ""))
 	case isUnreachable && e.a != nil && e.a.Port == result.PortUnbound:
-		return e.say(nothingListens, text+": the listener does not hold that port, so the machine itself says that nothing listens there",
+		return e.say(result.CodeNothingListens, text+": the listener does not hold that port, so the machine itself says that nothing listens there",
 			fmt.Sprintf("Start listen (or the service) on %s so that it holds UDP port %d, and run the test again.", m.From, e.p.Port))
 	case isUnreachable && (e.a == nil || e.a.Port == result.PortUnknown):
-		return e.say("rejected-or-nothing-listens", fmt.Sprintf("%s: nothing listens there, or a firewall rejects it in the name of %s. There was nobody to ask which", text, m.From),
+		return e.say(result.CodeRejectedOrNothingListens, fmt.Sprintf("%s: nothing listens there, or a firewall rejects it in the name of %s. There was nobody to ask which", text, m.From),
 			fmt.Sprintf("Make sure that listen (or the service) on %s holds UDP port %d, and run the test again. If it already does: %s", m.From, e.p.Port, e.request("allow", "")))
 	case isRoutingError(m) && e.a == nil:
-		return e.say("rejected", fmt.Sprintf("%s: either the address is a NAT's or a router's, and where that leads it nobody answers, or the machine's own firewall rejects it with this code", text),
+		return e.say(result.CodeRejected, fmt.Sprintf("%s: either the address is a NAT's or a router's, and where that leads it nobody answers, or the machine's own firewall rejects it with this code", text),
 			e.request(allowRouted, fmt.Sprintf("See first to whom the address %s belongs", m.From)))
 	}
 	holds := ""
 	if e.a != nil && e.a.Port == result.PortBound {
 		holds = fmt.Sprintf(", although the listener holds %s", e.port())
 	}
-	return e.say("rejected-by-host", text+holds+": that is the target machine's own firewall, or a device in its name",
+	return e.say(result.CodeRejectedByHost, text+holds+": that is the target machine's own firewall, or a device in its name",
 		e.request("allow", fmt.Sprintf("Look first at the firewall of %s itself", m.From)))
 }
 
@@ -294,30 +291,30 @@ func (e explainer) refused() *result.Finding {
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw == result.SawNothing && e.p.OthersOrigin != "":
 		return e.natNoForward()
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw == result.SawHalfOpen:
-		return e.say("refused-on-the-way", with(fmt.Sprintf("RST came back although the SYN reached the listener on %s, and the system there answered it: something on the way put the RST in place of that answer, or beside it", e.port()), e.where()),
+		return e.say(result.CodeRefusedOnTheWay, with(fmt.Sprintf("RST came back although the SYN reached the listener on %s, and the system there answered it: something on the way put the RST in place of that answer, or beside it", e.port()), e.where()),
 			e.request("allow, and the replies to,", "Its answer is turned into RST now, by a firewall on the way, or by security software of the machine that dials"))
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted && e.p.Stop != nil && e.p.Stop.ByHost:
-		return e.say("refused-by-host", fmt.Sprintf("RST came back although the listener holds %s and %s. %s", e.port(), e.sawWords(), e.where()),
+		return e.say(result.CodeRefusedByHost, fmt.Sprintf("RST came back although the listener holds %s and %s. %s", e.port(), e.sawWords(), e.where()),
 			e.request("allow", fmt.Sprintf("It is answered with RST now, by the firewall of %s itself or a device right before it", e.at())))
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw != result.SawAccepted:
-		return e.say("refused-on-the-way", with(fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on either machine, answered in its name, or it is led to another machine, or back to this one", e.port(), e.sawWords()), e.where()),
+		return e.say(result.CodeRefusedOnTheWay, with(fmt.Sprintf("RST came back although the listener holds %s and %s: a firewall on the way, or on either machine, answered in its name, or it is led to another machine, or back to this one", e.port(), e.sawWords()), e.where()),
 			e.request("allow", "It is answered with RST now"+e.byWhom()))
 	case e.a != nil && e.a.Port == result.PortUnbound:
-		return e.say(nothingListens, fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
+		return e.say(result.CodeNothingListens, fmt.Sprintf("RST came back, and the listener does not hold %s", e.port()),
 			"The way is probably free, but that was not proved. "+startAlike)
 	case e.a != nil && e.a.Port == result.PortBusy:
-		return e.say("refused-busy", fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
+		return e.say(result.CodeRefusedBusy, fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
 			"Stop that software for the test, start listen again, and repeat.")
 	}
 	if e.p.Real {
-		return e.say("refused", fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name", e.port(), e.host()),
+		return e.say(result.CodeRefused, fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name", e.port(), e.host()),
 			fmt.Sprintf("Make sure that the service runs on %s and listens on %s. If it does: %s", e.host(), e.port(), e.request("allow", "")))
 	}
 	whose := "There was no contact to tell which."
 	if e.a != nil {
 		whose = "The listener cannot tell which."
 	}
-	return e.say("refused", fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name. %s", e.port(), e.at(), whose),
+	return e.say(result.CodeRefused, fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name. %s", e.port(), e.at(), whose),
 		fmt.Sprintf("Make sure that listen runs on %s and holds %s (with the same --port-shift on both sides), and run the test again. If it already does: %s", e.at(), e.port(), e.request("allow", "")))
 }
 
@@ -332,7 +329,7 @@ func (e explainer) replyLost() *result.Finding {
 	if e.a.Detail != "" && e.a.Saw == result.SawHalfOpen {
 		what += " (" + e.a.Detail + ")"
 	}
-	return e.say("reply-lost", what,
+	return e.say(result.CodeReplyLost, what,
 		e.request("allow the replies to", fmt.Sprintf("Packets from %s source %s to %s are lost on the way back; if they take another route than the way there, lead both through the same stateful firewall", e.at(), e.port(), e.source())))
 }
 
@@ -342,10 +339,10 @@ func (e explainer) natNoForward() *result.Finding {
 	verb := fmt.Sprintf("forward to %s what comes to %s:", to, e.at())
 	seen := fmt.Sprintf("RST came back from %s, the address of a NAT in front of %s, and nothing of it reached %s", e.at(), to, to)
 	if s := e.p.Stop; s != nil && s.NATHop > 0 && s.ByHop > s.NATHop {
-		return e.say("nat-leads-elsewhere", fmt.Sprintf("%s. The RST comes from behind the NAT (it needs a TTL of %d, and at %d a device lives that speaks in the NAT's name): the NAT forwards %s to another machine, on which nothing listens", seen, s.ByHop, s.NATHop, e.port()),
+		return e.say(result.CodeNATLeadsElsewhere, fmt.Sprintf("%s. The RST comes from behind the NAT (it needs a TTL of %d, and at %d a device lives that speaks in the NAT's name): the NAT forwards %s to another machine, on which nothing listens", seen, s.ByHop, s.NATHop, e.port()),
 			e.request(verb, fmt.Sprintf("The NAT at %s has a rule that leads it elsewhere", e.at())))
 	}
-	return e.say("nat-no-forward", fmt.Sprintf("%s: the NAT answers itself instead of forwarding %s, or leads it to another machine, on which nothing listens, or a firewall before the NAT, or of %s itself, answers in its name", seen, e.port(), to),
+	return e.say(result.CodeNATNoForward, fmt.Sprintf("%s: the NAT answers itself instead of forwarding %s, or leads it to another machine, on which nothing listens, or a firewall before the NAT, or of %s itself, answers in its name", seen, e.port(), to),
 		e.request(verb, fmt.Sprintf("The NAT at %s has no rule for it, or not for this source, or one that leads elsewhere; or a firewall before or behind it refuses", e.at())))
 }
 
@@ -354,14 +351,14 @@ func (e explainer) filtered() *result.Finding {
 		return f
 	}
 	if e.a != nil && e.a.Detail != "" {
-		return e.say("filtered-by-host", fmt.Sprintf("The SYN arrived at the network interface of %s, and its TCP stack never got it: that machine's own firewall dropped it.", e.at()),
+		return e.say(result.CodeFilteredByHost, fmt.Sprintf("The SYN arrived at the network interface of %s, and its TCP stack never got it: that machine's own firewall dropped it.", e.at()),
 			fmt.Sprintf("On %s, allow inbound %s, for %s, in its own firewall. The network let it through.", e.at(), e.flow(), e.p.Service))
 	}
 	now := fmt.Sprintf("It is dropped on the way, by the firewall of %s itself, or silently by that of the machine that dials", e.at())
 	if e.p.Stop != nil && e.p.Stop.LastHop > 0 {
 		now = "It is dropped" + e.byWhom()
 	}
-	return e.say("filtered", with(fmt.Sprintf("No answer came, and the listener, which watched all the time, saw nothing arrive on %s", e.port()), e.where()),
+	return e.say(result.CodeFiltered, with(fmt.Sprintf("No answer came, and the listener, which watched all the time, saw nothing arrive on %s", e.port()), e.where()),
 		e.request("allow", now))
 }
 
@@ -389,16 +386,16 @@ func (e explainer) dropped() *result.Finding {
 	arrived := fmt.Sprintf("The SYN arrived at %s. The network let it through, and that machine dropped it: ", e.at())
 	switch e.a.Dropped {
 	case result.DropReversePath:
-		return e.say("reverse-path", arrived+e.a.Detail,
+		return e.say(result.CodeReversePath, arrived+e.a.Detail,
 			fmt.Sprintf("No firewall rule helps. Have %s answer over the interface by which it is reached (its routes, or policy routing for that interface), or let the way there use the other one; or set rp_filter to 2 (loose, RFC 3704) for that interface.", e.at()))
 	case result.DropConntrack:
-		return e.say("conntrack-full", arrived+e.a.Detail,
+		return e.say(result.CodeConntrackFull, arrived+e.a.Detail,
 			fmt.Sprintf("No firewall rule helps. On %s, find what fills the table (conntrack -C), or raise net.netfilter.nf_conntrack_max, and run the test again.", e.at()))
 	case result.DropQueue:
-		return e.say("listener-busy", fmt.Sprintf("The connection reached %s, and waits there until the program takes it: %s", e.at(), e.a.Detail),
+		return e.say(result.CodeListenerBusy, fmt.Sprintf("The connection reached %s, and waits there until the program takes it: %s", e.at(), e.a.Detail),
 			fmt.Sprintf("Nothing to ask for: the network let it through. Make sure that listen on %s is not stopped and the machine not overloaded, and run the test again.", e.at()))
 	case result.DropListener:
-		return e.say("listener-paused", fmt.Sprintf("%s did not get its answer (%s), and %s: that is no word about the network", capitalized(e.what()), e.p.Verdict, e.a.Detail),
+		return e.say(result.CodeListenerPaused, fmt.Sprintf("%s did not get its answer (%s), and %s: that is no word about the network", capitalized(e.what()), e.p.Verdict, e.a.Detail),
 			fmt.Sprintf("See to it that listen on %s runs throughout (the machine awake, the program not stopped, with file descriptors enough), and run the test again.", e.at()))
 	}
 	return nil
@@ -422,10 +419,10 @@ func (e explainer) silent() *result.Finding {
 		if e.a.Port == result.PortUnbound {
 			// Nobody would have answered: no firewall is to open a port that the two
 			// ends do not agree on.
-			return e.say("silent", with(text, e.where()), "Nothing is known of the way. "+startAlike)
+			return e.say(result.CodeSilent, with(text, e.where()), "Nothing is known of the way. "+startAlike)
 		}
 	}
-	return e.say("silent", with(text, e.where()),
+	return e.say(result.CodeSilent, with(text, e.where()),
 		e.request("check and allow", "It is dropped on the way there or back, or by a firewall on either machine, or the machine is off"))
 }
 
@@ -435,19 +432,19 @@ func (e explainer) redirected() *result.Finding {
 		if r.Instance == e.i.Instance {
 			what = "port of the listener"
 		}
-		return e.say("redirected-in-turn", fmt.Sprintf("Connections to %s do not all lead to the same %s: one was answered by instance %.8s%s, another by instance %.8s%s",
+		return e.say(result.CodeRedirectedInTurn, fmt.Sprintf("Connections to %s do not all lead to the same %s: one was answered by instance %.8s%s, another by instance %.8s%s",
 			e.port(), what, e.i.Instance, endpointWords(e.i.Origin), r.Instance, endpointWords(r.Origin)),
 			e.request("lead to one machine only", "A load balancer or translation shares the connections out among several"))
 	}
 	if !e.i.Origin.IsValid() {
-		return e.say("redirected-port", fmt.Sprintf("Port %d was dialed, and the answer does not say which port it comes from", e.p.Port),
+		return e.say(result.CodeRedirectedPort, fmt.Sprintf("Port %d was dialed, and the answer does not say which port it comes from", e.p.Port),
 			e.request("check the port translation of", fmt.Sprintf("It must arrive at port %d", e.p.Port)))
 	}
 	if int(e.i.Origin.Port()) != e.p.Port {
-		return e.say("redirected-port", fmt.Sprintf("Port %d was dialed and port %d of %s answered: something on the way changes the port", e.p.Port, e.i.Origin.Port(), e.i.Origin.Addr()),
+		return e.say(result.CodeRedirectedPort, fmt.Sprintf("Port %d was dialed and port %d of %s answered: something on the way changes the port", e.p.Port, e.i.Origin.Port(), e.i.Origin.Addr()),
 			e.request("correct the port translation (DNAT, port forwarding or redirect) of", fmt.Sprintf("It must arrive at port %d", e.p.Port)))
 	}
-	return e.say("redirected-host", fmt.Sprintf("A different listener answered than on the other paths: instance %.8s at %s", e.i.Instance, e.i.Origin.Addr()),
+	return e.say(result.CodeRedirectedHost, fmt.Sprintf("A different listener answered than on the other paths: instance %.8s at %s", e.i.Instance, e.i.Origin.Addr()),
 		e.request("correct the translation or load balancing of", "It is led to another machine than the other ports"))
 }
 
@@ -458,7 +455,7 @@ func (e explainer) corrupted() *result.Finding {
 			parts = append(parts, fmt.Sprintf("%s, at byte %d of %d: %s", d.name, d.t.Intact, d.t.Want, d.t.Changed))
 		}
 	}
-	return e.say("corrupted", "The payload arrived changed "+strings.Join(parts, "; "),
+	return e.say(result.CodeCorrupted, "The payload arrived changed "+strings.Join(parts, "; "),
 		e.request("exempt from content inspection, rewriting and application helpers:", "A device changes its bytes"))
 }
 
@@ -506,7 +503,7 @@ func (e explainer) mtuHole() *result.Finding {
 		}
 		seen = append(seen, s)
 	}
-	return e.say("mtu-hole", "The proof passed, and large packets do not: "+strings.Join(seen, "; "),
+	return e.say(result.CodeMTUHole, "The proof passed, and large packets do not: "+strings.Join(seen, "; "),
 		e.request("let large packets pass of", strings.Join(now, "; ")))
 }
 
@@ -517,10 +514,10 @@ func (e explainer) occupied() *result.Finding {
 		return f
 	}
 	if t := e.i.Conversation; t != nil && t.Outcome == result.ConversationCompleted {
-		return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; dial spoke %s with it (%s)", e.port(), e.at(), holderWords(e.a.Holder), protocolName(t.Speaks), orElse(t.Software, "it does not say what it is")),
+		return e.say(result.CodeOccupied, fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; dial spoke %s with it (%s)", e.port(), e.at(), holderWords(e.a.Holder), protocolName(t.Speaks), orElse(t.Software, "it does not say what it is")),
 			fmt.Sprintf("Nothing to ask for: the path works for that service. To have it proved by key as well, stop %s, start listen again, and repeat.", holderName(e.a.Holder)))
 	}
-	return e.say("occupied", fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; something answered %s", e.port(), e.at(), holderWords(e.a.Holder), e.replyWords()),
+	return e.say(result.CodeOccupied, fmt.Sprintf("The %s of %s is held by %s, so listen could not have it; something answered %s", e.port(), e.at(), holderWords(e.a.Holder), e.replyWords()),
 		e.freePort())
 }
 
@@ -532,7 +529,7 @@ func (e explainer) intercepted() *result.Finding {
 		return e.impostor()
 	}
 	if e.isHeld() {
-		return e.say("intercepted", fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
+		return e.say(result.CodeIntercepted, fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
 			e.request("find the proxy, security gateway, NAT or redirect that answers in the listener's place, and exempt from it", ""))
 	}
 	what := "Other bytes came back (" + e.replyWords() + ")"
@@ -551,20 +548,20 @@ func (e explainer) intercepted() *result.Finding {
 		now = "It is answered" + e.byWhom()
 	}
 	text := with(fmt.Sprintf("%s, although the listener holds %s and %s: something on the way %s", what, e.port(), e.sawWords(), does), e.where())
-	return e.say("intercepted", with(text, changedWords(e.i.Conversation)),
+	return e.say(result.CodeIntercepted, with(text, changedWords(e.i.Conversation)),
 		e.request("find the proxy, security gateway, NAT or redirect that "+does+", and exempt from it", now))
 }
 
 func (e explainer) answered() *result.Finding {
 	switch e.i.Answer {
 	case result.AnswerWrongKey:
-		return e.say("wrong-key", "A listener answered, and it has another key",
+		return e.say(result.CodeWrongKey, "A listener answered, and it has another key",
 			"Use the key that listen printed there (--key, --key-file or DIALTONE_KEY), exactly as printed.")
 	case result.AnswerForbidden:
-		return e.say("not-allowed", "The listener has this key and does not allow this address",
+		return e.say(result.CodeNotAllowed, "The listener has this key and does not allow this address",
 			fmt.Sprintf("Start listen with an --allow that includes %s, or dial from an address that it allows.", e.source()))
 	case result.AnswerVersion:
-		return e.say("other-version", fmt.Sprintf("The listener (%s) speaks version %d of the wire format, and this end another", orElse(e.i.Software, "unnamed"), e.i.FarVersion),
+		return e.say(result.CodeOtherVersion, fmt.Sprintf("The listener (%s) speaks version %d of the wire format, and this end another", orElse(e.i.Software, "unnamed"), e.i.FarVersion),
 			"Use the same release of Dialtone on both sides.")
 	}
 	if e.p.OK {
@@ -580,7 +577,7 @@ func (e explainer) answered() *result.Finding {
 		case t.Outcome == result.ConversationUnread:
 			return e.notUnderstood()
 		}
-		return e.say("not-the-service", with(fmt.Sprintf("Something answered at %s, and not as %s does: %s", e.host(), protocolName(t.Speaks), orElse(t.Error, endedWords(t))), changedWords(t)),
+		return e.say(result.CodeNotTheService, with(fmt.Sprintf("Something answered at %s, and not as %s does: %s", e.host(), protocolName(t.Speaks), orElse(t.Error, endedWords(t))), changedWords(t)),
 			e.request("check what answers in place of the service for", "A proxy, a captive portal or other software than expected"))
 	}
 	what := "Something answered " + e.replyWords()
@@ -594,7 +591,7 @@ func (e explainer) answered() *result.Finding {
 			whose = "the listener cannot say whose answer it is"
 		}
 	}
-	return e.say("answered", what+", and "+whose,
+	return e.say(result.CodeAnswered, what+", and "+whose,
 		fmt.Sprintf("This is no proof that the path is open. Make sure that listen runs on %s and holds %s; if it does, look for the device that answers in its place.", e.at(), e.port()))
 }
 
@@ -603,19 +600,19 @@ func (e explainer) acceptedSilently() *result.Finding {
 	text := fmt.Sprintf("The connection to %s opened, and nobody knows by whom: not a word was said on it", e.host())
 	switch d := e.i.DecoysOpen; {
 	case d != nil && *d:
-		return e.say("answers-for-all", text+". Ports of that address on which nothing ought to listen open as well, so something on the way, or that machine, accepts everything",
+		return e.say(result.CodeAnswersForAll, text+". Ports of that address on which nothing ought to listen open as well, so something on the way, or that machine, accepts everything",
 			e.request("find what accepts connections in place of the machine for", "A SYN proxy, a security gateway or a captive portal accepts whatever is dialed"))
 	case d != nil:
 		text += ". Other ports of that address do not open, so it is no device that accepts everything; one that accepts for this port is possible"
 	}
-	return e.say("accepted-silently", text,
+	return e.say(result.CodeAcceptedSilently, text,
 		fmt.Sprintf("This is no proof that the path is open: %s says nothing until it is spoken to, and neither does what accepts in place of a dead server. "+
 			"See on %s, or in its log, whether the connection arrived at that time; or stop the service for a moment and let listen hold %s.", e.p.Service, e.host(), e.port()))
 }
 
 func (e explainer) reset() *result.Finding {
 	if e.i.Answer == result.AnswerKeyed {
-		return e.payload("reset-payload",
+		return e.payload(result.CodeResetPayload,
 			"A device that inspects content, or a limit on connections or size, is the usual cause")
 	}
 	how := "reset (RST)"
@@ -623,17 +620,18 @@ func (e explainer) reset() *result.Finding {
 		how = "closed (FIN)"
 	}
 	if e.p.Real && e.came() {
-		return e.brokenOff("reset", how)
+		return e.brokenOff(result.CodeResetMidway, how)
 	}
 	if e.p.Real {
-		return e.say("reset", fmt.Sprintf("The connection to %s opened and was %s before the service had its say", e.host(), how),
+		return e.say(result.CodeReset, fmt.Sprintf("The connection to %s opened and was %s before the service had its say", e.host(), how),
 			e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule, a proxy, or the far end itself, which may not want this address"))
 	}
-	code, who := e.accepter()
+	by, who := e.accepter()
+	code := by.reset
 	if e.isHeld() {
-		return e.say("reset-"+code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
+		return e.say(code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
 	}
-	return e.say("reset-"+code, with(fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), changedWords(e.i.Conversation)),
+	return e.say(code, with(fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), changedWords(e.i.Conversation)),
 		e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule or a proxy"))
 }
 
@@ -646,46 +644,47 @@ func noWindowScale(t *result.TCP) string {
 
 func (e explainer) stalled() *result.Finding {
 	if t := e.i.Conversation; e.i.Answer != result.AnswerKeyed && isKeyedWhole(t) && t.TCP.IsThrottled() {
-		return e.say("window-scale", fmt.Sprintf("The keyed proof got no answer, so no payload could be tried, and %s's own conversation came through, as short as it is", e.p.Service),
+		return e.say(result.CodeWindowScale, fmt.Sprintf("The keyed proof got no answer, so no payload could be tried, and %s's own conversation came through, as short as it is", e.p.Service),
 			e.request("let all data pass, not only the first packets, of", noWindowScale(t.TCP)))
 	}
 	if e.i.Answer == result.AnswerKeyed {
 		if e.i.TCP.IsThrottled() {
-			return e.payload("window-scale", noWindowScale(e.i.TCP))
+			return e.payload(result.CodeWindowScale, noWindowScale(e.i.TCP))
 		}
 		if slices.ContainsFunc(e.transfers(), func(d namedTransfer) bool { return d.t.AnySize }) {
-			return e.payload("stalled-payload",
+			return e.payload(result.CodeStalledPayload,
 				"Single packets of any size cross, so their size is not the cause: a device counts what a connection carries and cuts it off, holds content back to inspect it, or slows it down")
 		}
-		return e.payload("stalled-payload",
+		return e.payload(result.CodeStalledPayload,
 			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
 	}
 	if e.p.Real && e.came() {
-		return e.brokenOff("stalled", "")
+		return e.brokenOff(result.CodeStalledMidway, "")
 	}
 	if e.p.Real && greets(e.i.Conversation) {
 		return e.noGreeting()
 	}
 	if e.p.Real {
-		return e.say("stalled", fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
+		return e.say(result.CodeStalled, fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
 			e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy, traffic inspection, or a service that is stuck"))
 	}
 	if f := e.dropped(); f != nil && (e.a.Saw == result.SawHalfOpen || e.a.Dropped == result.DropListener) {
 		return f // otherwise something else accepted it
 	}
-	code, who := e.accepter()
+	by, who := e.accepter()
+	code := by.stalled
 	if e.isHeld() {
-		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who, e.freePort())
+		return e.say(code, "The connection opened and no byte came back. "+who, e.freePort())
 	}
 	if e.answerLost() {
-		return e.say("stalled-"+code, "The connection opened and no byte came back. "+who,
+		return e.say(code, "The connection opened and no byte came back. "+who,
 			e.request("find what holds back the answers to", fmt.Sprintf("The handshake passes, and what %s then sends from its %s to %s does not: an application-aware firewall, traffic inspection, or a way back that differs", e.at(), e.port(), e.source())))
 	}
-	if e.p.Stop != nil && e.p.Stop.OpenHop > 0 && code == "someone-else" {
-		return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, e.where()),
+	if e.p.Stop != nil && e.p.Stop.OpenHop > 0 && by == bySomeoneElse {
+		return e.say(code, with("The connection opened and no byte came back. "+who, e.where()),
 			e.request("exempt from proxying and SYN protection, or repair there,", fmt.Sprintf("It is accepted%s, in place of %s, and nothing is passed on", e.byWhom(), e.at())))
 	}
-	return e.say("stalled-"+code, with("The connection opened and no byte came back. "+who, changedWords(e.i.Conversation)),
+	return e.say(code, with("The connection opened and no byte came back. "+who, changedWords(e.i.Conversation)),
 		e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy or traffic inspection"))
 }
 
@@ -705,7 +704,7 @@ func (e explainer) freePort() string {
 }
 
 // payload explains a proof that was followed by trouble with larger data.
-func (e explainer) payload(code, causes string) *result.Finding {
+func (e explainer) payload(code result.Code, causes string) *result.Finding {
 	var parts []string
 	for _, d := range e.transfers() {
 		if d.t.Outcome != result.TransferIntact {
@@ -719,25 +718,37 @@ func (e explainer) payload(code, causes string) *result.Finding {
 	return e.say(code, text, e.request("let all data pass, not only the first packets, of", causes))
 }
 
+// An accepter is who accepted a connection that led to no proof: what is said of one
+// that was ended, and of one on which nothing came back.
+type accepter struct{ reset, stalled result.Code }
+
+var (
+	byListener    = accepter{result.CodeResetListener, result.CodeStalledListener}
+	byNobody      = accepter{result.CodeResetHalfOpen, result.CodeStalledHalfOpen}
+	bySomeoneElse = accepter{result.CodeResetSomeoneElse, result.CodeStalledSomeoneElse}
+	byHolder      = accepter{result.CodeResetHolder, result.CodeStalledHolder}
+	byNobodyKnows = accepter{result.CodeResetUnknown, result.CodeStalledUnknown}
+)
+
 // accepter says who accepted a connection that led to nothing.
-func (e explainer) accepter() (code, words string) {
+func (e explainer) accepter() (by accepter, words string) {
 	switch {
 	case e.a == nil:
-		return "unknown", "Who accepted it is not known: there was no contact to ask."
+		return byNobodyKnows, "Who accepted it is not known: there was no contact to ask."
 	case e.answerLost():
-		return "listener", "The listener accepted it, received our request and answered; what did not arrive is the answer."
+		return byListener, "The listener accepted it, received our request and answered; what did not arrive is the answer."
 	case e.a.Saw == result.SawAccepted && !e.a.Proved && e.a.BytesIn == 0:
-		return "listener", "The listener accepted it, and our data never came there."
+		return byListener, "The listener accepted it, and our data never came there."
 	case e.a.Saw == result.SawAccepted:
-		return "listener", "The listener accepted it."
+		return byListener, "The listener accepted it."
 	case e.a.Saw == result.SawHalfOpen:
-		return "half-open", "Nobody accepted it: at the listener it is half-open, so what this end sends after the SYN does not arrive."
+		return byNobody, "Nobody accepted it: at the listener it is half-open, so what this end sends after the SYN does not arrive."
 	case e.a.Saw == result.SawNothing:
-		return "someone-else", "Something else accepted it: the listener never saw it."
+		return bySomeoneElse, "Something else accepted it: the listener never saw it."
 	case e.a.Port == result.PortBusy:
-		return "holder", fmt.Sprintf("The port is held there by %s.", holderWords(e.a.Holder))
+		return byHolder, fmt.Sprintf("The port is held there by %s.", holderWords(e.a.Holder))
 	}
-	return "unknown", "Who accepted it is not known: " + sentence(orElse(e.a.Reason, "the listener cannot say"))
+	return byNobodyKnows, "Who accepted it is not known: " + sentence(orElse(e.a.Reason, "the listener cannot say"))
 }
 
 func (e explainer) closed() *result.Finding {
@@ -754,13 +765,13 @@ func (e explainer) closed() *result.Finding {
 	case e.p.OK:
 		return nil
 	case isClosed(e.p.Verdict):
-		return e.say("closed-or-off", fmt.Sprintf("This port must not be reachable, and it was not (%s); but nothing in this run shows that %s was on, so it may be closed, or the machine off, or not at this address", e.p.Verdict, e.host()),
+		return e.say(result.CodeClosedOrOff, fmt.Sprintf("This port must not be reachable, and it was not (%s); but nothing in this run shows that %s was on, so it may be closed, or the machine off, or not at this address", e.p.Verdict, e.host()),
 			fmt.Sprintf("Have listen run on %s during the test, or test a port that is open there in the same run, and repeat.", e.host()))
 	}
 	if r := e.i.Repeat(); r != nil {
-		return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and %s proved of %d connections to it", wasOrWere(r.Proved), r.Tried),
+		return e.say(result.CodeShouldBeClosed, fmt.Sprintf("This port must not be reachable, and %s proved of %d connections to it", wasOrWere(r.Proved), r.Tried),
 			e.request("block", ""))
 	}
-	return e.say("should-be-closed", fmt.Sprintf("This port must not be reachable, and from %s it is (%s)", e.source(), e.p.Verdict),
+	return e.say(result.CodeShouldBeClosed, fmt.Sprintf("This port must not be reachable, and from %s it is (%s)", e.source(), e.p.Verdict),
 		e.request("block", ""))
 }

@@ -49,7 +49,7 @@ func wellFormed(t *testing.T, p result.Path, s string) {
 }
 
 func TestEveryFindingIsWellFormed(t *testing.T) {
-	codes := map[string]bool{}
+	codes := map[result.Code]bool{}
 	check := func(c Case) {
 		p := pathOf(c)
 		f := Explain(p)
@@ -74,7 +74,7 @@ func TestEveryFindingIsWellFormed(t *testing.T) {
 		c.Expect = plan.ExpectClosed
 		check(c)
 	})
-	for _, want := range []string{"should-be-closed", "redirected-port", "redirected-host", "stalled-half-open", "reset-someone-else", "filtered", "refused-on-the-way"} {
+	for _, want := range []result.Code{"should-be-closed", "redirected-port", "redirected-host", "stalled-half-open", "reset-someone-else", "filtered", "refused-on-the-way"} {
 		if !codes[want] {
 			t.Errorf("no case has the finding %s: the enumeration is broken", want)
 		}
@@ -167,7 +167,7 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 	elsewhere := proved()
 	elsewhere.Origin = result.EndpointFrom(netip.MustParseAddrPort("10.2.0.5:21433"))
 	for _, c := range []struct {
-		code string
+		code result.Code
 		i    result.Initiator
 		a    *result.Acceptor
 		says []string
@@ -234,7 +234,7 @@ func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
 	inTurn.Repeated = &result.Repeated{Tried: 2, Proved: 2, Origin: result.EndpointFrom(netip.MustParseAddrPort("10.2.0.7:1433")), Instance: other}
 	for _, c := range []struct {
 		i            result.Initiator
-		code         string
+		code         result.Code
 		text, advice string // beginnings
 	}{
 		{sampled(proved(), "+-+-+-"), "unsteady-ports", "Of 6 connections 3 passed and 3 failed (3 without an answer). The source port decides: from even ports all pass, and from odd ones none does (40001, 40003, 40005 failed).",

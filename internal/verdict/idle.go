@@ -131,7 +131,7 @@ func (e explainer) idleDropped() *result.Finding {
 	if survived > 0 {
 		after = fmt.Sprintf("more than %v and at most %v", survived, shortest)
 	}
-	return e.say("idle-dropped", text,
+	return e.say(result.CodeIdleDropped, text,
 		e.request("raise the idle timeout for", fmt.Sprintf("A connection is dropped after %s without traffic; let it be longer than the longest pause of a working day, or at least 2 hours, which is when keepalive begins (RFC 9293 section 3.8.4)", after)))
 }
 
@@ -144,6 +144,6 @@ func (e explainer) tooOld(l idleLimit) *result.Finding {
 		text += fmt.Sprintf("; %v is the longest that one lived", l.survived)
 		after = fmt.Sprintf("between %v and %v", l.survived, died)
 	}
-	return e.say("session-age", text,
+	return e.say(result.CodeSessionAge, text,
 		e.request("let connections live as long as both ends want, of", fmt.Sprintf("They are cut off at an age %s, idle or not: a maximum session time of a firewall, proxy or load balancer", after)))
 }

@@ -45,7 +45,7 @@ func instancePorts(p result.Path, f *result.Finding) *result.Finding {
 			advice = append(advice, fmt.Sprintf("If ILLiad's database is in %s, that is the port to ask for: %s Then run the test again with %s.", in.Instance, g.Advice, again))
 		}
 	}
-	return e.say("instance-port", text, strings.Join(append(advice, fixedPort), " "))
+	return e.say(result.CodeInstancePort, text, strings.Join(append(advice, fixedPort), " "))
 }
 
 // otherInstances are those on other ports than the one that was dialed.
@@ -66,7 +66,7 @@ func instanceWords(all []result.InstancePort) string {
 // instances on other ports than the one that was dialed.
 func InstanceNotes(p result.Path) []result.Note {
 	others := otherInstances(p)
-	if len(others) == 0 || p.Expect == plan.ExpectClosed || p.Finding != nil && p.Finding.Code == "instance-port" {
+	if len(others) == 0 || p.Expect == plan.ExpectClosed || p.Finding != nil && p.Finding.Code == result.CodeInstancePort {
 		return nil
 	}
 	text := fmt.Sprintf("SQL Browser there says that %s; this row is about port %d. If ILLiad's database is in one of those, its port is the one to test and to ask for, such as --port %s=%d",

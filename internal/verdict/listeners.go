@@ -60,7 +60,7 @@ func severalListeners(r *result.Report) []result.Finding {
 		for _, l := range at[target] {
 			words = append(words, fmt.Sprintf("instance %.8s%s (%s)", l.instance, machineWords(l.origin), firstFew(l.flows)))
 		}
-		out = append(out, result.Finding{Code: "several-listeners",
+		out = append(out, result.Finding{Code: result.CodeSeveralListeners,
 			Text:   fmt.Sprintf("At %s not one listener answers but %d, which have the same key: %s. Each path is judged by the one that proved it.", target, len(words), strings.Join(words, ", ")),
 			Advice: "If a load balancer is meant to stand there, dial each machine behind it by its own address as well: what fails at one of them shows here in some connections only. If not, a rule leads some ports, or some connections, to another machine: the paths below say which."})
 	}

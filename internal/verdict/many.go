@@ -12,13 +12,13 @@ import (
 
 // NotDialed says why a partner of a list was not dialed at all.
 func NotDialed(err error) result.Finding {
-	return result.Finding{Code: "not-dialed", Text: sentence(strings.Join(strings.Fields(err.Error()), " ")),
+	return result.Finding{Code: result.CodeNotDialed, Text: sentence(strings.Join(strings.Fields(err.Error()), " ")),
 		Advice: "Once that is mended in the list, run the test again; the other partners are not affected."}
 }
 
 // NotItsTurn says that a run ended before a partner of a list was dialed.
 func NotItsTurn() result.Finding {
-	return result.Finding{Code: "interrupted", Text: "The run was interrupted before its turn.", Advice: goOn}
+	return result.Finding{Code: result.CodeInterrupted, Text: "The run was interrupted before its turn.", Advice: goOn}
 }
 
 const goOn = "Run the same command again: it goes on with those that are left."
@@ -32,7 +32,7 @@ func Unfinished(names []string) result.Finding {
 	if more := len(names) - maxNamed; more > 0 {
 		list += fmt.Sprintf(" and %d more", more)
 	}
-	return result.Finding{Code: "interrupted", Text: fmt.Sprintf("The run was interrupted, and these partners were not tested to the end: %s.", list),
+	return result.Finding{Code: result.CodeInterrupted, Text: fmt.Sprintf("The run was interrupted, and these partners were not tested to the end: %s.", list),
 		Advice: goOn}
 }
 
@@ -43,7 +43,7 @@ func OnlySends(what string, from []string) result.Finding {
 	if len(from) > 0 {
 		let = "from " + strings.Join(from, ", ")
 	}
-	return result.Finding{Code: "only-sends",
+	return result.Finding{Code: result.CodeOnlySends,
 		Text:   sentence("This partner is " + what + ": nobody can run listen there, and so nothing here can have it dial"),
 		Advice: fmt.Sprintf("Let it in %s, run listen here, and have it deliver something: listen shows who came to which port, and from where.", let)}
 }
@@ -62,12 +62,12 @@ func SendsFrom(r *result.Report, name string, sends []string) []result.Finding {
 	}
 	onlyAddresses := !slices.ContainsFunc(sends, func(s string) bool { _, err := netip.ParseAddr(s); return err != nil })
 	if len(elsewhere) > 0 && onlyAddresses {
-		return []result.Finding{{Code: "sends-from-elsewhere",
+		return []result.Finding{{Code: result.CodeSendsFromElsewhere,
 			Text:   fmt.Sprintf("By the list %s sends from %s, and its connections came from %s.", name, strings.Join(sends, ", "), strings.Join(elsewhere, ", ")),
 			Advice: fmt.Sprintf("Ask %s which it is, and mend the list, the rule that lets it in, and its Lender Address.", name)}}
 	}
 	if r.To.Host != "" && slices.ContainsFunc(sends, func(s string) bool { return s != r.To.Host && !slices.Contains(r.To.Addresses, s) }) {
-		return []result.Finding{{Code: "sends-from",
+		return []result.Finding{{Code: result.CodeSendsFrom,
 			Text:   fmt.Sprintf("%s receives at %s and sends from %s, by the list.", name, r.To.Host, strings.Join(sends, ", ")),
 			Advice: fmt.Sprintf("The firewall here has to let in %s; what it lets out goes to the other. ILLiad matches a delivery by the address that it came from (Lender Addresses).", strings.Join(sends, ", "))}}
 	}

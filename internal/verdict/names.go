@@ -18,7 +18,7 @@ type Name struct {
 // noAddress says why a name gave no address. Only where a name server said that
 // there is no such name may whoever wrote it be wrong.
 func noAddress(why string, fault result.NameFault) result.Finding {
-	f := result.Finding{Code: "name-not-found", Text: sentence("There is no address to dial: " + why)}
+	f := result.Finding{Code: result.CodeNameNotFound, Text: sentence("There is no address to dial: " + why)}
 	switch fault {
 	case result.NameAbsent:
 		f.Advice = "Check the spelling of the name, and that this machine's DNS servers know it; or give the address instead of the name."
@@ -40,7 +40,7 @@ func noAddress(why string, fault result.NameFault) result.Finding {
 
 // inDoubt says which name servers did not do their part.
 func (n Name) inDoubt() result.Finding {
-	f := result.Finding{Code: "name-servers", Advice: "Have the name server mended, or taken out of this machine's settings: programs here that ask it first lose time, or are told nothing."}
+	f := result.Finding{Code: result.CodeNameServers, Advice: "Have the name server mended, or taken out of this machine's settings: programs here that ask it first lose time, or are told nothing."}
 	who := strings.Join(n.Trouble, "; ")
 	if len(n.Lacking) == 0 {
 		f.Text = sentence(fmt.Sprintf("%s was found, but not every name server tells it: %s", n.Host, who))

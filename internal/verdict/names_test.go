@@ -10,7 +10,10 @@ import (
 // TestOnlyAServersNoBlamesTheSpelling has every reason for which a name gives no
 // address.
 func TestOnlyAServersNoBlamesTheSpelling(t *testing.T) {
-	for fault, want := range map[result.NameFault]struct{ code, advice string }{
+	for fault, want := range map[result.NameFault]struct {
+		code   result.Code
+		advice string
+	}{
 		result.NameAbsent:     {"name-not-found", "spelling"},
 		result.NameEmpty:      {"name-not-found", "address record"},
 		result.NameUnanswered: {"name-servers", "port 53"},

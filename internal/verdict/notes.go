@@ -52,7 +52,7 @@ func Notes(p result.Path, portAssumed bool, leftOut ...netip.Addr) []result.Note
 	if text := oldTLS(i); text != "" {
 		add(result.NoteOldTLS, "%s", text)
 	}
-	if text := brokenChain(i); text != "" && (p.Finding == nil || p.Finding.Code != string(result.ReasonChain)) {
+	if text := brokenChain(i); text != "" && (p.Finding == nil || p.Finding.Code != result.Code(result.ReasonChain)) {
 		add(result.NoteChain, "%s", text)
 	}
 	if text := lossy(p); (p.Verdict == result.Open || p.Verdict == result.Stalled) && text != "" {

@@ -58,7 +58,7 @@ func TestSilenceOfAListenerWithAnotherKeyIsNoFirewall(t *testing.T) {
 	silent := func() *result.Initiator {
 		return &result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerSilent}
 	}
-	for answer, code := range map[result.AnswerOutcome]string{result.AnswerWrongKey: "wrong-key", result.AnswerForbidden: "not-allowed"} {
+	for answer, code := range map[result.AnswerOutcome]result.Code{result.AnswerWrongKey: "wrong-key", result.AnswerForbidden: "not-allowed"} {
 		r := &result.Report{Paths: []result.Path{
 			path(plan.UDP, "192.0.2.7", silent()),
 			path(plan.TCP, "192.0.2.7", &result.Initiator{Connect: result.ConnectOpen, Answer: answer}),

@@ -10,14 +10,6 @@ import (
 	"dialtone/internal/result"
 )
 
-const (
-	// ownAnswerCode is the code of an answer that the machine which dialed gave itself.
-	ownAnswerCode = "own-answer"
-	// ownAddressCode is that of an address of that machine at which no listener
-	// answered.
-	ownAddressCode = "own-address"
-)
-
 // isOwnAddress reports whether an address that was dialed is one of the machine
 // itself: its own listener answered at that very address, or the address can be
 // nobody else's (RFC 1122 section 3.2.1.3).
@@ -49,7 +41,7 @@ func (e explainer) ownTarget() *result.Finding {
 	if isRefusal(e.p) {
 		what = "nothing listens there"
 	}
-	return e.say(ownAddressCode, fmt.Sprintf("%s is the dialing machine's own address, and on %s %s: no other machine was reached", e.at(), e.port(), what),
+	return e.say(result.CodeOwnAddress, fmt.Sprintf("%s is the dialing machine's own address, and on %s %s: no other machine was reached", e.at(), e.port(), what),
 		"If listen is to run on this machine, start it. If another machine is meant, correct where that address comes from: a hosts file, a DNS record, a list of partners, or an invitation. No firewall of the network was reached.")
 }
 
@@ -57,10 +49,10 @@ func (e explainer) ownTarget() *result.Finding {
 // answered. It says nothing of the far end, and no firewall is asked for anything.
 func (e explainer) ownAnswer() *result.Finding {
 	if isOwnAddress(e.p.Target.Addr(), e.i.OwnOrigin) {
-		return e.say(ownAnswerCode, fmt.Sprintf("%s is the dialing machine's own address: its own listener answered, which proves nothing of the other end", e.at()),
+		return e.say(result.CodeOwnAnswer, fmt.Sprintf("%s is the dialing machine's own address: its own listener answered, which proves nothing of the other end", e.at()),
 			"Correct where that address comes from: a hosts file, a DNS record, a list of partners, or an invitation. No firewall was reached.")
 	}
-	return e.say(ownAnswerCode, fmt.Sprintf("What is sent to %s comes back to the dialing machine (%s): its own listener answered, which proves nothing of the other end", e.p.Target, e.ownOrigin()),
+	return e.say(result.CodeOwnAnswer, fmt.Sprintf("What is sent to %s comes back to the dialing machine (%s): its own listener answered, which proves nothing of the other end", e.p.Target, e.ownOrigin()),
 		fmt.Sprintf("Find the rule that leads %s to %s, a port forwarding of the router (hairpin NAT) or a redirect, and have it lead to the other end; or correct the address.", e.p.Target, e.ownOrigin()))
 }
 
@@ -76,7 +68,7 @@ func (e explainer) ownOrigin() string {
 func ownAnswers(r *result.Report) []result.Finding {
 	var own, ruled []string // addresses, of this machine and of somebody who leads them here
 	var to string
-	all, code := true, ownAddressCode
+	all, code := true, result.CodeOwnAddress
 	for _, p := range r.Paths {
 		if p.Direction != plan.Forward || p.Initiator == nil || p.Initiator.Attempts == 0 {
 			continue
@@ -90,7 +82,7 @@ func ownAnswers(r *result.Report) []result.Finding {
 			all = all && p.Proof != result.ProofKeyed
 			continue
 		}
-		code = ownAnswerCode
+		code = result.CodeOwnAnswer
 		if isOwnAddress(a, p.Initiator.OwnOrigin) {
 			own = append(own, a.String())
 			continue
@@ -102,7 +94,7 @@ func ownAnswers(r *result.Report) []result.Finding {
 	slices.Sort(ruled)
 	var out []result.Finding
 	say := func(text, advice string) {
-		if all && code == ownAnswerCode {
+		if all && code == result.CodeOwnAnswer {
 			text += " Nobody but this machine itself answered."
 		}
 		out = append(out, result.Finding{Code: code, Text: text, Advice: advice})

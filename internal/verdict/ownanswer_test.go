@@ -74,11 +74,11 @@ func TestOwnAddressThatNobodyAnswersAtAsksNoFirewall(t *testing.T) {
 	for _, tt := range []struct {
 		name, source, target string
 		connect              result.ConnectOutcome
-		want                 string
+		want                 result.Code
 	}{
-		{"refused there", "10.1.0.2:50000", "10.1.0.2:7968", result.ConnectRST, ownAddressCode},
-		{"silent there", "10.1.0.2:50000", "10.1.0.2:7968", result.ConnectTimeout, ownAddressCode},
-		{"Debian's own name", "127.0.0.1:50000", "127.0.1.1:7968", result.ConnectRST, ownAddressCode},
+		{"refused there", "10.1.0.2:50000", "10.1.0.2:7968", result.ConnectRST, result.CodeOwnAddress},
+		{"silent there", "10.1.0.2:50000", "10.1.0.2:7968", result.ConnectTimeout, result.CodeOwnAddress},
+		{"Debian's own name", "127.0.0.1:50000", "127.0.1.1:7968", result.ConnectRST, result.CodeOwnAddress},
 		{"another machine", "10.1.0.2:50000", "10.2.0.5:7968", result.ConnectRST, "refused"},
 	} {
 		i := failed(tt.connect)
@@ -89,11 +89,11 @@ func TestOwnAddressThatNobodyAnswersAtAsksNoFirewall(t *testing.T) {
 		p.Finding = Explain(p)
 		r := &result.Report{To: result.End{Host: "ill.east.example"}, Paths: []result.Path{p}}
 		Conclude(r, Facts{})
-		own := tt.want == ownAddressCode
+		own := tt.want == result.CodeOwnAddress
 		if p.Finding == nil || p.Finding.Code != tt.want || own == strings.Contains(p.Finding.Advice, "lease allow") {
 			t.Errorf("%s: %+v", tt.name, p.Finding)
 		}
-		if said := len(r.Findings) == 1 && r.Findings[0].Code == ownAddressCode && strings.Contains(r.Findings[0].Text, "leads back to this machine"); said != own {
+		if said := len(r.Findings) == 1 && r.Findings[0].Code == result.CodeOwnAddress && strings.Contains(r.Findings[0].Text, "leads back to this machine"); said != own {
 			t.Errorf("%s: of the run %+v", tt.name, r.Findings)
 		}
 	}

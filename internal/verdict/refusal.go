@@ -79,17 +79,17 @@ func (e explainer) refusal() *result.Finding {
 	text := fmt.Sprintf("%s: %s. %s", who, strings.TrimSuffix(orElse(r.Reply(), "no reason was given"), "."), sentence(row.means))
 	text = with(text, cameWords(&beyond))
 	if row.advice == "" {
-		return e.say(string(reason), text,
+		return e.say(result.Code(reason), text,
 			e.request("take out of the way what answers in place of the service for", "A proxy, a guest portal or a web filter answers now. The software connects directly: it logs in nowhere on the way"))
 	}
-	return e.say(string(reason), text, fmt.Sprintf(row.advice, e.host(), e.p.Service))
+	return e.say(result.Code(reason), text, fmt.Sprintf(row.advice, e.host(), e.p.Service))
 }
 
 // notUnderstood explains an answer that this program cannot read. It accuses
 // nobody.
 func (e explainer) notUnderstood() *result.Finding {
 	t := e.i.Conversation
-	return e.say("not-understood", with(fmt.Sprintf("Something answered at %s, and this program does not understand it (%s). That may be a limit of this program, so it speaks neither for the service nor against it", e.host(), orElse(t.Error, "no details")), cameWords(t)),
+	return e.say(result.CodeNotUnderstood, with(fmt.Sprintf("Something answered at %s, and this program does not understand it (%s). That may be a limit of this program, so it speaks neither for the service nor against it", e.host(), orElse(t.Error, "no details")), cameWords(t)),
 		fmt.Sprintf("Try the service's own client from this machine: whether it gets on with %s decides. The network has nothing to do with it.", e.host()))
 }
 
@@ -174,7 +174,7 @@ func (e explainer) came() bool {
 
 // brokenOff explains a conversation with real software that spoke, and then no
 // more. Whatever accepted the connection leads to that software.
-func (e explainer) brokenOff(code, how string) *result.Finding {
+func (e explainer) brokenOff(code result.Code, how string) *result.Finding {
 	t := e.i.Conversation
 	text := fmt.Sprintf("The service at %s spoke, and then nothing more came", e.host())
 	does := "holds back the rest of"
@@ -182,7 +182,7 @@ func (e explainer) brokenOff(code, how string) *result.Finding {
 		text = fmt.Sprintf("The service at %s spoke, and then the connection was %s", e.host(), how)
 		does = "ends"
 	}
-	return e.say(code+"-midway", with(text, cameWords(t)),
+	return e.say(code, with(text, cameWords(t)),
 		fmt.Sprintf("See first on %s, in the log of %s, why it went no further at that time: it may be stuck, waiting for something of its own, or unwilling. If it knows nothing of it: %s",
 			e.host(), e.p.Service, e.request("find what "+does, "The connection leads to the service, and not all that is said on it passes, or the service does not say it")))
 }
@@ -201,7 +201,7 @@ func slowGreeting(i *result.Initiator) string {
 // noGreeting explains real software that ought to speak first and did not.
 func (e explainer) noGreeting() *result.Finding {
 	t := e.i.Conversation
-	return e.say("no-greeting", fmt.Sprintf("The connection to %s opened, and within %.0f s no greeting came, with which %s begins. It may come later: such servers look the caller up first, and some keep callers waiting on purpose (a mail client waits five minutes, RFC 5321 section 4.5.3.2.1)",
+	return e.say(result.CodeNoGreeting, fmt.Sprintf("The connection to %s opened, and within %.0f s no greeting came, with which %s begins. It may come later: such servers look the caller up first, and some keep callers waiting on purpose (a mail client waits five minutes, RFC 5321 section 4.5.3.2.1)",
 		e.host(), t.ElapMS/1000, protocolName(t.Speaks)),
 		fmt.Sprintf("Repeat with a longer --timeout, and see on %s, in the log of %s, whether the connection arrived at that time and what it waits for (a name lookup of %s is the usual cause). If it never arrived: %s",
 			e.host(), e.p.Service, e.source(), e.request("find what holds back the data of", "The handshake passes and nothing after it does")))

@@ -36,7 +36,7 @@ func TestRefusalIsSaidInItsOwnWords(t *testing.T) {
 		p := realPath(refusedBy(by, reason), result.AnswerForeign)
 		row := refusalRows[reason]
 		f := p.Finding
-		if row.means == "" || f == nil || p.OK || f.Code != string(reason) || !strings.Contains(f.Text, "421 4.3.2 too busy") || !strings.Contains(f.Text, row.means) {
+		if row.means == "" || f == nil || p.OK || f.Code != result.Code(reason) || !strings.Contains(f.Text, "421 4.3.2 too busy") || !strings.Contains(f.Text, row.means) {
 			t.Errorf("%s: ok %v, %+v", reason, p.OK, f)
 			continue
 		}
@@ -142,7 +142,7 @@ func TestTextSaysHowFarItCame(t *testing.T) {
 	for name, c := range map[string]struct {
 		t      *result.Conversation
 		answer result.AnswerOutcome
-		code   string
+		code   result.Code
 		says   string
 	}{
 		"greeted, then nothing":            {far(silent, plan.SMTP, result.StageGreeted), result.AnswerSilent, "stalled-midway", "the service greeted (mx1 ESMTP)"},

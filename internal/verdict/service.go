@@ -26,17 +26,17 @@ func (e explainer) serviceStopped() *result.Finding {
 	t := e.i.Conversation
 	text := fmt.Sprintf("The keyed proof and its payload passed, and %s itself did not: %s", protocolName(t.Speaks), endedWords(t))
 	if isCutOff(t) && !t.IsAboutContent() {
-		return e.say("cut-off-later", with(text, controlWords(t)),
+		return e.say(result.CodeCutOffLater, with(text, controlWords(t)),
 			e.request("find what ends some of the connections of", "It has not to do with what is said: a limit on how many connections one address may have, in all or in a time, or on how long, explains it as well as loss, or a listener that paused"))
 	}
 	if t.Speaks == string(plan.Odyssey) && t.Outcome != result.ConversationForeign && len(t.Changed) == 0 {
 		for _, f := range t.Facts {
 			text += fmt.Sprintf("; %s: %s", f.Name, f.Value)
 		}
-		return e.say("application-firewall", text,
+		return e.say(result.CodeApplicationFirewall, text,
 			e.request("let documents of any size pass on", "It passes as much as 256 KiB each way, and not a document as large as a scanned article: a limit on what one connection may carry, or a device that scans or holds back files (antivirus, data loss prevention, application firewall)"))
 	}
-	return e.say("application-firewall", with(text, changedWords(t)),
+	return e.say(result.CodeApplicationFirewall, with(text, changedWords(t)),
 		e.request("let through unchanged what is really spoken on", fmt.Sprintf("A device that looks into the payload (application firewall, TLS inspection, proxy) treats %s differently from other data on the same port", protocolName(t.Speaks))))
 }
 
@@ -73,7 +73,7 @@ func controlWords(t *result.Conversation) string {
 // impostor explains TLS with a real host that something on the way ended.
 func (e explainer) impostor() *result.Finding {
 	t := e.i.Conversation
-	return e.say("tls-intercepted", with(fmt.Sprintf("What answered for %s is not that host, or does not prove that it is", e.host()), changedWords(t)),
+	return e.say(result.CodeTLSIntercepted, with(fmt.Sprintf("What answered for %s is not that host, or does not prove that it is", e.host()), changedWords(t)),
 		e.request("find what answers on, and exempt from TLS inspection,", "Either a device on the way (TLS inspection, proxy, captive portal) presents a certificate of its own, or the name leads to another host, or that host's own certificate is at fault; if the certificate is the institution's on purpose, each machine has to trust its issuer"))
 }
 

@@ -13,7 +13,7 @@ func TestSilenceOfInstalledSoftwareIsNoProof(t *testing.T) {
 	yes, no := true, false
 	for _, c := range []struct {
 		decoys *bool
-		code   string
+		code   result.Code
 	}{{nil, "accepted-silently"}, {&no, "accepted-silently"}, {&yes, "answers-for-all"}} {
 		for _, external := range []bool{false, true} {
 			i := connected(result.AnswerSilent)

@@ -158,22 +158,22 @@ const enough = 2
 
 // inCommon says what the connections that failed have in common, and what
 // usually causes that.
-func inCommon(passed, failed, all []result.Connection) (code, words, cause string) {
+func inCommon(passed, failed, all []result.Connection) (code result.Code, words, cause string) {
 	switch {
 	case isByParity(passed, failed) || isByPort(all):
-		return "unsteady-ports", "The source port decides: " + portWords(passed, failed) + ".",
+		return result.CodeUnsteadyPorts, "The source port decides: " + portWords(passed, failed) + ".",
 			"Devices that share connections out over two or more equal ways go by the ports (ECMP, a bundle of links, a pair of firewalls or load balancers): one of the ways does not work"
 	case isBeside(failed, all):
-		return "unsteady-at-once", fmt.Sprintf("Those that failed were opened while many others were; opened two at a time, %d passed.", alone(passed)),
+		return result.CodeUnsteadyAtOnce, fmt.Sprintf("Those that failed were opened while many others were; opened two at a time, %d passed.", alone(passed)),
 			"A limit on how many connections one address may open at once, or a moment of trouble"
 	case everyNth(all) > 0:
-		return "unsteady-in-turn", fmt.Sprintf("Every %s one failed.", ordinal(everyNth(all))),
+		return result.CodeUnsteadyInTurn, fmt.Sprintf("Every %s one failed.", ordinal(everyNth(all))),
 			"A load balancer that shares connections out in turn has a member that does not work"
 	case isFromThen(all):
-		return "unsteady-number", "The first ones passed and none after them.",
+		return result.CodeUnsteadyNumber, "The first ones passed and none after them.",
 			"A limit on how many connections one address may open, or intrusion prevention"
 	}
-	return "unsteady", "Those that failed have nothing in common that this test can see.",
+	return result.CodeUnsteady, "Those that failed have nothing in common that this test can see.",
 		"The usual causes: a load balancer with a member that does not work, a limit on how many connections one address may open in a time, or the loss of many packets"
 }
 

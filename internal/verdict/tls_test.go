@@ -39,7 +39,7 @@ func TestTLSRefusalAccusesNobody(t *testing.T) {
 		result.ReasonTLS, result.ReasonChain, result.ReasonTLSFirst, result.ReasonNoTLS} {
 		p := realPath(&result.Conversation{Speaks: string(plan.HTTPS), Outcome: result.ConversationRefused, Error: "refused",
 			Refusal: &result.Refusal{By: result.RefuserTLS, Reason: reason, Words: "words"}}, result.AnswerForeign)
-		if p.OK || p.Verdict != result.Answered || p.Finding == nil || p.Finding.Code != string(reason) || !p.Finding.IsOwn() {
+		if p.OK || p.Verdict != result.Answered || p.Finding == nil || p.Finding.Code != result.Code(reason) || !p.Finding.IsOwn() {
 			t.Errorf("%s: ok %v, %s, %+v", reason, p.OK, p.Verdict, p.Finding)
 			continue
 		}
