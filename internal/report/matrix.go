@@ -170,7 +170,7 @@ func (t *matrixText) legend() {
 	uncounted := false
 	for _, v := range result.Verdicts {
 		if t.Summary.Verdicts[v] > 0 {
-			words = append(words, [2]string{string(v), meaning[v]})
+			words = append(words, [2]string{string(v), v.Row().Means})
 		}
 	}
 	for _, r := range t.Rows {

@@ -339,7 +339,7 @@ func TestOnlyOccurringWordsAreExplained(t *testing.T) {
 		t.Error("want open explained and filtered absent")
 	}
 	for _, v := range result.Verdicts {
-		if meaning[v] == "" {
+		if v.Row().Means == "" {
 			t.Errorf("no meaning for verdict %s", v)
 		}
 	}

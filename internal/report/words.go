@@ -6,36 +6,12 @@ import (
 	"strings"
 )
 
-// meaning is each verdict in a few words. docs/verdicts.md has them in full.
-var meaning = map[result.Verdict]string{
-	result.Unresolved:     "the name has no address",
-	result.Unreachable:    "the machine that dialed has no route there",
-	result.BlockedLocally: "the machine that dialed forbade it itself",
-	result.Rejected:       "sent, and turned away by an ICMP error",
-	result.Refused:        "sent, and turned away by a reset (RST)",
-	result.ReplyLost:      "sent, arrived there, but the answer never came back",
-	result.Filtered:       "sent, never arrived",
-	result.Silent:         "sent, no answer, and nobody at the far end to ask",
-	result.Redirected:     "proved, but by another port or program than the one dialed",
-	result.Corrupted:      "proved, but the data arrived changed",
-	result.Unsteady:       "proved, and not every connection gets through",
-	result.MTUHole:        "proved, but large packets vanish on the way",
-	result.IdleDropped:    "proved, but a connection that is idle for a while is cut",
-	result.Open:           "proved end to end, data unchanged both ways",
-	result.Occupied:       "other software holds the port there",
-	result.Intercepted:    "something on the way answered or changed the data",
-	result.Answered:       "something answered; nothing proves what",
-	result.Reset:          "connected, then cut off",
-	result.Stalled:        "connected, then no byte came back, or no more of them",
-	result.Untested:       "no attempt was made",
-}
-
 // meaning is a verdict in the words of what this run asked.
 func (t *textReport) meaning(v result.Verdict) string {
 	if v == result.Answered && (t.Mode == result.ModeInstalled || t.Mode == result.ModeEgress) {
 		return "something answered under that address; the proof says how it showed what it is"
 	}
-	return meaning[v]
+	return v.Row().Means
 }
 
 // proofMeaning is what each proof rests on.

@@ -30,6 +30,8 @@ const (
 // A VerdictRow is a Verdict and what others must know of it.
 type VerdictRow struct {
 	Verdict Verdict
+	// Means is what it says, in a few words. docs/verdicts.md has them in full.
+	Means string
 	// Reach is how far a path with it got: of two paths that are not ok, the one
 	// with the smaller Reach is the worse. Every row has one, from 1 on, so that a
 	// verdict that has none is worse than all.
@@ -37,6 +39,11 @@ type VerdictRow struct {
 	// Becomes are the verdicts that it may turn out to be once the accepting end's
 	// half is known; nil: it says all.
 	Becomes []Verdict
+	// Closed: a port that must not be reachable is as it should be: silence, or a
+	// refusal.
+	Closed bool
+	// Alike: every attempt of the path ended alike.
+	Alike bool
 }
 
 // reachUnknown is the Reach of a path of which nothing is known: every known
@@ -45,26 +52,26 @@ const reachUnknown = 1000
 
 // VerdictRows has every Verdict, in order of precedence.
 var VerdictRows = []VerdictRow{
-	{Verdict: Unresolved, Reach: 10},
-	{Verdict: Unreachable, Reach: 20},
-	{Verdict: BlockedLocally, Reach: 30},
-	{Verdict: Rejected, Reach: 40},
-	{Verdict: Refused, Reach: 50},
-	{Verdict: ReplyLost, Reach: 80},
-	{Verdict: Filtered, Reach: 60},
-	{Verdict: Silent, Reach: 70, Becomes: []Verdict{Filtered, ReplyLost}},
-	{Verdict: Redirected, Reach: 140},
-	{Verdict: Corrupted, Reach: 150},
-	{Verdict: MTUHole, Reach: 160},
-	{Verdict: IdleDropped, Reach: 170},
-	{Verdict: Unsteady, Reach: 180},
-	{Verdict: Open, Reach: 200},
-	{Verdict: Occupied, Reach: 130},
-	{Verdict: Intercepted, Reach: 110},
-	{Verdict: Answered, Reach: 120, Becomes: []Verdict{Occupied, Intercepted}},
-	{Verdict: Reset, Reach: 100},
-	{Verdict: Stalled, Reach: 90},
-	{Verdict: Untested, Reach: reachUnknown},
+	{Verdict: Unresolved, Means: "the name has no address", Reach: 10},
+	{Verdict: Unreachable, Means: "the machine that dialed has no route there", Reach: 20},
+	{Verdict: BlockedLocally, Means: "the machine that dialed forbade it itself", Reach: 30},
+	{Verdict: Rejected, Means: "sent, and turned away by an ICMP error", Reach: 40, Closed: true},
+	{Verdict: Refused, Means: "sent, and turned away by a reset (RST)", Reach: 50, Closed: true, Alike: true},
+	{Verdict: ReplyLost, Means: "sent, arrived there, but the answer never came back", Reach: 80, Closed: true, Alike: true},
+	{Verdict: Filtered, Means: "sent, never arrived", Reach: 60, Closed: true, Alike: true},
+	{Verdict: Silent, Means: "sent, no answer, and nobody at the far end to ask", Reach: 70, Becomes: []Verdict{Filtered, ReplyLost}, Closed: true, Alike: true},
+	{Verdict: Redirected, Means: "proved, but by another port or program than the one dialed", Reach: 140},
+	{Verdict: Corrupted, Means: "proved, but the data arrived changed", Reach: 150},
+	{Verdict: MTUHole, Means: "proved, but large packets vanish on the way", Reach: 160},
+	{Verdict: IdleDropped, Means: "proved, but a connection that is idle for a while is cut", Reach: 170},
+	{Verdict: Unsteady, Means: "proved, and not every connection gets through", Reach: 180},
+	{Verdict: Open, Means: "proved end to end, data unchanged both ways", Reach: 200},
+	{Verdict: Occupied, Means: "other software holds the port there", Reach: 130},
+	{Verdict: Intercepted, Means: "something on the way answered or changed the data", Reach: 110},
+	{Verdict: Answered, Means: "something answered; nothing proves what", Reach: 120, Becomes: []Verdict{Occupied, Intercepted}},
+	{Verdict: Reset, Means: "connected, then cut off", Reach: 100, Alike: true},
+	{Verdict: Stalled, Means: "connected, then no byte came back, or no more of them", Reach: 90, Alike: true},
+	{Verdict: Untested, Means: "no attempt was made", Reach: reachUnknown},
 }
 
 // Verdicts lists every Verdict in order of precedence.

@@ -40,11 +40,7 @@ func standBy(paths []result.Path, isAnyEnough func(result.Path) bool) {
 // isOffline reports whether a verdict is what an address that is kept offline
 // brings about. One that answers, and wrongly, is another matter.
 func isOffline(v result.Verdict) bool {
-	switch v {
-	case result.Silent, result.Filtered, result.ReplyLost, result.Refused, result.Rejected, result.Unreachable:
-		return true
-	}
-	return false
+	return v.Row().Closed || v == result.Unreachable
 }
 
 // someAddresses tells of names of which some addresses work and others do not:

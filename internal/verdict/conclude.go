@@ -265,8 +265,7 @@ func blackHoles(r *result.Report) []result.Finding {
 		tried[p.Family]++
 		address[p.Family] = p.Target.Addr().String()
 		proved[p.Family] = proved[p.Family] || p.Proof == result.ProofKeyed
-		switch p.Verdict {
-		case result.Silent, result.Filtered, result.ReplyLost, result.Rejected, result.Unreachable:
+		if isOffline(p.Verdict) && p.Verdict != result.Refused { // its machine is there
 			dead[p.Family]++
 		}
 	}

@@ -70,8 +70,8 @@ var claims = []claim{
 		return p.Verdict == result.Stalled && saw(result.SawNothing)(p) || p.Expect == plan.ExpectClosed || !droppedBy(result.DropReversePath, result.DropConntrack, result.DropQueue, result.DropListener)(p)
 	}},
 	{code: "no-local-port", bears: lacking},
-	{code: "closed-or-off", bears: func(p result.Path) bool { return p.Expect == plan.ExpectClosed && isClosed(p.Verdict) }},
-	{code: "should-be-closed", bears: func(p result.Path) bool { return !isClosed(p.Verdict) || p.Initiator.Repeat() != nil }},
+	{code: "closed-or-off", bears: func(p result.Path) bool { return p.Expect == plan.ExpectClosed && p.Verdict.Row().Closed }},
+	{code: "should-be-closed", bears: func(p result.Path) bool { return !p.Verdict.Row().Closed || p.Initiator.Repeat() != nil }},
 	// A machine is no hop on the way to itself, and there is no hop 0.
 	{words: target.Addr().String() + " (hop", bears: func(result.Path) bool { return false }},
 	{words: "hop 0", bears: func(result.Path) bool { return false }},

@@ -19,7 +19,7 @@ func Explain(p result.Path) *result.Finding {
 	}
 	switch {
 	case f == nil || p.Initiator == nil:
-	case p.Initiator.Attempts > 1 && isTriedAlike(p.Verdict):
+	case p.Initiator.Attempts > 1 && p.Verdict.Row().Alike:
 		f.Text += fmt.Sprintf(" It was tried %d times.", p.Initiator.Attempts)
 	}
 	if f != nil {
@@ -36,16 +36,6 @@ func wasOrWere(n int) string {
 		return "1 was"
 	}
 	return fmt.Sprintf("%d were", n)
-}
-
-// isTriedAlike reports whether every attempt of a path with this verdict ended
-// alike.
-func isTriedAlike(v result.Verdict) bool {
-	switch v {
-	case result.Refused, result.Reset, result.Stalled, result.Filtered, result.Silent, result.ReplyLost:
-		return true
-	}
-	return false
 }
 
 func explain(p result.Path) *result.Finding {
@@ -764,7 +754,7 @@ func (e explainer) closed() *result.Finding {
 	switch {
 	case e.p.OK:
 		return nil
-	case isClosed(e.p.Verdict):
+	case e.p.Verdict.Row().Closed:
 		return e.say(result.CodeClosedOrOff, fmt.Sprintf("This port must not be reachable, and it was not (%s); but nothing in this run shows that %s was on, so it may be closed, or the machine off, or not at this address", e.p.Verdict, e.host()),
 			fmt.Sprintf("Have listen run on %s during the test, or test a port that is open there in the same run, and repeat.", e.host()))
 	}

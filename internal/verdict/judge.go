@@ -40,7 +40,7 @@ type Ruling struct {
 func Judge(c Case) Ruling {
 	r := Ruling{Verdict: steady(c, verdict(c)), Proof: proof(c)}
 	if c.Expect == plan.ExpectClosed {
-		r.OK = isClosed(r.Verdict) && isLiving(c)
+		r.OK = r.Verdict.Row().Closed && isLiving(c)
 	} else {
 		r.OK = r.Verdict == result.Open || r.Proof == result.ProofService && hasRealSoftware(c, r.Verdict)
 	}
@@ -51,16 +51,6 @@ func Judge(c Case) Ruling {
 // that counts: our listener is not meant to be there.
 func hasRealSoftware(c Case, v result.Verdict) bool {
 	return v == result.Occupied || v == result.Answered && (c.External || c.Installed)
-}
-
-// isClosed reports whether a port that must not be reachable is not: silence or
-// refusal.
-func isClosed(v result.Verdict) bool {
-	switch v {
-	case result.Filtered, result.Silent, result.Refused, result.Rejected, result.ReplyLost:
-		return true
-	}
-	return false
 }
 
 // isLiving reports whether anything shows that the machine behind a port that
@@ -101,7 +91,7 @@ func Alive(paths []result.Path, of result.Path) bool {
 func Enliven(paths []result.Path, contact bool) {
 	for i := range paths {
 		p := &paths[i]
-		if p.Expect != plan.ExpectClosed || p.OK || !isClosed(p.Verdict) {
+		if p.Expect != plan.ExpectClosed || p.OK || !p.Verdict.Row().Closed {
 			continue
 		}
 		if contact && p.Direction == plan.Forward || Alive(paths, *p) {
