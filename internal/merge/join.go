@@ -208,10 +208,10 @@ func from(r *result.Report, found, p *result.Path) *result.Path {
 		out.Expect = p.Expect
 		out, _ = sound(r, out)
 	}
-	if isExplained(r, &out) {
+	if f, ok := verdict.Retell(out, verdict.ContextOf(r, &out, "")); ok {
 		// In the roles of the other end. A finding of another code rests on more than
 		// this path, and stands.
-		if f := verdict.Explain(out); f == nil || found.Finding == nil || f.Code == found.Finding.Code || out.Expect != found.Expect {
+		if f == nil || found.Finding == nil || f.Code == found.Finding.Code || out.Expect != found.Expect {
 			out.Finding = f
 		}
 	}
@@ -258,13 +258,10 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 	if out.OthersOrigin == "" {
 		out.OthersOrigin = behindNAT(listened, out.Target.Addr())
 	}
-	ruling := verdict.Judge(caseOf(dialed, &out, listened.Listened.Instance))
-	if ruling.Verdict == result.Open {
+	verdict.Rule(&out, verdict.ContextOf(dialed, &out, listened.Listened.Instance))
+	if out.Verdict == result.Open {
 		return p // no half that was found later proves a path
 	}
-	out.Verdict, out.Proof, out.OK = ruling.Verdict, ruling.Proof, ruling.OK
-	out.Finding = verdict.Explain(out)
-	out.Notes = notes(&out, p.Notes)
 	return &out
 }
 
@@ -292,26 +289,12 @@ func (j *joiner) confirm(p *result.Path, dialed *result.Report, w witness) *resu
 		return p
 	}
 	out := *p
-	ruling := verdict.Judge(caseOf(dialed, &out, w.far.Listened.Instance))
-	out.Verdict, out.Proof, out.OK = ruling.Verdict, ruling.Proof, ruling.OK
-	out.Finding = verdict.Explain(out)
+	verdict.Rule(&out, verdict.ContextOf(dialed, &out, w.far.Listened.Instance))
 	j.find(result.Finding{Code: result.CodeContradiction,
 		Text: fmt.Sprintf("%s was proved by listener %.8s on port %d, and %s reports that its own listener %.8s held that port and saw nothing of it (%s, %s).",
 			who(dialed), p.Initiator.Instance, p.Port, who(w.far), w.far.Listened.Instance, p.Flow, p.Direction),
 		Advice: "Another machine with the same key answered. Find out to which one the address leads."})
 	return &out
-}
-
-// notes are those of a path with a new half. What the row's plan or the far
-// end's name gave rise to is not in the evidence.
-func notes(p *result.Path, before []result.Note) []result.Note {
-	out := verdict.Notes(*p, false)
-	for _, n := range before {
-		if n.Code == result.NoteAssumedPort || n.Code == result.NoteOneFamily {
-			out = append(out, n)
-		}
-	}
-	return out
 }
 
 func isTried(p *result.Path) bool {

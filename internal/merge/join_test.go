@@ -76,9 +76,7 @@ func judge(p *result.Path) {
 	if p.Initiator.Answer == result.AnswerKeyed {
 		instance = p.Initiator.Instance
 	}
-	ruling := verdict.Judge(verdict.Case{Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor, Instance: instance, Expect: p.Expect})
-	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
-	p.Finding = verdict.Explain(*p)
+	verdict.Rule(p, verdict.Context{Mode: result.ModePaths, Instance: instance})
 }
 
 // halves are two ends neither of which got through: a's attempt at 14:03:07, b's

@@ -51,12 +51,11 @@ func written(t *testing.T, r *result.Report) *result.Report {
 func visited(m result.Mode, run string, i *result.Initiator) *result.Report {
 	p := result.Path{
 		Flow: "ldap", Service: "LDAP", Port: 389, PlanPort: 389, Transport: plan.TCP, Direction: plan.Forward, Family: result.IP4, From: "server", To: "ldap",
-		Host: "ldap.example.edu", Need: plan.Conditional, Counted: true, Expect: plan.ExpectOpen, Real: true,
+		Host: "ldap.example.edu", Need: plan.Conditional, Counted: true, Expect: plan.ExpectOpen,
 		At: i.At, Source: i.Source, Target: i.Target, Attempts: 1, Initiator: i,
 	}
-	ruling := verdict.Judge(verdict.Case{Transport: p.Transport, Port: p.Port, Initiator: i, External: m == result.ModeEgress, Installed: m == result.ModeInstalled, Expect: p.Expect})
-	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
-	p.Finding, p.Notes = verdict.Explain(p), []result.Note{}
+	verdict.Rule(&p, verdict.Context{Mode: m})
+	p.Notes = []result.Note{}
 	r := &result.Report{Schema: result.Schema, Run: run, Mode: m, Started: noon, Plan: "illiad", From: result.End{Role: "server", Host: "ws"}, Paths: []result.Path{p}}
 	verdict.Summarize(r)
 	return r
@@ -103,7 +102,7 @@ func TestRequestsNameTheAddressBehindTheNAT(t *testing.T) {
 	for i := range r.Paths {
 		p := &r.Paths[i]
 		p.OthersSeenAs = "203.0.113.9"
-		p.Finding = verdict.Explain(*p)
+		verdict.Rule(p, verdict.Context{Mode: r.Mode})
 	}
 	m := Tabulate("test", []Input{{Report: written(t, r)}})
 	for _, q := range m.Requests {
@@ -134,7 +133,7 @@ func TestUntestedStaysUntested(t *testing.T) {
 		p := &r.Paths[0]
 		p.Initiator.NotTried = why
 		p.Verdict, p.Proof, p.OK = result.Untested, result.ProofNone, false
-		p.Finding = verdict.Explain(*p)
+		verdict.Rule(p, verdict.Context{Mode: r.Mode})
 		verdict.Summarize(r)
 	}
 	a, b := halves()

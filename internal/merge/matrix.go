@@ -264,16 +264,13 @@ func outside(p *result.Path) netip.Addr {
 // dial, so that what several machines need is one request. Where that cannot be
 // said, the report's own words stand.
 func commonAdvice(r *result.Report, p *result.Path) string {
-	if !isExplained(r, p) {
-		return p.Finding.Advice
-	}
 	common := *p
 	if p.Direction == plan.Forward {
 		common.Source, common.SeenAs, common.OthersSeenAs = result.Endpoint{}, result.Endpoint{}, ""
 	} else {
 		common.Target = result.Endpoint{}
 	}
-	if f := verdict.Explain(common); f != nil && f.Code == p.Finding.Code {
+	if f, ok := verdict.Retell(common, verdict.ContextOf(r, p, "")); ok && f != nil && f.Code == p.Finding.Code {
 		return f.Advice
 	}
 	return p.Finding.Advice

@@ -12,7 +12,6 @@ package merge
 import (
 	"fmt"
 
-	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/verdict"
 )
@@ -43,37 +42,6 @@ func Unique(in []Input) ([]Input, []result.Finding) {
 	return out, findings
 }
 
-// lossOf is what a report's connections show of the loss of packets, where that
-// decides on a path: if some of its own connections passed and others did not.
-// Rows that one attempt stands for have the same connections, which count once.
-func lossOf(r *result.Report, p *result.Path) float64 {
-	if p.Initiator == nil {
-		return 0
-	}
-	if passed, failed := result.Compare(p.Initiator.Connections); len(passed) == 0 || len(failed) == 0 {
-		return 0
-	}
-	var near []*result.Initiator
-	var far []*result.Acceptor
-	seen := map[string]bool{}
-	for i := range r.Paths {
-		if h := r.Paths[i].Initiator; h != nil && (h.Probe == "" || !seen[h.Probe]) {
-			seen[h.Probe] = true
-			near, far = append(near, h), append(far, r.Paths[i].Acceptor)
-		}
-	}
-	return verdict.LossOf(near, far...).RoundTripOf(p.Transport)
-}
-
-// caseOf is a path of a report as it was judged, as far as the report tells.
-func caseOf(r *result.Report, p *result.Path, instance string) verdict.Case {
-	return verdict.Case{
-		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor, Instance: instance,
-		Loss: lossOf(r, p), External: r.Mode == result.ModeEgress, Installed: r.Mode == result.ModeInstalled, Expect: p.Expect,
-		Alive: r.Contact != nil && p.Direction == plan.Forward || verdict.Alive(r.Paths, *p),
-	}
-}
-
 // sound returns a path as its own evidence bears it, and whether that is what
 // the report says. A report does not carry all that a verdict may depend on (the
 // listener that was expected), so a verdict that claims less than its evidence
@@ -86,24 +54,17 @@ func sound(r *result.Report, p result.Path) (result.Path, bool) {
 	if p.Initiator != nil && p.Initiator.Answer == result.AnswerKeyed {
 		instance = p.Initiator.Instance
 	}
-	ruling := verdict.Judge(caseOf(r, &p, instance))
+	borne := p
+	verdict.Rule(&borne, verdict.ContextOf(r, &p, instance))
 	switch {
-	case p.Verdict == ruling.Verdict:
+	case p.Verdict == borne.Verdict:
 		claimed := p.OK
-		p.Proof, p.OK = ruling.Proof, ruling.OK
+		p.Proof, p.OK = borne.Proof, borne.OK
 		return p, !claimed || p.OK
 	case p.Verdict != result.Open && !p.OK:
 		return p, true
 	}
-	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
-	p.Finding = verdict.Explain(p)
-	return p, false
-}
-
-// isExplained reports whether package verdict can explain a path: its verdict
-// is what its evidence amounts to.
-func isExplained(r *result.Report, p *result.Path) bool {
-	return verdict.Judge(caseOf(r, p, "")).Verdict == p.Verdict
+	return borne, false
 }
 
 // Sound returns a copy of a report whose paths claim no more than their

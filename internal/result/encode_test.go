@@ -3,7 +3,6 @@ package result
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -198,21 +197,6 @@ func TestParseLooksEverywhere(t *testing.T) {
 		_, err := ParseReport([]byte(strings.Replace(good, c.from, c.to, 1)), MaxReport)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want …%s…", name, err, c.want)
-		}
-	}
-}
-
-// The mode says of all paths that real software is meant to answer: it is not
-// in each.
-func TestParsedPathsKnowThatTheyAreReal(t *testing.T) {
-	for _, m := range []Mode{ModePaths, ModeInstalled, ModeEgress} {
-		b := bytes.Replace(example(t), []byte(`"mode": "paths"`), fmt.Appendf(nil, `"mode": %q`, m), 1)
-		r, err := ParseReport(b, MaxReport)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Mode != m || len(r.Paths) == 0 || r.Paths[0].Real != (m != ModePaths) {
-			t.Errorf("%s: %v", m, r.Paths[0].Real)
 		}
 	}
 }

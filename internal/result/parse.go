@@ -68,9 +68,6 @@ func (m *Room) Parse(b []byte, limit int64) (*Report, error) {
 	if err := check(r); err != nil {
 		return nil, fmt.Errorf("%w; the file was changed, or comes from a newer release of Dialtone", err)
 	}
-	for i := range r.Paths {
-		r.Paths[i].Real = r.Mode != ModePaths // the mode says it for all
-	}
 	return r, nil
 }
 

@@ -56,6 +56,9 @@ const (
 	ModeEgress    Mode = "egress"    // other people's hosts, in their services' own language
 )
 
+// IsReal reports whether real software is meant to answer, and not our own listener.
+func (m Mode) IsReal() bool { return m == ModeInstalled || m == ModeEgress }
+
 // An End is one of the two machines of a run.
 type End struct {
 	Role      string   `json:"role"` // roles played, joined by commas
@@ -146,7 +149,6 @@ type Path struct {
 	Counted    bool           `json:"counted"`  // whether the exit code depends on it
 	Opposite   bool           `json:"opposite"` // the row runs the other way; only --both-ways tried this one
 	Expect     plan.Expect    `json:"expect"`
-	Real       bool           `json:"-"` // real software is meant to answer, no listener: the report's mode says so
 	Verdict    Verdict        `json:"verdict"`
 	OK         bool           `json:"ok"`
 	Proof      Proof          `json:"proof"`

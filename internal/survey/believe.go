@@ -105,9 +105,8 @@ func untested(p *result.Path, why string) {
 		probe = p.Initiator.Probe
 	}
 	p.Initiator, p.Acceptor = &result.Initiator{Probe: probe, NotTried: why}, nil
-	p.Verdict, p.Proof, p.OK = result.Untested, result.ProofNone, false
-	p.Attempts, p.RTTMS, p.Stop, p.SeenAs, p.At = 0, nil, nil, result.Endpoint{}, result.Time{}
-	p.Finding, p.Notes = verdict.Explain(*p), []result.Note{}
+	p.Attempts, p.RTTMS, p.Stop, p.SeenAs, p.At, p.Notes = 0, nil, nil, result.Endpoint{}, result.Time{}, nil
+	verdict.Rule(p, verdict.Context{Mode: result.ModePaths})
 }
 
 // borne says of some paths of the far end's report whether this end bears out

@@ -76,7 +76,7 @@ func (v *visit) visitInstances(ctx context.Context, flows []plan.Flow, paths []r
 	wave.Wait()
 	for i := range paths {
 		if p := &paths[i]; len(p.Instances) > 0 {
-			p.Finding = verdict.Explain(*p)
+			v.retell(p)
 			p.Notes = append(p.Notes, verdict.InstanceNotes(*p)...)
 		}
 	}

@@ -174,20 +174,14 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	}
 	p.OthersSeenAs = s.othersSeenAs(j)
 	p.OthersOrigin = s.othersOrigin(j)
-	if p.Initiator != nil && p.Initiator.Trace != nil {
-		var open *result.Trace
-		if p.Direction == plan.Forward {
-			open = s.openWay[j.to]
-		}
-		p.Stop = verdict.Locate(p.Initiator.Trace, open, p.Target.Addr())
+	c := verdict.Context{
+		Mode: result.ModePaths, Instance: s.expectedOf(j), Loss: s.loss(p.Transport),
+		PortAssumed: l.Row.PortAssumed, LeftOut: s.leftOut(sock.NoSuchFamily),
 	}
-	ruling := verdict.Judge(verdict.Case{
-		Transport: p.Transport, Port: p.Port, Initiator: p.Initiator, Acceptor: p.Acceptor,
-		Instance: s.expectedOf(j), Expect: p.Expect, Loss: s.loss(p.Transport),
-	})
-	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
-	p.Finding = verdict.Explain(p)
-	p.Notes = verdict.Notes(p, l.Row.PortAssumed, s.leftOut(sock.NoSuchFamily)...)
+	if p.Direction == plan.Forward {
+		c.OpenWay = s.openWay[j.to]
+	}
+	verdict.Rule(&p, c)
 	return p
 }
 

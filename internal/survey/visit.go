@@ -59,13 +59,13 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	}
 	r := &result.Report{
 		Schema: result.Schema, Tool: c.Software, Run: v.run.String(), Started: result.TimeOf(v.started), Plan: c.Plan.Name,
-		Mode:  result.ModeInstalled,
+		Mode:  v.mode(),
 		From:  result.End{Role: c.roleWords(c.Local), Host: c.Hostname, Addresses: []string{}},
 		To:    result.End{Role: joinRoles(remote), Host: c.Host, Addresses: []string{}},
 		Paths: []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: proxies(),
 	}
 	if c.Egress {
-		r.Mode, r.To.Host = result.ModeEgress, "the hosts of other people's services"
+		r.To.Host = "the hosts of other people's services"
 		excluded = slices.DeleteFunc(excluded, func(e plan.Excluded) bool { return !c.Plan.IsExternal(e.Row.To) })
 	}
 	var wave sync.WaitGroup
@@ -128,7 +128,7 @@ func (v *visit) tryDecoys(ctx context.Context, paths []result.Path) []netip.Addr
 		}
 		does := opened[addr]
 		p.Initiator.DecoysOpen = &does
-		p.Finding = verdict.Explain(*p)
+		v.retell(p)
 	}
 	return all
 }
@@ -254,22 +254,29 @@ func (v *visit) hostFor(r plan.Row, host string) string {
 	return ""
 }
 
+// mode is whose real software is meant to answer.
+func (v *visit) mode() result.Mode {
+	if v.Egress {
+		return result.ModeEgress
+	}
+	return result.ModeInstalled
+}
+
+// retell explains a path again, of which more is known by now.
+func (v *visit) retell(p *result.Path) {
+	if f, ok := verdict.Retell(*p, verdict.Context{Mode: v.mode()}); ok {
+		p.Finding = f
+	}
+}
+
 func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i result.Initiator, s *survey) result.Path {
 	p := result.NewPath(f, family)
-	p.Port, p.Host, p.Real, p.At = port, v.hostFor(f.Row, host), true, result.TimeOf(v.started)
+	p.Port, p.Host, p.At = port, v.hostFor(f.Row, host), result.TimeOf(v.started)
 	p.Initiator, p.Source, p.Target, p.Attempts = &i, i.Source, i.Target, i.Attempts
 	if !i.At.IsZero() {
 		p.At = i.At
 	}
-	if i.Trace != nil {
-		p.Stop = verdict.Locate(i.Trace, nil, p.Target.Addr())
-	}
-	ruling := verdict.Judge(verdict.Case{
-		Transport: p.Transport, Port: p.Port, Initiator: &i, External: v.Egress, Installed: !v.Egress, Expect: p.Expect,
-	})
-	p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
-	p.Finding = verdict.Explain(p)
-	p.Notes = verdict.Notes(p, f.Row.PortAssumed, s.leftOut(sock.NoSuchFamily)...)
+	verdict.Rule(&p, verdict.Context{Mode: v.mode(), PortAssumed: f.Row.PortAssumed, LeftOut: s.leftOut(sock.NoSuchFamily)})
 	return p
 }
 

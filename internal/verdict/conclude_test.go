@@ -57,14 +57,14 @@ func TestSummaryCountsVerdicts(t *testing.T) {
 
 func TestFindingsOfTheWholeRun(t *testing.T) {
 	of := func(i result.Initiator) result.Path {
-		p := pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &i})
-		p.Finding = Explain(p)
+		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i})
+		p.Finding = explain(p, result.ModePaths)
 		return p
 	}
 	contact := &result.Contact{Plan: "illiad"}
 	portUnreachable := rejectedBy(result.ICMP{Type: 3, Code: 3, From: target.Addr()})
-	unreachable := pathOf(Case{Transport: plan.UDP, Port: 1434, Initiator: &portUnreachable})
-	unreachable.Finding = Explain(unreachable)
+	unreachable := pathOf(question{Transport: plan.UDP, Port: 1434, Initiator: &portUnreachable})
+	unreachable.Finding = explain(unreachable, result.ModePaths)
 	for _, c := range []struct {
 		name  string
 		r     result.Report

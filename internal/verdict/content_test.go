@@ -35,10 +35,10 @@ func TestContentIsBlamedOnlyBesideProofsThatPass(t *testing.T) {
 	} {
 		i := proved()
 		i.Conversation = &result.Conversation{Speaks: string(plan.TDS), Outcome: c.outcome, Failures: c.failures, Controls: c.controls, Attempts: c.failures}
-		cs := Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: conversedWith(), Instance: i.Instance}
-		r := Judge(cs)
+		cs := question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: conversedWith(), Instance: i.Instance}
+		r := judge(cs)
 		p := result.Path{Verdict: r.Verdict, Proof: r.Proof, From: "client", To: "database", Transport: plan.TCP, Port: 1433, Service: "SQL Server", Initiator: &i, Acceptor: cs.Acceptor}
-		f := Explain(p)
+		f := explain(p, result.ModePaths)
 		if r.OK || f == nil || f.Code != c.code || !strings.Contains(f.Text+f.Advice, c.says) {
 			t.Errorf("%s: %s, %+v", name, r.Verdict, f)
 		}
@@ -55,7 +55,7 @@ func TestProofThatPassesLaterMakesNoApplicationFirewall(t *testing.T) {
 		i.Conversation.Attempts, i.Conversation.Controls = 2, controls(later, later)
 		p := result.Path{Verdict: result.Open, Proof: result.ProofService, From: "client", To: "database", Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: conversedWith()}
 		var codes []string
-		for _, n := range Notes(p, false, p.Source.Addr()) {
+		for _, n := range notesOf(p, false, p.Source.Addr()) {
 			codes = append(codes, string(n.Code))
 		}
 		got := strings.Join(codes, " ")

@@ -106,8 +106,8 @@ func holdTo(t *testing.T, p result.Path) {
 // and what a trace and a NAT add to it.
 func evidence() []result.Path {
 	var out []result.Path
-	var cases []Case
-	everyCase(func(c Case) {
+	var cases []question
+	everyCase(func(c question) {
 		if c.Instance == here && !isLikeOthers(c) && (c.Initiator.Sent == nil) == (c.Initiator.Received == nil) {
 			cases = append(cases, c)
 		}
@@ -117,14 +117,14 @@ func evidence() []result.Path {
 	} {
 		for _, a := range acceptors {
 			for _, transport := range []plan.Transport{plan.TCP, plan.UDP} {
-				cases = append(cases, Case{Transport: transport, Port: 1433, Initiator: new(rejectedBy(m)), Acceptor: a, Instance: here})
+				cases = append(cases, question{Transport: transport, Port: 1433, Initiator: new(rejectedBy(m)), Acceptor: a, Instance: here})
 			}
 		}
 	}
 	for _, l := range []result.Lack{result.LackPort, result.LackDescriptor} {
 		i := failed(result.ConnectFailed)
 		i.Lacks = l
-		cases = append(cases, Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
+		cases = append(cases, question{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
 	}
 	for _, d := range []result.Drop{result.DropFirewall, result.DropReversePath, result.DropConntrack, result.DropQueue, result.DropListener} {
 		for _, s := range []result.Sighting{result.SawNothing, result.SawHalfOpen, result.SawUnknown, result.SawAccepted} {
@@ -137,7 +137,7 @@ func evidence() []result.Path {
 				if d == result.DropReversePath {
 					a.Detail = "its reverse path filter dropped it"
 				}
-				cases = append(cases, Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: a, Instance: here})
+				cases = append(cases, question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: a, Instance: here})
 			}
 		}
 	}
@@ -149,9 +149,9 @@ func evidence() []result.Path {
 			p.OthersOrigin, p.Stop = origin, stops[(n+3*m)%len(stops)]
 			for _, expect := range []plan.Expect{plan.ExpectOpen, plan.ExpectClosed} {
 				c.Expect = expect
-				r := Judge(c)
+				r := judge(c)
 				p.Expect, p.Verdict, p.Proof, p.OK = expect, r.Verdict, r.Proof, r.OK
-				p.Finding = Explain(p)
+				p.Finding = explain(p, result.ModePaths)
 				out = append(out, p)
 			}
 		}
@@ -318,9 +318,9 @@ func TestSuspectsAreListedUntilTheEvidenceExcludesThem(t *testing.T) {
 		if c.udp {
 			transport = plan.UDP
 		}
-		p := pathOf(Case{Transport: transport, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
+		p := pathOf(question{Transport: transport, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
 		p.Stop, p.OthersOrigin = c.stop, c.origin
-		f := Explain(p)
+		f := explain(p, result.ModePaths)
 		if f == nil || f.Code != c.code {
 			t.Errorf("%s: got %+v, want %s", c.name, f, c.code)
 			continue
@@ -344,11 +344,11 @@ func TestWhatThisMachineLacksIsNobodysFault(t *testing.T) {
 	for l, want := range map[result.Lack]string{result.LackPort: "ip_local_port_range", result.LackDescriptor: "ulimit -n"} {
 		i := failed(result.ConnectFailed)
 		i.Lacks = l
-		p := pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
-		if p.Finding = Explain(p); p.Verdict != result.Untested || !strings.Contains(p.Finding.Advice, want) {
+		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
+		if p.Finding = explain(p, result.ModePaths); p.Verdict != result.Untested || !strings.Contains(p.Finding.Advice, want) {
 			t.Errorf("%s: %s, %+v", l, p.Verdict, p.Finding)
 		}
-		silent := pathOf(Case{Transport: plan.TCP, Port: 443, Initiator: new(failed(result.ConnectTimeout))})
+		silent := pathOf(question{Transport: plan.TCP, Port: 443, Initiator: new(failed(result.ConnectTimeout))})
 		r := &result.Report{Paths: []result.Path{p, silent}}
 		Conclude(r, Facts{ContactLost: "address already in use", Lacks: l})
 		if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Advice, want) {

@@ -9,13 +9,13 @@ import (
 	"dialtone/internal/result"
 )
 
-// Explain says what a path's verdict means there and what to do, in words
+// explain says what a path's verdict means there and what to do, in words
 // that a librarian can forward and a firewall administrator can act on. It
 // returns nil where there is nothing to say: the path is as it should be.
-func Explain(p result.Path) *result.Finding {
-	f := explain(p)
+func explain(p result.Path, mode result.Mode) *result.Finding {
+	f := explainerOf(p, mode).finding()
 	if f != nil {
-		f = instancePorts(p, f)
+		f = instancePorts(p, f, mode)
 	}
 	switch {
 	case f == nil || p.Initiator == nil:
@@ -38,12 +38,13 @@ func wasOrWere(n int) string {
 	return fmt.Sprintf("%d were", n)
 }
 
-func explain(p result.Path) *result.Finding {
-	e := explainer{p: p, i: p.Initiator, a: p.Acceptor}
+// finding is what is to be said of the path itself.
+func (e explainer) finding() *result.Finding {
+	p := e.p
 	if e.i != nil && e.i.Answer == result.AnswerOwn && p.Verdict == result.Redirected {
 		return e.ownAnswer()
 	}
-	if isOwnTarget(p) {
+	if e.isOwnTarget() {
 		return e.ownTarget()
 	}
 	if p.Expect == plan.ExpectClosed {
@@ -106,9 +107,14 @@ func explain(p result.Path) *result.Finding {
 
 // explainer writes the findings of one path.
 type explainer struct {
-	p result.Path
-	i *result.Initiator
-	a *result.Acceptor
+	p    result.Path
+	i    *result.Initiator
+	a    *result.Acceptor
+	mode result.Mode // of the report
+}
+
+func explainerOf(p result.Path, mode result.Mode) explainer {
+	return explainer{p: p, i: p.Initiator, a: p.Acceptor, mode: mode}
 }
 
 // startAlike is what to do where the two ends do not mean the same ports.
@@ -296,7 +302,7 @@ func (e explainer) refused() *result.Finding {
 		return e.say(result.CodeRefusedBusy, fmt.Sprintf("RST came back; when listen started, %s was held by %s", e.port(), holderWords(e.a.Holder)),
 			"Stop that software for the test, start listen again, and repeat.")
 	}
-	if e.p.Real {
+	if e.mode.IsReal() {
 		return e.say(result.CodeRefused, fmt.Sprintf("RST came back: nothing listens on %s of %s, or a firewall refuses in its name", e.port(), e.host()),
 			fmt.Sprintf("Make sure that the service runs on %s and listens on %s. If it does: %s", e.host(), e.port(), e.request("allow", "")))
 	}
@@ -397,9 +403,9 @@ func (e explainer) silent() *result.Finding {
 	}
 	text := "No answer came, and there was no contact to ask whether anything arrived"
 	switch {
-	case e.p.Address != "" && e.a == nil && !e.p.Real:
+	case e.p.Address != "" && e.a == nil && !e.mode.IsReal():
 		text = "No answer came, and nothing at this address, of several that the name has, proved the key: nobody there can be asked whether anything arrived"
-	case e.p.Real:
+	case e.mode.IsReal():
 		text = fmt.Sprintf("No answer came from %s, and nobody there can be asked whether anything arrived", e.host())
 	case e.a != nil:
 		text = "No answer came, and whether anything arrived is unknown"
@@ -609,10 +615,10 @@ func (e explainer) reset() *result.Finding {
 	if e.i.Answer == result.AnswerClosed {
 		how = "closed (FIN)"
 	}
-	if e.p.Real && e.came() {
+	if e.mode.IsReal() && e.came() {
 		return e.brokenOff(result.CodeResetMidway, how)
 	}
-	if e.p.Real {
+	if e.mode.IsReal() {
 		return e.say(result.CodeReset, fmt.Sprintf("The connection to %s opened and was %s before the service had its say", e.host(), how),
 			e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule, a proxy, or the far end itself, which may not want this address"))
 	}
@@ -648,13 +654,13 @@ func (e explainer) stalled() *result.Finding {
 		return e.payload(result.CodeStalledPayload,
 			"The usual causes are large packets that vanish (ICMP \"fragmentation needed\" filtered on the way), traffic shaping, or a device that holds the content back; on a merely slow line repeat with a longer --timeout")
 	}
-	if e.p.Real && e.came() {
+	if e.mode.IsReal() && e.came() {
 		return e.brokenOff(result.CodeStalledMidway, "")
 	}
-	if e.p.Real && greets(e.i.Conversation) {
+	if e.mode.IsReal() && greets(e.i.Conversation) {
 		return e.noGreeting()
 	}
-	if e.p.Real {
+	if e.mode.IsReal() {
 		return e.say(result.CodeStalled, fmt.Sprintf("The connection to %s opened and the service's answer did not come", e.host()),
 			e.request("find what holds back the data of", "The handshake passes and nothing after it does: an application-aware firewall, a SYN proxy, traffic inspection, or a service that is stuck"))
 	}
@@ -749,7 +755,7 @@ func (e explainer) closed() *result.Finding {
 		// Nothing left this machine, so nothing is known of the port.
 		open := e
 		open.p.Expect = plan.ExpectOpen
-		return Explain(open.p)
+		return explain(open.p, e.mode)
 	}
 	switch {
 	case e.p.OK:

@@ -14,8 +14,8 @@ import (
 )
 
 // pathOf returns the path of a report that a case becomes.
-func pathOf(c Case) result.Path {
-	r := Judge(c)
+func pathOf(c question) result.Path {
+	r := judge(c)
 	p := result.Path{
 		Flow: "sql-client", Service: "SQL Server (TDS)", Port: c.Port, PlanPort: c.Port, Transport: c.Transport,
 		Direction: plan.Forward, Family: result.IP4, From: "client", To: "database", Need: plan.Required,
@@ -50,9 +50,9 @@ func wellFormed(t *testing.T, p result.Path, s string) {
 
 func TestEveryFindingIsWellFormed(t *testing.T) {
 	codes := map[result.Code]bool{}
-	check := func(c Case) {
+	check := func(c question) {
 		p := pathOf(c)
-		f := Explain(p)
+		f := explain(p, result.ModePaths)
 		if p.OK {
 			if f != nil {
 				t.Fatalf("%s is ok and has the finding %+v", p.Verdict, *f)
@@ -66,7 +66,7 @@ func TestEveryFindingIsWellFormed(t *testing.T) {
 		wellFormed(t, p, f.Text)
 		wellFormed(t, p, f.Advice)
 	}
-	everyCase(func(c Case) {
+	everyCase(func(c question) {
 		if c.Instance == "" || isLikeOthers(c) {
 			return
 		}
@@ -83,7 +83,7 @@ func TestEveryFindingIsWellFormed(t *testing.T) {
 
 // isLikeOthers reports whether a case is explained like another one: payloads
 // matter only after a proof, and a probe always says how one ended.
-func isLikeOthers(c Case) bool {
+func isLikeOthers(c question) bool {
 	for _, t := range []*result.Transfer{c.Initiator.Sent, c.Initiator.Received} {
 		if t != nil && (t.Outcome == "" || c.Initiator.Connect != result.ConnectOpen || c.Initiator.Answer != result.AnswerKeyed) {
 			return true
@@ -93,7 +93,7 @@ func isLikeOthers(c Case) bool {
 }
 
 func TestEvidenceThatIsMissingLeavesNoHole(t *testing.T) {
-	everyCase(func(c Case) {
+	everyCase(func(c question) {
 		if c.Instance != here || isLikeOthers(c) {
 			return
 		}
@@ -102,7 +102,7 @@ func TestEvidenceThatIsMissingLeavesNoHole(t *testing.T) {
 		c.Initiator, c.Port = &i, 0 // an FTP data port that nobody named
 		p := pathOf(c)
 		p.Why = ""
-		if f := Explain(p); f != nil && p.Verdict != result.Redirected { // that one has an origin
+		if f := explain(p, result.ModePaths); f != nil && p.Verdict != result.Redirected { // that one has an origin
 			wellFormed(t, p, f.Text)
 			wellFormed(t, p, f.Advice)
 		}
@@ -113,12 +113,12 @@ func TestEvidenceThatIsMissingLeavesNoHole(t *testing.T) {
 func TestRequestsNameTheFlowTheServiceAndTheReason(t *testing.T) {
 	want := []string{"TCP", "10.1.0.2", "10.2.0.5", "port 1433", "client", "database", "SQL Server (TDS)",
 		"Every ILLiad Client works directly on the database."}
-	everyCase(func(c Case) {
+	everyCase(func(c question) {
 		if c.Transport != plan.TCP || isLikeOthers(c) {
 			return
 		}
 		p := pathOf(c)
-		f := Explain(p)
+		f := explain(p, result.ModePaths)
 		if f == nil || !strings.HasPrefix(f.Advice, "Please ") {
 			return
 		}
@@ -129,7 +129,7 @@ func TestRequestsNameTheFlowTheServiceAndTheReason(t *testing.T) {
 		}
 	})
 	// These are for a firewall team; the others are for whoever runs dial or listen.
-	for _, c := range []Case{
+	for _, c := range []question{
 		{Initiator: new(failed(result.ConnectTimeout))},
 		{Initiator: new(failed(result.ConnectTimeout)), Acceptor: acceptor(result.PortBound, result.SawNothing)},
 		{Initiator: new(failed(result.ConnectTimeout)), Acceptor: acceptor(result.PortBound, result.SawHalfOpen)},
@@ -141,7 +141,7 @@ func TestRequestsNameTheFlowTheServiceAndTheReason(t *testing.T) {
 	} {
 		c.Transport, c.Port = plan.TCP, 1433
 		p := pathOf(c)
-		if f := Explain(p); !strings.HasPrefix(f.Advice, "Please ") {
+		if f := explain(p, result.ModePaths); !strings.HasPrefix(f.Advice, "Please ") {
 			t.Errorf("%s (%s) asks nobody for anything: %q", p.Verdict, f.Code, f.Advice)
 		}
 	}
@@ -214,8 +214,8 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 		}(), nil, []string{"10.2.0.5", "gateway"}},
 		{"untested", result.Initiator{NotTried: "interrupted"}, nil, []string{"interrupted"}},
 	} {
-		p := pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
-		f := Explain(p)
+		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
+		f := explain(p, result.ModePaths)
 		if f == nil || f.Code != c.code {
 			t.Errorf("%s: got %+v", c.code, f)
 			continue
@@ -245,7 +245,7 @@ func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
 		{inTurn, "redirected-in-turn", "Connections to port 1433 do not all lead to the same listener: one was answered by instance here-ins at 10.2.0.5:1433, another by instance other-in at 10.2.0.7:1433.",
 			"Please lead to one machine only TCP from"},
 	} {
-		f := Explain(pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: acceptor(result.PortBound, result.SawNothing), Instance: here}))
+		f := explain(pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: acceptor(result.PortBound, result.SawNothing), Instance: here}), result.ModePaths)
 		if f == nil || f.Code != c.code || !strings.HasPrefix(f.Text, c.text) || !strings.HasPrefix(f.Advice, c.advice) {
 			t.Errorf("got %+v, want %s", f, c.code)
 		}
@@ -256,8 +256,8 @@ func TestClosedPortThatCouldNotBeTriedIsNotCalledReachable(t *testing.T) {
 	for _, i := range []result.Initiator{
 		failed(result.ConnectNoRoute), failed(result.ConnectDenied), {ResolveError: "no such name"}, {NotTried: "interrupted"},
 	} {
-		p := pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Expect: plan.ExpectClosed})
-		if f := Explain(p); f == nil || f.Code == "should-be-closed" {
+		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Expect: plan.ExpectClosed})
+		if f := explain(p, result.ModePaths); f == nil || f.Code == "should-be-closed" {
 			t.Errorf("%s: %+v", p.Verdict, f)
 		}
 	}
@@ -267,7 +267,7 @@ func TestNotes(t *testing.T) {
 	at := func(s string) result.Endpoint { return result.EndpointFrom(netip.MustParseAddrPort(s)) }
 	base := func(change func(*result.Path)) result.Path {
 		i := proved()
-		p := pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawAccepted), Instance: here})
+		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawAccepted), Instance: here})
 		change(&p)
 		return p
 	}
@@ -318,7 +318,7 @@ func TestNotes(t *testing.T) {
 		{"no half at all", base(func(p *result.Path) { p.Initiator, p.Acceptor = nil, nil }), false, nil, "", nil},
 		{"other family left out", base(func(*result.Path) {}), false, []result.NoteCode{result.NoteOneFamily}, "2001:db8::5", []netip.Addr{netip.MustParseAddr("2001:db8::5")}},
 	} {
-		notes := Notes(c.p, c.assumed, c.leftOut...)
+		notes := notesOf(c.p, c.assumed, c.leftOut...)
 		var codes []result.NoteCode
 		text := ""
 		for _, n := range notes {

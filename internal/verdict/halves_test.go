@@ -46,27 +46,27 @@ func anyAcceptor() map[string]*result.Acceptor {
 // said of it may fail, and what is not ok is always explained.
 func TestEveryVerdictIsExplainedWhateverTheHalvesHold(t *testing.T) {
 	rows := []plan.Row{{ID: "there", To: "client", From: []plan.Role{"server"}, Transport: plan.TCP, PlanPort: 80}}
-	said := func(what string, p result.Path) (f *result.Finding) {
+	said := func(what string, mode result.Mode, p result.Path) (f *result.Finding) {
 		defer func() {
 			if r := recover(); r != nil {
 				t.Errorf("%s: %v", what, r)
 				f = &result.Finding{Text: "panic", Advice: "panic"}
 			}
 		}()
-		Notes(p, true, netip.Addr{})
-		m := Mirror(&result.Report{Paths: []result.Path{p}, Contact: &result.Contact{}}, rows)
+		notesOf(p, true, netip.Addr{})
+		m := Mirror(&result.Report{Mode: mode, Paths: []result.Path{p}, Contact: &result.Contact{}}, rows)
 		Conclude(m, Facts{})
-		return Explain(p)
+		return explain(p, mode)
 	}
 	for _, v := range result.Verdicts {
 		for iname, i := range anyInitiator() {
 			for aname, a := range anyAcceptor() {
 				for _, expect := range []plan.Expect{plan.ExpectOpen, plan.ExpectClosed} {
-					for _, real := range []bool{false, true} {
+					for _, mode := range []result.Mode{result.ModePaths, result.ModeEgress} {
 						p := result.Path{Flow: "x", From: "client", To: "server", Port: 80, PlanPort: 80, Transport: plan.TCP, Direction: plan.Forward, Family: result.IP4,
-							Expect: expect, Verdict: v, Real: real, Initiator: i, Acceptor: a, Stop: &result.Stop{}}
-						what := fmt.Sprintf("%s, initiator %s, acceptor %s, expected %s, real %v", v, iname, aname, expect, real)
-						f := said(what, p)
+							Expect: expect, Verdict: v, Initiator: i, Acceptor: a, Stop: &result.Stop{}}
+						what := fmt.Sprintf("%s, initiator %s, acceptor %s, expected %s, mode %s", v, iname, aname, expect, mode)
+						f := said(what, mode, p)
 						switch {
 						case v == result.Open && expect == plan.ExpectOpen:
 							if f != nil {
@@ -91,13 +91,13 @@ func TestVerdictWithoutItsHalfAccusesNobody(t *testing.T) {
 			continue
 		}
 		p := result.Path{Port: 80, Transport: plan.TCP, Verdict: v, Expect: plan.ExpectOpen, Acceptor: &result.Acceptor{Port: result.PortBound}}
-		if f := Explain(p); f.Code != "no-evidence" || strings.Contains(f.Advice, "Please") {
+		if f := explain(p, result.ModePaths); f.Code != "no-evidence" || strings.Contains(f.Advice, "Please") {
 			t.Errorf("%s without what the dialing end saw: %+v", v, f)
 		}
 		if p.Initiator, p.Acceptor = (&result.Initiator{Connect: result.ConnectOpen}), nil; !slices.Contains(needsBoth, v) {
 			continue
 		}
-		if f := Explain(p); f.Code != "no-evidence" || strings.Contains(f.Advice, "Please") {
+		if f := explain(p, result.ModePaths); f.Code != "no-evidence" || strings.Contains(f.Advice, "Please") {
 			t.Errorf("%s without what the accepting end saw: %+v", v, f)
 		}
 	}
@@ -114,10 +114,10 @@ func TestWhatIsSaidSurvivesBeingWritten(t *testing.T) {
 					continue
 				}
 				p := result.Path{Flow: "x", From: "client", To: "server", Host: "host.example.edu", Port: 80, PlanPort: 80, Transport: plan.TCP, Direction: plan.Forward,
-					Family: result.IP4, Expect: plan.ExpectOpen, Real: m != result.ModePaths, Initiator: i, Acceptor: a, OthersSeenAs: "192.0.2.1", OthersOrigin: "192.0.2.2"}
-				ruling := Judge(Case{Transport: p.Transport, Port: p.Port, Initiator: i, Acceptor: a, Expect: p.Expect, External: m == result.ModeEgress, Installed: m == result.ModeInstalled})
+					Family: result.IP4, Expect: plan.ExpectOpen, Initiator: i, Acceptor: a, OthersSeenAs: "192.0.2.1", OthersOrigin: "192.0.2.2"}
+				ruling := judge(question{Transport: p.Transport, Port: p.Port, Initiator: i, Acceptor: a, Expect: p.Expect, Mode: m})
 				p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
-				p.Finding, p.Notes = Explain(p), Notes(p, false, netip.Addr{})
+				p.Finding, p.Notes = explain(p, m), notesOf(p, false, netip.Addr{})
 				r.Paths = append(r.Paths, p)
 			}
 			b, err := result.Encode(r)
@@ -129,10 +129,10 @@ func TestWhatIsSaidSurvivesBeingWritten(t *testing.T) {
 				t.Fatalf("%s: %v", iname, err)
 			}
 			for n, p := range back.Paths {
-				if got := Explain(p); got != nil && *got != *r.Paths[n].Finding || (got == nil) != (r.Paths[n].Finding == nil) {
+				if got := explain(p, back.Mode); got != nil && *got != *r.Paths[n].Finding || (got == nil) != (r.Paths[n].Finding == nil) {
 					t.Errorf("%s, initiator %s: said %+v, and after reading %+v", m, iname, r.Paths[n].Finding, got)
 				}
-				if got := Notes(p, false, netip.Addr{}); !slices.Equal(got, r.Paths[n].Notes) {
+				if got := notesOf(p, false, netip.Addr{}); !slices.Equal(got, r.Paths[n].Notes) {
 					t.Errorf("%s, initiator %s: noted %+v, and after reading %+v", m, iname, r.Paths[n].Notes, got)
 				}
 			}

@@ -48,15 +48,15 @@ func TestIdleLimitIsTheShortestGapFromWhichOnNoneSurvives(t *testing.T) {
 }
 
 func TestPathThatDropsIdleConnectionsIsNotOpen(t *testing.T) {
-	c := Case{Transport: "tcp", Port: 1433, Instance: here, Initiator: &result.Initiator{
+	c := question{Transport: "tcp", Port: 1433, Instance: here, Initiator: &result.Initiator{
 		Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Origin: target, Instance: here, Sent: intact(), Received: intact(),
 		Idle: []result.Idle{held(1, result.SpeakerInitiator, result.IdleSurvived), held(2, result.SpeakerInitiator, result.IdleSilent)},
 	}}
-	if r := Judge(c); r.Verdict != result.IdleDropped || r.OK || r.Proof != result.ProofKeyed {
+	if r := judge(c); r.Verdict != result.IdleDropped || r.OK || r.Proof != result.ProofKeyed {
 		t.Errorf("%+v", r)
 	}
 	c.Initiator.Idle = c.Initiator.Idle[:1]
-	if r := Judge(c); r.Verdict != result.Open || !r.OK {
+	if r := judge(c); r.Verdict != result.Open || !r.OK {
 		t.Errorf("with none that died: %+v", r)
 	}
 }
@@ -100,11 +100,11 @@ func TestEventAndAgeAreNoIdleness(t *testing.T) {
 			want = result.IdleDropped
 		case c.age:
 			want = result.Unsteady
-			if f := Explain(result.Path{Verdict: want, Initiator: i}); f == nil || f.Code != "session-age" {
+			if f := explain(result.Path{Verdict: want, Initiator: i}, result.ModePaths); f == nil || f.Code != "session-age" {
 				t.Errorf("%s: %+v", name, f)
 			}
 		}
-		if r := Judge(Case{Transport: "tcp", Port: 1433, Instance: here, Initiator: i}); r.Verdict != want {
+		if r := judge(question{Transport: "tcp", Port: 1433, Instance: here, Initiator: i}); r.Verdict != want {
 			t.Errorf("%s: %s, want %s", name, r.Verdict, want)
 		}
 		if words := eventWords(c.idle); (words == "") != (c.idles || c.age) {

@@ -16,12 +16,12 @@ const fixedPort = "A named instance has another port after each start unless it 
 // instancePorts adds to a finding about SQL Server's port what SQL Browser there
 // says: that it is another port, which is then the one to ask for. Where an
 // instance has the port that was dialed too, the finding stands as it is.
-func instancePorts(p result.Path, f *result.Finding) *result.Finding {
+func instancePorts(p result.Path, f *result.Finding, mode result.Mode) *result.Finding {
 	others := otherInstances(p)
 	if p.OK || len(others) == 0 || len(others) < len(p.Instances) {
 		return f
 	}
-	e := explainer{p: p, i: p.Initiator, a: p.Acceptor}
+	e := explainerOf(p, mode)
 	text := fmt.Sprintf("%s SQL Browser there says that %s, and names no instance on port %d.", sentence(f.Text), instanceWords(others), p.Port)
 	var advice []string
 	for _, in := range others {
@@ -37,7 +37,7 @@ func instancePorts(p result.Path, f *result.Finding) *result.Finding {
 			q := e.p
 			q.Port, q.Verdict, q.OK, q.At, q.Source, q.Target, q.Initiator, q.Acceptor = in.Port, in.Verdict, in.OK, in.At, in.Source, in.Target, in.Initiator, nil
 			q.Instances, q.Stop, q.Attempts = nil, nil, in.Initiator.Attempts
-			g := explain(q)
+			g := explainerOf(q, mode).finding()
 			if g == nil {
 				continue
 			}

@@ -8,8 +8,8 @@ import (
 	"dialtone/internal/result"
 )
 
-// A Case is all that a verdict may depend on.
-type Case struct {
+// A question is all that a verdict may depend on.
+type question struct {
 	Transport plan.Transport
 	Port      int // that was dialed
 	Initiator *result.Initiator
@@ -18,27 +18,25 @@ type Case struct {
 	Instance string
 	// Loss is the chance that a packet or the answer to it gets lost, as all
 	// connections of the run show it; 0: none is known to.
-	Loss     float64
-	External bool // the row's target is somebody else's real service
-	// Installed says that the real software is expected to answer.
-	Installed bool
-	Expect    plan.Expect
+	Loss   float64
+	Mode   result.Mode // who is meant to answer: our own listener, or real software
+	Expect plan.Expect
 	// Alive: other paths of the run show that the machine at the other end was
 	// on (see Alive).
 	Alive bool
 }
 
-// A Ruling is what a Case amounts to.
-type Ruling struct {
+// A ruling is what a question comes to.
+type ruling struct {
 	Verdict result.Verdict
 	Proof   result.Proof
 	OK      bool
 }
 
-// Judge rules on a case. The order of its questions is the order of
+// judge rules on a question. The order of its questions is the order of
 // precedence of result.Verdicts.
-func Judge(c Case) Ruling {
-	r := Ruling{Verdict: steady(c, verdict(c)), Proof: proof(c)}
+func judge(c question) ruling {
+	r := ruling{Verdict: steady(c, verdict(c)), Proof: proof(c)}
 	if c.Expect == plan.ExpectClosed {
 		r.OK = r.Verdict.Row().Closed && isLiving(c)
 	} else {
@@ -49,14 +47,14 @@ func Judge(c Case) Ruling {
 
 // hasRealSoftware reports whether the service's own conversation is the proof
 // that counts: our listener is not meant to be there.
-func hasRealSoftware(c Case, v result.Verdict) bool {
-	return v == result.Occupied || v == result.Answered && (c.External || c.Installed)
+func hasRealSoftware(c question, v result.Verdict) bool {
+	return v == result.Occupied || v == result.Answered && c.Mode.IsReal()
 }
 
 // isLiving reports whether anything shows that the machine behind a port that
 // must not be reachable was on: silence of one that is off says nothing of the
 // port.
-func isLiving(c Case) bool {
+func isLiving(c question) bool {
 	i, a := c.Initiator, c.Acceptor
 	switch {
 	case c.Alive, a != nil && a.Port != "" && a.Port != result.PortUnknown:
@@ -78,7 +76,7 @@ func Alive(paths []result.Path, of result.Path) bool {
 		switch {
 		case p.Proof == result.ProofKeyed, p.Proof == result.ProofService:
 			return true
-		case p.Initiator != nil && p.Initiator.NotTried == "" && isLiving(Case{Initiator: p.Initiator, Acceptor: p.Acceptor}):
+		case p.Initiator != nil && p.Initiator.NotTried == "" && isLiving(question{Initiator: p.Initiator, Acceptor: p.Acceptor}):
 			return true
 		}
 	}
@@ -100,7 +98,7 @@ func Enliven(paths []result.Path, contact bool) {
 	}
 }
 
-func proof(c Case) result.Proof {
+func proof(c question) result.Proof {
 	if c.Initiator == nil {
 		return result.ProofNone
 	}
@@ -124,7 +122,7 @@ func proof(c Case) result.Proof {
 	return result.ProofNone
 }
 
-func verdict(c Case) result.Verdict {
+func verdict(c question) result.Verdict {
 	i := c.Initiator
 	switch {
 	case i == nil || i.NotTried != "":
@@ -153,14 +151,14 @@ func verdict(c Case) result.Verdict {
 }
 
 // isReal reports whether real software is meant to answer, or does.
-func (c Case) isReal() bool {
-	return c.External || c.Installed || c.Acceptor != nil && c.Acceptor.Port == result.PortBusy
+func (c question) isReal() bool {
+	return c.Mode.IsReal() || c.Acceptor != nil && c.Acceptor.Port == result.PortBusy
 }
 
 // isConfirmed reports whether the service's own conversation is as good as the
 // keyed proof: it carried the token there and the answer to it back, unchanged,
 // and the listener that ought to have seen it on this port did.
-func isConfirmed(c Case) bool {
+func isConfirmed(c question) bool {
 	return isKeyedWhole(c.Initiator.Conversation) &&
 		c.Acceptor != nil && c.Acceptor.Conversed && c.Instance != "" && c.Acceptor.Instance == c.Instance
 }
@@ -169,7 +167,7 @@ func isConfirmed(c Case) bool {
 // place, or changed what it said: a listener that answers at all answers a
 // token, and over TCP every conversation carries one (FTP's on the data
 // connection, which may not come about).
-func isStrangers(c Case) bool {
+func isStrangers(c question) bool {
 	t := c.Initiator.Conversation
 	return len(t.Changed) > 0 || isSpoken(t) && t.Outcome != result.ConversationCompleted ||
 		t.Outcome == result.ConversationCompleted && !t.Keyed && c.Transport == plan.TCP && t.Speaks != string(plan.FTP)
@@ -190,7 +188,7 @@ func isSpoken(t *result.Conversation) bool {
 // proof that is cut off says nothing of the service if that came through, and
 // a proof that passes is no use if the service does not. A proxy that cuts off
 // what it does not know answers what it does.
-func withConversation(c Case, v result.Verdict) result.Verdict {
+func withConversation(c question, v result.Verdict) result.Verdict {
 	t := c.Initiator.Conversation
 	if t == nil || t.Outcome == result.ConversationNotHeld {
 		return v
@@ -228,8 +226,8 @@ func withConversation(c Case, v result.Verdict) result.Verdict {
 }
 
 // isHeld reports whether other software holds the port where listen runs.
-func (c Case) isHeld() bool {
-	return !c.External && !c.Installed && c.Acceptor != nil && c.Acceptor.Port == result.PortBusy
+func (c question) isHeld() bool {
+	return !c.Mode.IsReal() && c.Acceptor != nil && c.Acceptor.Port == result.PortBusy
 }
 
 // ofHeld takes into account what became of a conversation with the software
@@ -281,7 +279,7 @@ func silence(a *result.Acceptor) result.Verdict {
 }
 
 // answer judges what came back on an open connection.
-func answer(c Case) result.Verdict {
+func answer(c question) result.Verdict {
 	i := c.Initiator
 	switch i.Answer {
 	case result.AnswerKeyed:
@@ -322,16 +320,16 @@ func answer(c Case) result.Verdict {
 // isAcceptedSilently reports whether real software was to answer that says
 // nothing until it is spoken to, and something accepted the connection and said
 // nothing: that software, or whatever accepts in its place.
-func isAcceptedSilently(c Case) bool {
-	return (c.External || c.Installed) && c.Acceptor == nil && c.Initiator.Conversation != nil && c.Initiator.Conversation.IsSilence()
+func isAcceptedSilently(c question) bool {
+	return c.Mode.IsReal() && c.Acceptor == nil && c.Initiator.Conversation != nil && c.Initiator.Conversation.IsSilence()
 }
 
 // isImpostor reports whether a host that ought to be real shows that something
 // on the way answers in its name: TLS that was ended there, or words that only a
 // device on the way says.
-func isImpostor(c Case) bool {
+func isImpostor(c question) bool {
 	t := c.Initiator.Conversation
-	if t == nil || !c.External && !c.Installed {
+	if t == nil || !c.Mode.IsReal() {
 		return false
 	}
 	return t.Refusal != nil && t.Refusal.By == result.RefuserBetween ||
@@ -340,12 +338,12 @@ func isImpostor(c Case) bool {
 
 // leads reports whether a proof shows that the path leads to another port, or to
 // another listener than the expected one.
-func leads(origin result.Endpoint, instance string, c Case) bool {
+func leads(origin result.Endpoint, instance string, c question) bool {
 	return int(origin.Port()) != c.Port || c.Instance != "" && instance != c.Instance
 }
 
 // keyed judges a path whose proof stands.
-func keyed(c Case) result.Verdict {
+func keyed(c question) result.Verdict {
 	i := c.Initiator
 	if r := i.Repeat(); leads(i.Origin, i.Instance, c) || r != nil && r.Instance != "" && leads(r.Origin, r.Instance, c) {
 		return result.Redirected

@@ -243,8 +243,8 @@ func TestEveryVerdictFromItsEvidence(t *testing.T) {
 			if c.proof == "" {
 				c.proof = result.ProofNone
 			}
-			got := Judge(Case{Transport: transport, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
-			want := Ruling{Verdict: c.want, Proof: c.proof, OK: c.want == result.Open}
+			got := judge(question{Transport: transport, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
+			want := ruling{Verdict: c.want, Proof: c.proof, OK: c.want == result.Open}
 			if got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
@@ -253,8 +253,8 @@ func TestEveryVerdictFromItsEvidence(t *testing.T) {
 }
 
 func TestNoEvidenceOfTheInitiatorIsUntested(t *testing.T) {
-	got := Judge(Case{Transport: plan.TCP, Port: 1433, Acceptor: acceptor(result.PortBound, result.SawAccepted)})
-	if want := (Ruling{result.Untested, result.ProofNone, false}); got != want {
+	got := judge(question{Transport: plan.TCP, Port: 1433, Acceptor: acceptor(result.PortBound, result.SawAccepted)})
+	if want := (ruling{result.Untested, result.ProofNone, false}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -262,7 +262,7 @@ func TestNoEvidenceOfTheInitiatorIsUntested(t *testing.T) {
 // A listener that is not known cannot be the wrong one.
 func TestUnknownInstanceIsNotAnotherInstance(t *testing.T) {
 	i := proved()
-	if got := Judge(Case{Transport: plan.TCP, Port: 1433, Initiator: &i}).Verdict; got != result.Open {
+	if got := judge(question{Transport: plan.TCP, Port: 1433, Initiator: &i}).Verdict; got != result.Open {
 		t.Errorf("got %s, want open", got)
 	}
 }
@@ -290,12 +290,12 @@ func TestPortThatMustBeClosed(t *testing.T) {
 	shown := []result.Verdict{result.Filtered, result.Refused}
 	for v, e := range evidence {
 		for _, alive := range []bool{true, false} {
-			c := Case{Transport: plan.TCP, Port: 1433, Initiator: &e.i, Acceptor: e.a, Instance: here, Expect: plan.ExpectClosed, Alive: alive}
-			got, want := Judge(c), slices.Contains(ok, v) && (alive || slices.Contains(shown, v))
+			c := question{Transport: plan.TCP, Port: 1433, Initiator: &e.i, Acceptor: e.a, Instance: here, Expect: plan.ExpectClosed, Alive: alive}
+			got, want := judge(c), slices.Contains(ok, v) && (alive || slices.Contains(shown, v))
 			if got.Verdict != v || got.OK != want {
 				t.Errorf("%s, alive %v: got %+v, want ok %v", v, alive, got, want)
 			}
-			if f := Explain(pathOf(c)); !alive && slices.Contains(ok, v) && !want && (f == nil || f.Code != "closed-or-off") {
+			if f := explain(pathOf(c), result.ModePaths); !alive && slices.Contains(ok, v) && !want && (f == nil || f.Code != "closed-or-off") {
 				t.Errorf("%s: got %+v, want closed-or-off", v, f)
 			}
 		}
@@ -306,7 +306,7 @@ func TestPortThatMustBeClosed(t *testing.T) {
 // the port that must be closed.
 func TestAlive(t *testing.T) {
 	forward := func(i result.Initiator, a *result.Acceptor) result.Path {
-		return pathOf(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: a})
+		return pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: a})
 	}
 	back := forward(proved(), nil)
 	back.Direction = plan.Reverse
@@ -338,11 +338,11 @@ func TestAlive(t *testing.T) {
 
 func TestPortThatMustBeClosedAndLetsOneConnectionThroughIsNotOK(t *testing.T) {
 	i := sampled(proved(), "+--")
-	c := Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing), Instance: here, Expect: plan.ExpectClosed}
-	if got := Judge(c); got.OK {
+	c := question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing), Instance: here, Expect: plan.ExpectClosed}
+	if got := judge(c); got.OK {
 		t.Errorf("got %+v", got)
 	}
-	f := Explain(pathOf(c))
+	f := explain(pathOf(c), result.ModePaths)
 	if f == nil || f.Code != "should-be-closed" || !strings.Contains(f.Text, "1 was proved of 3 connections") || !strings.HasPrefix(f.Advice, "Please block ") {
 		t.Errorf("got %+v", f)
 	}
@@ -352,13 +352,13 @@ func TestPortThatMustBeClosedAndLetsOneConnectionThroughIsNotOK(t *testing.T) {
 // a real server makes a path ok.
 func TestOtherSoftwareAloneIsNotOK(t *testing.T) {
 	i := connected(result.AnswerForeign)
-	for _, c := range []Case{
+	for _, c := range []question{
 		{Acceptor: acceptor(result.PortBusy, result.SawUnknown)},
-		{External: true},
-		{Installed: true},
+		{Mode: result.ModeEgress},
+		{Mode: result.ModeInstalled},
 	} {
 		c.Transport, c.Port, c.Initiator = plan.TCP, 1433, &i
-		if got := Judge(c); got.OK {
+		if got := judge(c); got.OK {
 			t.Errorf("%+v is ok: %+v", c, got)
 		}
 	}
@@ -383,7 +383,7 @@ var (
 )
 
 // everyCase calls f for every combination of evidence.
-func everyCase(f func(Case)) {
+func everyCase(f func(question)) {
 	elsewhere := result.EndpointFrom(netip.MustParseAddrPort("10.2.0.5:21433"))
 	for _, connect := range connects {
 		for _, answer := range answers {
@@ -401,7 +401,7 @@ func everyCase(f func(Case)) {
 										Sent: sent, Received: received, Origin: origin, Instance: here, ICMP: m,
 									}
 									for _, transport := range []plan.Transport{plan.TCP, plan.UDP} {
-										f(Case{Transport: transport, Port: 1433, Initiator: &i, Acceptor: a, Instance: instance})
+										f(question{Transport: transport, Port: 1433, Initiator: &i, Acceptor: a, Instance: instance})
 									}
 								}
 							}
@@ -418,13 +418,13 @@ func everyCase(f func(Case)) {
 // expected listener; and with all of them, open.
 func TestOpenNeedsAllOfItsEvidence(t *testing.T) {
 	opens, all := 0, 0
-	everyCase(func(c Case) {
+	everyCase(func(c question) {
 		all++
 		i := c.Initiator
 		earned := i.Connect == result.ConnectOpen && i.Answer == result.AnswerKeyed && i.Origin.Port() == 1433 &&
 			(c.Instance == "" || i.Instance == c.Instance) &&
 			i.Sent != nil && i.Sent.Outcome == result.TransferIntact && i.Received != nil && i.Received.Outcome == result.TransferIntact
-		r := Judge(c)
+		r := judge(c)
 		if (r.Verdict == result.Open) != earned {
 			t.Fatalf("%s for %+v of %+v", r.Verdict, c, *i)
 		}
@@ -448,9 +448,9 @@ func TestOpenNeedsAllOfItsEvidence(t *testing.T) {
 
 // A port that must be closed is never ok when something connects to it.
 func TestClosedIsNeverOKOnceConnected(t *testing.T) {
-	everyCase(func(c Case) {
+	everyCase(func(c question) {
 		c.Expect = plan.ExpectClosed
-		if c.Transport == plan.TCP && c.Initiator.Connect == result.ConnectOpen && c.Initiator.Answer != result.AnswerICMP && Judge(c).OK {
+		if c.Transport == plan.TCP && c.Initiator.Connect == result.ConnectOpen && c.Initiator.Answer != result.AnswerICMP && judge(c).OK {
 			t.Fatalf("closed is ok for %+v of %+v", c, *c.Initiator)
 		}
 	})

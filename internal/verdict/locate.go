@@ -6,14 +6,14 @@ import (
 	"dialtone/internal/result"
 )
 
-// Locate says where a path to target stops. open is the trace of an open path
+// locate says where a path to target stops. open is the trace of an open path
 // to the same machine, which names the devices behind the stop; nil if there is
 // none. It returns nil where nothing is known.
 //
 // A device that speaks in the target's own name is not called by it: a NAT
 // gives the errors of what stands behind it its own address (RFC 5508 section
 // 4.2), so that address belongs to the NAT, and the device may be any behind it.
-func Locate(t, open *result.Trace, target netip.Addr) *result.Stop {
+func locate(t, open *result.Trace, target netip.Addr) *result.Stop {
 	if t == nil || t.Unknown != "" || len(t.Hops) == 0 {
 		return nil
 	}

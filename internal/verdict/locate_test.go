@@ -77,7 +77,7 @@ func TestLocateNamesTheLastDeviceThatAnsweredAndTheNext(t *testing.T) {
 		"not asked":                          {nil, open, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Locate(c.trace, c.open, target.Addr())
+			got := locate(c.trace, c.open, target.Addr())
 			if (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}

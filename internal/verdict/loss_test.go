@@ -115,10 +115,10 @@ func TestLostHandshakesAloneAreNoLossOfTheLine(t *testing.T) {
 	}
 	device := Loss{There: Lost{1000, 0}, Back: Lost{1000, 0}, Handshakes: Lost{60, 8}}.RoundTrip()
 	failed := []result.Connection{{Ended: result.EndedSilent}}
-	if isLoss(Case{Transport: "tcp", Loss: device}, 20, failed) {
+	if isLoss(question{Transport: "tcp", Loss: device}, 20, failed) {
 		t.Errorf("1 of 21 is put down to a loss of %.3f", device)
 	}
-	if !isLoss(Case{Transport: "tcp", Loss: 0.13}, 20, failed) {
+	if !isLoss(question{Transport: "tcp", Loss: 0.13}, 20, failed) {
 		t.Error("1 of 21 is not put down to the loss of each eighth packet")
 	}
 }
@@ -129,7 +129,7 @@ func TestConversationThatLossStoppedIsUnsteady(t *testing.T) {
 	whole := func() *result.Transfer {
 		return &result.Transfer{Outcome: result.TransferIntact, Want: 262144, Intact: 262144}
 	}
-	c := Case{Transport: "tcp", Port: 1344, Instance: "a", Loss: 0.4, Acceptor: &result.Acceptor{Port: result.PortBound, Instance: "a"}, Initiator: &result.Initiator{
+	c := question{Transport: "tcp", Port: 1344, Instance: "a", Loss: 0.4, Acceptor: &result.Acceptor{Port: result.PortBound, Instance: "a"}, Initiator: &result.Initiator{
 		Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Instance: "a", Origin: result.Endpoint{AddrPort: netip.MustParseAddrPort("10.0.0.1:1344")},
 		Sent: whole(), Received: whole(), Conversation: &result.Conversation{Speaks: "z39.50", Outcome: result.ConversationSilent},
 	}}
@@ -138,25 +138,25 @@ func TestConversationThatLossStoppedIsUnsteady(t *testing.T) {
 	}
 	stopped := result.Connection{Purpose: result.PurposeConversation, Reached: result.ReachedConnected, Ended: result.EndedSilent}
 	c.Initiator.Connections = append(c.Initiator.Connections, stopped)
-	if r := Judge(c); r.Verdict != result.Unsteady || r.OK {
+	if r := judge(c); r.Verdict != result.Unsteady || r.OK {
 		t.Errorf("%+v", r)
 	}
 	p := result.Path{Verdict: result.Unsteady, From: "client", To: "server", Transport: "tcp", Port: 1344, Service: "Z39.50", Initiator: c.Initiator, Acceptor: c.Acceptor}
-	if f := Explain(p); f == nil || f.Code != "cut-off-later" {
+	if f := explain(p, result.ModePaths); f == nil || f.Code != "cut-off-later" {
 		t.Errorf("%+v", f)
 	}
 	few := c
-	if few.Loss = 0.02; Judge(few).Verdict != result.Stalled {
+	if few.Loss = 0.02; judge(few).Verdict != result.Stalled {
 		t.Errorf("a loss of 2 %% is the excuse")
 	}
 	c.Initiator.Conversation.Failures = 2
 	c.Initiator.Conversation.Controls = []result.Control{{Answer: result.AnswerKeyed}, {Answer: result.AnswerKeyed}}
-	if r := Judge(c); r.Verdict != result.Stalled {
+	if r := judge(c); r.Verdict != result.Stalled {
 		t.Errorf("it fails for what it says, and is %s", r.Verdict)
 	}
 	c.Initiator.Conversation = nil
 	c.Initiator.Received.Outcome = result.TransferStalled
-	if r := Judge(c); r.Verdict != result.Stalled {
+	if r := judge(c); r.Verdict != result.Stalled {
 		t.Errorf("the payload never came through, and is %s", r.Verdict)
 	}
 }
@@ -166,12 +166,12 @@ func TestThrottledStallIsToldByItsWindow(t *testing.T) {
 		Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Sent: &result.Transfer{Outcome: result.TransferStalled, Want: 262144, Intact: 936},
 		Received: &result.Transfer{Outcome: result.TransferIntact, Want: 262144, Intact: 262144}, TCP: &result.TCP{MSS: 1448, Unscaled: true, Window: 64},
 	}}
-	if f := Explain(p); f == nil || f.Code != "window-scale" {
+	if f := explain(p, result.ModePaths); f == nil || f.Code != "window-scale" {
 		t.Errorf("%+v", f)
 	}
 	for _, roomy := range []result.TCP{{Window: 64}, {Unscaled: true, Window: 64240}, {Unscaled: true}} {
 		p.Initiator.TCP = &roomy
-		if f := Explain(p); f == nil || f.Code != "stalled-payload" {
+		if f := explain(p, result.ModePaths); f == nil || f.Code != "stalled-payload" {
 			t.Errorf("%+v: %+v", roomy, f)
 		}
 	}

@@ -9,10 +9,10 @@ import (
 	"dialtone/internal/result"
 )
 
-// Notes lists the facts beside the verdict of a path. portAssumed says that
+// notesOf lists the facts beside the verdict of a path. portAssumed says that
 // nobody gave the port, leftOut are addresses of the far end whose family the
 // dialing machine does not have.
-func Notes(p result.Path, portAssumed bool, leftOut ...netip.Addr) []result.Note {
+func notesOf(p result.Path, portAssumed bool, leftOut ...netip.Addr) []result.Note {
 	notes := []result.Note{}
 	add := func(c result.NoteCode, format string, args ...any) {
 		notes = append(notes, result.Note{Code: c, Text: fmt.Sprintf(format, args...)})

@@ -24,9 +24,9 @@ func TestOwnMistakeAsksNoFirewall(t *testing.T) {
 		for aname, a := range anyAcceptor() {
 			for _, transport := range []plan.Transport{plan.TCP, plan.UDP} {
 				p := result.Path{Port: 80, From: "client", To: "server", Service: "a service", Transport: transport, Expect: plan.ExpectOpen, Initiator: i, Acceptor: a}
-				ruling := Judge(Case{Transport: transport, Port: 80, Initiator: i, Acceptor: a, Expect: p.Expect})
+				ruling := judge(question{Transport: transport, Port: 80, Initiator: i, Acceptor: a, Expect: p.Expect})
 				p.Verdict, p.OK = ruling.Verdict, ruling.OK
-				f := Explain(p)
+				f := explain(p, result.ModePaths)
 				if f == nil || !f.IsOwn() || strings.Contains(f.Advice, "Please") || strings.Contains(strings.ToLower(f.Advice), "firewall") {
 					t.Errorf("%s, acceptor %s: %s: %+v", name, aname, p.Verdict, f)
 				}
@@ -38,8 +38,8 @@ func TestOwnMistakeAsksNoFirewall(t *testing.T) {
 		i := &result.Initiator{Connect: c}
 		a := &result.Acceptor{Port: result.PortUnbound, Saw: result.SawUnknown, Reason: "the listener does not hold that port"}
 		p := result.Path{Port: 80, Transport: plan.TCP, Expect: plan.ExpectOpen, Initiator: i, Acceptor: a}
-		p.Verdict = Judge(Case{Transport: plan.TCP, Port: 80, Initiator: i, Acceptor: a, Expect: p.Expect}).Verdict
-		if f := Explain(p); strings.Contains(f.Advice, "Please") || !strings.Contains(f.Advice, "--site") {
+		p.Verdict = judge(question{Transport: plan.TCP, Port: 80, Initiator: i, Acceptor: a, Expect: p.Expect}).Verdict
+		if f := explain(p, result.ModePaths); strings.Contains(f.Advice, "Please") || !strings.Contains(f.Advice, "--site") {
 			t.Errorf("%s: %+v", p.Verdict, f)
 		}
 	}
@@ -51,8 +51,8 @@ func TestSilenceOfAListenerWithAnotherKeyIsNoFirewall(t *testing.T) {
 	path := func(transport plan.Transport, host string, i *result.Initiator) result.Path {
 		i.Target, i.Attempts = udpEnd(host), 1
 		p := result.Path{Port: 1434, Transport: transport, Direction: plan.Forward, Expect: plan.ExpectOpen, Target: i.Target, Attempts: 1, Initiator: i}
-		p.Verdict = Judge(Case{Transport: transport, Port: 1434, Initiator: i, Expect: p.Expect}).Verdict
-		p.Finding = Explain(p)
+		p.Verdict = judge(question{Transport: transport, Port: 1434, Initiator: i, Expect: p.Expect}).Verdict
+		p.Finding = explain(p, result.ModePaths)
 		return p
 	}
 	silent := func() *result.Initiator {

@@ -20,9 +20,9 @@ func isOwnAddress(target netip.Addr, at *result.Endpoint) bool {
 // isOwnTarget reports whether a path that nobody proved never left the machine
 // that dialed: the system takes the very address as its source that was dialed
 // only if it is its own. Real software on the machine itself may well be meant.
-func isOwnTarget(p result.Path) bool {
-	i := p.Initiator
-	if p.Real || i == nil || i.Answer == result.AnswerKeyed || i.Answer == result.AnswerOwn || p.Acceptor != nil || !i.Target.IsValid() {
+func (e explainer) isOwnTarget() bool {
+	p, i := e.p, e.i
+	if e.mode.IsReal() || i == nil || i.Answer == result.AnswerKeyed || i.Answer == result.AnswerOwn || p.Acceptor != nil || !i.Target.IsValid() {
 		return false
 	}
 	switch p.Verdict {
@@ -75,7 +75,7 @@ func ownAnswers(r *result.Report) []result.Finding {
 		}
 		a := p.Target.Addr()
 		switch {
-		case isOwnTarget(p):
+		case explainerOf(p, r.Mode).isOwnTarget():
 			own = append(own, a.String())
 			continue
 		case p.Initiator.Answer != result.AnswerOwn:

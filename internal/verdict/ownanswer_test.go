@@ -20,15 +20,15 @@ func ownAnswered(dialed, answered string) result.Initiator {
 
 func TestOnesOwnAnswerIsNeverOK(t *testing.T) {
 	i := ownAnswered("10.2.0.5:1433", "10.2.0.5:1433")
-	for _, c := range []Case{
+	for _, c := range []question{
 		{Transport: plan.TCP, Port: 1433, Initiator: &i},
 		{Transport: plan.TCP, Port: 1433, Initiator: &i, Expect: plan.ExpectClosed},
 		{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: &result.Acceptor{Port: result.PortBound, Instance: here, Saw: result.SawAccepted}, Instance: here},
 	} {
-		if r := Judge(c); r.Verdict != result.Redirected || r.OK || r.Proof != result.ProofNone {
+		if r := judge(c); r.Verdict != result.Redirected || r.OK || r.Proof != result.ProofNone {
 			t.Errorf("%+v: %+v", c, r)
 		}
-		if f := Explain(pathOf(c)); f == nil || f.Code != "own-answer" || strings.Contains(f.Advice, "Please") {
+		if f := explain(pathOf(c), result.ModePaths); f == nil || f.Code != "own-answer" || strings.Contains(f.Advice, "Please") {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -48,9 +48,9 @@ func TestOwnAnswersNameTheRecordOrTheRule(t *testing.T) {
 		{"hairpin NAT", "192.0.2.7", "192.0.2.7:7968", "10.2.0.5:7968", []string{"leads what is sent to 192.0.2.7 to 10.2.0.5", "hairpin NAT", "Give the other end's address otherwise"}},
 	} {
 		i := ownAnswered(tt.dialed, tt.answered)
-		p := pathOf(Case{Transport: plan.TCP, Port: 7968, Initiator: &i})
+		p := pathOf(question{Transport: plan.TCP, Port: 7968, Initiator: &i})
 		p.Direction, p.Target, p.Attempts, p.Counted = plan.Forward, i.Target, 1, true
-		p.Finding = Explain(p)
+		p.Finding = explain(p, result.ModePaths)
 		r := &result.Report{To: result.End{Host: tt.host}, Paths: []result.Path{p, p}}
 		Conclude(r, Facts{})
 		if len(r.Findings) != 1 || r.Findings[0].Code != "own-answer" || ExitCode(r) != 1 {
@@ -84,9 +84,9 @@ func TestOwnAddressThatNobodyAnswersAtAsksNoFirewall(t *testing.T) {
 		i := failed(tt.connect)
 		i.Attempts = 1
 		i.Source, i.Target = result.EndpointFrom(netip.MustParseAddrPort(tt.source)), result.EndpointFrom(netip.MustParseAddrPort(tt.target))
-		p := pathOf(Case{Transport: plan.TCP, Port: 7968, Initiator: &i})
+		p := pathOf(question{Transport: plan.TCP, Port: 7968, Initiator: &i})
 		p.Direction, p.Source, p.Target, p.Counted = plan.Forward, i.Source, i.Target, true
-		p.Finding = Explain(p)
+		p.Finding = explain(p, result.ModePaths)
 		r := &result.Report{To: result.End{Host: "ill.east.example"}, Paths: []result.Path{p}}
 		Conclude(r, Facts{})
 		own := tt.want == result.CodeOwnAddress

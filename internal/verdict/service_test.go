@@ -66,13 +66,13 @@ func TestProofAndConversationAreToldApart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.i.Conversation = c.talk
-			got := Judge(Case{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
-			want := Ruling{Verdict: c.want, Proof: c.proof, OK: c.want == result.Open}
+			got := judge(question{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
+			want := ruling{Verdict: c.want, Proof: c.proof, OK: c.want == result.Open}
 			if got != want {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 			p := result.Path{Transport: plan.TCP, Port: 1433, Service: "SQL Server (TDS)", Verdict: got.Verdict, Proof: got.Proof, OK: got.OK, Initiator: &c.i, Acceptor: c.a, Source: source, Target: target}
-			if f := Explain(p); got.OK == (f != nil) {
+			if f := explain(p, result.ModePaths); got.OK == (f != nil) {
 				t.Errorf("finding %+v", f)
 			} else if f != nil && c.talk != nil && len(c.talk.Changed) > 0 && c.a != nil && !strings.Contains(f.Text, c.talk.Changed[0]) {
 				t.Errorf("%q does not say what changed", f.Text)
@@ -84,26 +84,26 @@ func TestProofAndConversationAreToldApart(t *testing.T) {
 // A proof that was cut off is replaced by the service's own conversation only
 // if nothing is missing of the evidence: any device on the way can answer.
 func TestOpenByServiceNeedsAllOfItsEvidence(t *testing.T) {
-	whole := func() Case {
+	whole := func() question {
 		i := connected(result.AnswerReset)
 		i.Conversation = spoken(plan.TDS)
-		return Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: conversedWith(), Instance: here}
+		return question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: conversedWith(), Instance: here}
 	}
-	if r := Judge(whole()); r != (Ruling{result.Open, result.ProofService, true}) {
+	if r := judge(whole()); r != (ruling{result.Open, result.ProofService, true}) {
 		t.Fatalf("%+v", r)
 	}
-	for name, spoil := range map[string]func(*Case){
-		"it was not completed":                  func(c *Case) { c.Initiator.Conversation.Outcome = result.ConversationClosed },
-		"the answer is not the listener's":      func(c *Case) { c.Initiator.Conversation.Keyed = false },
-		"something changed":                     func(c *Case) { c.Initiator.Conversation.Changed = []string{"a byte"} },
-		"nobody could be asked":                 func(c *Case) { c.Acceptor = nil },
-		"the ledger knows nothing of the token": func(c *Case) { c.Acceptor.Conversed = false },
-		"another listener saw it":               func(c *Case) { c.Acceptor.Instance = other },
-		"nobody knows which listener ought to":  func(c *Case) { c.Instance = "" },
-		"other software holds the port there":   func(c *Case) { c.Acceptor.Port = result.PortBusy },
-		"the connection never opened":           func(c *Case) { c.Initiator.Connect = result.ConnectTimeout },
-		"nothing long would come through":       func(c *Case) { c.Initiator.Conversation.TCP = &result.TCP{Unscaled: true, Window: 64} },
-		"the proof passed and its payload did not": func(c *Case) {
+	for name, spoil := range map[string]func(*question){
+		"it was not completed":                  func(c *question) { c.Initiator.Conversation.Outcome = result.ConversationClosed },
+		"the answer is not the listener's":      func(c *question) { c.Initiator.Conversation.Keyed = false },
+		"something changed":                     func(c *question) { c.Initiator.Conversation.Changed = []string{"a byte"} },
+		"nobody could be asked":                 func(c *question) { c.Acceptor = nil },
+		"the ledger knows nothing of the token": func(c *question) { c.Acceptor.Conversed = false },
+		"another listener saw it":               func(c *question) { c.Acceptor.Instance = other },
+		"nobody knows which listener ought to":  func(c *question) { c.Instance = "" },
+		"other software holds the port there":   func(c *question) { c.Acceptor.Port = result.PortBusy },
+		"the connection never opened":           func(c *question) { c.Initiator.Connect = result.ConnectTimeout },
+		"nothing long would come through":       func(c *question) { c.Initiator.Conversation.TCP = &result.TCP{Unscaled: true, Window: 64} },
+		"the proof passed and its payload did not": func(c *question) {
 			*c.Initiator = proved()
 			c.Initiator.Conversation = spoken(plan.TDS)
 			c.Initiator.Sent = moved(result.TransferCorrupted)
@@ -111,7 +111,7 @@ func TestOpenByServiceNeedsAllOfItsEvidence(t *testing.T) {
 	} {
 		c := whole()
 		spoil(&c)
-		if r := Judge(c); r.Verdict == result.Open {
+		if r := judge(c); r.Verdict == result.Open {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
@@ -125,14 +125,14 @@ func TestShortServiceDoesNotProveThatDataPasses(t *testing.T) {
 	i.Conversation.TCP = &result.TCP{Unscaled: true, Window: 64}
 	i.Connections = connections("sss")
 	p := result.Path{Transport: plan.TCP, Port: 1433, Service: "SQL Server (TDS)", Verdict: result.Stalled, Proof: result.ProofService, Initiator: &i, Acceptor: conversedWith(), Source: source, Target: target}
-	f := Explain(p)
+	f := explain(p, result.ModePaths)
 	if f == nil || f.Code != "window-scale" || !strings.Contains(f.Text, "own conversation came through") || !strings.Contains(f.Advice, "64 bytes") {
 		t.Errorf("%+v", f)
 	}
 	// Nor is loss the cause of what never passed while the service did.
 	i.Connections = connections("+sss")
 	p.Verdict, i.Conversation.TCP = result.Open, nil
-	for _, n := range Notes(p, false) {
+	for _, n := range notesOf(p, false) {
 		if n.Code == result.NoteLossy {
 			t.Errorf("%+v", n)
 		}
@@ -145,17 +145,17 @@ func TestHeldPortIsNotOKForItsSilence(t *testing.T) {
 		name   string
 		answer result.AnswerOutcome
 		talk   *result.Conversation
-		want   Ruling
+		want   ruling
 	}{
-		{"it spoke, and hung up on the proof", result.AnswerClosed, &result.Conversation{Speaks: string(plan.LDAP), Outcome: result.ConversationCompleted, Software: "OpenLDAP"}, Ruling{result.Occupied, result.ProofService, true}},
-		{"it spoke, and waits for the proof's rest", result.AnswerSilent, &result.Conversation{Speaks: string(plan.LDAP), Outcome: result.ConversationCompleted}, Ruling{result.Occupied, result.ProofService, true}},
-		{"it is silent, as Odyssey is", result.AnswerSilent, &result.Conversation{Speaks: string(plan.Odyssey), Outcome: result.ConversationCompleted}, Ruling{result.Stalled, result.ProofNone, false}},
-		{"it is not what holds the port", result.AnswerForeign, &result.Conversation{Speaks: string(plan.HTTP), Outcome: result.ConversationCompleted, Impostor: "another certificate"}, Ruling{result.Intercepted, result.ProofPlain, false}},
-		{"it speaks another language", result.AnswerForeign, &result.Conversation{Speaks: string(plan.HTTP), Outcome: result.ConversationForeign}, Ruling{result.Occupied, result.ProofPlain, false}},
+		{"it spoke, and hung up on the proof", result.AnswerClosed, &result.Conversation{Speaks: string(plan.LDAP), Outcome: result.ConversationCompleted, Software: "OpenLDAP"}, ruling{result.Occupied, result.ProofService, true}},
+		{"it spoke, and waits for the proof's rest", result.AnswerSilent, &result.Conversation{Speaks: string(plan.LDAP), Outcome: result.ConversationCompleted}, ruling{result.Occupied, result.ProofService, true}},
+		{"it is silent, as Odyssey is", result.AnswerSilent, &result.Conversation{Speaks: string(plan.Odyssey), Outcome: result.ConversationCompleted}, ruling{result.Stalled, result.ProofNone, false}},
+		{"it is not what holds the port", result.AnswerForeign, &result.Conversation{Speaks: string(plan.HTTP), Outcome: result.ConversationCompleted, Impostor: "another certificate"}, ruling{result.Intercepted, result.ProofPlain, false}},
+		{"it speaks another language", result.AnswerForeign, &result.Conversation{Speaks: string(plan.HTTP), Outcome: result.ConversationForeign}, ruling{result.Occupied, result.ProofPlain, false}},
 	} {
 		i := connected(c.answer)
 		i.Conversation = c.talk
-		if got := Judge(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBusy, result.SawUnknown), Instance: here}); got != c.want {
+		if got := judge(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBusy, result.SawUnknown), Instance: here}); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
@@ -167,7 +167,7 @@ func TestOpenByServiceSaysWhereItCameFrom(t *testing.T) {
 		i.Conversation = spoken(plan.HTTP)
 		i.Conversation.Facts = []result.Fact{{Name: "seen as", Value: seen}}
 		p := result.Path{Transport: plan.TCP, Initiator: &i, Acceptor: conversedWith(), Source: source, Verdict: result.Open, Proof: result.ProofService, OK: true}
-		if notes := Notes(p, false, source.Addr()); !slices.ContainsFunc(notes, func(n result.Note) bool { return strings.Contains(n.Text, want) }) {
+		if notes := notesOf(p, false, source.Addr()); !slices.ContainsFunc(notes, func(n result.Note) bool { return strings.Contains(n.Text, want) }) {
 			t.Errorf("seen as %q: %+v", seen, notes)
 		}
 	}
@@ -177,18 +177,18 @@ func TestFTPWithoutDataConnections(t *testing.T) {
 	talk := spoken(plan.FTP)
 	talk.Keyed = false // the record came by no data connection
 	talk.Facts = []result.Fact{{Name: "passive", Value: "the data connection was refused"}}
-	judge := func(i result.Initiator) (result.Path, Ruling) {
+	judge := func(i result.Initiator) (result.Path, ruling) {
 		i.Conversation = talk
 		p := result.Path{Transport: plan.TCP, Initiator: &i, Acceptor: conversedWith()}
-		r := Judge(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: p.Acceptor, Instance: here})
+		r := judge(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: p.Acceptor, Instance: here})
 		p.Verdict, p.Proof, p.OK = r.Verdict, r.Proof, r.OK
 		return p, r
 	}
 	p, r := judge(proved())
-	if r != (Ruling{result.Open, result.ProofKeyed, true}) {
+	if r != (ruling{result.Open, result.ProofKeyed, true}) {
 		t.Errorf("the proof passed: %+v", r)
 	}
-	notes := Notes(p, false, source.Addr())
+	notes := notesOf(p, false, source.Addr())
 	if !slices.ContainsFunc(notes, func(n result.Note) bool {
 		return n.Code == result.NoteApplicationFirewall && strings.Contains(n.Text, "passive mode: the data connection was refused; active mode: not tried")
 	}) {
@@ -204,19 +204,19 @@ func TestWhatAnFTPHelperHasToRewriteIsNoFault(t *testing.T) {
 	i.Conversation = spoken(plan.FTP)
 	i.Conversation.Adapted = []string{"PORT was sent as one address and arrived as another"}
 	p := result.Path{Transport: plan.TCP, Initiator: &i, Acceptor: conversedWith()}
-	r := Judge(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: p.Acceptor, Instance: here})
-	if r != (Ruling{result.Open, result.ProofKeyed, true}) {
+	r := judge(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: p.Acceptor, Instance: here})
+	if r != (ruling{result.Open, result.ProofKeyed, true}) {
 		t.Errorf("%+v", r)
 	}
 	p.Verdict, p.Proof, p.OK = r.Verdict, r.Proof, r.OK
-	notes := Notes(p, false, source.Addr())
+	notes := notesOf(p, false, source.Addr())
 	if !slices.ContainsFunc(notes, func(n result.Note) bool {
 		return n.Code == result.NoteApplicationFirewall && strings.Contains(n.Text, i.Conversation.Adapted[0])
 	}) {
 		t.Errorf("no note says what was rewritten: %+v", notes)
 	}
 	i.Conversation.Changed = []string{"the file arrived changed"}
-	if r := Judge(Case{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: p.Acceptor, Instance: here}); r.Verdict != result.Intercepted {
+	if r := judge(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: p.Acceptor, Instance: here}); r.Verdict != result.Intercepted {
 		t.Errorf("data that arrived changed: %+v", r)
 	}
 }

@@ -15,13 +15,13 @@ func TestSilenceOfInstalledSoftwareIsNoProof(t *testing.T) {
 		decoys *bool
 		code   result.Code
 	}{{nil, "accepted-silently"}, {&no, "accepted-silently"}, {&yes, "answers-for-all"}} {
-		for _, external := range []bool{false, true} {
+		for _, mode := range []result.Mode{result.ModeInstalled, result.ModeEgress} {
 			i := connected(result.AnswerSilent)
 			i.DecoysOpen = c.decoys
 			i.Conversation = &result.Conversation{Speaks: string(plan.Odyssey), Outcome: result.ConversationCompleted}
-			r := Judge(Case{Transport: plan.TCP, Port: 7968, Initiator: &i, External: external, Installed: !external})
-			p := result.Path{Verdict: r.Verdict, Proof: r.Proof, OK: r.OK, Real: true, From: "client", To: "server", Transport: plan.TCP, Port: 7968, Service: "Odyssey", Initiator: &i}
-			f := Explain(p)
+			r := judge(question{Transport: plan.TCP, Port: 7968, Initiator: &i, Mode: mode})
+			p := result.Path{Verdict: r.Verdict, Proof: r.Proof, OK: r.OK, From: "client", To: "server", Transport: plan.TCP, Port: 7968, Service: "Odyssey", Initiator: &i}
+			f := explain(p, mode)
 			if r.OK || r.Verdict != result.Answered || r.Proof != result.ProofNone || f == nil || f.Code != c.code || !strings.Contains(f.Text, "nobody knows by whom") {
 				t.Errorf("decoys open %v: %+v, %+v", c.decoys, r, f)
 			}
@@ -29,7 +29,7 @@ func TestSilenceOfInstalledSoftwareIsNoProof(t *testing.T) {
 	}
 	spoke := connected(result.AnswerForeign)
 	spoke.Conversation = &result.Conversation{Speaks: string(plan.HTTPS), Outcome: result.ConversationCompleted}
-	if r := Judge(Case{Transport: plan.TCP, Port: 443, Initiator: &spoke, Installed: true}); !r.OK || r.Proof != result.ProofService {
+	if r := judge(question{Transport: plan.TCP, Port: 443, Initiator: &spoke, Mode: result.ModeInstalled}); !r.OK || r.Proof != result.ProofService {
 		t.Errorf("software that spoke: %+v", r)
 	}
 }

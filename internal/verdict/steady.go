@@ -13,7 +13,7 @@ import (
 // steady takes into account that what one connection did is one sample: a path
 // that was proved is no more than unsteady if others of the same run failed,
 // unless the loss of packets that the run shows makes so many failures likely.
-func steady(c Case, v result.Verdict) result.Verdict {
+func steady(c question, v result.Verdict) result.Verdict {
 	if c.Initiator == nil || c.Initiator.Answer != result.AnswerKeyed {
 		return v
 	}
@@ -45,7 +45,7 @@ const (
 )
 
 // isLoss reports whether the loss of the run makes so many failures likely.
-func isLoss(c Case, passed int, failed []result.Connection) bool {
+func isLoss(c question, passed int, failed []result.Connection) bool {
 	return byLoss(c.Transport, c.Loss, passed, failed) > likely
 }
 
@@ -71,7 +71,7 @@ func byLoss(t plan.Transport, loss float64, passed int, failed []result.Connecti
 
 // isStoppedByLoss reports whether a conversation stopped where the payload had come
 // through, not for what it said, and loss makes that likely.
-func isStoppedByLoss(c Case) bool {
+func isStoppedByLoss(c question) bool {
 	const roundTrips = 4 // of a conversation, or more
 	t := c.Initiator.Conversation
 	return isWhole(c.Initiator) && t != nil && t.Outcome == result.ConversationSilent && !t.IsAboutContent() &&
