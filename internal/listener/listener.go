@@ -117,7 +117,7 @@ func New(c Config) *Listener {
 		Config: c,
 		ledger: newLedger(), limits: newLimits(), data: newLimits(), backs: newTurns("dialing back", maxDialBacks, maxDialBacksOfRun), idle: newTurns("keeping connections idle", maxHolds, maxHoldsOfRun),
 	}
-	l.watch = sock.NewWatch(l.ownsPort)
+	l.watch = sock.NewWatch(l.ownsPort, c.Addrs...)
 	l.answerer = &echo.Answerer{Key: c.Key, Others: c.Others, Instance: l.Instance, Software: c.Software, Host: l}
 	if len(c.Allowed) > 0 {
 		l.answerer.Allowed = l.allowed

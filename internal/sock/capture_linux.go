@@ -125,6 +125,9 @@ func (w *Watch) sawPacket(h handshake, outgoing bool, at int, now time.Time) {
 	case !outgoing && h.flags&(flagSYN|flagACK|flagRST) == flagSYN:
 		w.saw(h.src, h.dst, now, false, false)
 		w.arrived(tuple{h.src, h.dst}, Arrival{now, at})
+		if w.isOurs(h.dst) {
+			w.knocked.Store(true)
+		}
 	case !outgoing && h.flags&flagRST != 0:
 		w.sawReset(h.src, h.dst, now)
 	}

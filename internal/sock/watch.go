@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dialtone/internal/result"
@@ -31,9 +32,11 @@ type HalfOpen struct {
 // of it if that is more than half. Of a port whose memory has a hole it is
 // blind, of the others it is not.
 type Watch struct {
-	looking sync.Mutex // one look at a time
-	looks   looks      // what the last look left for the next; guarded by looking
-	capture *capture   // nil: none is open
+	looking sync.Mutex   // one look at a time
+	looks   looks        // what the last look left for the next; guarded by looking
+	capture *capture     // nil: none is open
+	knocked atomic.Bool  // a SYN for one of our addresses and ports was captured since the last look
+	addrs   []netip.Addr // ours; none: all of this machine
 
 	mu      sync.Mutex
 	started time.Time
@@ -87,9 +90,9 @@ const (
 )
 
 // NewWatch returns a Watch over local ports that has seen nothing yet. Run
-// makes it watch.
-func NewWatch(ports func(port int) bool) *Watch {
-	return &Watch{ports: ports, seen: map[tuple]*sighting{}, shelves: map[uint16]*shelf{}, sources: map[source]*sighting{}, state: result.WitnessNone}
+// makes it watch. They are bound on addrs; none: on all of this machine.
+func NewWatch(ports func(port int) bool, addrs ...netip.Addr) *Watch {
+	return &Watch{ports: ports, addrs: addrs, seen: map[tuple]*sighting{}, shelves: map[uint16]*shelf{}, sources: map[source]*sighting{}, state: result.WitnessNone}
 }
 
 // Run watches until ctx ends. ready is closed once it sees, or cannot.
@@ -115,7 +118,7 @@ func (w *Watch) State() result.WitnessState {
 // number of callers at once costs two looks at most.
 func (w *Watch) Look() {
 	if w.State() != result.WitnessNone {
-		w.look(time.Now())
+		w.look(time.Now(), true)
 	}
 }
 
@@ -242,6 +245,12 @@ func (w *Watch) saw(from, local netip.AddrPort, now time.Time, answered, reset b
 	h.Reset = h.Reset || reset
 }
 
+// isOurs reports whether what comes to an address and port of this machine comes to
+// one that is watched for.
+func (w *Watch) isOurs(local netip.AddrPort) bool {
+	return w.ports(int(local.Port())) && (len(w.addrs) == 0 || slices.Contains(w.addrs, local.Addr().Unmap().WithZone("")))
+}
+
 func sourceOf(remote netip.AddrPort, port uint16) source {
 	return source{netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), remote.Port()), port}
 }
@@ -348,7 +357,7 @@ func pace(every, took time.Duration) time.Duration { return max(every, 9*took) }
 func (w *Watch) keepLooking(ctx context.Context, every time.Duration) {
 	for {
 		began := time.Now()
-		w.look(began)
+		w.look(began, false)
 		select {
 		case <-ctx.Done():
 			return

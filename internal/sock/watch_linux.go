@@ -49,19 +49,26 @@ type looks struct {
 	last      time.Time // when it began
 	counters  counters
 	capturing bool
+	pending   bool // a connection was half-open
 }
 
 // look polls the tables, and compares the counters with those of the last look,
-// unless one began since it was asked for.
-func (w *Watch) look(asked time.Time) {
+// unless one began since it was asked for. To read the tables takes milliseconds
+// wherever the kernel's are large, however little is in them: unless the look has to
+// be whole, they are left alone where packets are captured and show that nothing can
+// be in them.
+func (w *Watch) look(asked time.Time, whole bool) {
 	w.looking.Lock()
 	defer w.looking.Unlock()
 	if w.looks.last.After(asked) {
 		return // somebody else's look, which serves as well: to read the tables takes long where they are
 	}
 	began := time.Now()
-	if err := w.pollTables(began); err != nil {
-		w.notSeeing(w.looks.last, time.Now(), "the kernel's table could not be read: "+err.Error())
+	if knocked := w.knocked.Swap(false); knocked || whole || w.looks.pending || !w.looks.capturing {
+		var err error
+		if w.looks.pending, err = w.pollTables(began); err != nil {
+			w.notSeeing(w.looks.last, time.Now(), "the kernel's table could not be read: "+err.Error())
+		}
 	}
 	if now, err := readCounters(); err == nil {
 		w.compareCounters(now)
@@ -145,22 +152,26 @@ func parseNetstat(s string) map[string]uint64 {
 	return m
 }
 
-func (w *Watch) pollTables(now time.Time) error {
+// pollTables looks for half-open connections, and reports whether there are any.
+func (w *Watch) pollTables(now time.Time) (any bool, err error) {
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		f, err := os.Open(name)
 		if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(name, "6") {
 			continue // no IPv6 here
 		}
 		if err != nil {
-			return err
+			return any, err
 		}
-		err = eachHalfOpen(f, func(source, local netip.AddrPort) { w.saw(source, local, now, true, false) })
+		err = eachHalfOpen(f, func(source, local netip.AddrPort) {
+			any = any || w.isOurs(local)
+			w.saw(source, local, now, true, false)
+		})
 		f.Close()
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return any, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return nil
+	return any, nil
 }
 
 // stateSynRecv is TCP_SYN_RECV in the kernel's tables (include/net/tcp_states.h).

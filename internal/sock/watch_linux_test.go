@@ -352,7 +352,7 @@ func TestALookServesAllWhoAskedBefore(t *testing.T) {
 		more bool
 	}{"began later": {asked.Add(time.Hour), false}, "began before": {asked.Add(-time.Hour), true}, "began with it": {asked, true}} {
 		w.looks.last = c.last
-		if w.look(asked); w.looks.last.Equal(c.last) == c.more {
+		if w.look(asked, true); w.looks.last.Equal(c.last) == c.more {
 			t.Errorf("a look that %s: another one is %t", name, !c.more)
 		}
 	}

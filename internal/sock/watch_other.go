@@ -28,7 +28,7 @@ func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
 type looks struct{ last time.Time } // when it began
 
 // look polls the table once, unless that was begun since it was asked for.
-func (w *Watch) look(asked time.Time) {
+func (w *Watch) look(asked time.Time, _ bool) {
 	w.looking.Lock()
 	defer w.looking.Unlock()
 	if w.looks.last.After(asked) {
