@@ -1,6 +1,7 @@
 package dialer
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -36,14 +37,6 @@ type Talk struct {
 	Status []int
 }
 
-// Conversations that take longer than the others get so much more time.
-const (
-	// ftpSteps: up to four ways to open a data connection, each with a wait.
-	ftpSteps = 8
-	// odysseyTime is for documents as large as a scanned article, each way.
-	odysseyTime = time.Minute
-)
-
 // Converse holds a service's own conversation on a connection of its own.
 func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
 	c := converse(ctx, p, o, t)
@@ -66,16 +59,16 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 	var c result.Conversation
 	switch {
 	case d.Err != nil:
-		c = result.Conversation{Speaks: string(t.Speaks), Outcome: result.ConversationNotHeld, Error: d.Err.Error()}
+		c = result.Conversation{Speaks: t.Speaks, Outcome: result.ConversationNotHeld, Error: d.Err.Error()}
 		one.Ended = EndedOpening(d)
 	case p.Transport == plan.UDP:
-		c = service.AskPacket(ctx, d.Conn, string(t.Speaks), question(d.Conn, o, t))
+		c = service.AskPacket(ctx, d.Conn, t.Speaks, question(d.Conn, o, t))
 	default:
 		one.Reached = result.ReachedConnected
 		q := question(d.Conn, o, t)
 		var looks looks
 		q.Again = again(asked, p, o, t, &looks)
-		c = service.Ask(ctx, d.Conn, string(t.Speaks), q)
+		c = service.Ask(ctx, d.Conn, t.Speaks, q)
 		c.Looks = looks.all
 	}
 	if d.Conn != nil {
@@ -116,23 +109,21 @@ func greetingTime(t Talk) time.Duration {
 	return t.Speaks.Language().Greeting
 }
 
+// usualSteps is how many steps a conversation may take that is like most.
+const usualSteps = 2
+
 // conversingTime is how long a conversation may take, beside its greeting.
 func conversingTime(speaks plan.Protocol, timeout time.Duration) time.Duration {
-	switch speaks {
-	case plan.FTP:
-		return ftpSteps * timeout
-	case plan.Odyssey:
-		return max(2*timeout, odysseyTime)
-	}
-	return 2 * timeout
+	l := speaks.Language()
+	return max(time.Duration(cmp.Or(l.Steps, usualSteps))*timeout, l.AtLeast)
 }
 
 const (
 	largestDocument  = 8 << 20
 	smallestDocument = 64 << 10
 	// documentTime is how long a document may take at the rate seen before: a
-	// good part of odysseyTime, in which one goes each way.
-	documentTime = odysseyTime / 6
+	// good part of the time in which one goes each way.
+	documentTime = plan.BulkTime / 6
 )
 
 // documentSize returns how many bytes move in documentTime at a rate in

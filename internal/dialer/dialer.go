@@ -125,7 +125,7 @@ func (a *attempt) ask() echo.Ask { return a.Path.ask(a.Options, a.Probe) }
 
 // ask is what an asking end tells of a connection of this path.
 func (p Path) ask(o Options, probe echo.ID) echo.Ask {
-	return echo.Ask{Key: o.Key, Run: o.Run, Probe: probe, Flow: p.Flow, Greeted: service.Greets(string(p.Speaks)), Own: o.Own}
+	return echo.Ask{Key: o.Key, Run: o.Run, Probe: probe, Flow: p.Flow, Greeted: p.Speaks.Language().Greets, Own: o.Own}
 }
 
 // prove has the far end prove itself; nil: it did not.

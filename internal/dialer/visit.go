@@ -55,11 +55,11 @@ func (a *attempt) visit(ctx context.Context, t Talk) {
 	var c result.Conversation
 	switch {
 	case a.Transport == plan.UDP:
-		c = service.AskPacket(limit, conn, string(t.Speaks), q)
+		c = service.AskPacket(limit, conn, t.Speaks, q)
 	default:
 		var looks looks
 		q.Again = again(ctx, a.Path, a.Options, t, &looks)
-		c = service.Ask(limit, conn, string(t.Speaks), q)
+		c = service.Ask(limit, conn, t.Speaks, q)
 		if len(looks.all) > 0 {
 			own := a.connection()
 			own.Purpose, own.Ended = result.PurposeConversation, c.Ended()

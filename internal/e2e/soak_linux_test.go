@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/service"
 )
 
@@ -171,7 +172,7 @@ func seedsOf(t *testing.T, to netip.AddrPort, speaks string) [][]byte {
 	q := service.Question{Host: "listener.example", DocumentSize: 4096}
 	_, _ = rand.Read(q.Token[:])
 	q.Answer = make([]byte, service.AnswerSize) // as if it were our own listener, with another key
-	_ = service.Ask(ctx, r, speaks, q)
+	_ = service.Ask(ctx, r, plan.Protocol(speaks), q)
 	return append(r.sent, []byte("\r\n"), bytes.Repeat([]byte("A"), 8<<10), bytes.Repeat([]byte{0x30, 0x80}, 4<<10))
 }
 

@@ -27,9 +27,9 @@ func (l *Listener) lookAtHeld(ctx context.Context) {
 	l.mu.Unlock()
 	var all sync.WaitGroup
 	for i, b := range busy {
-		speaks := string(l.speaksAt(b))
+		speaks := l.speaksAt(b)
 		at, err := netip.ParseAddr(b.Address)
-		if err != nil || !b.InUse || b.Transport != plan.TCP || !service.Knows(speaks) {
+		if err != nil || !b.InUse || b.Transport != plan.TCP || !service.Knows(speaks, plan.TCP) {
 			continue
 		}
 		all.Go(func() {
@@ -72,7 +72,7 @@ func candidates(addr netip.Addr, own []netip.Addr) []netip.Addr {
 
 // look holds a conversation at the first of the addresses that accepts. It
 // brings no token made with the key.
-func look(ctx context.Context, at []netip.Addr, port int, speaks string) result.Conversation {
+func look(ctx context.Context, at []netip.Addr, port int, speaks plan.Protocol) result.Conversation {
 	for _, a := range at {
 		d := sock.Dial(ctx, "tcp", netip.AddrPort{}, netip.AddrPortFrom(a, uint16(port)))
 		if d.Err != nil {

@@ -59,7 +59,7 @@ func (l *Listener) answerStranger(p *boundPort, remote, local netip.AddrPort, b 
 	words := "a request came, not answered: nobody has proved the key from that address of late"
 	if l.provedAddrs.has(remote.Addr()) {
 		words = "something that is no request came, not answered"
-		switch answer = l.services.AnswerPacket(string(p.Speaks()), b); {
+		switch answer = l.services.AnswerPacket(p.Speaks(), b); {
 		case answer == nil:
 		case l.provedAddrs.spend(remote.Addr(), max(0, len(answer)-len(b))):
 			words = "a request came, answered"

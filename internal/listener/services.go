@@ -45,7 +45,6 @@ type talk struct {
 // a proof, and tells the proof from it wherever it comes. Of what a stranger
 // says it gives no byte on: a password may be among the first.
 func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) talk {
-	speaks := string(p)
 	silent := talk{kind: echo.KindSilent, visit: service.Visit{Service: p.Language().Title, Words: "connected and sent nothing"}}
 	answer := func(conn net.Conn) (talk, []byte) {
 		kind, first := l.answerer.Answer(ctx, conn)
@@ -58,19 +57,19 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		}
 		return t, first
 	}
-	if !service.Knows(speaks) || !l.mayTalk(e.Remote.Addr()) {
+	if !service.Knows(p, plan.TCP) || !l.mayTalk(e.Remote.Addr()) {
 		t, _ := answer(conn)
 		return t
 	}
 	said := conn
-	if service.Greets(speaks) {
+	if p.Language().Greets {
 		first, err := firstBytes(ctx, conn, greetAfter)
 		switch {
 		case err == nil:
 			said = after(first, conn)
 		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
 			late := &lateProof{Conn: conn}
-			t := l.hold(ctx, late, e, speaks)
+			t := l.hold(ctx, late, e, p)
 			switch t.foreign = late.foreign; {
 			case late.proof != nil:
 				t, _ = answer(after(late.proof, conn))
@@ -86,20 +85,20 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 	if t.kind != echo.KindForeign || len(first) == 0 {
 		return t
 	}
-	t = l.hold(ctx, after(first, conn), e, speaks)
+	t = l.hold(ctx, after(first, conn), e, p)
 	t.foreign = len(first)
 	return t
 }
 
 // hold lets a service answer.
-func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks string) talk {
+func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) talk {
 	a := l.services
 	kind := echo.KindForeign
 	a.Answer = func(token []byte) ([]byte, bool) {
 		key, probe, ok := l.tokenOf(token)
 		switch {
 		case ok:
-		case speaks == string(plan.TDS) || speaks == string(plan.Z3950):
+		case p.Language().Crowded:
 			return nil, false // their own clients send as much there, and guess nothing
 		default:
 			l.contact(Contact{Kind: echo.KindWrongKey, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport}, Detail: "in the service's own language"})
@@ -107,13 +106,13 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, speaks str
 		}
 		kind = echo.KindService
 		l.ledger.conversed(e, probe)
-		l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: speaks}})
+		l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: string(p)}})
 		return key.TokenAnswer(probe), true
 	}
 	a.ListenData = func(ctx context.Context, on netip.Addr) (net.Listener, error) {
 		return l.listenData(ctx, on, e.Remote.Addr())
 	}
-	visit, _ := a.Receive(ctx, conn, speaks) // how it ended is in the kind and the words
+	visit, _ := a.Receive(ctx, conn, p) // how it ended is in the kind and the words
 	return talk{kind: kind, visit: visit}
 }
 
@@ -140,14 +139,14 @@ func (l *Listener) newServices() service.Answerer {
 	}
 }
 
-// sqlInstances are what SQL Browser tells of: each bound port that speaks TDS.
+// sqlInstances are what SQL Browser tells of: each bound port of what it knows.
 // The first has the name of SQL Server's default instance.
 func sqlInstances(bound []Bound) []service.Instance {
 	var out []service.Instance
 	for _, b := range bound {
 		port := int(b.Addr.Port())
 		known := slices.ContainsFunc(out, func(i service.Instance) bool { return i.Port == port })
-		if known || (plan.Binding{Rows: b.Rows}).Speaks() != plan.TDS {
+		if known || !(plan.Binding{Rows: b.Rows}).Speaks().Language().Instances {
 			continue
 		}
 		name := "MSSQLSERVER"

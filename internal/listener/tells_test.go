@@ -92,7 +92,7 @@ func TestNothingTellsAStrangerOfThisMachine(t *testing.T) {
 		all.Go(func() {
 			q := service.Question{Host: "127.0.0.1", DataAddr: loop, DocumentSize: 4096}
 			_, _ = rand.Read(q.Token[:])
-			c := service.Ask(within(t, guardTime), tap("conversation"), string(p), q)
+			c := service.Ask(within(t, guardTime), tap("conversation"), p, q)
 			b, err := json.Marshal(c) // what came inside TLS stands there
 			if err != nil {
 				t.Error(err)

@@ -249,19 +249,21 @@ func (d *document) row(raw rawRow, p *Plan) Row {
 		Why:       v["why"].text,
 		Source:    v["source"].text,
 	}
-	if r.Speaks != "" && (r.Speaks == SQLBrowser) != (r.Transport == UDP) {
-		d.problemf(v["speaks"].line, "speaks %s over %s: only %s is spoken over udp, and over nothing else", r.Speaks, r.Transport, SQLBrowser)
+	spoken := r.Speaks.Language()
+	if r.Speaks != "" && spoken.Transport != r.Transport {
+		packets := those(func(l Language) bool { return l.Transport == UDP })
+		d.problemf(v["speaks"].line, "speaks %s over %s: only %s is spoken over udp, and over nothing else", r.Speaks, r.Transport, join(packets, " or "))
 	}
-	isWeb := r.Speaks == HTTP || r.Speaks == HTTPS
+	webs := join(those(func(l Language) bool { return l.Web }), " or ")
 	if s := v["path"]; s.given() {
-		if r.Path = s.text; !isWeb || !isWebPath(s.text) {
-			d.problemf(s.line, "path %s: give it to rows that speak http or https, and begin it with / (letters, digits and / - . _ ~ %% only)", quote(s.text))
+		if r.Path = s.text; !spoken.Web || !isWebPath(s.text) {
+			d.problemf(s.line, "path %s: give it to rows that speak %s, and begin it with / (letters, digits and / - . _ ~ %% only)", quote(s.text), webs)
 		}
 	}
 	for _, s := range raw.status {
 		n, err := strconv.Atoi(s.text)
-		if err != nil || n < 200 || n > 599 || !isWeb {
-			d.problemf(s.line, "status %s: give numbers from 200 to 599 to rows that speak http or https", quote(s.text))
+		if err != nil || n < 200 || n > 599 || !spoken.Web {
+			d.problemf(s.line, "status %s: give numbers from 200 to 599 to rows that speak %s", quote(s.text), webs)
 			continue
 		}
 		r.Status = append(r.Status, n)

@@ -23,39 +23,69 @@ const (
 	Odyssey    Protocol = "odyssey"     // a transfer of our own: Odyssey's is not public
 )
 
-// A Language is what a Protocol is like.
+// A Language is what a Protocol is like: all that those have to know of it who do
+// not speak it. How it is spoken is package service's.
 type Language struct {
-	Protocol Protocol
-	Title    string // what people call its service
+	Protocol  Protocol
+	Title     string // what people call its service
+	Spoken    string // what is spoken there, in a sentence; "": the Title
+	Transport Transport
+	// Within is what is spoken inside TLS, where that comes first; "": it does not.
+	Within Protocol
 	// Greets: the server speaks first, before all else.
 	Greets bool
 	// Greeting is how long its greeting may take; 0: it does not greet, within TLS either. Servers look
 	// the caller up first, and keep senders of spam waiting on purpose.
 	Greeting time.Duration
-	// Within is what is spoken inside TLS, where that comes first; "": it does not.
-	Within Protocol
+	// Accepted is what a real server has accepted once its conversation is under way, in a sentence;
+	// "": the first request.
+	Accepted string
+	// Web: what is asked for has a path, and the answer a status, which a row may give.
+	Web bool
+	// Instances: one machine may have several of it, on ports of which SQL Browser there tells.
+	Instances bool
+	// Mute: a real server says nothing to this program, as it does not know the server's own protocol.
+	Mute bool
+	// Bulk: it moves documents as large as scanned articles.
+	Bulk bool
+	// DataBeside: data, and with it the answer to our token, has connections of its own, which may
+	// not come about.
+	DataBeside bool
+	// Crowded: where our token goes, real clients send as many bytes of their own, so that what is not
+	// ours there is no guess at the key.
+	Crowded bool
+	// Steps is how many times as long as one step its conversation may take, beside the greeting; 0: twice.
+	Steps int
+	// AtLeast is what it may take however little a step may.
+	AtLeast time.Duration
 }
 
-// greetingTime is how long a greeting is waited for: longer than the 30 s for
-// which mail servers keep callers waiting, and shorter than the five minutes for
-// which a mail client waits (RFC 5321 section 4.5.3.2.1).
-const greetingTime = 35 * time.Second
+const (
+	// greetingTime is how long a greeting is waited for: longer than the 30 s for
+	// which mail servers keep callers waiting, and shorter than the five minutes for
+	// which a mail client waits (RFC 5321 section 4.5.3.2.1).
+	greetingTime = 35 * time.Second
+	// ftpSteps: up to four ways to open a data connection, each with a wait.
+	ftpSteps = 8
+	// BulkTime is what a conversation may take at least that is Bulk: a document each way.
+	BulkTime = time.Minute
+)
 
 // Languages has every Protocol.
 var Languages = []Language{
-	{Protocol: HTTP, Title: "HTTP"},
-	{Protocol: HTTPS, Title: "HTTPS", Within: HTTP},
-	{Protocol: FTP, Title: "FTP", Greets: true, Greeting: greetingTime},
-	{Protocol: SMTP, Title: "SMTP", Greets: true, Greeting: greetingTime},
-	{Protocol: SMTPS, Title: "SMTP in TLS", Greeting: greetingTime, Within: SMTP},
-	{Protocol: TDS, Title: "SQL Server"},
-	{Protocol: SQLBrowser, Title: "SQL Server Browser"},
-	{Protocol: LDAP, Title: "LDAP"},
-	{Protocol: LDAPS, Title: "LDAPS", Within: LDAP},
-	{Protocol: RDP, Title: "Remote Desktop"},
-	{Protocol: Z3950, Title: "Z39.50"},
-	{Protocol: ISOILL, Title: "ISO ILL"},
-	{Protocol: Odyssey, Title: "Odyssey"},
+	{Protocol: HTTP, Title: "HTTP", Transport: TCP, Web: true},
+	{Protocol: HTTPS, Title: "HTTPS", Transport: TCP, Within: HTTP, Web: true},
+	{Protocol: FTP, Title: "FTP", Transport: TCP, Greets: true, Greeting: greetingTime, Accepted: "the login", DataBeside: true, Steps: ftpSteps},
+	{Protocol: SMTP, Title: "SMTP", Transport: TCP, Greets: true, Greeting: greetingTime, Accepted: "EHLO"},
+	{Protocol: SMTPS, Title: "SMTP in TLS", Transport: TCP, Within: SMTP, Greeting: greetingTime, Accepted: "EHLO"},
+	{Protocol: TDS, Title: "SQL Server", Spoken: "SQL Server's TDS", Transport: TCP, Instances: true, Crowded: true},
+	{Protocol: SQLBrowser, Title: "SQL Server Browser", Spoken: "SQL Browser", Transport: UDP},
+	{Protocol: LDAP, Title: "LDAP", Transport: TCP, Accepted: "the bind"},
+	{Protocol: LDAPS, Title: "LDAPS", Spoken: "LDAP in TLS", Transport: TCP, Within: LDAP, Accepted: "the bind"},
+	{Protocol: RDP, Title: "Remote Desktop", Spoken: "RDP", Transport: TCP},
+	{Protocol: Z3950, Title: "Z39.50", Transport: TCP, Accepted: "Init", Crowded: true},
+	{Protocol: ISOILL, Title: "ISO ILL", Transport: TCP},
+	{Protocol: Odyssey, Title: "Odyssey", Spoken: "a document transfer", Transport: TCP, Mute: true, Bulk: true, AtLeast: BulkTime},
 }
 
 // Language is what a protocol is like; the zero Language for one that nobody
@@ -70,13 +100,18 @@ func (p Protocol) Language() Language {
 }
 
 // Protocols lists them.
-var Protocols = func() []Protocol {
-	var all []Protocol
+var Protocols = those(func(Language) bool { return true })
+
+// those are the protocols whose language is such a one.
+func those(is func(Language) bool) []Protocol {
+	var some []Protocol
 	for _, l := range Languages {
-		all = append(all, l.Protocol)
+		if is(l) {
+			some = append(some, l.Protocol)
+		}
 	}
-	return all
-}()
+	return some
+}
 
 // Speaks is the protocol of the rows that a binding serves, "" if they do not
 // agree on one.

@@ -89,7 +89,7 @@ func markdown(s string) string {
 func planService(r plan.Row) string {
 	s := r.Service
 	if r.Speaks != "" {
-		s += ", speaks " + string(r.Speaks)
+		s += fmt.Sprintf(", speaks %s", r.Speaks)
 	}
 	if r.Path != "" {
 		s += " " + clean.Line(r.Path, maxText)

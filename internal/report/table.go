@@ -194,7 +194,7 @@ func shownBy(p *result.Path) string {
 		return "" // nobody said anything in the service's language
 	}
 	if c.IsSilence() {
-		return "it says nothing, as Odyssey does until it is spoken to: that something accepts is all that shows"
+		return fmt.Sprintf("it says nothing, as %s does until it is spoken to: that something accepts is all that shows", c.Speaks.Language().Title)
 	}
 	words := []string{}
 	if c.Software != "" {

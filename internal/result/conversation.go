@@ -9,7 +9,7 @@ import (
 // A Conversation is what came of a service's own conversation on a path, as
 // the asking end saw it.
 type Conversation struct {
-	Speaks  string              `json:"speaks"` // name of the service's protocol, as in the plan
+	Speaks  plan.Protocol       `json:"speaks"` // the service's, as in the plan
 	Outcome ConversationOutcome `json:"outcome"`
 	// Keyed: the far end's answer to our token came back inside the conversation,
 	// made with the key: fresh, and by our own listener.
@@ -80,14 +80,15 @@ func (c *Conversation) IsAboutContent() bool {
 func isNotKeyed(c Control) bool { return c.Answer != AnswerKeyed }
 
 // HasFailed reports whether a conversation with our own listener did not come
-// through unchanged, over TCP or not: then it carries the answer to its token as
-// well, unless that goes over FTP's data connection.
+// through unchanged, over TCP or not. Over TCP each carries a token, and a listener
+// that answers at all answers that as well, unless it goes over a connection beside
+// it (plan.Language).
 func (c *Conversation) HasFailed(tcp bool) bool {
 	switch c.Outcome {
 	case ConversationNotHeld:
 		return false // there was no connection to fail
 	case ConversationCompleted:
-		return len(c.Changed) > 0 || !c.Keyed && tcp && c.Speaks != string(plan.FTP)
+		return len(c.Changed) > 0 || !c.Keyed && tcp && !c.Speaks.Language().DataBeside
 	}
 	return true
 }
@@ -104,7 +105,7 @@ func (c *Conversation) Ended() Ended { return endings[c.Outcome] }
 // IsSilence reports whether all that the far end showed is that it says nothing,
 // as a real Odyssey server does: whatever accepts a connection can do that.
 func (c *Conversation) IsSilence() bool {
-	return c.Speaks == string(plan.Odyssey) && c.Outcome == ConversationCompleted && !c.Keyed && len(c.Changed) == 0
+	return c.Speaks.Language().Mute && c.Outcome == ConversationCompleted && !c.Keyed && len(c.Changed) == 0
 }
 
 // FactCertificate is the name under which a conversation under TLS gives the

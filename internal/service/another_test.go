@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -52,11 +53,11 @@ func TestAnotherServiceOnThePortIsNamed(t *testing.T) {
 			_, _ = io.Copy(io.Discard, c)
 		}
 	}
-	for speaks := range conversations {
+	for _, speaks := range spoken() {
 		if speaks == "odyssey" { // nobody knows its language
 			continue
 		}
-		t.Run(speaks, func(t *testing.T) {
+		t.Run(string(speaks), func(t *testing.T) {
 			t.Parallel()
 			c := askReal(t, everyTime(t, says("SSH-2.0-OpenSSH_9.2p1 Debian\r\n")), speaks, "ils.example.edu")
 			if c.Refusal == nil || c.Refusal.Reason != result.ReasonAnother || !strings.Contains(c.Refusal.Words, "speaks SSH, and the row says ") {
@@ -89,7 +90,7 @@ func TestFTPAndSMTPAreToldApart(t *testing.T) {
 	files := map[string]string{"USER": "331 password", "PASS": "530 no", "QUIT": "221 bye"}
 	for name, tc := range map[string]struct {
 		far    func(net.Conn)
-		speaks string
+		speaks plan.Protocol
 		want   result.Reason // "": it is the row's
 	}{
 		"mail on FTP's port, 502":       {server("220 here", "502 5.5.2 command not recognized", mail), "ftp", result.ReasonAnother},
@@ -189,8 +190,8 @@ func TestMaskedMailIsKnown(t *testing.T) {
 // A greeting may come line by line, each in its time: what follows it may not.
 func TestGreetingOfSeveralLinesIsWaitedFor(t *testing.T) {
 	const rest = 300 * time.Millisecond
-	for _, speaks := range []string{"smtp", "ftp"} {
-		t.Run(speaks, func(t *testing.T) {
+	for _, speaks := range []plan.Protocol{"smtp", "ftp"} {
+		t.Run(string(speaks), func(t *testing.T) {
 			t.Parallel()
 			far := everyTime(t, func(c net.Conn) {
 				for _, l := range []string{"220-one\r\n", "220-two\r\n", "220 three\r\n"} {
@@ -221,7 +222,7 @@ func TestGreetingOfSeveralLinesIsWaitedFor(t *testing.T) {
 // alone.
 func TestReplyThatTurnsIntoAnother(t *testing.T) {
 	for name, tc := range map[string]struct {
-		speaks  string
+		speaks  plan.Protocol
 		replies []string
 		want    result.Reason
 	}{
@@ -266,7 +267,7 @@ func TestBeginningOfAnAnswerIsTold(t *testing.T) {
 			_, _ = io.WriteString(c, words)
 		}
 	}
-	for speaks, half := range map[string]string{
+	for speaks, half := range map[plan.Protocol]string{
 		"tds": "\x04\x01\x00\x2b\x00\x00\x01\x00\x00\x00", "rdp": "\x03\x00\x00\x13\x0e\xd0", "ldap": "\x30\x0c\x02\x01\x01\x61",
 		"z3950": "\xb5\x13\x83\x02\x05", "iso-ill": "\x73\x18\x80\x01\x02",
 	} {

@@ -21,6 +21,7 @@ import (
 
 	ber "github.com/go-asn1-ber/asn1-ber"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -67,12 +68,12 @@ func berAnswerer(t testing.TB) (*Answerer, []byte) {
 	return &Answerer{Software: "Dialtone", Certificate: c, Answer: berAnswer, Patience: 5 * time.Second}, print
 }
 
-func berAsk(t *testing.T, to netip.AddrPort, speaks string, q Question) result.Conversation {
+func berAsk(t *testing.T, to netip.AddrPort, speaks plan.Protocol, q Question) result.Conversation {
 	t.Helper()
 	return berAskFor(t, to, speaks, q, guardTime)
 }
 
-func berAskFor(t *testing.T, to netip.AddrPort, speaks string, q Question, d time.Duration) result.Conversation {
+func berAskFor(t *testing.T, to netip.AddrPort, speaks plan.Protocol, q Question, d time.Duration) result.Conversation {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
@@ -262,7 +263,7 @@ func berUnlimited(raw []byte) []byte {
 
 // berEnds gives an answering side what sends sends, and what it returns once
 // it ends.
-func berEnds(t *testing.T, a *Answerer, speaks string, sends func(net.Conn)) error {
+func berEnds(t *testing.T, a *Answerer, speaks plan.Protocol, sends func(net.Conn)) error {
 	t.Helper()
 	near, away := berPair(t)
 	served := make(chan error, 1)
@@ -446,7 +447,7 @@ func FuzzBERReceipt(f *testing.F) {
 
 // berHostile gives every answering side what hurts decoders, and watches what
 // it costs.
-func berHostile(t *testing.T, speaks string, opening []byte) {
+func berHostile(t *testing.T, speaks plan.Protocol, opening []byte) {
 	a, _ := berAnswerer(t)
 	a.Patience = 300 * time.Millisecond
 	forever := func(b []byte) func(net.Conn) {
@@ -517,7 +518,7 @@ func berHostile(t *testing.T, speaks string, opening []byte) {
 }
 
 // berStrange gives an asking side far ends that are no such service.
-func berStrange(t *testing.T, speaks string, opening []byte) {
+func berStrange(t *testing.T, speaks plan.Protocol, opening []byte) {
 	read := func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)) }
 	flood := func(b []byte) func(net.Conn) {
 		return func(c net.Conn) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -53,7 +54,7 @@ type begunError struct {
 func (e begunError) Unwrap() error { return e.error }
 
 // settle completes what a conversation came to with how it ended.
-func settle(out result.Conversation, err error, speaks string, start time.Time) result.Conversation {
+func settle(out result.Conversation, err error, speaks plan.Protocol, start time.Time) result.Conversation {
 	out.Speaks = speaks
 	out.ElapMS = result.Milliseconds(time.Since(start))
 	out.Outcome = outcome(err)

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -75,7 +76,7 @@ func ftpTestAsk(t *testing.T, at netip.AddrPort, n byte, ours bool) result.Conve
 	return testAsk(t, at, "ftp", q)
 }
 
-func testAsk(t *testing.T, at netip.AddrPort, speaks string, q Question) result.Conversation {
+func testAsk(t *testing.T, at netip.AddrPort, speaks plan.Protocol, q Question) result.Conversation {
 	t.Helper()
 	conn, err := net.Dial("tcp", at.String())
 	if err != nil {
@@ -158,7 +159,7 @@ func TestFTPOverIPv6UsesWhatIPv6Has(t *testing.T) {
 	wantFacts(t, got, map[string]string{"passive": "completed", "active": "completed", "EPSV": "completed", "EPRT": "completed", "PASV": "", "PORT": ""})
 }
 
-func serveOn(t *testing.T, l net.Listener, a *Answerer, speaks string) {
+func serveOn(t *testing.T, l net.Listener, a *Answerer, speaks plan.Protocol) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -854,7 +855,7 @@ func testNoise(n int) []byte {
 
 // testEnds checks that the answering side ends on its own, and with little memory,
 // when somebody sends whatever and does not close.
-func testEnds(t *testing.T, a *Answerer, speaks string, send func(net.Conn)) {
+func testEnds(t *testing.T, a *Answerer, speaks plan.Protocol, send func(net.Conn)) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -1008,7 +1009,7 @@ func saying(b []byte) net.Conn {
 }
 
 // testAnswersBytes lets the answering side read b and then the end.
-func testAnswersBytes(t *testing.T, a *Answerer, speaks string, b []byte) {
+func testAnswersBytes(t *testing.T, a *Answerer, speaks plan.Protocol, b []byte) {
 	s := saying(b)
 	ctx, cancel := context.WithTimeout(t.Context(), guardTime)
 	defer cancel()

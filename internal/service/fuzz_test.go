@@ -10,10 +10,14 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"dialtone/internal/plan"
 )
 
-// spoken are the protocols, in the same order each time.
-func spoken() []string { return slices.Sorted(maps.Keys(conversations)) }
+// spoken are the protocols over TCP, in the same order each time.
+func spoken() []plan.Protocol {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(conversations)), func(p plan.Protocol) bool { return !Knows(p, plan.TCP) })
+}
 
 // firstWords are what begins a conversation, or what somebody else's does.
 var firstWords = []string{
@@ -43,7 +47,7 @@ func FuzzAnswerer(f *testing.F) {
 		s := saying(b)
 		ctx, cancel := context.WithTimeout(t.Context(), guardTime)
 		defer cancel()
-		visit, _ := a.Receive(ctx, s, spoken()[int(which)%len(conversations)])
+		visit, _ := a.Receive(ctx, s, spoken()[int(which)%len(spoken())])
 		s.Close()
 		if ctx.Err() != nil {
 			t.Errorf("%q keeps it busy", b)
@@ -63,7 +67,7 @@ func FuzzAsk(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, which uint8, b []byte) {
-		speaks := spoken()[int(which)%len(conversations)]
+		speaks := spoken()[int(which)%len(spoken())]
 		if speaks == "ftp" {
 			return // it would dial where the answer says; FuzzFTPReply and FuzzFTPAddresses read those
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -25,7 +26,7 @@ func (c *readFrom) Read(b []byte) (int, error) {
 
 // A greeting may take its time; what follows it may not.
 func TestGreetingIsWaitedFor(t *testing.T) {
-	for _, speaks := range []string{"smtp", "ftp"} {
+	for _, speaks := range []plan.Protocol{"smtp", "ftp"} {
 		asked := make(chan struct{})
 		at := testServer(t, func(c net.Conn) {
 			select {

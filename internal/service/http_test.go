@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -77,7 +78,7 @@ func newWebAnswerer(t *testing.T) (*Answerer, []byte) {
 	}, print
 }
 
-func webAsk(t *testing.T, to netip.AddrPort, speaks string, q Question) result.Conversation {
+func webAsk(t *testing.T, to netip.AddrPort, speaks plan.Protocol, q Question) result.Conversation {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), guardTime)
 	defer cancel()
@@ -144,7 +145,7 @@ func wantIntact(t *testing.T, c result.Conversation) {
 
 func TestHTTPReachesOurListenerUnchanged(t *testing.T) {
 	a, print := newWebAnswerer(t)
-	for speaks, host := range map[string]string{"http": "127.0.0.1", "https": "localhost"} {
+	for speaks, host := range map[plan.Protocol]string{"http": "127.0.0.1", "https": "localhost"} {
 		at := serve(t, a, speaks)
 		q := newWebQuestion(t, host)
 		q.Fingerprint = print
@@ -289,9 +290,9 @@ func chromium(t *testing.T, args ...string) string {
 
 func TestChromiumShowsOurPage(t *testing.T) {
 	a, _ := newWebAnswerer(t)
-	for _, speaks := range []string{"http", "https"} {
+	for _, speaks := range []plan.Protocol{"http", "https"} {
 		at := serve(t, a, speaks)
-		dom := chromium(t, "--ignore-certificate-errors", "--dump-dom", speaks+"://"+at.String()+"/")
+		dom := chromium(t, "--ignore-certificate-errors", "--dump-dom", string(speaks)+"://"+at.String()+"/")
 		for _, want := range []string{"<h1>You reached Dialtone's test listener</h1>", "<code>" + at.Addr().String() + "</code> on port <code>" + fmt.Sprint(at.Port()), "dial --key SIX-WORDS-OF-YOURS", "&lt;README&gt; &amp;"} {
 			if !strings.Contains(dom, want) {
 				t.Errorf("%s: %q is not in %s", speaks, want, dom)
@@ -659,7 +660,7 @@ func TestHTTPClassifiesStrangeAnswers(t *testing.T) {
 }
 
 // webEnds says that the answering side ends by itself, whatever comes.
-func webEnds(t *testing.T, a *Answerer, speaks string, sends func(net.Conn)) error {
+func webEnds(t *testing.T, a *Answerer, speaks plan.Protocol, sends func(net.Conn)) error {
 	t.Helper()
 	near, away := webPair(t)
 	served := make(chan error, 1)
@@ -714,7 +715,7 @@ func TestHTTPAnsweringEndsWhateverComes(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	for _, speaks := range []string{"http", "https"} {
+	for _, speaks := range []plan.Protocol{"http", "https"} {
 		for name, sends := range map[string]func(net.Conn){
 			"nothing":        func(net.Conn) {},
 			"endless line":   forever("A"),
@@ -741,7 +742,7 @@ func TestHTTPAnsweringEndsWhateverComes(t *testing.T) {
 func TestHTTPAnsweringStopsWithItsContext(t *testing.T) {
 	a, _ := newWebAnswerer(t)
 	a.Patience = guardTime
-	for _, speaks := range []string{"http", "https"} {
+	for _, speaks := range []plan.Protocol{"http", "https"} {
 		near, _ := webPair(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
@@ -779,7 +780,7 @@ func TestHTTPOversizedHeaderIsRefused(t *testing.T) {
 
 // webRandom sends up to n random bytes to an answering side and reports by
 // how much the heap grew meanwhile.
-func webRandom(t *testing.T, a *Answerer, speaks string, begin string, n int64) {
+func webRandom(t *testing.T, a *Answerer, speaks plan.Protocol, begin string, n int64) {
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -803,7 +804,7 @@ func webRandom(t *testing.T, a *Answerer, speaks string, begin string, n int64) 
 func TestHTTPAnsweringHoldsLittleOfRandomBytes(t *testing.T) {
 	a, _ := newWebAnswerer(t)
 	a.Patience = time.Second
-	for _, speaks := range []string{"http", "https"} {
+	for _, speaks := range []plan.Protocol{"http", "https"} {
 		for _, begin := range []string{"", "GET / HTTP/1.1\r\nHost: x\r\nX: ", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n"} {
 			webRandom(t, a, speaks, begin, 64<<20)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	"go.uber.org/goleak"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -65,7 +66,7 @@ func TestLDAPReachesOurListenerUnchanged(t *testing.T) {
 
 func TestLDAPStrangerGetsTheRootEntryOnly(t *testing.T) {
 	a, _ := berAnswerer(t)
-	for _, speaks := range []string{"ldap", "ldaps"} {
+	for _, speaks := range []plan.Protocol{"ldap", "ldaps"} {
 		c := berAsk(t, serve(t, a, speaks), speaks, berStranger())
 		if c.Outcome != result.ConversationCompleted || c.Keyed || len(c.Changed) != 0 || c.Software != "Dialtone test listener" {
 			t.Errorf("%s: got %+v", speaks, c)
@@ -135,7 +136,7 @@ func TestLdapsearchReadsOurRootEntry(t *testing.T) {
 func TestLDAPSearchEndsInARecordOfItsOwn(t *testing.T) {
 	a, _ := berAnswerer(t)
 	search := berHex(t, "30 25 02 01 02 63 20 04 00 0a 01 00 0a 01 00 02 01 00 02 01 00 01 01 00 87 0b 6f 62 6a 65 63 74 63 6c 61 73 73 30 00")
-	for _, speaks := range []string{"ldap", "ldaps"} {
+	for _, speaks := range []plan.Protocol{"ldap", "ldaps"} {
 		near, away := net.Pipe()
 		served := make(chan error, 1)
 		go func() { served <- a.Serve(t.Context(), near, speaks); near.Close() }()

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -52,7 +53,7 @@ func TestAnswerThatBreaksOffIsToldFromNone(t *testing.T) {
 	closed, silent, refused := result.ConversationClosed, result.ConversationSilent, result.ConversationRefused
 	for name, tc := range map[string]struct {
 		far     func(net.Conn)
-		speaks  string
+		speaks  plan.Protocol
 		outcome result.ConversationOutcome
 		stage   result.Stage // "": none
 		reason  result.Reason

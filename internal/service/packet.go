@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -21,15 +22,6 @@ type packetConversation struct {
 	answer func(a *Answerer, b []byte) []byte
 }
 
-// packetConversations are the UDP protocols by the name that a plan's rows give
-// them.
-var packetConversations = map[string]packetConversation{
-	"sql-browser": {request: askBrowser, read: readBrowser, answer: answerBrowser},
-}
-
-// KnowsPacket reports whether there is a UDP conversation of that name.
-func KnowsPacket(speaks string) bool { _, ok := packetConversations[speaks]; return ok }
-
 const (
 	maxPacket    = 64 << 10 // bytes; no datagram is larger
 	packetTries  = 6        // requests
@@ -40,11 +32,11 @@ const (
 // AskPacket holds the asking side of a conversation of datagrams on a connected
 // socket and closes nothing. A request that is not answered is sent again, each
 // time after twice the wait, until ctx is done or it has had six tries.
-func AskPacket(ctx context.Context, conn net.Conn, speaks string, q Question) result.Conversation {
+func AskPacket(ctx context.Context, conn net.Conn, speaks plan.Protocol, q Question) result.Conversation {
 	start := time.Now()
-	c, known := packetConversations[speaks]
-	if !known {
-		return result.Conversation{Speaks: speaks, Outcome: result.ConversationNotHeld, Error: fmt.Sprintf("no conversation is known for %q", speaks)}
+	c := conversations[speaks].packet
+	if c == nil {
+		return result.Conversation{Speaks: speaks, Outcome: result.ConversationNotHeld, Error: unknown(speaks).Error()}
 	}
 	b, err := exchangePacket(ctx, conn, c.request(q))
 	var out result.Conversation
@@ -88,9 +80,9 @@ func exchangePacket(ctx context.Context, conn net.Conn, request []byte) ([]byte,
 // may go only to one that has shown in the last ten minutes, by a keyed proof
 // over TCP, that it is there and knows the key. Otherwise the listener is a
 // reflector.
-func (a *Answerer) AnswerPacket(speaks string, b []byte) []byte {
-	c, known := packetConversations[speaks]
-	if !known || len(b) == 0 {
+func (a *Answerer) AnswerPacket(speaks plan.Protocol, b []byte) []byte {
+	c := conversations[speaks].packet
+	if c == nil || len(b) == 0 {
 		return nil
 	}
 	return c.answer(a, b)

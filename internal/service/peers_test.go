@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/sock"
 )
 
@@ -40,7 +41,7 @@ func need(t *testing.T, program, pkg string) string {
 var loop = netip.MustParseAddr("127.0.0.1")
 
 // serve answers one protocol on a free port of 127.0.0.1 until the test ends.
-func serve(t *testing.T, a *Answerer, speaks string) netip.AddrPort {
+func serve(t *testing.T, a *Answerer, speaks plan.Protocol) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

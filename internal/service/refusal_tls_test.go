@@ -14,16 +14,17 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
 // askReal asks real software on a port, with second looks as dial has them.
-func askReal(t *testing.T, to netip.AddrPort, speaks, host string) result.Conversation {
+func askReal(t *testing.T, to netip.AddrPort, speaks plan.Protocol, host string) result.Conversation {
 	t.Helper()
 	return askRealWithin(t, to, speaks, Question{Host: host}, guardTime)
 }
 
-func askRealWithin(t *testing.T, to netip.AddrPort, speaks string, q Question, limit time.Duration) result.Conversation {
+func askRealWithin(t *testing.T, to netip.AddrPort, speaks plan.Protocol, q Question, limit time.Duration) result.Conversation {
 	t.Helper()
 	dial := func(look func(context.Context, net.Conn)) bool {
 		c, err := net.Dial("tcp", to.String())
@@ -101,7 +102,7 @@ func TestNegativeSerialNumberIsNoFault(t *testing.T) {
 	}
 	a, _ := berAnswerer(t)
 	a.Certificate = pair
-	for _, speaks := range []string{"tds", "rdp", "ldaps", "https", "smtp"} {
+	for _, speaks := range []plan.Protocol{"tds", "rdp", "ldaps", "https", "smtp"} {
 		c := askReal(t, serve(t, a, speaks), speaks, "sql.example.edu")
 		if c.Outcome != result.ConversationCompleted || !strings.Contains(c.Fact("subject"), "sql.example.edu") {
 			t.Errorf("%s: %+v", speaks, c)
@@ -123,8 +124,8 @@ func TestOldTLSIsAgreedOnAndSaid(t *testing.T) {
 		})
 	}
 	// Inside what comes before TLS, too.
-	for _, speaks := range []string{"tds", "rdp", "smtp"} {
-		t.Run(speaks, func(t *testing.T) {
+	for _, speaks := range []plan.Protocol{"tds", "rdp", "smtp"} {
+		t.Run(string(speaks), func(t *testing.T) {
 			t.Parallel()
 			a, _ := berAnswerer(t)
 			c := askReal(t, oldServer(t, a, speaks), speaks, "sql.example.edu")
@@ -136,7 +137,7 @@ func TestOldTLSIsAgreedOnAndSaid(t *testing.T) {
 }
 
 // oldServer answers what comes before TLS, and speaks no more than TLS 1.1.
-func oldServer(t *testing.T, a *Answerer, speaks string) netip.AddrPort {
+func oldServer(t *testing.T, a *Answerer, speaks plan.Protocol) netip.AddrPort {
 	t.Helper()
 	old := &tls.Config{Certificates: []tls.Certificate{a.Certificate}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	return everyTime(t, func(c net.Conn) {
@@ -313,7 +314,7 @@ func TestPortThatSpeaksOtherwiseThanTheRowSays(t *testing.T) {
 	strict, _ := berAnswerer(t)
 	for name, tc := range map[string]struct {
 		at     netip.AddrPort
-		speaks string
+		speaks plan.Protocol
 		want   result.Reason
 		words  string
 	}{
@@ -358,7 +359,7 @@ func TestNoSecondLookMakesTLSOfWhatIsNot(t *testing.T) {
 		"resets":      func(c net.Conn) { _, _ = c.Read(make([]byte, 1)); _ = c.(*net.TCPConn).SetLinger(0) },
 		"another one": func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0-OpenSSH_9.2\r\n")); _, _ = c.Read(make([]byte, 4096)) },
 	} {
-		for _, speaks := range []string{"ldap", "ldaps", "http", "https", "tds"} {
+		for _, speaks := range []plan.Protocol{"ldap", "ldaps", "http", "https", "tds"} {
 			if c := askReal(t, everyTime(t, says), speaks, "x"); c.Refusal != nil && c.Refusal.Reason != result.ReasonAnother || c.Outcome == result.ConversationCompleted {
 				t.Errorf("%s, %s: %+v %+v", name, speaks, c, c.Refusal)
 			}

@@ -38,12 +38,12 @@ type secondLook struct {
 }
 
 // askTwice holds a conversation and looks again where that may tell more.
-func (c conversation) askTwice(ctx context.Context, conn net.Conn, speaks string, q Question) (out result.Conversation, err error) {
+func (c conversation) askTwice(ctx context.Context, conn net.Conn, speaks plan.Protocol, q Question) (out result.Conversation, err error) {
 	if q.Again == nil || q.Answer != nil {
 		out, err = c.ask(ctx, conn, q)
 		return out, withoutAside(err)
 	}
-	l := &secondLook{conversation: c, speaks: plan.Protocol(speaks), q: q, port: sock.AddrPortOf(conn.RemoteAddr()).Port()}
+	l := &secondLook{conversation: c, speaks: speaks, q: q, port: sock.AddrPortOf(conn.RemoteAddr()).Port()}
 	wire := &countedConn{Conn: conn}
 	if l.speaks.Language().Within == "" {
 		out, err = l.orTLS(ctx, wire)
@@ -79,7 +79,7 @@ func (l *secondLook) asFarAs(out result.Conversation, wire *countedConn, err err
 // orTLS holds a conversation without TLS, and tries whether the port waits for TLS
 // where it says nothing, ends, or says that it did not understand.
 func (l *secondLook) orTLS(ctx context.Context, wire *countedConn) (result.Conversation, error) {
-	if l.speaks == plan.Odyssey { // it is right to say nothing
+	if l.speaks.Language().Mute { // it is right to say nothing
 		return l.ask(ctx, wire, l.q)
 	}
 	late := time.AfterFunc(quietFor, func() {
@@ -124,13 +124,10 @@ func (l *secondLook) isTLSAlone(conn net.Conn) bool {
 func (l *secondLook) lookForTLS() {
 	l.q.Again(func(ctx context.Context, conn net.Conn) {
 		defer within(ctx, conn)()
-		err := hasTLS(conn, l.q, alpn[l.speaks]...)
+		err := hasTLS(conn, l.q, l.alpn...)
 		l.tls, l.unsure = err == nil, errors.Is(err, os.ErrDeadlineExceeded)
 	})
 }
-
-// alpn is what a protocol is called inside TLS (RFC 7301), where it says so.
-var alpn = map[plan.Protocol][]string{plan.HTTP: {"http/1.1"}, plan.TDS: {"tds/8.0"}}
 
 // orPlain tries whether a port on which no TLS came about speaks the same without.
 func (l *secondLook) orPlain(out result.Conversation, err error) (result.Conversation, error) {
@@ -144,7 +141,7 @@ func (l *secondLook) orPlain(out result.Conversation, err error) (result.Convers
 		isIt = within == plan.HTTP
 	case errors.As(err, &not), errors.As(err, &shut) && isNoAnswer(shut.error), isNoAnswer(err) && out.Fact(result.FactTLSVersion) == "":
 		l.q.Again(func(ctx context.Context, conn net.Conn) {
-			c := Ask(ctx, conn, string(within), Question{Host: l.q.Host, Token: l.q.Token})
+			c := Ask(ctx, conn, within, Question{Host: l.q.Host, Token: l.q.Token})
 			isIt = c.Outcome == result.ConversationCompleted || c.Outcome == result.ConversationRefused
 		})
 	}
@@ -226,17 +223,4 @@ func withoutAside(err error) error {
 		return nil
 	}
 	return err
-}
-
-// nameOf is a protocol's name in a sentence.
-func nameOf(p plan.Protocol) string {
-	switch p {
-	case plan.TDS:
-		return "TDS 7"
-	case plan.Z3950:
-		return "Z39.50"
-	case plan.ISOILL:
-		return "ISO ILL"
-	}
-	return strings.ToUpper(string(p))
 }

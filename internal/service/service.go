@@ -15,6 +15,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -93,7 +94,8 @@ type Answerer struct {
 	visit *visit // of the connection that is served
 }
 
-// A conversation is both sides of one protocol.
+// A conversation is how one protocol is spoken, on both sides. Those of single
+// datagrams have a packet in place of ask and answer.
 type conversation struct {
 	// ask holds the conversation on an open connection. What it returns needs
 	// no Speaks and no ElapMS. An error is classified by outcome.
@@ -101,46 +103,66 @@ type conversation struct {
 	// answer serves one connection until the conversation ends. It closes
 	// nothing. conn's deadline is its own to set; ctx ends it early.
 	answer func(ctx context.Context, conn net.Conn, a *Answerer) error
+	packet *packetConversation
+
+	name string   // where a port speaks it that ought to speak another; "": its Title
+	alpn []string // what it is called inside TLS (RFC 7301), where it says so
+	// begins is what its clients begin with, where they speak first.
+	begins []word
+	// tells: answer finds words itself for what its clients do not begin with, but for HTTP's and TLS.
+	tells bool
+	// thinking is how many times the patience for a message its client has for the
+	// first, where that is more than one.
+	thinking time.Duration
 }
 
-// conversations are the protocols by the name that a plan's rows give them.
-var conversations = map[string]conversation{
-	"http":    {ask: askHTTP, answer: answerHTTP},
-	"https":   {ask: askHTTPS, answer: answerHTTPS},
-	"smtp":    {ask: askSMTP, answer: answerSMTP},
-	"smtps":   {ask: askSMTPS, answer: answerSMTPS},
-	"ftp":     {ask: askFTP, answer: answerFTP},
-	"odyssey": {ask: askOdyssey, answer: answerOdyssey},
-	"tds":     {ask: askTDS, answer: answerTDS},
-	"rdp":     {ask: askRDP, answer: answerRDP},
-	"ldap":    {ask: askLDAP, answer: answerLDAP},
-	"ldaps":   {ask: askLDAPS, answer: answerLDAPS},
-	"z3950":   {ask: askZ3950, answer: answerZ3950},
-	"iso-ill": {ask: askISOILL, answer: answerISOILL},
+// conversations has one for each of plan.Languages.
+var conversations = map[plan.Protocol]conversation{
+	plan.HTTP:       {ask: askHTTP, answer: answerHTTP, alpn: []string{"http/1.1"}, begins: []word{spokeHTTP}},
+	plan.HTTPS:      {ask: askHTTPS, answer: answerHTTPS, begins: []word{spokeTLS}},
+	plan.SMTP:       {ask: askSMTP, answer: answerSMTP},
+	plan.SMTPS:      {ask: askSMTPS, answer: answerSMTPS, name: "SMTPS", begins: []word{spokeTLS}},
+	plan.FTP:        {ask: askFTP, answer: answerFTP},
+	plan.Odyssey:    {ask: askOdyssey, answer: answerOdyssey, name: "ODYSSEY", tells: true, thinking: odysseyThinking},
+	plan.TDS:        {ask: askTDS, answer: answerTDS, name: "TDS 7", alpn: []string{"tds/8.0"}, begins: []word{spokeTDS, spokeTLS}},
+	plan.SQLBrowser: {packet: &packetConversation{request: askBrowser, read: readBrowser, answer: answerBrowser}},
+	plan.RDP:        {ask: askRDP, answer: answerRDP, name: "RDP", begins: []word{spokeRDP}},
+	plan.LDAP:       {ask: askLDAP, answer: answerLDAP, begins: []word{spokeLDAP}},
+	plan.LDAPS:      {ask: askLDAPS, answer: answerLDAPS, begins: []word{spokeTLS}},
+	plan.Z3950:      {ask: askZ3950, answer: answerZ3950, begins: []word{spokeZ3950}},
+	plan.ISOILL:     {ask: askISOILL, answer: answerISOILL, begins: []word{spokeILL}},
 }
 
-// Knows reports whether there is a TCP conversation of that name.
-func Knows(speaks string) bool { _, ok := conversations[speaks]; return ok }
+// Knows reports whether there is a conversation over a transport in a protocol.
+func Knows(speaks plan.Protocol, over plan.Transport) bool {
+	_, known := conversations[speaks]
+	return known && speaks.Language().Transport == over
+}
 
-// Greets reports whether the server speaks first in a protocol.
-func Greets(speaks string) bool { return plan.Protocol(speaks).Language().Greets }
+// nameOf is what a port speaks under a protocol's name.
+func nameOf(p plan.Protocol) string { return cmp.Or(conversations[p].name, p.Language().Title) }
+
+// unknown is what comes of a conversation that there is none of.
+func unknown(speaks plan.Protocol) error {
+	return fmt.Errorf("no conversation is known for %q", speaks)
+}
 
 // Ask holds the asking side of a conversation on an open connection. It ends when
 // ctx does, or with the second looks that q allows, and closes nothing but, for the
 // last of those, the connection.
-func Ask(ctx context.Context, conn net.Conn, speaks string, q Question) result.Conversation {
+func Ask(ctx context.Context, conn net.Conn, speaks plan.Protocol, q Question) result.Conversation {
 	start := time.Now()
 	defer within(ctx, conn)()
 	greeted := &greetedConn{Conn: conn, ctx: ctx, start: start}
-	if Greets(speaks) {
+	greets := speaks.Language().Greets
+	if greets {
 		greeted.rest = q.AfterGreeting
 	}
-	c, known := conversations[speaks]
-	if !known {
-		return result.Conversation{Speaks: speaks, Outcome: result.ConversationNotHeld, Error: fmt.Sprintf("no conversation is known for %q", speaks)}
+	if !Knows(speaks, plan.TCP) {
+		return result.Conversation{Speaks: speaks, Outcome: result.ConversationNotHeld, Error: unknown(speaks).Error()}
 	}
-	out, err := c.askTwice(ctx, greeted, speaks, q)
-	if Greets(speaks) {
+	out, err := conversations[speaks].askTwice(ctx, greeted, speaks, q)
+	if greets {
 		out.GreetingMS = result.Milliseconds(greeted.after())
 	}
 	return settle(out, err, speaks, start)
@@ -148,44 +170,40 @@ func Ask(ctx context.Context, conn net.Conn, speaks string, q Question) result.C
 
 // Serve holds the answering side of a conversation and closes nothing. It ends
 // when ctx does. The error says why the conversation was not completed.
-func (a *Answerer) Serve(ctx context.Context, conn net.Conn, speaks string) error {
+func (a *Answerer) Serve(ctx context.Context, conn net.Conn, speaks plan.Protocol) error {
 	_, err := a.Receive(ctx, conn, speaks)
 	return err
 }
 
 // Receive does what Serve does, and tells in words what came.
-func (a *Answerer) Receive(ctx context.Context, conn net.Conn, speaks string) (Visit, error) {
+func (a *Answerer) Receive(ctx context.Context, conn net.Conn, speaks plan.Protocol) (Visit, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	c, known := conversations[speaks]
-	if !known {
-		return Visit{}, fmt.Errorf("no conversation is known for %q", speaks)
+	if !Knows(speaks, plan.TCP) {
+		return Visit{}, unknown(speaks)
 	}
 	mine := *a
 	mine.visit = new(visit)
-	err := mine.receive(ctx, conn, c, plan.Protocol(speaks))
+	err := mine.receive(ctx, conn, speaks)
 	if mine.visit.last {
 		linger(ctx, conn, &mine)
 	}
-	return Visit{Service: plan.Protocol(speaks).Language().Title, Words: mine.visit.words(err)}, err
+	return Visit{Service: speaks.Language().Title, Words: mine.visit.words(err)}, err
 }
 
-func (a *Answerer) receive(ctx context.Context, conn net.Conn, c conversation, p plan.Protocol) error {
-	if Greets(string(p)) {
+func (a *Answerer) receive(ctx context.Context, conn net.Conn, p plan.Protocol) error {
+	c := conversations[p]
+	if p.Language().Greets {
 		return c.answer(ctx, conn, a)
 	}
-	patience := a.patience()
-	if p == plan.Odyssey {
-		patience *= odysseyThinking
-	}
-	heard, spoke, err := a.hear(ctx, conn, patience)
+	heard, spoke, err := a.hear(ctx, conn, max(1, c.thinking)*a.patience())
 	if err != nil {
 		return err
 	}
 	if done, err := a.strange(ctx, heard, p, spoke); done {
 		return err
 	}
-	if !slices.Contains(own[p], spoke) && p != plan.Odyssey {
+	if !slices.Contains(c.begins, spoke) && !c.tells {
 		a.came(spoke)
 	}
 	return c.answer(ctx, heard, a)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -73,7 +74,7 @@ func TestBrowserAnswersTheRequestsOfTheSpecification(t *testing.T) {
 	if got := new(Answerer).AnswerPacket("sql-browser", []byte{3}); got != nil {
 		t.Errorf("without instances: %q", got)
 	}
-	if got := a.AnswerPacket("no such thing", []byte{3}); got != nil || KnowsPacket("no such thing") || !KnowsPacket("sql-browser") {
+	if got := a.AnswerPacket("no such thing", []byte{3}); got != nil || Knows("no such thing", plan.UDP) || !Knows("sql-browser", plan.UDP) {
 		t.Errorf("another protocol: %q", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -52,7 +53,7 @@ func (d *tamperer) relay(client net.Conn) {
 }
 
 // through holds a conversation through a device.
-func (d *tamperer) through(t *testing.T, speaks string, patience time.Duration) result.Conversation {
+func (d *tamperer) through(t *testing.T, speaks plan.Protocol, patience time.Duration) result.Conversation {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -85,7 +86,7 @@ func (d *tamperer) through(t *testing.T, speaks string, patience time.Duration) 
 // conversation promises to notice each change of. What follows is TLS, whose
 // records carry their own proof and versions that nobody reads (RFC 8446
 // section 5.1); a farewell; or the receipt's own message.
-func promised(speaks string, out bool, said []byte) int {
+func promised(speaks plan.Protocol, out bool, said []byte) int {
 	switch {
 	case speaks == "tds": // the PRELOGIN messages
 		return int(binary.BigEndian.Uint16(said[2:]))
@@ -120,7 +121,7 @@ const applicationData = 23
 // isNobodys reports whether nothing reads a byte: a TDS packet's SPID, number
 // and window (MS-TDS section 2.2.3.1); the version in the head of TLS's records, and
 // the record that stands there for old devices' sake (RFC 8446 appendix D.4).
-func isNobodys(speaks string, said []byte, n int) bool {
+func isNobodys(speaks plan.Protocol, said []byte, n int) bool {
 	const changeCipherSpec = 20
 	for at := 0; speaks == "smtps" && at+recordHead <= len(said); at += recordHead + int(binary.BigEndian.Uint16(said[at+3:])) {
 		if n == at+1 || n == at+2 || said[at] == changeCipherSpec && n >= at && n <= at+recordHead {
@@ -140,8 +141,8 @@ func TestAnyChangedByteIsNoticed(t *testing.T) {
 	)
 	a, _ := berAnswerer(t)
 	a.Patience = guardTime
-	for _, speaks := range []string{"http", "tds", "rdp", "ldap", "z3950", "iso-ill", "odyssey", "smtp", "smtps"} {
-		t.Run(speaks, func(t *testing.T) {
+	for _, speaks := range []plan.Protocol{"http", "tds", "rdp", "ldap", "z3950", "iso-ill", "odyssey", "smtp", "smtps"} {
+		t.Run(string(speaks), func(t *testing.T) {
 			t.Parallel()
 			to := serve(t, a, speaks)
 			whole := &tamperer{to: to, at: -1}

@@ -26,6 +26,7 @@ import (
 
 	mssql "github.com/microsoft/go-mssqldb"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -75,7 +76,7 @@ func sqlAnswerer(t testing.TB) (*Answerer, []byte) {
 }
 
 // sqlAsk asks whoever listens at to.
-func sqlAsk(t *testing.T, to netip.AddrPort, speaks string, q Question) result.Conversation {
+func sqlAsk(t *testing.T, to netip.AddrPort, speaks plan.Protocol, q Question) result.Conversation {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), guardTime)
 	defer cancel()
@@ -669,7 +670,7 @@ func TestTDSSilenceIsSilent(t *testing.T) {
 
 // sqlFeed has the answering side read what a client sends, over a pipe, and
 // returns its error. The client closes after it.
-func sqlFeed(t testing.TB, a *Answerer, speaks string, b []byte) error {
+func sqlFeed(t testing.TB, a *Answerer, speaks plan.Protocol, b []byte) error {
 	t.Helper()
 	near, far := net.Pipe()
 	defer near.Close()
@@ -733,7 +734,7 @@ func TestTDSAnsweringHoldsLittleOfALongLogin(t *testing.T) {
 
 func TestAnsweringHoldsLittleOfRandomBytes(t *testing.T) {
 	a, _ := sqlAnswerer(t)
-	for _, speaks := range []string{"tds", "rdp"} {
+	for _, speaks := range []plan.Protocol{"tds", "rdp"} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		const times = 200
@@ -758,7 +759,7 @@ func TestAnsweringHoldsLittleOfRandomBytes(t *testing.T) {
 func TestTDSAnsweringStopsWithItsContext(t *testing.T) {
 	a, _ := sqlAnswerer(t)
 	a.Patience = time.Hour
-	for _, speaks := range []string{"tds", "rdp"} {
+	for _, speaks := range []plan.Protocol{"tds", "rdp"} {
 		near, far := net.Pipe()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)

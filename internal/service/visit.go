@@ -243,13 +243,6 @@ func isText(b []byte) bool {
 	return len(b) > 0 && b[len(b)-1] == '\n' || letters >= 16 || letters >= 3 && b[2] != '0'
 }
 
-// own are what clients of a service begin with.
-var own = map[plan.Protocol][]word{
-	plan.HTTP: {spokeHTTP}, plan.HTTPS: {spokeTLS}, plan.LDAPS: {spokeTLS}, plan.SMTPS: {spokeTLS},
-	plan.FTP: {spokeFTP, spokeText}, plan.SMTP: {spokeSMTP, spokeText}, plan.TDS: {spokeTDS, spokeTLS},
-	plan.LDAP: {spokeLDAP}, plan.RDP: {spokeRDP}, plan.Z3950: {spokeZ3950}, plan.ISOILL: {spokeILL},
-}
-
 // firstBytes are as many as it takes to tell a protocol.
 const firstBytes = 512
 
@@ -275,7 +268,7 @@ func (a *Answerer) hear(ctx context.Context, conn net.Conn, patience time.Durati
 // that protocol where it has words; false: the service itself finds better ones.
 func (a *Answerer) strange(ctx context.Context, conn *headConn, p plan.Protocol, spoke word) (bool, error) {
 	switch {
-	case slices.Contains(own[p], spoke):
+	case slices.Contains(conversations[p].begins, spoke):
 		return false, nil
 	case spoke == spokeHTTP2:
 		a.came(spoke)
@@ -307,7 +300,7 @@ func (a *Answerer) strange(ctx context.Context, conn *headConn, p plan.Protocol,
 		a.ended("which is not spoken on this port: refused")
 		a.say(ctx, conn, tlsRefusal)
 		return true, errForeign
-	case p == plan.Odyssey: // whose questions are text
+	case conversations[p].tells:
 		return false, nil
 	case spoke == spokeText, spoke == spokeSSH, spoke == spokeSMTP, spoke == spokeFTP, spoke == spokeTelnet:
 		a.came(spoke)

@@ -13,7 +13,6 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
-	"dialtone/internal/service"
 	"dialtone/internal/sock"
 )
 
@@ -531,7 +530,7 @@ type control struct {
 
 // greets reports whether the service of a port of the plan's speaks first.
 func (s *survey) greets(port uint16) bool {
-	return slices.ContainsFunc(s.Plan.Rows, func(r plan.Row) bool { return r.Port == int(port) && service.Greets(string(r.Speaks)) })
+	return slices.ContainsFunc(s.Plan.Rows, func(r plan.Row) bool { return r.Port == int(port) && r.Speaks.Language().Greets })
 }
 
 // open opens a control conversation: a connection, and a proof of its own.

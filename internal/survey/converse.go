@@ -186,7 +186,7 @@ func (s *survey) mayConverse(j *job) bool {
 	if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken && j.direction == plan.Reverse {
 		return false // whoever holds it has a certificate that we do not know
 	}
-	if j.speaks == plan.Odyssey && i.Answer == result.AnswerKeyed && !isWhole(i) {
+	if j.speaks.Language().Bulk && i.Answer == result.AnswerKeyed && !isWhole(i) {
 		return false // a document is more of what did not come through, and takes its time to fail
 	}
 	if hasHole(i) {

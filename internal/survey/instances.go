@@ -16,7 +16,7 @@ import (
 func tellInstances(paths []result.Path, speaks func(flow string) plan.Protocol) {
 	for i := range paths {
 		p := &paths[i]
-		if speaks(p.Flow) != plan.TDS || p.Direction != plan.Forward || p.Need == plan.Optional || p.Expect == plan.ExpectClosed || !p.Target.IsValid() {
+		if !speaks(p.Flow).Language().Instances || p.Direction != plan.Forward || p.Need == plan.Optional || p.Expect == plan.ExpectClosed || !p.Target.IsValid() {
 			continue
 		}
 		for _, in := range instancesAt(paths, p) {

@@ -204,7 +204,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 	switch {
 	case f.Row.Port == 0:
 		why = "it has no port of its own: its data is part of the control conversation"
-	case !service.Knows(string(f.Row.Speaks)) && !service.KnowsPacket(string(f.Row.Speaks)):
+	case !service.Knows(f.Row.Speaks, f.Row.Transport):
 		why = "dial does not speak this service's language"
 	}
 	if why != "" {

@@ -34,7 +34,7 @@ func TestContentIsBlamedOnlyBesideProofsThatPass(t *testing.T) {
 		"changed, which is its content": {result.ConversationForeign, 1, nil, "application-firewall", ""},
 	} {
 		i := proved()
-		i.Conversation = &result.Conversation{Speaks: string(plan.TDS), Outcome: c.outcome, Failures: c.failures, Controls: c.controls, Attempts: c.failures}
+		i.Conversation = &result.Conversation{Speaks: plan.TDS, Outcome: c.outcome, Failures: c.failures, Controls: c.controls, Attempts: c.failures}
 		cs := question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: conversedWith(), Instance: i.Instance}
 		r := judge(cs)
 		p := result.Path{Verdict: r.Verdict, Proof: r.Proof, From: "client", To: "database", Transport: plan.TCP, Port: 1433, Service: "SQL Server", Initiator: &i, Acceptor: cs.Acceptor}

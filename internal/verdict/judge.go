@@ -164,13 +164,10 @@ func isConfirmed(c question) bool {
 }
 
 // isStrangers reports whether somebody on the way answered in our listener's
-// place, or changed what it said: a listener that answers at all answers a
-// token, and over TCP every conversation carries one (FTP's on the data
-// connection, which may not come about).
+// place, or changed what it said.
 func isStrangers(c question) bool {
 	t := c.Initiator.Conversation
-	return len(t.Changed) > 0 || isSpoken(t) && t.Outcome != result.ConversationCompleted ||
-		t.Outcome == result.ConversationCompleted && !t.Keyed && c.Transport == plan.TCP && t.Speaks != string(plan.FTP)
+	return len(t.Changed) > 0 || isSpoken(t) && t.HasFailed(c.Transport == plan.TCP)
 }
 
 // isSpoken reports whether the far end said anything that is an answer, of
@@ -333,7 +330,7 @@ func isImpostor(c question) bool {
 		return false
 	}
 	return t.Refusal != nil && t.Refusal.By == result.RefuserBetween ||
-		len(t.Changed) > 0 && plan.Protocol(t.Speaks).Language().Within != ""
+		len(t.Changed) > 0 && t.Speaks.Language().Within != ""
 }
 
 // leads reports whether a proof shows that the path leads to another port, or to

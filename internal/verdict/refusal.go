@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -137,7 +136,7 @@ func greetedWords(t *result.Conversation) string {
 
 // greets reports whether the server speaks first in a conversation's protocol.
 func greets(t *result.Conversation) bool {
-	return t != nil && plan.Protocol(t.Speaks).Language().Greets
+	return t != nil && t.Speaks.Language().Greets
 }
 
 func tlsWords(t *result.Conversation) string {
@@ -152,17 +151,7 @@ func tlsWords(t *result.Conversation) string {
 }
 
 func acceptedWords(t *result.Conversation) string {
-	switch plan.Protocol(t.Speaks) {
-	case plan.SMTP, plan.SMTPS:
-		return "EHLO was accepted"
-	case plan.FTP:
-		return "the login was accepted"
-	case plan.LDAP, plan.LDAPS:
-		return "the bind was accepted"
-	case plan.Z3950:
-		return "Init was accepted"
-	}
-	return "the first request was accepted"
+	return orElse(t.Speaks.Language().Accepted, "the first request") + " was accepted"
 }
 
 // came reports whether the far end's service showed that it is there before its

@@ -21,7 +21,7 @@ func realPath(t *result.Conversation, answer result.AnswerOutcome) result.Path {
 }
 
 func refusedBy(by result.Refuser, reason result.Reason) *result.Conversation {
-	return &result.Conversation{Speaks: string(plan.SMTP), Outcome: result.ConversationRefused, Error: "refused",
+	return &result.Conversation{Speaks: plan.SMTP, Outcome: result.ConversationRefused, Error: "refused",
 		Refusal: &result.Refusal{By: by, Reason: reason, Code: "421", Words: "4.3.2 too busy"}}
 }
 
@@ -51,7 +51,7 @@ func TestRefusalIsSaidInItsOwnWords(t *testing.T) {
 }
 
 func TestNotUnderstoodAccusesNobody(t *testing.T) {
-	p := realPath(&result.Conversation{Speaks: string(plan.LDAPS), Outcome: result.ConversationUnread, Error: "x509: negative serial number"}, result.AnswerForeign)
+	p := realPath(&result.Conversation{Speaks: plan.LDAPS, Outcome: result.ConversationUnread, Error: "x509: negative serial number"}, result.AnswerForeign)
 	if f := p.Finding; p.OK || p.Verdict != result.Answered || f == nil || f.Code != "not-understood" || !strings.Contains(f.Text, "negative serial") {
 		t.Fatalf("%s, ok %v, %+v", p.Verdict, p.OK, f)
 	}
@@ -119,7 +119,7 @@ func TestHeldPortThatRefuses(t *testing.T) {
 }
 
 func TestSlowGreetingAndAnotherHostAreNoted(t *testing.T) {
-	p := realPath(&result.Conversation{Speaks: string(plan.SMTP), Outcome: result.ConversationCompleted, GreetingMS: 12000, Facts: []result.Fact{{Name: result.FactLeadsTo, Value: "sso.example.edu"}}}, result.AnswerForeign)
+	p := realPath(&result.Conversation{Speaks: plan.SMTP, Outcome: result.ConversationCompleted, GreetingMS: 12000, Facts: []result.Fact{{Name: result.FactLeadsTo, Value: "sso.example.edu"}}}, result.AnswerForeign)
 	got := map[result.NoteCode]string{}
 	for _, n := range p.Notes {
 		got[n.Code] = n.Text
@@ -127,7 +127,7 @@ func TestSlowGreetingAndAnotherHostAreNoted(t *testing.T) {
 	if !p.OK || p.Finding != nil || !strings.Contains(got[result.NoteSlow], "12.0 s") || !strings.Contains(got[result.NoteLeadsElsewhere], "sso.example.edu") {
 		t.Errorf("ok %v, %+v, %+v", p.OK, p.Finding, p.Notes)
 	}
-	if p := realPath(&result.Conversation{Speaks: string(plan.SMTP), Outcome: result.ConversationCompleted, GreetingMS: 900}, result.AnswerForeign); len(p.Notes) != 0 {
+	if p := realPath(&result.Conversation{Speaks: plan.SMTP, Outcome: result.ConversationCompleted, GreetingMS: 900}, result.AnswerForeign); len(p.Notes) != 0 {
 		t.Errorf("%+v", p.Notes)
 	}
 }
@@ -135,7 +135,7 @@ func TestSlowGreetingAndAnotherHostAreNoted(t *testing.T) {
 // What was seen is said, and nobody is accused of keeping it back.
 func TestTextSaysHowFarItCame(t *testing.T) {
 	far := func(o result.ConversationOutcome, speaks plan.Protocol, stages ...result.Stage) *result.Conversation {
-		return &result.Conversation{Speaks: string(speaks), Outcome: o, Error: "i/o timeout", Software: "mx1 ESMTP", Stages: stages, ElapMS: 35000,
+		return &result.Conversation{Speaks: speaks, Outcome: o, Error: "i/o timeout", Software: "mx1 ESMTP", Stages: stages, ElapMS: 35000,
 			Facts: []result.Fact{{Name: "TLS version", Value: "TLS 1.3"}, {Name: result.FactTrusted, Value: "yes"}}}
 	}
 	silent, reset, closed := result.ConversationSilent, result.ConversationReset, result.ConversationClosed

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -29,7 +30,7 @@ func (e explainer) serviceStopped() *result.Finding {
 		return e.say(result.CodeCutOffLater, with(text, controlWords(t)),
 			e.request("find what ends some of the connections of", "It has not to do with what is said: a limit on how many connections one address may have, in all or in a time, or on how long, explains it as well as loss, or a listener that paused"))
 	}
-	if t.Speaks == string(plan.Odyssey) && t.Outcome != result.ConversationForeign && len(t.Changed) == 0 {
+	if t.Speaks.Language().Bulk && t.Outcome != result.ConversationForeign && len(t.Changed) == 0 {
 		for _, f := range t.Facts {
 			text += fmt.Sprintf("; %s: %s", f.Name, f.Value)
 		}
@@ -98,9 +99,9 @@ func serviceNote(p result.Path) string {
 		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, answered by a holder of the key; that it arrived on this port there could not be confirmed, so the path is not called open", answerWords(i.Answer), name)
 	case p.Verdict == result.Intercepted && isKeyedWhole(t):
 		return fmt.Sprintf("the keyed proof was answered by something else, and %s itself came through unchanged: a proxy that relays what it knows may answer that from a cache as well", name)
-	case p.Verdict == result.Open && t.Speaks == string(plan.FTP) && t.Outcome == result.ConversationCompleted && !t.Keyed:
-		return fmt.Sprintf("the control connection came through and no data connection did (passive mode: %s; active mode: %s): a firewall lets them through only if it reads FTP, or has a rule for their ports",
-			orElse(t.Fact("passive"), "not tried"), orElse(t.Fact("active"), "not tried"))
+	case p.Verdict == result.Open && t.Speaks.Language().DataBeside && t.Outcome == result.ConversationCompleted && !t.Keyed:
+		return fmt.Sprintf("the control connection came through and no data connection did (passive mode: %s; active mode: %s): a firewall lets them through only if it reads %s, or has a rule for their ports",
+			orElse(t.Fact("passive"), "not tried"), orElse(t.Fact("active"), "not tried"), name)
 	case p.Verdict == result.Open && len(t.Adapted) > 0:
 		return fmt.Sprintf("%s came through with the addresses of its data connections rewritten: %s", name, strings.Join(t.Adapted, "; "))
 	case i.Answer == result.AnswerKeyed && isWhole(i) && p.Verdict != result.Open && p.Verdict != result.Unsteady && p.Proof == result.ProofKeyed &&
@@ -171,11 +172,8 @@ func changedWords(t *result.Conversation) string {
 	return "Its own conversation shows: " + strings.Join(t.Changed, "; ")
 }
 
-// protocolNames are the protocols as people call them.
-var protocolNames = map[plan.Protocol]string{
-	plan.HTTP: "HTTP", plan.HTTPS: "HTTPS", plan.FTP: "FTP", plan.SMTP: "SMTP", plan.SMTPS: "SMTP in TLS", plan.TDS: "SQL Server's TDS",
-	plan.SQLBrowser: "SQL Browser", plan.LDAP: "LDAP", plan.LDAPS: "LDAP in TLS", plan.RDP: "RDP",
-	plan.Z3950: "Z39.50", plan.ISOILL: "ISO ILL", plan.Odyssey: "a document transfer",
+// protocolName is what is spoken under a protocol's name, in a sentence.
+func protocolName(p plan.Protocol) string {
+	l := p.Language()
+	return cmp.Or(l.Spoken, l.Title, string(p))
 }
-
-func protocolName(speaks string) string { return orElse(protocolNames[plan.Protocol(speaks)], speaks) }

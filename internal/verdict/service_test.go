@@ -11,11 +11,11 @@ import (
 
 // spoken returns a conversation that our own listener held and nothing changed.
 func spoken(speaks plan.Protocol) *result.Conversation {
-	return &result.Conversation{Speaks: string(speaks), Outcome: result.ConversationCompleted, Keyed: true}
+	return &result.Conversation{Speaks: speaks, Outcome: result.ConversationCompleted, Keyed: true}
 }
 
 func ended(o result.ConversationOutcome) *result.Conversation {
-	return &result.Conversation{Speaks: string(plan.TDS), Outcome: o, Error: "as it ended"}
+	return &result.Conversation{Speaks: plan.TDS, Outcome: o, Error: "as it ended"}
 }
 
 func changed(speaks plan.Protocol, keyed bool) *result.Conversation {
@@ -50,7 +50,7 @@ func TestProofAndConversationAreToldApart(t *testing.T) {
 		{"the proof passes, the service is answered in another language", proved(), ended(result.ConversationForeign), conversedWith(), result.Intercepted, result.ProofKeyed},
 		{"the proof passes, the service is changed", proved(), changed(plan.HTTPS, true), conversedWith(), result.Intercepted, result.ProofKeyed},
 		{"the proof passes, the service is answered by somebody else", proved(), changed(plan.HTTPS, false), conversedWith(), result.Intercepted, result.ProofKeyed},
-		{"the proof passes, and whoever speaks the service does not have the key", proved(), &result.Conversation{Speaks: string(plan.RDP), Outcome: result.ConversationCompleted}, conversedWith(), result.Intercepted, result.ProofKeyed},
+		{"the proof passes, and whoever speaks the service does not have the key", proved(), &result.Conversation{Speaks: plan.RDP, Outcome: result.ConversationCompleted}, conversedWith(), result.Intercepted, result.ProofKeyed},
 
 		{"the proof is reset, the service passes", connected(result.AnswerReset), spoken(plan.TDS), conversedWith(), result.Open, result.ProofService},
 		{"the proof is closed, the service passes", connected(result.AnswerClosed), spoken(plan.TDS), conversedWith(), result.Open, result.ProofService},
@@ -147,11 +147,11 @@ func TestHeldPortIsNotOKForItsSilence(t *testing.T) {
 		talk   *result.Conversation
 		want   ruling
 	}{
-		{"it spoke, and hung up on the proof", result.AnswerClosed, &result.Conversation{Speaks: string(plan.LDAP), Outcome: result.ConversationCompleted, Software: "OpenLDAP"}, ruling{result.Occupied, result.ProofService, true}},
-		{"it spoke, and waits for the proof's rest", result.AnswerSilent, &result.Conversation{Speaks: string(plan.LDAP), Outcome: result.ConversationCompleted}, ruling{result.Occupied, result.ProofService, true}},
-		{"it is silent, as Odyssey is", result.AnswerSilent, &result.Conversation{Speaks: string(plan.Odyssey), Outcome: result.ConversationCompleted}, ruling{result.Stalled, result.ProofNone, false}},
-		{"it is not what holds the port", result.AnswerForeign, &result.Conversation{Speaks: string(plan.HTTP), Outcome: result.ConversationCompleted, Impostor: "another certificate"}, ruling{result.Intercepted, result.ProofPlain, false}},
-		{"it speaks another language", result.AnswerForeign, &result.Conversation{Speaks: string(plan.HTTP), Outcome: result.ConversationForeign}, ruling{result.Occupied, result.ProofPlain, false}},
+		{"it spoke, and hung up on the proof", result.AnswerClosed, &result.Conversation{Speaks: plan.LDAP, Outcome: result.ConversationCompleted, Software: "OpenLDAP"}, ruling{result.Occupied, result.ProofService, true}},
+		{"it spoke, and waits for the proof's rest", result.AnswerSilent, &result.Conversation{Speaks: plan.LDAP, Outcome: result.ConversationCompleted}, ruling{result.Occupied, result.ProofService, true}},
+		{"it is silent, as Odyssey is", result.AnswerSilent, &result.Conversation{Speaks: plan.Odyssey, Outcome: result.ConversationCompleted}, ruling{result.Stalled, result.ProofNone, false}},
+		{"it is not what holds the port", result.AnswerForeign, &result.Conversation{Speaks: plan.HTTP, Outcome: result.ConversationCompleted, Impostor: "another certificate"}, ruling{result.Intercepted, result.ProofPlain, false}},
+		{"it speaks another language", result.AnswerForeign, &result.Conversation{Speaks: plan.HTTP, Outcome: result.ConversationForeign}, ruling{result.Occupied, result.ProofPlain, false}},
 	} {
 		i := connected(c.answer)
 		i.Conversation = c.talk

@@ -18,7 +18,7 @@ func TestSilenceOfInstalledSoftwareIsNoProof(t *testing.T) {
 		for _, mode := range []result.Mode{result.ModeInstalled, result.ModeEgress} {
 			i := connected(result.AnswerSilent)
 			i.DecoysOpen = c.decoys
-			i.Conversation = &result.Conversation{Speaks: string(plan.Odyssey), Outcome: result.ConversationCompleted}
+			i.Conversation = &result.Conversation{Speaks: plan.Odyssey, Outcome: result.ConversationCompleted}
 			r := judge(question{Transport: plan.TCP, Port: 7968, Initiator: &i, Mode: mode})
 			p := result.Path{Verdict: r.Verdict, Proof: r.Proof, OK: r.OK, From: "client", To: "server", Transport: plan.TCP, Port: 7968, Service: "Odyssey", Initiator: &i}
 			f := explain(p, mode)
@@ -28,7 +28,7 @@ func TestSilenceOfInstalledSoftwareIsNoProof(t *testing.T) {
 		}
 	}
 	spoke := connected(result.AnswerForeign)
-	spoke.Conversation = &result.Conversation{Speaks: string(plan.HTTPS), Outcome: result.ConversationCompleted}
+	spoke.Conversation = &result.Conversation{Speaks: plan.HTTPS, Outcome: result.ConversationCompleted}
 	if r := judge(question{Transport: plan.TCP, Port: 443, Initiator: &spoke, Mode: result.ModeInstalled}); !r.OK || r.Proof != result.ProofService {
 		t.Errorf("software that spoke: %+v", r)
 	}

@@ -22,7 +22,7 @@ func TestOldTLSIsNoted(t *testing.T) {
 		"nothing agreed":     {[]result.Fact{{Name: result.FactFirstHello, Value: "refused: alert 70"}}, "", ""},
 		"a chain":            {[]result.Fact{{Name: result.FactTLSVersion, Value: "TLS 1.3"}, {Name: result.FactChain, Value: "it ends with CN=x"}}, result.NoteChain, "it ends with CN=x"},
 	} {
-		p := realPath(&result.Conversation{Speaks: string(plan.HTTPS), Outcome: result.ConversationCompleted, Facts: c.facts}, result.AnswerForeign)
+		p := realPath(&result.Conversation{Speaks: plan.HTTPS, Outcome: result.ConversationCompleted, Facts: c.facts}, result.AnswerForeign)
 		if !p.OK || p.Finding != nil || len(p.Notes) != map[bool]int{true: 0, false: 1}[c.code == ""] {
 			t.Errorf("%s: ok %v, %+v, %+v", name, p.OK, p.Finding, p.Notes)
 			continue
@@ -37,7 +37,7 @@ func TestOldTLSIsNoted(t *testing.T) {
 func TestTLSRefusalAccusesNobody(t *testing.T) {
 	for _, reason := range []result.Reason{result.ReasonCertificate, result.ReasonTLSVersion, result.ReasonCipher, result.ReasonTLSName,
 		result.ReasonTLS, result.ReasonChain, result.ReasonTLSFirst, result.ReasonNoTLS} {
-		p := realPath(&result.Conversation{Speaks: string(plan.HTTPS), Outcome: result.ConversationRefused, Error: "refused",
+		p := realPath(&result.Conversation{Speaks: plan.HTTPS, Outcome: result.ConversationRefused, Error: "refused",
 			Refusal: &result.Refusal{By: result.RefuserTLS, Reason: reason, Words: "words"}}, result.AnswerForeign)
 		if p.OK || p.Verdict != result.Answered || p.Finding == nil || p.Finding.Code != result.Code(reason) || !p.Finding.IsOwn() {
 			t.Errorf("%s: ok %v, %s, %+v", reason, p.OK, p.Verdict, p.Finding)
