@@ -149,10 +149,7 @@ func forms() []string {
 // everyProtocol is a row of a plan for each protocol, and a port for each row.
 func everyProtocol() (rows []plan.Row, ports []plan.Binding) {
 	for _, p := range plan.Protocols {
-		r := plan.Row{ID: string(p), Transport: plan.TCP, Speaks: p}
-		if p == plan.SQLBrowser {
-			r.Transport = plan.UDP
-		}
+		r := plan.Row{ID: string(p), Transport: p.Language().Transport, Speaks: p}
 		rows, ports = append(rows, r), append(ports, plan.Binding{Transport: r.Transport, Rows: []plan.Row{r}})
 	}
 	return rows, ports
@@ -195,7 +192,7 @@ func TestNoByteOfAStrangersIsWrittenDown(t *testing.T) {
 	for i, m := range messages {
 		from := netip.AddrFrom4([4]byte{127, 0, 1, byte(i + 1)}) // not so many from each that some are hidden
 		for p, to := range at {
-			if p == plan.SQLBrowser {
+			if p.Language().Transport == plan.UDP {
 				c, err := net.Dial("udp", to.String())
 				if err != nil {
 					t.Fatal(err)
@@ -207,12 +204,12 @@ func TestNoByteOfAStrangersIsWrittenDown(t *testing.T) {
 			all.Go(func() { said(t, dialFrom(t, from, to), m.bytes) })
 			all.Go(func() { // after what the service says first
 				c := dialFrom(t, from, to)
-				if p == plan.FTP || p == plan.SMTP {
+				if p.Language().Greets {
 					_, _ = c.Read(make([]byte, 512))
 				}
 				said(t, c, m.bytes)
 			})
-			if p == plan.HTTPS || p == plan.LDAPS || p == plan.TDS {
+			if p.Language().Within != "" || p == plan.TDS {
 				all.Go(func() {
 					tc := tls.Client(dialFrom(t, from, to), &tls.Config{InsecureSkipVerify: true, ServerName: secret + ".example"})
 					said(t, tc, m.bytes)

@@ -78,7 +78,7 @@ var badPlans = []struct{ name, old, new, want string }{
 	{"a path of what is no web service", "port: 80", "port: 80\n    speaks: smtp\n    path: /x", `plan.yaml:12: path "/x": give it to rows that speak http or https, and begin it with / (letters, digits and / - . _ ~ % only)`},
 	{"a path with a query", "port: 80", "port: 80\n    speaks: http\n    path: /x?y", `plan.yaml:12: path "/x?y": give it to rows that speak http or https, and begin it with / (letters, digits and / - . _ ~ % only)`},
 	{"a status that is none", "port: 80", "port: 80\n    speaks: http\n    status: [200, ok]", `plan.yaml:12: status "ok": give numbers from 200 to 599 to rows that speak http or https`},
-	{"unknown protocol", "port: 80", "port: 80\n    speaks: gopher", `plan.yaml:11: unknown speaks "gopher": use one of http, https, ftp, smtp, smtps, tds, sql-browser, ldap, ldaps, rdp, z3950, iso-ill, odyssey`},
+	{"unknown protocol", "port: 80", "port: 80\n    speaks: gopher", `plan.yaml:11: unknown speaks "gopher": use one of ` + join(Protocols, ", ")},
 	{"a protocol over the wrong transport", "port: 80", "port: 80\n    speaks: sql-browser", `plan.yaml:11: speaks sql-browser over tcp: only sql-browser is spoken over udp, and over nothing else`},
 	{"unknown expect", "port: 80", "port: 80\n    expect: shut", `plan.yaml:11: unknown expect "shut": use one of open, closed`},
 	{"unknown role to", "to: server", "to: sql", `plan.yaml:12: unknown role "sql": use one of client, server`},
