@@ -44,7 +44,7 @@ type Language struct {
 	Web bool
 	// Instances: one machine may have several of it, on ports of which SQL Browser there tells.
 	Instances bool
-	// Mute: a real server says nothing to this program, as it does not know the server's own protocol.
+	// Mute: a real server says nothing, since nobody here knows its own protocol.
 	Mute bool
 	// Bulk: it moves documents as large as scanned articles.
 	Bulk bool
