@@ -460,6 +460,7 @@ func checkConsortium(t *testing.T, m result.Matrix, members []*member) {
 // directions; and after a kill in the middle nobody is dialed twice.
 func TestAConsortium(t *testing.T) {
 	needLab(t)
+	t.Parallel()
 	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)

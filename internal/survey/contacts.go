@@ -129,6 +129,20 @@ func (s *survey) greetAgain(ctx context.Context) {
 	}
 }
 
+// comeBack tries again what TCP refused where the far end proved itself over UDP and
+// nowhere else: its listener may have been started meanwhile.
+func (s *survey) comeBack(ctx context.Context) {
+	if _, ok := s.contacts.hello(); ok || len(s.datagramWays()) == 0 {
+		return
+	}
+	for _, j := range s.jobs {
+		if i := j.initiator; j.direction == plan.Forward && j.transport == plan.TCP && i != nil && i.Connect == result.ConnectRST && !sock.IsOver(ctx) {
+			s.retry(ctx, j)
+			s.mayOffer(ctx, j)
+		}
+	}
+}
+
 // seek looks for a contact on the paths that this run's roles have besides
 // those that are tested: --only limits what is tested, and somebody has to be
 // asked what arrived; and whoever only accepts has to ask to be dialed.

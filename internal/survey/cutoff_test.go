@@ -174,32 +174,27 @@ func TestWhatFailedBeforeTheListenerBeganIsLeftOut(t *testing.T) {
 	}
 }
 
-// Where UDP alone ever worked, TCP's refusals say nothing of what became of it.
-func TestWhatNeverWorkedDoesNotTellHowItEnded(t *testing.T) {
-	t.Parallel()
-	p := cutRows(24571)
-	asked := row("asked", 24575, "client", "server")
-	asked.Transport = plan.UDP
-	p.Rows = append(p.Rows, asked)
-	listen(t, p, far) // at the device nothing listens on TCP
-	in, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(device, 24575)))
+// relayPackets is a device that passes datagrams on, and their answers back, of each
+// source that admits says yes to when it is new.
+func relayPackets(t *testing.T, at, to netip.AddrPort, admits func() bool) {
+	t.Helper()
+	in, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 	if err != nil {
-		cannotBind(t, device.String(), err)
+		cannotBind(t, at.String(), err)
 	}
 	t.Cleanup(func() { in.Close() })
 	go func() {
-		const spared = 2 // source ports
 		ways := map[netip.AddrPort]*net.UDPConn{}
 		for b := make([]byte, 1<<16); ; {
 			n, from, err := in.ReadFromUDPAddrPort(b)
 			if err != nil {
 				return
 			}
-			if ways[from] == nil && len(ways) == spared {
-				continue
-			}
 			if ways[from] == nil {
-				out, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(far, 24575)))
+				if !admits() {
+					continue
+				}
+				out, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 				if err != nil {
 					return
 				}
@@ -218,6 +213,19 @@ func TestWhatNeverWorkedDoesNotTellHowItEnded(t *testing.T) {
 			_, _ = ways[from].Write(b[:n])
 		}
 	}()
+}
+
+// Where UDP alone ever worked, TCP's refusals say nothing of what became of it.
+func TestWhatNeverWorkedDoesNotTellHowItEnded(t *testing.T) {
+	t.Parallel()
+	p := cutRows(24571)
+	asked := row("asked", 24575, "client", "server")
+	asked.Transport = plan.UDP
+	p.Rows = append(p.Rows, asked)
+	listen(t, p, far) // at the device nothing listens on TCP
+	const spared = 2
+	var sources atomic.Int32
+	relayPackets(t, netip.AddrPortFrom(device, 24575), netip.AddrPortFrom(far, 24575), func() bool { return sources.Add(1) <= spared })
 	c := config(p, device)
 	c.Timeout = time.Second
 	r := run(t, t.Context(), c)

@@ -64,22 +64,23 @@ func hear(ctx context.Context, conn *control) (h heard, err error) {
 	return h, err
 }
 
-// reigns are when each listener, by its instance, answered last at an address.
+// reigns are when each listener, by its instance, answered last at one place.
 type reigns map[string]time.Time
 
 // restarted finds out whether another listener took the place of one: it was
 // started once all that the one before ever proved was opened. Of two between
-// which somebody shares connections out, each answers while the other runs.
+// which somebody shares connections out, each answers while the other runs. Behind
+// an address there may be several machines, behind a port of it only one.
 func (s *survey) restarted(ctx context.Context) *cutOff {
-	for to, at := range s.reigns() {
-		if len(at) <= max(1, s.compared[to]) {
+	for place, at := range s.reigns() {
+		if len(at) <= max(1, s.compared[place]) {
 			continue
 		}
-		now, ok := s.whoAnswers(ctx, to)
+		now, ok := s.whoAnswers(ctx, place)
 		if !ok {
 			continue
 		}
-		s.compared[to] = len(at)
+		s.compared[place] = len(at)
 		anew := now.hello.Instance.String()
 		var last time.Time // that another one answered
 		for instance, t := range at {
@@ -94,19 +95,21 @@ func (s *survey) restarted(ctx context.Context) *cutOff {
 	return nil
 }
 
-// reigns are those of all listeners that proved themselves, by the address that
-// was dialed.
-func (s *survey) reigns() map[netip.Addr]reigns {
+// reigns are those of all listeners that proved themselves, by the address that was
+// dialed (port 0), and by address and port.
+func (s *survey) reigns() map[netip.AddrPort]reigns {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[netip.Addr]reigns{}
-	seen := func(to netip.Addr, instance string, c *result.Connection) {
-		if out[to] == nil {
-			out[to] = reigns{}
-		}
-		// One whose first SYN was lost may have been answered long after it.
-		if opened := c.Opened(); opened.After(out[to][instance]) {
-			out[to][instance] = opened
+	out := map[netip.AddrPort]reigns{}
+	seen := func(to netip.AddrPort, instance string, c *result.Connection) {
+		for _, place := range []netip.AddrPort{to, netip.AddrPortFrom(to.Addr(), 0)} {
+			if out[place] == nil {
+				out[place] = reigns{}
+			}
+			// One whose first SYN was lost may have been answered long after it.
+			if opened := c.Opened(); opened.After(out[place][instance]) {
+				out[place][instance] = opened
+			}
 		}
 	}
 	for _, j := range s.jobs {
@@ -118,24 +121,26 @@ func (s *survey) reigns() map[netip.Addr]reigns {
 			c := &i.Connections[n]
 			switch {
 			case c.Instance != "":
-				seen(j.to, c.Instance, c)
+				seen(i.Target.AddrPort, c.Instance, c)
 			case c.Purpose == result.PurposeConversation: // it names no listener
 			case c.Reached == result.ReachedProved || c.Reached == result.ReachedDone:
-				seen(j.to, i.Instance, c)
+				seen(i.Target.AddrPort, i.Instance, c)
 			}
 		}
 	}
 	for n := range s.besides {
 		if b := &s.besides[n]; b.Instance != "" {
-			seen(b.target.Addr(), b.Instance, &b.Connection)
+			seen(b.target, b.Instance, &b.Connection)
 		}
 	}
 	return out
 }
 
-// whoAnswers asks whoever answers at an address now what it is.
-func (s *survey) whoAnswers(ctx context.Context, to netip.Addr) (h heard, ok bool) {
-	ways := slices.DeleteFunc(s.contacts.ways(result.FamilyOf(to), ""), func(p proved) bool { return p.target.Addr() != to })
+// whoAnswers asks whoever answers at a place now what it is.
+func (s *survey) whoAnswers(ctx context.Context, place netip.AddrPort) (h heard, ok bool) {
+	ways := slices.DeleteFunc(s.contacts.ways(result.FamilyOf(place.Addr()), ""), func(p proved) bool {
+		return p.target.Addr() != place.Addr() || place.Port() != 0 && p.target.Port() != place.Port()
+	})
 	for _, p := range ways[:min(len(ways), maxContactTries)] {
 		conn, err := s.open(ctx, p.target, s.patienceBack())
 		if err != nil {

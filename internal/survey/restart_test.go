@@ -10,12 +10,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/verdict"
 )
+
+// settleLong is longer than TCP takes to be refused twice, and shorter than a datagram
+// is sent again.
+const settleLong = 600 * time.Millisecond
 
 // A restartable is the listener of a machine, as one process after the other.
 type restartable struct {
@@ -111,6 +116,47 @@ func TestAListenerThatIsStartedAnewAgainAndAgainAccusesNobody(t *testing.T) {
 	}
 	if times() < maxBegun || untested == 0 || verdict.ExitCode(r) == 0 || findingOf(r, "listener-restarted") == nil || findingOf(r, "several-listeners") != nil {
 		t.Errorf("%d restarts, %d untested, exit %d: %+v", times(), untested, verdict.ExitCode(r), r.Findings)
+	}
+}
+
+// A listener that is started so late that every TCP port refused, and UDP's second
+// datagram alone found it, is asked for all of them again.
+func TestAListenerThatUDPAloneFoundIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	p := cutRows(25121)
+	asked := row("asked", 25125, "client", "server")
+	asked.Transport = plan.UDP
+	p.Rows = append(p.Rows, asked)
+	r := &restartable{config: listener.Config{Key: testKey(), Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}}}
+	started := false
+	t.Cleanup(func() {
+		if started {
+			r.ends()
+		}
+	})
+	refused := time.Now().Add(settleLong)
+	relayPackets(t, netip.AddrPortFrom(device, 25125), netip.AddrPortFrom(far, 25125), func() bool {
+		if time.Now().Before(refused) {
+			return false
+		}
+		if !started {
+			started = true
+			r.startAnew(t)
+			for _, row := range p.Rows[:4] {
+				g := &gate{lead: func() net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPortFrom(far, uint16(row.Port))) }}
+				g.start(t, netip.AddrPortFrom(device, uint16(row.Port)))
+			}
+		}
+		return true
+	})
+	got := run(t, t.Context(), config(p, device))
+	for _, p := range got.Paths {
+		if p.Verdict != result.Open {
+			t.Errorf("%s is %s: %+v", p.Flow, p.Verdict, p.Finding)
+		}
+	}
+	if !started || verdict.ExitCode(got) != 0 {
+		t.Errorf("started %v, exit %d: %+v", started, verdict.ExitCode(got), got.Findings)
 	}
 }
 

@@ -109,7 +109,7 @@ type survey struct {
 	before      *cutOff                      // after which this run began again; nil: it is the first
 	mayEndEarly bool                         // it may be begun again once more
 	held        bool                         // connections were kept idle
-	compared    map[netip.Addr]int           // how many listeners of an address were told from one that was started anew
+	compared    map[netip.AddrPort]int       // how many listeners of a place were told from one that was started anew
 	answersAll  []netip.Addr                 // in whose name something opens connections to any port
 	openWay     map[netip.Addr]*result.Trace // of an open forward path to an address
 }
@@ -141,7 +141,7 @@ func newSurvey(c Config) *survey {
 	}
 	return &survey{
 		Config: c, id: echo.NewID(), own: echo.NewID(), started: time.Now(),
-		jobs: map[jobKey]*job{}, others: map[string]echo.Hello{}, compared: map[netip.Addr]int{},
+		jobs: map[jobKey]*job{}, others: map[string]echo.Hello{}, compared: map[netip.AddrPort]int{},
 		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations), contacts: newContacts(),
 	}
 }
@@ -373,6 +373,7 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 	s.contacts.await(ctx, first, families...)
 	if _, ok := s.contacts.hello(); !ok && !s.isCutOff(ctx) {
 		s.greetAgain(ctx)
+		s.comeBack(ctx)
 	}
 	if _, ok := s.contacts.hello(); !ok && ctx.Err() == nil && s.cut == nil {
 		s.seek(ctx, remote)
@@ -448,8 +449,13 @@ func (s *survey) forward(ctx context.Context, j *job) {
 		return
 	}
 	s.takeTurn(ctx)
-	i := s.attempt(ctx, j, j.trace)
-	s.finish(j, i)
+	s.finish(j, s.attempt(ctx, j, j.trace))
+	s.mayOffer(ctx, j)
+}
+
+// mayOffer hands a path over for control conversations that proved itself.
+func (s *survey) mayOffer(ctx context.Context, j *job) {
+	i := j.initiator
 	origin, instance := i.Origin, i.Instance
 	if instance != "" && i.Answer != result.AnswerVersion && int(origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
 		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, instance, result.IsSameAddr(origin.Addr(), i.Target.Addr()), i.Source.Addr(), i.SeenAs.Addr()})
