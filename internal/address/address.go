@@ -31,7 +31,7 @@ type Config struct {
 	Shift    int
 	// Published are names and addresses that partners are told.
 	Published []string
-	Bind      []netip.Addr  // local addresses to ask from, at most one of each family; none leaves it to the system
+	Bind      sock.Bind     // to ask from
 	Timeout   time.Duration // of each question
 }
 
@@ -298,15 +298,4 @@ func shared(w plan.Row) int {
 		return 1
 	}
 	return 0
-}
-
-// bindFor returns the local address to ask from, invalid if it is the system's
-// choice.
-func (r *run) bindFor(f result.Family) netip.Addr {
-	for _, a := range r.Bind {
-		if result.FamilyOf(a) == f {
-			return a
-		}
-	}
-	return netip.Addr{}
 }

@@ -53,7 +53,7 @@ func (r *run) askAll(ctx context.Context, qs []question) {
 }
 
 func (r *run) sourceFor(target netip.AddrPort) (netip.Addr, error) {
-	if a := r.bindFor(result.FamilyOf(target.Addr())); a.IsValid() {
+	if a := r.Bind.For(result.FamilyOf(target.Addr())); a.IsValid() {
 		return a, nil
 	}
 	return sock.SourceFor(target)

@@ -74,7 +74,7 @@ func (r *run) usable(found []netip.Addr) []netip.Addr {
 	var out []netip.Addr
 	for _, a := range found {
 		f := result.FamilyOf(a)
-		if slices.ContainsFunc(out, func(o netip.Addr) bool { return result.FamilyOf(o) == f }) || len(r.Bind) > 0 && !r.bindFor(f).IsValid() {
+		if slices.ContainsFunc(out, func(o netip.Addr) bool { return result.FamilyOf(o) == f }) || len(r.Bind) > 0 && !r.Bind.For(f).IsValid() {
 			continue
 		}
 		out = append(out, a)

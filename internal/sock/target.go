@@ -51,6 +51,38 @@ const (
 	TooMany                        // there are more than MaxAddresses
 )
 
+// Bind are the local addresses to dial from, at most one of each family; none leaves
+// it to the system.
+type Bind []netip.Addr
+
+// For is the local address to dial an address of a family from, invalid if it is the
+// system's choice.
+func (b Bind) For(f result.Family) netip.Addr {
+	for _, a := range b {
+		if result.FamilyOf(a) == f {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// IsOneOfSeveral reports whether a client may be given another address of the same
+// family in place of this one.
+func (t Target) IsOneOfSeveral(a netip.Addr) bool {
+	return a.IsValid() && len(t.Use[result.FamilyOf(a)]) > 1
+}
+
+// Without are the addresses that are not dialed for a reason.
+func (t Target) Without(why Reason) []netip.Addr {
+	var out []netip.Addr
+	for _, l := range t.LeftOut {
+		if l.Why == why {
+			out = append(out, l.Addr)
+		}
+	}
+	return out
+}
+
 // One is the first address to dial of a family, invalid if there is none.
 func (t Target) One(f result.Family) netip.Addr {
 	if len(t.Use[f]) == 0 {
@@ -71,12 +103,12 @@ func (t Target) Families() []result.Family {
 }
 
 // Resolve finds the addresses of a far end, whose names are in order of
-// preference. Bind are the local addresses to dial from, at most one of each
-// family: if there are any, they decide the families. Otherwise, like other
+// preference. If there are any local addresses to dial from, they decide the
+// families. Otherwise, like other
 // programs, it leaves out a family of which this machine has no address, if the
 // other family is there (AI_ADDRCONFIG, RFC 3493 section 6.1). The error is that
 // of the first name, if none has an address.
-func Resolve(ctx context.Context, names []string, bind []netip.Addr) (Target, error) {
+func Resolve(ctx context.Context, names []string, bind Bind) (Target, error) {
 	found, addrs, errs := make([]Name, len(names)), make([][]netip.Addr, len(names)), make([]error, len(names))
 	var all sync.WaitGroup
 	for n, name := range names {
@@ -96,7 +128,7 @@ func Resolve(ctx context.Context, names []string, bind []netip.Addr) (Target, er
 }
 
 // choose makes a Target of what the names gave.
-func choose(names []string, addrs [][]netip.Addr, errs []error, bind []netip.Addr, hasFamily func(result.Family) bool) (Target, error) {
+func choose(names []string, addrs [][]netip.Addr, errs []error, bind Bind, hasFamily func(result.Family) bool) (Target, error) {
 	first := slices.Index(errs, nil)
 	if first < 0 {
 		return Target{}, errs[0]
@@ -121,14 +153,11 @@ func choose(names []string, addrs [][]netip.Addr, errs []error, bind []netip.Add
 			}
 		}
 	}
-	isBound := func(f result.Family) bool {
-		return slices.ContainsFunc(bind, func(a netip.Addr) bool { return result.FamilyOf(a) == f })
-	}
 	both := len(t.Use) > 1
 	for _, f := range t.Families() {
 		list := t.Use[f]
 		switch {
-		case len(bind) > 0 && !isBound(f):
+		case len(bind) > 0 && !bind.For(f).IsValid():
 			delete(t.Use, f)
 		case len(bind) == 0 && both && !list[0].IsLoopback() && !hasFamily(f):
 			delete(t.Use, f)

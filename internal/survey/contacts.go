@@ -296,7 +296,7 @@ func (s *survey) helloBy(instance string) (echo.Hello, bool) {
 // helloFor is what the listener said of itself that ought to answer a forward
 // job.
 func (s *survey) helloFor(j *job) (echo.Hello, bool) {
-	if s.isOneOfSeveral(j.to) {
+	if s.target.IsOneOfSeveral(j.to) {
 		return s.helloBy(s.expectedAt(j.to))
 	}
 	return s.contacts.helloOf(j.family)
@@ -553,7 +553,7 @@ func (s *survey) open(phase context.Context, target netip.AddrPort, patience tim
 	ctx, cancel := context.WithTimeout(phase, patience)
 	defer cancel()
 	one := result.Connection{Purpose: result.PurposeControl, At: result.TimeOf(time.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
-	d := sock.DialNarrow(ctx, s.bindFor(result.FamilyOf(target.Addr())), target)
+	d := sock.DialNarrow(ctx, s.Bind.For(result.FamilyOf(target.Addr())), target)
 	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At.Time))
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS

@@ -223,7 +223,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 		return dialer.Converse(ctx, dialer.Path{
 			Flow: j.flow, Transport: j.transport,
 			Target: netip.AddrPortFrom(j.to, uint16(j.port)),
-			Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
+			Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
 		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, t)
 	}
 	c := talk()

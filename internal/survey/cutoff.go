@@ -109,7 +109,7 @@ func (s *survey) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
 	return anyOf(ctx, to, func(ctx context.Context, w netip.AddrPort) bool {
 		ctx, cancel := context.WithTimeout(ctx, s.patienceBack())
 		defer cancel()
-		d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.bindFor(result.FamilyOf(w.Addr())), 0), w)
+		d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.Bind.For(result.FamilyOf(w.Addr())), 0), w)
 		if d.Err == nil {
 			d.Conn.Close()
 		}

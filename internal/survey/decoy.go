@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -20,18 +21,18 @@ const decoys = 2
 func (s *survey) tryDecoys(ctx context.Context) {
 	for _, f := range s.families() {
 		for _, to := range s.target.Use[f] {
-			if s.hasUnproved(to) && s.decoysOpen(ctx, to) {
+			if s.hasUnproved(to) && s.opensDecoys(ctx, to, s.isTaken(f)) {
 				s.answersAll = append(s.answersAll, to)
 			}
 		}
 	}
 }
 
-// decoysOpen reports whether connections to ports of an address of the far end
-// which nobody uses open.
-func (s *survey) decoysOpen(ctx context.Context, to netip.Addr) bool {
+// opensDecoys reports whether connections to ports of an address open which nobody
+// uses: those that the plan does not have and that are not taken.
+func (c Config) opensDecoys(ctx context.Context, to netip.Addr, isTaken func(port int) bool) bool {
 	for range decoys {
-		if !s.opens(ctx, netip.AddrPortFrom(to, s.decoyPort(result.FamilyOf(to)))) {
+		if !c.opens(ctx, netip.AddrPortFrom(to, c.decoyPort(isTaken))) {
 			return false
 		}
 	}
@@ -55,36 +56,35 @@ func (s *survey) hasUnproved(to netip.Addr) bool {
 	return false
 }
 
-// decoyPort is a port that neither the plan nor the far end's listener has, and
-// that systems do not hand out by themselves (RFC 6335 section 6 ff. leaves
-// many of these to nobody).
-func (s *survey) decoyPort(f result.Family) uint16 {
-	taken := map[int]bool{}
-	for _, r := range s.Plan.Rows {
-		taken[r.Port] = true
-	}
-	if h, ok := s.contacts.helloOf(f); ok {
-		for _, ports := range h.Bound {
-			for _, p := range ports {
-				taken[p] = true
+// isTaken tells of ports whether the far end's listener has them, or says who does.
+func (s *survey) isTaken(f result.Family) func(port int) bool {
+	h, _ := s.contacts.helloOf(f)
+	return func(port int) bool {
+		for _, bound := range h.Bound {
+			if slices.Contains(bound, port) {
+				return true
 			}
 		}
-		for _, b := range h.Busy {
-			taken[b.Port] = true
-		}
+		return slices.ContainsFunc(h.Busy, func(b result.BusyPort) bool { return b.Port == port })
 	}
+}
+
+// decoyPort is a port that nobody has, and that systems do not hand out by
+// themselves (RFC 6335 section 6 ff. leaves many of these to nobody).
+func (c Config) decoyPort(isTaken func(port int) bool) uint16 {
 	for {
-		if p := 20000 + rand.N(10000); !taken[p] {
+		p := 20000 + rand.N(10000)
+		if !isTaken(p) && !slices.ContainsFunc(c.Plan.Rows, func(r plan.Row) bool { return r.Port == p }) {
 			return uint16(p)
 		}
 	}
 }
 
 // opens reports whether a connection to at opens.
-func (s *survey) opens(ctx context.Context, at netip.AddrPort) bool {
-	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+func (c Config) opens(ctx context.Context, at netip.AddrPort) bool {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.bindFor(result.FamilyOf(at.Addr())), 0), at)
+	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(c.Bind.For(result.FamilyOf(at.Addr())), 0), at)
 	if d.Err != nil {
 		return false
 	}

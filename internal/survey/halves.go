@@ -81,7 +81,7 @@ func (s *survey) witnessOf(j *job) string {
 // led to no listener it can say what it saw of that very connection, and not
 // that nothing arrived, since the address may be another machine's.
 func (s *survey) mayTell(j *job, a result.Acceptor) bool {
-	return j.instance != "" || !s.isOneOfSeveral(j.to) || (a.Saw == result.SawHalfOpen || a.Saw == result.SawAccepted) && a.Match != result.MatchTime
+	return j.instance != "" || !s.target.IsOneOfSeveral(j.to) || (a.Saw == result.SawHalfOpen || a.Saw == result.SawAccepted) && a.Match != result.MatchTime
 }
 
 // atOnceAsking bounds the questions under way: each is several round trips.
@@ -170,7 +170,7 @@ func mostOfAll(paths []proved, first string) string {
 // about the job; nil if there was no contact at all.
 func (s *survey) fromHello(j *job) *result.Acceptor {
 	h, ok := s.helloFor(j)
-	if !ok && s.isOneOfSeveral(j.to) {
+	if !ok && s.target.IsOneOfSeveral(j.to) {
 		return nil // whoever answers at another address does not speak for this one
 	}
 	if !ok {
@@ -199,7 +199,7 @@ func (s *survey) fromHello(j *job) *result.Acceptor {
 // port; nil: none does, or there was no contact.
 func (s *survey) heldThere(j *job) *result.BusyPort {
 	h, ok := s.helloFor(j)
-	if !ok && s.isOneOfSeveral(j.to) {
+	if !ok && s.target.IsOneOfSeveral(j.to) {
 		return nil
 	}
 	if !ok {

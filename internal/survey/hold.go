@@ -53,7 +53,7 @@ func isWhole(i *result.Initiator) bool {
 func (s *survey) hold(ctx context.Context, j *job, gaps []time.Duration) {
 	held := dialer.Hold(ctx, dialer.Path{
 		Flow: j.flow, Transport: j.transport, Target: j.initiator.Target.AddrPort, Speaks: j.speaks,
-		Source: netip.AddrPortFrom(s.bindFor(j.family), 0),
+		Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
 	}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, gaps)
 	s.askWhetherOpen(ctx, j, held)
 	for _, h := range held {

@@ -66,8 +66,7 @@ func (v *visit) visitInstances(ctx context.Context, flows []plan.Flow, paths []r
 				defer func() { <-slots }()
 				f := flowOf(p.Flow)
 				host, _ := v.hostOf(f.Row)
-				s := &survey{Config: v.Config}
-				q := v.visitAt(ctx, f, p.Family, p.Target.Addr(), host, in.Port, s)
+				q := v.visitAt(ctx, f, p.Family, p.Target.Addr(), host, in.Port, nil)
 				in.Verdict, in.OK, in.At = q.Verdict, q.OK, q.At
 				in.Source, in.Target, in.Initiator = q.Source, q.Target, q.Initiator
 			})

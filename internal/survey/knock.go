@@ -29,7 +29,7 @@ func (m *meeting) knock(ctx context.Context) (reached netip.AddrPort, words stri
 		all.Go(func() {
 			target := netip.AddrPortFrom(j.to, uint16(j.port))
 			i := dialer.Attempt(ctx, dialer.Path{
-				Flow: "knock", Transport: j.transport, Probe: echo.NewID(), Target: target, Source: netip.AddrPortFrom(m.base.bindFor(j.family), 0),
+				Flow: "knock", Transport: j.transport, Probe: echo.NewID(), Target: target, Source: netip.AddrPortFrom(m.Bind.For(j.family), 0),
 			}, dialer.Options{Key: m.Key, Run: m.base.id, Own: m.base.own, Timeout: m.Timeout, ProofOnly: true})
 			mu.Lock()
 			defer mu.Unlock()

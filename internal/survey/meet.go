@@ -151,7 +151,7 @@ func (m *meeting) sources() []netip.Addr {
 		return slices.DeleteFunc(own, netip.Addr.IsLoopback)
 	}
 	for f, to := range m.base.target.Use {
-		if m.base.bindFor(f).IsValid() {
+		if m.Bind.For(f).IsValid() {
 			continue
 		}
 		for _, a := range to {

@@ -181,7 +181,7 @@ func besideSheds(i *result.Initiator, pauses []pause) {
 // was certainly during this run; zero: it may have run already, or nobody tells.
 func (s *survey) beganAt(j *job) time.Time {
 	c := s.contacts.families[j.family]
-	if j.direction != plan.Forward || c == nil || !isClosed(c.ready) || c.wrong || !c.began.Add(-c.sooner).After(s.started) || s.isOneOfSeveral(j.to) {
+	if j.direction != plan.Forward || c == nil || !isClosed(c.ready) || c.wrong || !c.began.Add(-c.sooner).After(s.started) || s.target.IsOneOfSeveral(j.to) {
 		return time.Time{}
 	}
 	return c.began

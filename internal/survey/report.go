@@ -156,7 +156,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	} else if resolveErr != nil {
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "the far end's name does not resolve"}
 	}
-	if s.isOneOfSeveral(j.to) {
+	if s.target.IsOneOfSeveral(j.to) {
 		p.Address = j.to.String()
 	}
 	if p.To == string(plan.RolePeer) && p.Initiator != nil {
@@ -176,7 +176,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	p.OthersOrigin = s.othersOrigin(j)
 	c := verdict.Context{
 		Mode: result.ModePaths, Instance: s.expectedOf(j), Loss: s.loss(p.Transport),
-		PortAssumed: l.Row.PortAssumed, LeftOut: s.leftOut(sock.NoSuchFamily),
+		PortAssumed: l.Row.PortAssumed, LeftOut: s.target.Without(sock.NoSuchFamily),
 	}
 	if p.Direction == plan.Forward {
 		c.OpenWay = s.openWay[j.to]
@@ -274,7 +274,7 @@ func (s *survey) behindNAT(of *job) string {
 func (s *survey) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
 		Paused: s.pausedFor(time.Now()), Stood: s.stoodFor(), Late: s.late(), Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
-		LeftOut: s.leftOut(sock.TooMany), AnyAddress: s.anyAddress, Names: namesInDoubt(s.target.Doubts),
+		LeftOut: s.target.Without(sock.TooMany), AnyAddress: s.anyAddress(s.Host), Names: namesInDoubt(s.target.Doubts),
 	}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError, f.ResolveFault = resolveErr.Error(), sock.FaultOf(resolveErr)

@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -10,19 +11,22 @@ import (
 	"dialtone/internal/sock"
 )
 
-// resolve finds the far end's addresses, and makes the first of its names that
-// has any the Host.
-func (s *survey) resolve(ctx context.Context) error {
-	t, err := sock.Resolve(ctx, append([]string{s.Host}, s.Also...), s.Bind)
-	if t.Host != "" {
-		s.Host = t.Host
-	}
-	s.target = t
-	if s.OnUnresolved != nil {
+// lookUp finds the far end's addresses.
+func (c Config) lookUp(ctx context.Context) (sock.Target, error) {
+	t, err := sock.Resolve(ctx, append([]string{c.Host}, c.Also...), c.Bind)
+	if c.OnUnresolved != nil {
 		for host, err := range t.Unresolved {
-			s.OnUnresolved(host, err)
+			c.OnUnresolved(host, err)
 		}
 	}
+	return t, err
+}
+
+// resolve finds the far end's addresses, and makes the first of its names that
+// has any the Host.
+func (s *survey) resolve(ctx context.Context) (err error) {
+	s.target, err = s.lookUp(ctx)
+	s.Host = cmp.Or(s.target.Host, s.Host)
 	return err
 }
 
@@ -35,31 +39,10 @@ func (s *survey) addressesFor(d plan.Direction, f result.Family) []netip.Addr {
 	return []netip.Addr{{}}
 }
 
-// isOneOfSeveral reports whether a client may be given another address of the
-// family in place of this one.
-func (s *survey) isOneOfSeveral(to netip.Addr) bool {
-	return to.IsValid() && len(s.target.Use[result.FamilyOf(to)]) > 1
-}
-
-// leftOut are the far end's addresses that are not dialed for a reason.
-func (s *survey) leftOut(why sock.Reason) []netip.Addr {
-	var out []netip.Addr
-	for _, l := range s.target.LeftOut {
-		if l.Why == why {
-			out = append(out, l.Addr)
-		}
-	}
-	return out
-}
-
-// anyAddress reports whether the site says of a path's host that one of its
-// addresses is enough.
-func (s *survey) anyAddress(p result.Path) bool {
-	host := s.Host
-	if p.Host != "" {
-		host = p.Host
-	}
-	return s.Site.AnyAddress(host, plan.Role(p.To))
+// anyAddress reports of a path whether the site says that one address of its host is
+// enough. host is that of paths which have none of their own.
+func (c Config) anyAddress(host string) func(result.Path) bool {
+	return func(p result.Path) bool { return c.Site.AnyAddress(cmp.Or(p.Host, host), plan.Role(p.To)) }
 }
 
 // farAddr is the address from which the far end is expected to dial back: that
@@ -77,7 +60,7 @@ func (s *survey) farAddr(f result.Family) netip.Addr {
 // not known. Where the name has several, each may be another machine, and it is
 // the one that most of that address's own paths lead to.
 func (s *survey) expectedAt(to netip.Addr) string {
-	if !s.isOneOfSeveral(to) {
+	if !s.target.IsOneOfSeveral(to) {
 		return s.expected
 	}
 	s.contacts.mu.Lock()

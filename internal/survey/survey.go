@@ -49,9 +49,7 @@ type Config struct {
 	Timeout time.Duration // of each step of an attempt
 	Bytes   int64         // payload each way; 0 means echo.PayloadSize
 	Trace   bool          // find out where every path stops, not only the counted ones
-	// Bind are the local addresses to dial from and to accept on, at most one
-	// of each family; none leaves it to the system.
-	Bind []netip.Addr
+	Bind    sock.Bind     // to dial from and to accept on
 	// Gentle opens one connection after the other, and no more than needed: for a
 	// network that shuts out whoever opens many.
 	Gentle bool
@@ -278,7 +276,7 @@ func (s *survey) choose(remote []plan.Role) error {
 	for _, f := range flows {
 		for _, family := range s.families() {
 			for _, to := range s.addressesFor(f.Direction, family) {
-				s.legs = append(s.legs, &leg{Flow: f, family: family, oneOfSeveral: s.isOneOfSeveral(to), job: s.jobFor(f, family, to)})
+				s.legs = append(s.legs, &leg{Flow: f, family: family, oneOfSeveral: s.target.IsOneOfSeveral(to), job: s.jobFor(f, family, to)})
 			}
 		}
 	}
@@ -478,7 +476,7 @@ func (s *survey) pathOf(j *job) dialer.Path {
 	return dialer.Path{
 		Flow: j.flow, Transport: j.transport, Probe: j.probe, Speaks: j.speaks,
 		Target: netip.AddrPortFrom(j.to, uint16(j.port)),
-		Source: netip.AddrPortFrom(s.bindFor(j.family), uint16(j.sourcePort)),
+		Source: netip.AddrPortFrom(s.Bind.For(j.family), uint16(j.sourcePort)),
 	}
 }
 
@@ -559,17 +557,6 @@ func (s *survey) finish(j *job, i result.Initiator) {
 	}
 }
 
-// bindFor returns the local address to dial from, invalid if it is the
-// system's choice.
-func (s *survey) bindFor(f result.Family) netip.Addr {
-	for _, a := range s.Bind {
-		if result.FamilyOf(a) == f {
-			return a
-		}
-	}
-	return netip.Addr{}
-}
-
 // nameHighPorts gives forward rows of a family that have no port the one that
 // the far end named for them.
 func (s *survey) nameHighPorts(f result.Family) {
@@ -580,7 +567,7 @@ func (s *survey) nameHighPorts(f result.Family) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.jobs {
-		if p := h.High[j.flow]; j.direction == plan.Forward && j.jobKey.port == 0 && j.family == f && p >= 1024 && p <= 65535 && s.contacts.leadsTo(j.to, h.Instance.String(), s.isOneOfSeveral(j.to)) {
+		if p := h.High[j.flow]; j.direction == plan.Forward && j.jobKey.port == 0 && j.family == f && p >= 1024 && p <= 65535 && s.contacts.leadsTo(j.to, h.Instance.String(), s.target.IsOneOfSeveral(j.to)) {
 			j.port = p
 		}
 	}

@@ -18,7 +18,7 @@ func (s *survey) traceOpen(ctx context.Context) {
 			continue
 		}
 		if target, ok := s.contacts.targetOf(j.to, s.expectedAt(j.to)); ok && ctx.Err() == nil {
-			s.openWay[j.to] = dialer.Trace(ctx, s.bindFor(j.family), target)
+			s.openWay[j.to] = dialer.Trace(ctx, s.Bind.For(j.family), target)
 		}
 	}
 }

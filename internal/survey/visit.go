@@ -40,9 +40,8 @@ const atOnceVisiting = 64
 func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	started := time.Now()
 	if len(c.Also) > 0 {
-		s := &survey{Config: c.Config}
-		if err := s.resolve(ctx); err == nil {
-			c.Host = s.Host // the report and the conversations name the one that has an address
+		if t, err := c.lookUp(ctx); err == nil {
+			c.Host = t.Host // the report and the conversations name the one that has an address
 		}
 	}
 	v := &visit{VisitConfig: c, run: echo.NewID(), started: started}
@@ -100,7 +99,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	r.From.Addresses, r.To.Addresses = ends(r.Paths)
 	r.Interrupted = ctx.Err() != nil
 	facts.Names = v.inDoubt
-	facts.AnyAddress = (&survey{Config: c.Config}).anyAddress
+	facts.AnyAddress = c.anyAddress(c.Host)
 	verdict.Conclude(r, facts)
 	r.ElapsedMS = time.Since(v.started).Milliseconds()
 	return r, nil
@@ -120,8 +119,7 @@ func (v *visit) tryDecoys(ctx context.Context, paths []result.Path) []netip.Addr
 		}
 		addr := p.Target.Addr()
 		if _, known := opened[addr]; !known {
-			s := &survey{Config: v.Config, contacts: newContacts()}
-			opened[addr] = s.decoysOpen(ctx, addr)
+			opened[addr] = v.opensDecoys(ctx, addr, func(int) bool { return false })
 			if opened[addr] {
 				all = append(all, addr)
 			}
@@ -198,8 +196,6 @@ func (v *visit) nameOf(r plan.Row, host string) string {
 
 // flow visits one row at each address of its host.
 func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []result.Path {
-	s := &survey{Config: v.Config}
-	s.Host = host
 	why := ""
 	switch {
 	case f.Row.Port == 0:
@@ -208,18 +204,21 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		why = "dial does not speak this service's language"
 	}
 	if why != "" {
-		return []result.Path{v.path(f, result.IP4, host, port, result.Initiator{Probe: echo.NewID().String(), NotTried: why}, s)}
+		return []result.Path{v.path(f, result.IP4, host, port, result.Initiator{Probe: echo.NewID().String(), NotTried: why}, nil)}
 	}
-	if err := s.resolve(ctx); err != nil {
+	c := v.Config
+	c.Host = host
+	t, err := c.lookUp(ctx)
+	if err != nil {
 		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(time.Now()), Attempts: 1, ResolveError: err.Error(), ResolveFault: sock.FaultOf(err)}
-		return []result.Path{v.path(f, result.IP4, host, port, i, s)}
+		return []result.Path{v.path(f, result.IP4, host, port, i, nil)}
 	}
-	v.doubt(s.target.Doubts)
+	v.doubt(t.Doubts)
 	var out []result.Path
-	for _, family := range s.families() {
-		for _, to := range s.target.Use[family] {
-			p := v.visitAt(ctx, f, family, to, host, port, s)
-			if s.isOneOfSeveral(to) {
+	for _, family := range t.Families() {
+		for _, to := range t.Use[family] {
+			p := v.visitAt(ctx, f, family, to, host, port, t.Without(sock.NoSuchFamily))
+			if t.IsOneOfSeveral(to) {
 				p.Address = to.String()
 			}
 			out = append(out, p)
@@ -229,14 +228,14 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 }
 
 // visitAt visits one row at one address and port of its host.
-func (v *visit) visitAt(ctx context.Context, f plan.Flow, family result.Family, to netip.Addr, host string, port int, s *survey) result.Path {
+func (v *visit) visitAt(ctx context.Context, f plan.Flow, family result.Family, to netip.Addr, host string, port int, leftOut []netip.Addr) result.Path {
 	i := dialer.Visit(ctx, dialer.Path{
 		Flow: f.Row.ID, Transport: f.Row.Transport, Probe: echo.NewID(),
-		Target: netip.AddrPortFrom(to, uint16(port)), Source: netip.AddrPortFrom(s.bindFor(family), 0),
+		Target: netip.AddrPortFrom(to, uint16(port)), Source: netip.AddrPortFrom(v.Bind.For(family), 0),
 	}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
 		Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row), Path: f.Row.Path, Status: f.Row.Status,
 	})
-	return v.path(f, family, host, port, i, s)
+	return v.path(f, family, host, port, i, leftOut)
 }
 
 // isVendor reports whether the plan itself names a row's host: then its
@@ -269,14 +268,14 @@ func (v *visit) retell(p *result.Path) {
 	}
 }
 
-func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i result.Initiator, s *survey) result.Path {
+func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i result.Initiator, leftOut []netip.Addr) result.Path {
 	p := result.NewPath(f, family)
 	p.Port, p.Host, p.At = port, v.hostFor(f.Row, host), result.TimeOf(v.started)
 	p.Initiator, p.Source, p.Target, p.Attempts = &i, i.Source, i.Target, i.Attempts
 	if !i.At.IsZero() {
 		p.At = i.At
 	}
-	verdict.Rule(&p, verdict.Context{Mode: v.mode(), PortAssumed: f.Row.PortAssumed, LeftOut: s.leftOut(sock.NoSuchFamily)})
+	verdict.Rule(&p, verdict.Context{Mode: v.mode(), PortAssumed: f.Row.PortAssumed, LeftOut: leftOut})
 	return p
 }
 
