@@ -69,7 +69,7 @@ func (s *survey) connectionsOf(j *job) []result.Connection {
 	if j.initiator == nil {
 		return nil
 	}
-	all := slices.Clone(j.initiator.Connections)
+	all := slices.Concat(s.earlier[j.jobKey], j.initiator.Connections)
 	if j.direction == plan.Forward && j.transport == plan.TCP && j.sourcePort == 0 {
 		for _, b := range s.besides {
 			if b.target == j.initiator.Target.AddrPort {

@@ -21,8 +21,9 @@ import (
 type cutOff struct {
 	at    time.Time // when something got through last, or to the old listener
 	ended result.Ended
-	anew  string // the instance that answers since; "": nobody does
-	shut  bool   // nothing was proved before, connections only opened
+	anew  string    // the instance that answers since; "": nobody does
+	since time.Time // when that one is known to have answered first
+	shut  bool      // nothing was proved before, connections only opened
 }
 
 // Error says so, as the reason why nothing can be asked any more.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -24,13 +25,14 @@ var errRestarted = errors.New("the far end's listener was started anew")
 // successor, which may have other ports.
 func untilItLasts(ctx context.Context, fresh func() *survey) (s *survey, r *result.Report, err error) {
 	var before *cutOff
+	var earlier map[jobKey][]result.Connection
 	for n := range maxBegun {
 		s = fresh()
-		s.before, s.mayEndEarly = before, n < maxBegun-1
+		s.before, s.earlier, s.mayEndEarly = before, earlier, n < maxBegun-1
 		if r, err = s.run(ctx); !errors.Is(err, errRestarted) {
 			break
 		}
-		before = s.cut
+		before, earlier = s.cut, s.failedSince(s.cut.since)
 		if s.OnRestart != nil {
 			s.OnRestart(before.at)
 		}
@@ -42,6 +44,26 @@ func untilItLasts(ctx context.Context, fresh func() *survey) (s *survey, r *resu
 // begins again would tell more. Connections were not kept idle for nothing.
 func (s *survey) isToBeginAgain() bool {
 	return s.mayEndEarly && s.cut != nil && s.cut.anew != "" && !s.held
+}
+
+// failedSince are the connections of each forward job that failed although the
+// listener that answers now did by then: what another run tells of it, they do too.
+func (s *survey) failedSince(since time.Time) map[jobKey][]result.Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[jobKey][]result.Connection{}
+	for k, j := range s.jobs {
+		if k.direction != plan.Forward {
+			continue
+		}
+		for _, c := range s.connectionsOf(j) {
+			// A conversation may have failed since the certificate is another one.
+			if c.IsFailed() && c.At.After(since) && c.Purpose != result.PurposeConversation {
+				out[k] = append(out[k], c)
+			}
+		}
+	}
+	return out
 }
 
 // heard is what a listener said of itself.
@@ -64,8 +86,8 @@ func hear(ctx context.Context, conn *control) (h heard, err error) {
 	return h, err
 }
 
-// reigns are when each listener, by its instance, answered last at one place.
-type reigns map[string]time.Time
+// A reign is from when to when a listener is known to have answered at one place.
+type reign struct{ first, last time.Time }
 
 // restarted finds out whether another listener took the place of one: it was
 // started once all that the one before ever proved was opened. Of two between
@@ -83,33 +105,43 @@ func (s *survey) restarted(ctx context.Context) *cutOff {
 		s.compared[place] = len(at)
 		anew := now.hello.Instance.String()
 		var last time.Time // that another one answered
-		for instance, t := range at {
-			if instance != anew && t.After(last) {
-				last = t
+		for instance, r := range at {
+			if instance != anew && r.last.After(last) {
+				last = r.last
 			}
 		}
 		if last.Before(now.began) {
-			return &cutOff{at: last, anew: anew}
+			c := &cutOff{at: last, anew: anew, since: at[anew].first}
+			if c.since.IsZero() {
+				c.since = time.Now() // it was asked just now, and has answered nothing before
+			}
+			return c
 		}
 	}
 	return nil
 }
 
-// reigns are those of all listeners that proved themselves, by the address that was
-// dialed (port 0), and by address and port.
-func (s *survey) reigns() map[netip.AddrPort]reigns {
+// reigns are those of all listeners that proved themselves, by their instances, and
+// by the address that was dialed (port 0), and by address and port.
+func (s *survey) reigns() map[netip.AddrPort]map[string]reign {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[netip.AddrPort]reigns{}
+	out := map[netip.AddrPort]map[string]reign{}
 	seen := func(to netip.AddrPort, instance string, c *result.Connection) {
 		for _, place := range []netip.AddrPort{to, netip.AddrPortFrom(to.Addr(), 0)} {
 			if out[place] == nil {
-				out[place] = reigns{}
+				out[place] = map[string]reign{}
 			}
-			// One whose first SYN was lost may have been answered long after it.
-			if opened := c.Opened(); opened.After(out[place][instance]) {
-				out[place][instance] = opened
+			// When its proof came is not known. A relay opens a connection before there is
+			// anybody behind it, and one whose first SYN was lost may open long after that.
+			r, opened := out[place][instance], c.Opened()
+			if over := c.Over(); r.first.IsZero() || over.Before(r.first) {
+				r.first = over
 			}
+			if opened.After(r.last) {
+				r.last = opened
+			}
+			out[place][instance] = r
 		}
 	}
 	for _, j := range s.jobs {

@@ -96,6 +96,31 @@ func TestARunBeginsAgainWhenTheListenerIsStartedAnew(t *testing.T) {
 	}
 }
 
+// What failed once the listener ran that runs now was not the restart: it counts in
+// the run that began again.
+func TestWhatFailedBeforeARunBeganAgainCounts(t *testing.T) {
+	since := time.Now()
+	one := func(after time.Duration, p result.Purpose, ended result.Ended) result.Connection {
+		return result.Connection{Purpose: p, At: result.TimeOf(since.Add(after)), Reached: result.ReachedConnected, Ended: ended}
+	}
+	job := func(s *survey, all ...result.Connection) *job {
+		k := jobKey{direction: plan.Forward, transport: plan.TCP, port: 25111, family: result.IP4, to: far}
+		s.jobs[k] = &job{jobKey: k, port: 25111, initiator: &result.Initiator{Answer: result.AnswerKeyed, Connections: all}}
+		return s.jobs[k]
+	}
+	first := newSurvey(Config{})
+	counts := one(time.Second, result.PurposeSample, result.EndedSilent)
+	job(first,
+		one(-time.Second, result.PurposeSample, result.EndedReset), one(time.Second, result.PurposeConversation, result.EndedForeign),
+		one(time.Second, result.PurposeSample, result.EndedWell), counts)
+	again := newSurvey(Config{})
+	again.earlier = first.failedSince(since)
+	j := job(again, one(2*time.Second, result.PurposeProof, result.EndedWell))
+	if got := again.connectionsOf(j); len(got) != 2 || got[0] != counts || !again.isMixed(j) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A listener that never lasts as long as a run leaves paths untested, and accuses
 // nobody.
 func TestAListenerThatIsStartedAnewAgainAndAgainAccusesNobody(t *testing.T) {

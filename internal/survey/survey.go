@@ -94,22 +94,23 @@ type survey struct {
 	excluded    []plan.Excluded
 	done        int
 	contacts    contacts
-	others      map[string]echo.Hello        // further listeners with the key that paths lead to, by instance
-	sought      bool                         // contacts were looked for beside the tested paths
-	expected    string                       // the listener that ought to answer, once all paths were tried; "" before, and if none did
-	pauses      []pause                      // of the far end's listener
-	shed        int                          // connections that it ended in a minute, crowded by strangers
-	ownPauses   []pause                      // of this program
-	lacks       result.Lack                  // what this machine had none left of when the far end was to be asked
-	contactLost error                        // why the far end could not be asked any more
-	besides     []beside                     // connections beside the attempts
-	cut         *cutOff                      // from when on nothing got through; nil: it did to the end
-	before      *cutOff                      // after which this run began again; nil: it is the first
-	mayEndEarly bool                         // it may be begun again once more
-	held        bool                         // connections were kept idle
-	compared    map[netip.AddrPort]int       // how many listeners of a place were told from one that was started anew
-	answersAll  []netip.Addr                 // in whose name something opens connections to any port
-	openWay     map[netip.Addr]*result.Trace // of an open forward path to an address
+	others      map[string]echo.Hello          // further listeners with the key that paths lead to, by instance
+	sought      bool                           // contacts were looked for beside the tested paths
+	expected    string                         // the listener that ought to answer, once all paths were tried; "" before, and if none did
+	pauses      []pause                        // of the far end's listener
+	shed        int                            // connections that it ended in a minute, crowded by strangers
+	ownPauses   []pause                        // of this program
+	lacks       result.Lack                    // what this machine had none left of when the far end was to be asked
+	contactLost error                          // why the far end could not be asked any more
+	besides     []beside                       // connections beside the attempts
+	cut         *cutOff                        // from when on nothing got through; nil: it did to the end
+	before      *cutOff                        // after which this run began again; nil: it is the first
+	earlier     map[jobKey][]result.Connection // that failed before it began again, with the same listener
+	mayEndEarly bool                           // it may be begun again once more
+	held        bool                           // connections were kept idle
+	compared    map[netip.AddrPort]int         // how many listeners of a place were told from one that was started anew
+	answersAll  []netip.Addr                   // in whose name something opens connections to any port
+	openWay     map[netip.Addr]*result.Trace   // of an open forward path to an address
 }
 
 // Run makes one run. It returns an error only for a selection of rows that the
