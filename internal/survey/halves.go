@@ -29,7 +29,7 @@ func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 		}
 		if j.initiator.NotTried != "" {
 			if j.direction == plan.Reverse && s.accept != nil && s.accept.l != nil {
-				s.watchedOnly(j)
+				s.watchedOnly(ctx, j)
 			}
 			continue
 		}
@@ -292,32 +292,35 @@ func (s *survey) sourceChanged(d plan.Direction, f result.Family) bool {
 
 // ownHalf says what this end saw of a reverse job.
 func (s *survey) ownHalf(ctx context.Context, j *job) {
-	h, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]
-	switch {
-	case taken && h.sibling != nil:
+	switch h, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; {
+	case !taken:
+		j.instance = s.accept.l.Instance.String()
+	case h.sibling != nil:
 		j.instance = h.instance
-		j.acceptor = s.siblingHalf(ctx, j, *h.sibling)
-	case taken:
-		j.acceptor = &result.Acceptor{
+	}
+	j.acceptor = s.halfOf(ctx, j, s.reverseQuery(j))
+}
+
+// halfOf is what whoever accepts on the port of a reverse job here saw.
+func (s *survey) halfOf(ctx context.Context, j *job, q echo.WitnessQuery) *result.Acceptor {
+	switch h, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; {
+	case !taken:
+		return &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]
+	case h.sibling != nil:
+		return s.siblingHalf(ctx, h, q)
+	default:
+		return &result.Acceptor{
 			Instance: s.accept.l.Instance.String(), Port: result.PortBusy, Holder: h.err.Holder,
 			Saw: result.SawUnknown, Reason: "other software holds the port here",
 		}
-	default:
-		j.instance = s.accept.l.Instance.String()
-		q := s.reverseQuery(j)
-		j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]
 	}
 }
 
 // watchedOnly says what reached this end's port of a reverse job that nobody
 // could be asked to attempt: the far end may have dialed it by itself.
-func (s *survey) watchedOnly(j *job) {
-	if h, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken {
-		j.acceptor = &result.Acceptor{Port: result.PortBusy, Holder: h.err.Holder, Saw: result.SawUnknown, Reason: "other software holds the port here"}
-		return
-	}
+func (s *survey) watchedOnly(ctx context.Context, j *job) {
 	q := echo.WitnessQuery{Transport: j.transport, Port: j.port, SourceChanged: true, BeganMS: time.Since(s.accept.since()).Milliseconds()}
-	j.acceptor = &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]
+	j.acceptor = s.halfOf(ctx, j, q)
 }
 
 // reverseQuery asks about a reverse job. The far end's clock timed the attempt;
@@ -333,13 +336,12 @@ func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
 }
 
 // siblingHalf asks the listener of this machine that holds the port.
-func (s *survey) siblingHalf(ctx context.Context, j *job, at netip.AddrPort) *result.Acceptor {
+func (s *survey) siblingHalf(ctx context.Context, h held, q echo.WitnessQuery) *result.Acceptor {
 	a := &result.Acceptor{
-		Port: result.PortBound, Instance: j.instance,
+		Port: result.PortBound, Instance: h.instance,
 		Saw: result.SawUnknown, Reason: "the listener of this machine could not be asked what it saw",
 	}
-	q := s.reverseQuery(j)
-	_ = s.talkTo(ctx, at, s.Timeout, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+	_ = s.talkTo(ctx, *h.sibling, s.Timeout, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		w, err := c.Witness(ctx, []echo.WitnessQuery{q})
 		if err == nil {
 			a = &w.Answers[0]

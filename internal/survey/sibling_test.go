@@ -73,3 +73,18 @@ func TestASiblingThatEndsAccusesNobody(t *testing.T) {
 		})
 	}
 }
+
+// Nobody could be asked to dial back: a sibling that holds the port tells what
+// reached it all the same.
+func TestASiblingTellsWhatReachedAPortThatNobodyWasAskedToDial(t *testing.T) {
+	near := netip.MustParseAddr("127.78.3.11")
+	p := planOf(row("out", 24611, "client", "server"), row("in", 24612, "server", "client"))
+	sibling := listen(t, planOf(p.Rows[1]), near)
+	cfg := config(p, netip.MustParseAddr("127.78.3.12")) // where nobody listens
+	cfg.Bind = []netip.Addr{near}
+	in := pathTo(t, run(t, t.Context(), cfg), "in", plan.Reverse)
+	expect(t, in, result.Untested)
+	if a := in.Acceptor; a == nil || a.Port != result.PortBound || a.Instance != sibling.Instance.String() {
+		t.Errorf("%+v", a)
+	}
+}
