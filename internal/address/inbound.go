@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"dialtone/internal/echo"
@@ -39,15 +38,15 @@ const maxPublished = 4
 // its own site file names them. It tells whether those led here.
 func (r *run) inbound(ctx context.Context, row plan.Row, published []result.Published) []result.Inbound {
 	var out []result.Inbound
-	var door *door
+	if len(r.contacts) == 0 || ctx.Err() != nil {
+		return nil
+	}
+	door := r.openDoor(ctx, row)
+	defer door.Close()
 	for _, f := range []result.Family{result.IP4, result.IP6} {
 		c, ok := r.contacts[f]
 		if !ok || ctx.Err() != nil {
 			continue
-		}
-		if door == nil {
-			door = r.openDoor(ctx, row)
-			defer door.close()
 		}
 		untried := func(why string) {
 			out = append(out, result.Inbound{Observer: r.Host, Family: f, Outcome: result.InboundUntried, Error: why})
@@ -56,9 +55,9 @@ func (r *run) inbound(ctx context.Context, row plan.Row, published []result.Publ
 			untried("the listener speaks another version of the wire format")
 			continue
 		}
-		expected, why := door.expects(ctx, r, c.source)
-		if why != "" {
-			untried(why)
+		expected, not := door.Expects(row.Transport, row.Port, f)
+		if not != nil {
+			untried(notOpened(not))
 			continue
 		}
 		found, err := r.dialBack(ctx, row, c, door, expected, publishedOf(published, f))
@@ -71,7 +70,7 @@ func (r *run) inbound(ctx context.Context, row plan.Row, published []result.Publ
 }
 
 // dialBack asks for an attempt at each address and records how they ended.
-func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *door, expected string, published []netip.Addr) ([]result.Inbound, error) {
+func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *listener.Door, expected string, published []netip.Addr) ([]result.Inbound, error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*r.Timeout+15*time.Second) // of its steps, as its own limit
 	defer cancel()
 	conn, err := r.connect(ctx, c)
@@ -94,6 +93,7 @@ func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *door, ex
 			Probe: order.Paths[i].Probe, Transport: row.Transport, Port: row.Port, Source: h.Source,
 			SourceChanged: h.Source.Addr() != c.target.Addr(), BeganMS: time.Since(began).Milliseconds(),
 		}
+		saw, _ := d.Saw(r.id, query, c.target.Addr()) // nothing, where another listener has the port
 		in := result.Inbound{Observer: r.Host, Family: c.family(), Source: h.Source, Target: h.Target, Software: h.Software, Error: h.Error}
 		switch {
 		case h.NotTried != "":
@@ -105,7 +105,7 @@ func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *door, ex
 			in.Outcome = result.InboundReached
 		case h.Answer == result.AnswerKeyed, h.Answer == result.AnswerOwn: // maybe the observer's own
 			in.Outcome = result.InboundOtherListener
-		case d.saw(query, c.target.Addr(), r.id):
+		case saw.Saw == result.SawAccepted, saw.Saw == result.SawHalfOpen:
 			in.Outcome = result.InboundArrived
 		case h.Connect == result.ConnectRST:
 			in.Outcome = result.InboundRefused
@@ -140,76 +140,27 @@ func (r *run) connect(ctx context.Context, c contact) (*echo.Conn, error) {
 // dial odyssey to find out.
 const backBytes = 1024
 
-// A door is this machine's Odyssey port while a run lasts: a listener of our
-// own, or whoever holds the port.
-type door struct {
-	l      *listener.Listener
-	errs   []*listener.BindError
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-	port   uint16
-}
-
-func (r *run) openDoor(ctx context.Context, row plan.Row) *door {
-	d := &door{port: uint16(row.Port)}
+// openDoor opens this machine's port of a row, to those that were asked.
+func (r *run) openDoor(ctx context.Context, row plan.Row) *listener.Door {
+	var sources []netip.Addr
+	for _, c := range r.contacts {
+		sources = append(sources, c.source)
+	}
 	only := plan.Plan{Rows: []plan.Row{row}}
-	d.l = listener.New(listener.Config{
-		Key: r.Key, Software: r.Software, Plan: r.Plan, Ports: only.Ports(nil), Shift: r.Shift, Addrs: r.Bind,
+	return listener.OpenDoor(ctx, listener.DoorConfig{
+		Config: listener.Config{Key: r.Key, Software: r.Software, Plan: r.Plan, Ports: only.Ports(nil), Shift: r.Shift, Addrs: r.Bind},
+		Run:    r.id, From: sources, Timeout: r.Timeout,
 	})
-	d.errs = d.l.Bind(ctx)
-	ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	ready := make(chan struct{})
-	isReady := sync.OnceFunc(func() { close(ready) })
-	d.done.Go(func() {
-		_ = d.l.Serve(ctx, func([]*listener.BindError) { isReady() })
-		isReady() // a listener that ended early must not hold up the run
-	})
-	<-ready
-	return d
 }
 
-func (d *door) close() {
-	d.cancel()
-	d.done.Wait()
-}
-
-// expects returns which listener a dial-back to this machine must reach, or why
-// none can.
-func (d *door) expects(ctx context.Context, r *run, source netip.Addr) (instance, why string) {
-	var taken *listener.BindError
-	for _, e := range d.errs {
-		if a, err := netip.ParseAddr(e.Address); err == nil && a.Is4() == source.Is4() {
-			taken = e
-		}
+// notOpened says why no listener of this machine can be dialed back to on a port.
+func notOpened(e *listener.BindError) string {
+	if !e.InUse {
+		return fmt.Sprintf("port %d could not be opened here: %v", e.Port, e.Err)
 	}
-	if taken == nil {
-		return d.l.Instance.String(), ""
+	who := "other software"
+	if e.Holder != nil && e.Holder.Name != "" {
+		who = e.Holder.Name
 	}
-	if taken.InUse {
-		if c := r.siblingAt(ctx, netip.AddrPortFrom(source, d.port)); c != "" {
-			return c, ""
-		}
-		who := "other software"
-		if taken.Holder != nil && taken.Holder.Name != "" {
-			who = taken.Holder.Name
-		}
-		return "", fmt.Sprintf("port %d here is held by %s; stop it for a moment, or run listen in its place", d.port, who)
-	}
-	return "", fmt.Sprintf("port %d could not be opened here: %v", d.port, taken.Err)
-}
-
-// siblingAt returns the listener with our key at an address of this machine, ""
-// if there is none.
-func (r *run) siblingAt(ctx context.Context, at netip.AddrPort) string {
-	c, err := r.connect(ctx, contact{question: question{flow: "sibling", target: at}})
-	if err != nil {
-		return ""
-	}
-	return c.Instance.String()
-}
-
-// saw reports whether an attempt arrived at our own listener.
-func (d *door) saw(q echo.WitnessQuery, from netip.Addr, run echo.ID) bool {
-	a := d.l.Sightings([]echo.WitnessQuery{q}, from, run)[0]
-	return a.Saw == result.SawAccepted || a.Saw == result.SawHalfOpen
+	return fmt.Sprintf("port %d here is held by %s; stop it for a moment, or run listen in its place", e.Port, who)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/listener"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -23,7 +24,7 @@ func (r *run) isOwn(ctx context.Context, target netip.Addr, p echo.Proof) bool {
 	// has too: the one that answers at it from here tells.
 	return p.Origin.Addr() != target && isLocal(p.Origin.Addr()) &&
 		slices.ContainsFunc(r.ownPorts(p.Origin.Port()), func(port uint16) bool {
-			return r.siblingAt(ctx, netip.AddrPortFrom(p.Origin.Addr(), port)) == p.Instance.String()
+			return listener.InstanceAt(ctx, netip.AddrPortFrom(p.Origin.Addr(), port), r.Key, r.id) == p.Instance.String()
 		})
 }
 

@@ -67,7 +67,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 
 // Witness implements echo.Host.
 func (l *Listener) Witness(p echo.Peer, w echo.Witness) echo.Witnessed {
-	return echo.Witnessed{Answers: l.Sightings(w.Queries, p.Remote.Addr(), p.Run), Paused: l.Paused(p.Remote.Addr()), Shed: l.sheds.lately(time.Now())}
+	return echo.Witnessed{Answers: l.sightings(w.Queries, p.Remote.Addr(), p.Run), Paused: l.Paused(p.Remote.Addr()), Shed: l.sheds.lately(time.Now())}
 }
 
 const (

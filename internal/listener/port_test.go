@@ -79,7 +79,7 @@ func TestMoreConnectionsThanAllowedAreShed(t *testing.T) {
 	if b, err := io.ReadAll(conn); len(b) > 0 || err != nil && !isReset(err) {
 		t.Errorf("%x, %v", b, err)
 	}
-	a := l.Sightings([]echo.WitnessQuery{{Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr())), BeganMS: 5000}}, loop, echo.NewID())
+	a := l.sightings([]echo.WitnessQuery{{Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr())), BeganMS: 5000}}, loop, echo.NewID())
 	if a[0].Saw != result.SawAccepted || a[0].Dropped != result.DropListener || a[0].Detail != whyShed {
 		t.Errorf("%+v", a[0])
 	}
@@ -114,7 +114,7 @@ func TestDatagramsAreAnsweredFromWhereTheyWereSentTo(t *testing.T) {
 		if err != nil || p.Origin != l.at || p.SeenAs != sock.AddrPortOf(c.LocalAddr()) {
 			t.Errorf("%+v, %v", p, err)
 		}
-		a := l.Sightings([]echo.WitnessQuery{{Probe: ask.Probe, Transport: plan.UDP, Port: int(l.at.Port()), BeganMS: 5000}}, addr, ask.Run)
+		a := l.sightings([]echo.WitnessQuery{{Probe: ask.Probe, Transport: plan.UDP, Port: int(l.at.Port()), BeganMS: 5000}}, addr, ask.Run)
 		if a[0].Saw != result.SawAccepted || a[0].Match != result.MatchProbe || !a[0].Proved || a[0].Local.AddrPort != l.at {
 			t.Errorf("%+v", a[0])
 		}

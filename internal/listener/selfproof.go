@@ -66,18 +66,11 @@ func (l *Listener) proveSelf(ctx context.Context) []*BindError {
 func (l *Listener) isTaken(ctx context.Context, at netip.AddrPort) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	d := sock.Dial(ctx, "tcp", netip.AddrPort{}, at)
-	if d.Err != nil {
-		return false
-	}
-	defer d.Conn.Close()
-	c, err := echo.Prove(ctx, d.Conn, echo.Ask{Key: l.Key, Run: l.Instance, Probe: echo.NewID(), Flow: "self"})
+	other := false
+	err := tell(ctx, at, echo.Ask{Key: l.Key, Run: l.Instance, Probe: echo.NewID(), Flow: "self"}, func(_ context.Context, c *echo.Conn) error {
+		other = c.Instance != l.Instance
+		return nil
+	})
 	var foreign *echo.ForeignError
-	switch {
-	case err == nil:
-		return c.Instance != l.Instance
-	case errors.As(err, &foreign), errors.Is(err, echo.ErrWrongKey):
-		return true
-	}
-	return false
+	return other || errors.As(err, &foreign) || errors.Is(err, echo.ErrWrongKey)
 }

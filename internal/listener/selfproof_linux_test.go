@@ -47,7 +47,7 @@ func TestSpecificBindUnderOurWildcardIsFound(t *testing.T) {
 	if len(h.Busy) != 1 || h.Busy[0].Port != port || !h.Busy[0].InUse {
 		t.Errorf("busy: %+v", h.Busy)
 	}
-	a := l.Sightings([]echo.WitnessQuery{{Transport: plan.TCP, Port: port, Source: result.EndpointFrom(netip.MustParseAddrPort("127.0.0.1:5"))}}, loop, echo.NewID())
+	a := l.sightings([]echo.WitnessQuery{{Transport: plan.TCP, Port: port, Source: result.EndpointFrom(netip.MustParseAddrPort("127.0.0.1:5"))}}, loop, echo.NewID())
 	if a[0].Port != result.PortBusy {
 		t.Errorf("%+v", a[0])
 	}
@@ -76,7 +76,7 @@ func TestHalfOpenConnectionIsSeen(t *testing.T) {
 	source := result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr()))
 	port := int(l.at.Port())
 	changed := result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))
-	got := l.Sightings([]echo.WitnessQuery{
+	got := l.sightings([]echo.WitnessQuery{
 		{Transport: plan.TCP, Port: port, Source: source, BeganMS: 5000},
 		{Transport: plan.TCP, Port: port, Source: changed, SourceChanged: true, BeganMS: 5000},
 		{Transport: plan.TCP, Port: port, Source: changed, BeganMS: 5000},

@@ -39,7 +39,7 @@ func TestServiceIsAnsweredAndItsTokenIsWitnessed(t *testing.T) {
 				t.Fatalf("%+v", c)
 			}
 			q := echo.WitnessQuery{Probe: token, Transport: plan.TCP, Port: int(l.at.Port()), SourceChanged: true}
-			if a := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; a.Match != result.MatchProbe || !a.Proved {
+			if a := l.sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; a.Match != result.MatchProbe || !a.Proved {
 				t.Errorf("witnessed %+v", a)
 			}
 			// Another key's token is answered as a stranger's.
@@ -48,7 +48,7 @@ func TestServiceIsAnsweredAndItsTokenIsWitnessed(t *testing.T) {
 				t.Errorf("another key: %+v", c)
 			}
 			q.Probe = talk.Token
-			if a := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; a.Match == result.MatchProbe {
+			if a := l.sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; a.Match == result.MatchProbe {
 				t.Errorf("another key's token is witnessed: %+v", a)
 			}
 			// And the proof still passes there.

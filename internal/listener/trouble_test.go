@@ -58,10 +58,10 @@ func TestHalfOpenWhileTheListenerWasStoppedIsNotTheNetworks(t *testing.T) {
 func TestSightingTellsThatTheListenerWasStopped(t *testing.T) {
 	l := start(t, Config{})
 	q := echo.WitnessQuery{Probe: echo.NewID(), Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(netip.MustParseAddrPort("127.0.0.9:50000")), BeganMS: 3000, EndedMS: 1000}
-	before := l.Sightings([]echo.WitnessQuery{q}, elsewhere, echo.NewID())[0]
+	before := l.sightings([]echo.WitnessQuery{q}, elsewhere, echo.NewID())[0]
 	at := time.Now().Add(-2 * time.Second)
 	l.troubles.add(at, at, "the listener was stopped")
-	if got := l.Sightings([]echo.WitnessQuery{q}, elsewhere, echo.NewID())[0]; before.Dropped != "" || got.Dropped != result.DropListener || got.Detail != "the listener was stopped" {
+	if got := l.sightings([]echo.WitnessQuery{q}, elsewhere, echo.NewID())[0]; before.Dropped != "" || got.Dropped != result.DropListener || got.Detail != "the listener was stopped" {
 		t.Errorf("%+v, then %+v", before, got)
 	}
 }

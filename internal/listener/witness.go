@@ -16,9 +16,9 @@ import (
 // that the question itself took.
 const slack = 2 * time.Second
 
-// Sightings says what this listener saw of each attempt. asSeen is the asking
+// sightings says what this listener saw of each attempt. asSeen is the asking
 // end's address as it arrives here, run its run.
-func (l *Listener) Sightings(queries []echo.WitnessQuery, asSeen netip.Addr, run echo.ID) []result.Acceptor {
+func (l *Listener) sightings(queries []echo.WitnessQuery, asSeen netip.Addr, run echo.ID) []result.Acceptor {
 	asked := time.Now() // the queries' times count from here
 	l.watch.Look()
 	out := make([]result.Acceptor, len(queries))

@@ -65,7 +65,7 @@ func TestAttemptsAreToldByProbeByAddressAndByTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.q.Transport, c.q.Port, c.q.BeganMS = plan.TCP, port, 5000
 			c.want.Instance, c.want.Port, c.want.Saw, c.want.Local = l.Instance.String(), result.PortBound, result.SawAccepted, result.EndpointFrom(l.at)
-			got := l.Sightings([]echo.WitnessQuery{c.q}, elsewhere, ask.Run)[0]
+			got := l.sightings([]echo.WitnessQuery{c.q}, elsewhere, ask.Run)[0]
 			if runtime.GOOS == "linux" && !got.Lasts && (got.TCP == nil || got.TCP.MSS < 500) {
 				t.Errorf("its end of the connection: %+v", got.TCP)
 			}
@@ -107,7 +107,7 @@ func TestWhatCannotBeToldIsUnknown(t *testing.T) {
 		if c.q.Transport == "" {
 			c.q.Transport = plan.TCP
 		}
-		if got := l.Sightings([]echo.WitnessQuery{c.q}, c.asSeen, echo.NewID())[0]; got.Saw != result.SawUnknown || got.Reason == "" || got.Match != "" {
+		if got := l.sightings([]echo.WitnessQuery{c.q}, c.asSeen, echo.NewID())[0]; got.Saw != result.SawUnknown || got.Reason == "" || got.Match != "" {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -123,7 +123,7 @@ func TestNothingIsSaidOnlyOfATimeThatWasWatched(t *testing.T) {
 	var got result.Acceptor
 	// Other programs of this machine may blind the watch for a moment.
 	for began := time.Now(); time.Since(began) < guardTime; time.Sleep(10 * time.Millisecond) {
-		if got = l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw == result.SawNothing {
+		if got = l.sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw == result.SawNothing {
 			break
 		}
 	}
@@ -135,11 +135,11 @@ func TestNothingIsSaidOnlyOfATimeThatWasWatched(t *testing.T) {
 func TestNothingIsNotSaidOfATimeBeforeTheListener(t *testing.T) {
 	l := start(t, Config{Plan: planOf(plan.Row{ID: "browser", Transport: plan.UDP})})
 	q := echo.WitnessQuery{Transport: plan.UDP, Port: int(l.at.Port()), Source: result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))}
-	if got := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawNothing {
+	if got := l.sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawNothing {
 		t.Errorf("now: %+v", got)
 	}
 	q.BeganMS, q.EndedMS = 3_600_000, 3_599_000
-	if got := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawUnknown {
+	if got := l.sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawUnknown {
 		t.Errorf("an hour ago: %+v", got)
 	}
 }
@@ -151,7 +151,7 @@ func TestListenerThatNeverServedSawNothingItCouldTell(t *testing.T) {
 		t.Fatal(errs[0])
 	}
 	q := echo.WitnessQuery{Transport: plan.TCP, Port: int(l.Bound()[0].Addr.Port()), Source: result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))}
-	if got := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawUnknown {
+	if got := l.sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawUnknown {
 		t.Errorf("%+v", got)
 	}
 }
@@ -267,7 +267,7 @@ func TestQuestionsAboutACrowdAreAnswered(t *testing.T) {
 		queries = append(queries, echo.WitnessQuery{Probe: echo.NewID(), Transport: plan.TCP, Port: int(crowded.Port()), Source: source, SourceChanged: i%2 == 0, BeganMS: 60_000})
 	}
 	queries[1].Source = result.EndpointFrom(mine)
-	got := l.Sightings(queries, loop, echo.NewID())
+	got := l.sightings(queries, loop, echo.NewID())
 	for i, a := range got {
 		switch {
 		case i == 1 && (a.Saw != result.SawAccepted || a.Match != result.MatchAddress):
@@ -305,7 +305,7 @@ func BenchmarkQuestionsAboutACrowd(b *testing.B) {
 		queries = append(queries, echo.WitnessQuery{Probe: echo.NewID(), Transport: plan.TCP, Port: int(crowded.Port()), Source: source, SourceChanged: i%2 == 0, BeganMS: 60_000})
 	}
 	for b.Loop() {
-		l.Sightings(queries, loop, echo.NewID())
+		l.sightings(queries, loop, echo.NewID())
 	}
 }
 
@@ -338,7 +338,7 @@ func TestWhatIsKnownToBeAnothersLeavesNoDoubt(t *testing.T) {
 	saw := func(run echo.ID) (got result.Acceptor) {
 		// Other programs of this machine may blind the watch for a moment.
 		for began := time.Now(); time.Since(began) < guardTime; time.Sleep(10 * time.Millisecond) {
-			if got = l.Sightings([]echo.WitnessQuery{q}, loop, run)[0]; got.Saw == result.SawNothing {
+			if got = l.sightings([]echo.WitnessQuery{q}, loop, run)[0]; got.Saw == result.SawNothing {
 				break
 			}
 		}
@@ -348,10 +348,10 @@ func TestWhatIsKnownToBeAnothersLeavesNoDoubt(t *testing.T) {
 		t.Errorf("of the run that is known to come from another address: %+v", got)
 	}
 	q.BeganMS = 5000
-	if got := l.Sightings([]echo.WitnessQuery{q}, loop, theirs.Run)[0]; got.Saw != result.SawUnknown {
+	if got := l.sightings([]echo.WitnessQuery{q}, loop, theirs.Run)[0]; got.Saw != result.SawUnknown {
 		t.Errorf("of the run that comes from there: %+v", got)
 	}
-	if got := l.Sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawUnknown {
+	if got := l.sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; got.Saw != result.SawUnknown {
 		t.Errorf("of a run whose address is not known: %+v", got)
 	}
 }
@@ -368,7 +368,7 @@ func TestProbeThatCameTwiceIsToldByItsSource(t *testing.T) {
 	unknown := result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))
 	for from, want := range map[result.Endpoint]result.Endpoint{sources[0]: sources[0], sources[1]: sources[1], unknown: sources[0]} {
 		q := echo.WitnessQuery{Probe: ask.Probe, Transport: plan.TCP, Port: int(l.at.Port()), Source: from, BeganMS: 5000}
-		if got := l.Sightings([]echo.WitnessQuery{q}, elsewhere, ask.Run)[0]; got.Match != result.MatchProbe || got.Source != want {
+		if got := l.sightings([]echo.WitnessQuery{q}, elsewhere, ask.Run)[0]; got.Match != result.MatchProbe || got.Source != want {
 			t.Errorf("asked about %s: %+v", from, got)
 		}
 	}

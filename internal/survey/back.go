@@ -19,9 +19,9 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 	var ask []*job
 	for _, j := range jobs {
 		if j.port == 0 {
-			j.port = s.accept.l.HighPort(j.flow, f)
+			j.port = s.door.HighPort(j.flow, f)
 		}
-		switch why := s.accept.noAcceptor(j); {
+		switch why := s.noAcceptor(j); {
 		case why != "":
 			s.finish(j, result.Initiator{NotTried: why})
 		case j.port == 0:

@@ -49,7 +49,7 @@ func TestAPayloadThatAHolderOfThePortCutByEndingTellsNothing(t *testing.T) {
 		s := newSurvey(Config{Host: far.String()})
 		j := &job{jobKey: jobKey{direction: plan.Reverse, transport: plan.TCP, port: 7968, family: result.IP4}, port: 7968}
 		j.initiator = &result.Initiator{Answer: result.AnswerKeyed, Instance: s.own.String(), Sent: intact, Received: c.received}
-		s.accept = &acceptor{held: map[heldKey]held{{plan.TCP, 7968, result.IP4}: {gone: c.gone}}}
+		j.vacated = c.gone
 		if got := s.half(j); (got.NotTried == "") != c.tells {
 			t.Errorf("%s: %q", name, got.NotTried)
 		}

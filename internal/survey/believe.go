@@ -3,7 +3,6 @@ package survey
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"dialtone/internal/echo"
@@ -114,9 +113,8 @@ func untested(p *result.Path, why string) {
 // ports which it could not.
 func (m *meeting) borne(ctx context.Context, r *result.Report, paths []int) []bool {
 	var run echo.ID
-	out := make([]bool, len(paths))
 	if run.UnmarshalText([]byte(r.Run)) != nil {
-		return out
+		return make([]bool, len(paths))
 	}
 	claims := make([]echo.Claim, len(paths))
 	for n, i := range paths {
@@ -124,36 +122,6 @@ func (m *meeting) borne(ctx context.Context, r *result.Report, paths []int) []bo
 		claims[n] = echo.Claim{
 			Direction: p.Direction.Opposite(), Transport: p.Transport, Port: p.Port, Family: p.Family, Service: p.Proof == result.ProofService,
 		}
-		out[n] = m.accept.l != nil && m.accept.l.Bears(run, claims[n])
 	}
-	for _, at := range m.siblings() {
-		for from := 0; from < len(claims); from += echo.MaxClaims {
-			some := claims[from:min(from+echo.MaxClaims, len(claims))]
-			var got echo.Vouched
-			if m.base.talkTo(ctx, at, m.Timeout, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
-				got, err = c.Vouch(ctx, echo.Vouch{Run: run, Claims: some})
-				return err
-			}) != nil {
-				break // another release, or it ended: nobody vouches
-			}
-			for n, b := range got.Borne {
-				out[from+n] = out[from+n] || b
-			}
-		}
-	}
-	return out
-}
-
-// siblings are the other listeners of this machine with the same key, one
-// address of each.
-func (m *meeting) siblings() []netip.AddrPort {
-	var out []netip.AddrPort
-	seen := map[string]bool{}
-	for _, h := range m.accept.held {
-		if h.sibling != nil && !seen[h.instance] {
-			seen[h.instance] = true
-			out = append(out, *h.sibling)
-		}
-	}
-	return out
+	return m.door.Bears(ctx, run, claims)
 }

@@ -183,7 +183,7 @@ func (s *survey) mayConverse(j *job) bool {
 	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen || i.Answer == result.AnswerOwn {
 		return false
 	}
-	if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; taken && j.direction == plan.Reverse {
+	if instance, _ := s.door.Expects(j.transport, j.port, j.family); j.direction == plan.Reverse && instance != s.own.String() {
 		return false // whoever holds it has a certificate that we do not know
 	}
 	if j.speaks.Language().Bulk && i.Answer == result.AnswerKeyed && !isWhole(i) {
@@ -311,7 +311,7 @@ const conversingTime = 2 * time.Minute
 // converseBack has the far end hold the conversations of reverse jobs.
 func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job) {
 	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
-		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.accept.l.Fingerprint()}
+		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.door.Fingerprint()}
 		strict := true
 		for _, j := range chunk {
 			var path echo.BackPath
@@ -353,8 +353,8 @@ func (s *survey) confirm(ctx context.Context) {
 				forward[s.witnessOf(j)] = append(forward[s.witnessOf(j)], j)
 				continue
 			}
-			if _, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; !taken {
-				j.acceptor.Conversed = arrived(s.accept.l.Sightings([]echo.WitnessQuery{talkQuery(j)}, s.farAddr(f), s.id)[0], j)
+			if a, ok := s.door.Saw(s.id, talkQuery(j), s.farAddr(f)); ok {
+				j.acceptor.Conversed = arrived(a, j)
 			}
 		}
 		for instance, jobs := range forward {

@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,7 +29,7 @@ func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 			j.initiator = &result.Initiator{NotTried: "interrupted"}
 		}
 		if j.initiator.NotTried != "" {
-			if j.direction == plan.Reverse && s.accept != nil && s.accept.l != nil {
+			if j.direction == plan.Reverse {
 				s.watchedOnly(ctx, j)
 			}
 			continue
@@ -292,61 +293,21 @@ func (s *survey) sourceChanged(d plan.Direction, f result.Family) bool {
 
 // ownHalf says what this end saw of a reverse job.
 func (s *survey) ownHalf(ctx context.Context, j *job) {
-	switch h, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; {
-	case !taken:
-		j.instance = s.accept.l.Instance.String()
-	case h.sibling != nil:
-		j.instance = h.instance
-	}
-	j.acceptor = s.halfOf(ctx, j, s.reverseQuery(j))
-}
-
-// halfOf is what whoever accepts on the port of a reverse job here saw.
-func (s *survey) halfOf(ctx context.Context, j *job, q echo.WitnessQuery) *result.Acceptor {
-	switch h, taken := s.accept.held[heldKey{j.transport, j.port, j.family}]; {
-	case !taken:
-		return &s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]
-	case h.sibling != nil:
-		return s.siblingHalf(ctx, h, q)
-	default:
-		return &result.Acceptor{
-			Instance: s.accept.l.Instance.String(), Port: result.PortBusy, Holder: h.err.Holder,
-			Saw: result.SawUnknown, Reason: "other software holds the port here",
-		}
-	}
+	j.instance, _ = s.door.Expects(j.transport, j.port, j.family)
+	j.acceptor = s.door.Half(ctx, s.id, s.reverseQuery(j), s.farAddr(j.family))
 }
 
 // watchedOnly says what reached this end's port of a reverse job that nobody
 // could be asked to attempt: the far end may have dialed it by itself.
 func (s *survey) watchedOnly(ctx context.Context, j *job) {
-	q := echo.WitnessQuery{Transport: j.transport, Port: j.port, SourceChanged: true, BeganMS: time.Since(s.accept.since()).Milliseconds()}
-	j.acceptor = s.halfOf(ctx, j, q)
+	q := echo.WitnessQuery{Transport: j.transport, Port: j.port, SourceChanged: true, BeganMS: math.MaxInt64} // since it is open
+	j.acceptor = s.door.Half(ctx, s.id, q, s.farAddr(j.family))
 }
 
 // reverseQuery asks about a reverse job. The far end's clock timed the attempt;
-// ours only knows that it was since this end accepts, and since the run began.
+// ours only knows that it was since the run began.
 func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
 	q := query(j, s.sourceChanged(plan.Reverse, j.family))
-	since := s.accept.since()
-	if s.started.After(since) {
-		since = s.started
-	}
-	q.BeganMS, q.EndedMS, q.Connect = time.Since(since).Milliseconds(), 0, ""
+	q.BeganMS, q.EndedMS, q.Connect = time.Since(s.started).Milliseconds(), 0, ""
 	return q
-}
-
-// siblingHalf asks the listener of this machine that holds the port.
-func (s *survey) siblingHalf(ctx context.Context, h held, q echo.WitnessQuery) *result.Acceptor {
-	a := &result.Acceptor{
-		Port: result.PortBound, Instance: h.instance,
-		Saw: result.SawUnknown, Reason: "the listener of this machine could not be asked what it saw",
-	}
-	_ = s.talkTo(ctx, *h.sibling, s.Timeout, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
-		w, err := c.Witness(ctx, []echo.WitnessQuery{q})
-		if err == nil {
-			a = &w.Answers[0]
-		}
-		return err
-	})
-	return a
 }

@@ -152,12 +152,11 @@ func notHeld(gap time.Duration, why string) result.Idle {
 // withOwnEnd completes what became of a reverse connection by whether this end
 // still has it.
 func (s *survey) withOwnEnd(j *job, h echo.Held) result.Idle {
-	_, elsewhere := s.accept.held[heldKey{j.transport, j.port, j.family}]
-	if h.Outcome == result.IdleSurvived || h.Outcome == result.IdleNotHeld || elsewhere {
+	if h.Outcome == result.IdleSurvived || h.Outcome == result.IdleNotHeld {
 		return h.Idle
 	}
 	q := echo.WitnessQuery{Probe: h.Probe, Transport: plan.TCP, Port: j.port, Source: h.Source, SourceChanged: true}
-	if a := s.accept.l.Sightings([]echo.WitnessQuery{q}, s.farAddr(j.family), s.id)[0]; a.Match == result.MatchProbe {
+	if a, ok := s.door.Saw(s.id, q, s.farAddr(j.family)); ok && a.Match == result.MatchProbe {
 		h.FarOpen = &a.Lasts
 	}
 	return h.Idle

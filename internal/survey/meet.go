@@ -70,7 +70,7 @@ func Meet(ctx context.Context, c MeetConfig) (*result.Report, error) {
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer m.accept.stop()
+	defer m.door.Close()
 	return m.run(ctx)
 }
 
@@ -83,13 +83,12 @@ func (m *meeting) begin(ctx context.Context) error {
 	if err := m.base.choose(m.Remote); err != nil {
 		return err
 	}
-	m.accept = m.base.newAcceptor(listener.Config{
+	m.door = m.base.openDoor(ctx, reverseBindings(m.base.legs), m.sources(), listener.Config{
 		Partners: m.base.target.All, OnMeet: m.turn, OnDelivery: m.take, OnContact: m.heard,
 	})
-	m.accept.start(ctx, m.sources())
 	if m.OnTaken != nil {
-		for _, h := range m.accept.held {
-			m.OnTaken(h.err.BusyPort, h.sibling != nil)
+		for _, k := range m.door.Taken() {
+			m.OnTaken(k.BusyPort, k.Sibling != "")
 		}
 	}
 	return nil
@@ -107,7 +106,7 @@ func (m *meeting) awaitName(ctx context.Context, until time.Time, why error) (*r
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer m.accept.stop()
+	defer m.door.Close()
 	for pause := knockEvery; ctx.Err() == nil && (m.isFollowing() || time.Now().Before(until)); pause = min(2*pause, knockAtMost) {
 		m.mu.Lock()
 		m.tries++
@@ -130,8 +129,8 @@ func (m *meeting) awaitName(ctx context.Context, until time.Time, why error) (*r
 // A meeting is the state of such a run.
 type meeting struct {
 	MeetConfig
-	base      *survey // this end; each test is a survey with the same id
-	accept    *acceptor
+	base      *survey        // this end; each test is a survey with the same id
+	door      *listener.Door // nil until it is open: turn, take and heard, which it calls sooner, leave it alone
 	delivered chan handed
 
 	mu     sync.Mutex
@@ -198,7 +197,7 @@ func (m *meeting) run(ctx context.Context) (*result.Report, error) {
 		pause = min(2*pause, knockAtMost)
 	}
 	if best != nil {
-		best.Listened = m.accept.l.Listened(m.accept.since()) // it listened on after that run
+		best.Listened = m.door.Listened() // it listened on after that run
 		return best, nil
 	}
 	r, _, err := m.lead(ctx, nil) // once more, and where it stops
@@ -215,6 +214,7 @@ func (m *meeting) run(ctx context.Context) (*result.Report, error) {
 // because it dials this one by fewer address families, this end does.
 func (m *meeting) complete(ctx context.Context, h handed) (*result.Report, error) {
 	r := m.mirrored(m.believed(ctx, h.report))
+	r.Listened = m.door.Listened()
 	if !h.more {
 		return r, nil
 	}
@@ -276,13 +276,8 @@ func (m *meeting) await(ctx context.Context, d time.Duration) handed {
 // that came before this end began to wait counts if it is as fresh as one that
 // it would have waited for.
 func (m *meeting) collected(ctx context.Context) *result.Report {
-	for _, at := range m.siblings() {
-		var got echo.Collected
-		_ = m.base.talkTo(ctx, at, m.Timeout, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
-			got, err = c.Collect(ctx)
-			return err
-		})
-		if got.Delivery == nil || time.Duration(got.AgeMS)*time.Millisecond > m.Wait {
+	for got := range m.door.Collected(ctx) {
+		if time.Duration(got.AgeMS)*time.Millisecond > m.Wait {
 			continue
 		}
 		if r, err := got.Delivery.Open(); err == nil && m.isOurs(r) {
@@ -329,7 +324,7 @@ func (m *meeting) take(r *result.Report, last bool) (echo.Receipt, func()) {
 func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Report, told bool, err error) {
 	s, r, err := untilItLasts(ctx, func() *survey {
 		s := newSurvey(m.Config)
-		s.id, s.own, s.accept, s.waited = m.base.id, m.base.own, m.accept, m.Wait
+		s.id, s.own, s.door, s.waited = m.base.id, m.base.own, m.door, m.Wait
 		return s
 	})
 	if err != nil {
@@ -371,7 +366,6 @@ func (m *meeting) mirrored(r *result.Report) *result.Report {
 	out := verdict.Mirror(r, m.Plan.Rows)
 	out.From.Host, out.To.Host = m.Hostname, m.Host
 	out.From.Addresses, out.To.Addresses = addrWords(m.sources()), addrWords(m.base.target.All)
-	out.Listened = m.accept.l.Listened(m.accept.since())
 	return out
 }
 

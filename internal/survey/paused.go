@@ -1,7 +1,6 @@
 package survey
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -44,15 +43,6 @@ func pausesOf(spans []echo.Span, now time.Time) (out []pause) {
 		out = append(out, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses), p.Shed, p.Declined})
 	}
 	return out
-}
-
-// paused are the spans in which this end's own listener could not do its part:
-// whoever dialed back then was not answered by this machine's fault.
-func (a *acceptor) paused() []pause {
-	if a == nil || a.l == nil {
-		return nil
-	}
-	return pausesOf(a.l.Paused(netip.Addr{}), time.Now())
 }
 
 // crowdedThere keeps how many connections the far end says it ended of late, to

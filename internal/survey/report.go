@@ -45,9 +45,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 			Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why,
 		})
 	}
-	if s.accept != nil && s.accept.l != nil {
-		r.Listened = s.accept.l.Listened(s.accept.since())
-	}
+	r.Listened = s.door.Listened()
 	facts := s.facts(resolveErr)
 	if errors.Is(context.Cause(ctx), errLongest) {
 		facts.TooLong = s.Longest()
@@ -125,7 +123,7 @@ func (s *survey) half(j *job) *result.Initiator {
 	s.mu.Unlock()
 	pauses := s.pauses
 	if j.direction == plan.Reverse {
-		pauses = s.accept.paused()
+		pauses = pausesOf(s.door.Paused(), time.Now())
 	}
 	i.Connections = besidePauses(i.Connections, pauses, j.transport)
 	besideDeclines(&i, pauses, j.transport)
@@ -137,7 +135,9 @@ func (s *survey) half(j *job) *result.Initiator {
 	}
 	if i.NotTried == "" {
 		i.Connections = s.beforeCut(i.Connections)
-		s.vacated(j, &i)
+		if j.vacated {
+			sinceVacated(&i, j.port)
+		}
 	}
 	i.Repeated = i.Repeat()
 	return &i
@@ -199,7 +199,7 @@ func (s *survey) expectedOf(j *job) string {
 // list or an invitation names this institution itself. Over the loopback
 // interface somebody tries both ends on one machine.
 func (s *survey) partners(i *result.Initiator) *result.Initiator {
-	if i.Answer != result.AnswerKeyed || i.Target.Addr().IsLoopback() || !result.IsSameAddr(i.Source.Addr(), i.Target.Addr()) && !s.accept.isSiblings(i.Instance) {
+	if i.Answer != result.AnswerKeyed || i.Target.Addr().IsLoopback() || !result.IsSameAddr(i.Source.Addr(), i.Target.Addr()) && !s.door.IsSibling(i.Instance) {
 		return i
 	}
 	own := *i

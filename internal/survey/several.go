@@ -7,7 +7,6 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
-	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -18,8 +17,9 @@ import (
 // Where the crowd leaves in doubt what arrived, the run is made again at the
 // end, alone. When ctx ends, what has not begun is left out.
 func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, r *result.Report, err error)) {
-	shared := sharedAcceptor(ctx, configs)
-	defer shared.stop()
+	own := echo.NewID()
+	door := sharedDoor(ctx, own, configs)
+	defer door.Close()
 	var all sync.WaitGroup
 	var telling sync.Mutex
 	var again []doubted // guarded by telling
@@ -35,7 +35,7 @@ func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, 
 		}
 		all.Go(func() {
 			defer func() { <-slots }()
-			r, err := one(ctx, c, shared, talking)
+			r, err := one(ctx, c, own, door, talking)
 			telling.Lock()
 			defer telling.Unlock()
 			if err == nil && len(configs) > 1 && len(again) < maxAgain && isInDoubt(r) && ctx.Err() == nil {
@@ -47,7 +47,7 @@ func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, 
 	}
 	all.Wait()
 	for _, d := range again {
-		if r, err := one(ctx, configs[d.index], shared, talking); err == nil && !r.Interrupted {
+		if r, err := one(ctx, configs[d.index], own, door, talking); err == nil && !r.Interrupted {
 			d.report = r
 		}
 		done(d.index, d.report, nil)
@@ -63,12 +63,9 @@ type doubted struct {
 	report *result.Report
 }
 
-func one(ctx context.Context, c Config, shared *acceptor, talking chan struct{}) (*result.Report, error) {
+func one(ctx context.Context, c Config, own echo.ID, door *listener.Door, talking chan struct{}) (*result.Report, error) {
 	s := newSurvey(c)
-	s.accept, s.talking = shared, talking
-	if shared.l != nil {
-		s.own = shared.l.Instance
-	}
+	s.own, s.door, s.talking = own, door, talking
 	return s.run(ctx)
 }
 
@@ -99,10 +96,11 @@ func NotRun(c Config, f result.Finding) (*result.Report, error) {
 	return r, nil
 }
 
-// sharedAcceptor accepts the reverse rows of all configs; nil if none has any.
-func sharedAcceptor(ctx context.Context, configs []Config) *acceptor {
+// sharedDoor accepts the reverse rows of all configs, as own; it is not opened if
+// none has any.
+func sharedDoor(ctx context.Context, own echo.ID, configs []Config) *listener.Door {
 	var keys []echo.Key
-	rows := &plan.Plan{}
+	var legs []*leg
 	var first *survey
 	for _, c := range configs {
 		s := newSurvey(c)
@@ -116,20 +114,15 @@ func sharedAcceptor(ctx context.Context, configs []Config) *acceptor {
 		if !slices.Contains(keys, c.Key) {
 			keys = append(keys, c.Key)
 		}
-		for _, l := range s.legs {
-			known := slices.ContainsFunc(rows.Rows, func(r plan.Row) bool { return r.ID == l.Row.ID && r.Port == l.Row.Port })
-			if l.Direction == plan.Reverse && !known {
-				rows.Rows = append(rows.Rows, l.Row)
-			}
-		}
+		legs = append(legs, s.legs...)
 		if first == nil {
 			first = s
 		}
 	}
-	if len(rows.Rows) == 0 {
-		return &acceptor{}
+	ports := reverseBindings(legs)
+	if len(ports) == 0 {
+		return &listener.Door{}
 	}
-	a := first.acceptorFor(rows.Ports(nil), listener.Config{Others: keys[1:]})
-	a.start(ctx, nil)
-	return a
+	first.own = own
+	return first.openDoor(ctx, ports, nil, listener.Config{Others: keys[1:]})
 }

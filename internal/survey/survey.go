@@ -16,6 +16,7 @@ import (
 
 	"dialtone/internal/dialer"
 	"dialtone/internal/echo"
+	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -80,8 +81,8 @@ type survey struct {
 	id      echo.ID // of this run
 	own     echo.ID // this end's own listener, whether it runs yet or not
 	started time.Time
-	target  sock.Target // the far end's addresses
-	accept  *acceptor   // for the reverse rows; nil before it is started
+	target  sock.Target    // the far end's addresses
+	door    *listener.Door // for the reverse rows; nil before it is opened
 	slots   chan struct{}
 	talking chan struct{} // a place for each conversation under way
 
@@ -120,12 +121,12 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 	var s *survey
 	fresh := func() *survey {
 		if s != nil {
-			s.accept.stop()
+			s.door.Close()
 		}
 		s = newSurvey(c)
 		return s
 	}
-	defer func() { s.accept.stop() }()
+	defer func() { s.door.Close() }()
 	_, r, err := untilItLasts(ctx, fresh)
 	return r, err
 }
@@ -330,6 +331,7 @@ type job struct {
 	initiator *result.Initiator
 	acceptor  *result.Acceptor
 	instance  string // that ought to answer; "" = not known
+	vacated   bool   // the sibling that accepted in this end's place let go of the port
 }
 
 func (s *survey) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {

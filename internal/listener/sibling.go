@@ -1,0 +1,165 @@
+package listener
+
+import (
+	"context"
+	"iter"
+	"net/netip"
+	"slices"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+	"dialtone/internal/sock"
+)
+
+// tell proves the key at an address of this machine, and says something to whoever
+// has it, too.
+func tell(ctx context.Context, at netip.AddrPort, ask echo.Ask, say func(context.Context, *echo.Conn) error) error {
+	d := sock.Dial(ctx, "tcp", netip.AddrPort{}, at)
+	if d.Err != nil {
+		return d.Err
+	}
+	defer d.Conn.Close()
+	c, err := echo.Prove(ctx, d.Conn, ask)
+	if err != nil {
+		return err
+	}
+	return say(ctx, c)
+}
+
+// InstanceAt is which listener with a key answers at an address of this machine,
+// "" if none does.
+func InstanceAt(ctx context.Context, at netip.AddrPort, key echo.Key, run echo.ID) (instance string) {
+	_ = tell(ctx, at, echo.Ask{Key: key, Run: run, Probe: echo.NewID(), Flow: "sibling"}, func(_ context.Context, c *echo.Conn) error {
+		instance = c.Instance.String()
+		return nil
+	})
+	return instance
+}
+
+// tell says something to a sibling. An error is one that does not answer: another
+// release, or it ended.
+func (d *Door) tell(ctx context.Context, at netip.AddrPort, run echo.ID, say func(context.Context, *echo.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d.c.Timeout)
+	defer cancel()
+	return tell(ctx, at, echo.Ask{Key: d.c.Key, Run: run, Probe: echo.NewID(), Flow: "sibling"}, say)
+}
+
+// findSibling looks for a listener with our key on a port that is taken.
+func (d *Door) findSibling(ctx context.Context, addr netip.Addr, port int) (at netip.AddrPort, instance string) {
+	ctx, cancel := context.WithTimeout(ctx, d.c.Timeout)
+	defer cancel()
+	for _, a := range siblingAddrs(addr, d.c.From) {
+		at = netip.AddrPortFrom(a, uint16(port))
+		if instance = InstanceAt(ctx, at, d.c.Key, d.c.Run); instance != "" {
+			break
+		}
+	}
+	return at, instance
+}
+
+// siblingAddrs lists the addresses at which a listener can be that keeps us
+// from binding addr: addr itself, or if that is all addresses those that this
+// machine dials the far end from, since the far end dials back to them, and the
+// loopback one.
+func siblingAddrs(addr netip.Addr, sources []netip.Addr) []netip.Addr {
+	if !addr.IsUnspecified() {
+		return []netip.Addr{addr}
+	}
+	loopback := netip.IPv6Loopback()
+	if addr.Is4() {
+		loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	var out []netip.Addr
+	for _, a := range sources {
+		if a != loopback && a.Is4() == addr.Is4() {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return append(slices.Compact(out), loopback)
+}
+
+// siblings are where each of its siblings answers, by instance.
+func (d *Door) siblings() map[string]netip.AddrPort {
+	out := map[string]netip.AddrPort{}
+	for _, k := range d.Taken() {
+		if k.Sibling != "" {
+			out[k.Sibling] = k.at
+		}
+	}
+	return out
+}
+
+// IsSibling reports whether a listener is a sibling that holds a port which its
+// own listener wanted.
+func (d *Door) IsSibling(instance string) bool { return d.siblings()[instance].IsValid() }
+
+// siblingHalf asks the sibling that holds a port what it saw of an attempt.
+func (d *Door) siblingHalf(ctx context.Context, k *Taken, run echo.ID, q echo.WitnessQuery) *result.Acceptor {
+	a := &result.Acceptor{
+		Port: result.PortBound, Instance: k.Sibling,
+		Saw: result.SawUnknown, Reason: "the listener of this machine could not be asked what it saw",
+	}
+	_ = d.tell(ctx, k.at, run, func(ctx context.Context, c *echo.Conn) error {
+		w, err := c.Witness(ctx, []echo.WitnessQuery{q})
+		if err == nil {
+			a = &w.Answers[0]
+		}
+		return err
+	})
+	return a
+}
+
+// Vacated reports whether a sibling had a port when the Door was opened, and has
+// it no more: what was refused since then tells of that alone.
+func (d *Door) Vacated(ctx context.Context, t plan.Transport, port int, f result.Family) bool {
+	k := d.takenAt(t, port, f)
+	if k == nil || k.Sibling == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.c.Timeout)
+	defer cancel()
+	return InstanceAt(ctx, k.at, d.c.Key, d.c.Run) != k.Sibling && !sock.IsOver(ctx)
+}
+
+// Bears says of each claim of a run whether its own listener bears it out, or a
+// sibling (see Listener.Bears).
+func (d *Door) Bears(ctx context.Context, run echo.ID, claims []echo.Claim) []bool {
+	out := make([]bool, len(claims))
+	for n, c := range claims {
+		out[n] = of(d, func(l *Listener) bool { return l.Bears(run, c) })
+	}
+	for _, at := range d.siblings() {
+		for from := 0; from < len(claims); from += echo.MaxClaims {
+			some := claims[from:min(from+echo.MaxClaims, len(claims))]
+			if d.tell(ctx, at, d.c.Run, func(ctx context.Context, c *echo.Conn) error {
+				got, err := c.Vouch(ctx, echo.Vouch{Run: run, Claims: some})
+				for n, b := range got.Borne {
+					out[from+n] = out[from+n] || b
+				}
+				return err
+			}) != nil {
+				break // nobody vouches
+			}
+		}
+	}
+	return out
+}
+
+// Collected are the reports that were delivered to its siblings in its place. Each
+// is fetched when it comes to it, and then kept there no more.
+func (d *Door) Collected(ctx context.Context) iter.Seq[echo.Collected] {
+	return func(yield func(echo.Collected) bool) {
+		for _, at := range d.siblings() {
+			var got echo.Collected
+			_ = d.tell(ctx, at, d.c.Run, func(ctx context.Context, c *echo.Conn) (err error) {
+				got, err = c.Collect(ctx)
+				return err
+			})
+			if got.Delivery != nil && !yield(got) {
+				return
+			}
+		}
+	}
+}
