@@ -24,7 +24,8 @@ func (r *run) isOwn(ctx context.Context, target netip.Addr, p echo.Proof) bool {
 	// has too: the one that answers at it from here tells.
 	return p.Origin.Addr() != target && isLocal(p.Origin.Addr()) &&
 		slices.ContainsFunc(r.ownPorts(p.Origin.Port()), func(port uint16) bool {
-			return listener.InstanceAt(ctx, netip.AddrPortFrom(p.Origin.Addr(), port), r.Key, r.id) == p.Instance.String()
+			instance, _ := listener.InstanceAt(ctx, netip.AddrPortFrom(p.Origin.Addr(), port), r.Key, r.id)
+			return instance == p.Instance.String()
 		})
 }
 

@@ -154,6 +154,29 @@ func TestADoorTellsThatOtherSoftwareHasItsPort(t *testing.T) {
 	}
 }
 
+// What has a port on the loopback interface alone is in the way of binding it, and
+// yet accepts nothing that the far end dials back.
+func TestASiblingOnTheLoopbackInterfaceAloneAcceptsNothingFromElsewhere(t *testing.T) {
+	sibling := start(t, Config{})
+	port := int(sibling.at.Port())
+	for name, c := range map[string]struct {
+		from []netip.Addr
+		want string
+	}{
+		"where the far end dials back, nobody has it": {[]netip.Addr{elsewhere}, ""},
+		"it is where the far end dials back":          {[]netip.Addr{elsewhere, loop}, sibling.Instance.String()},
+		"nobody knows where the far end dials back":   {nil, sibling.Instance.String()},
+	} {
+		p := planOf(plan.Row{ID: "in", Transport: plan.TCP, Port: port})
+		d := OpenDoor(t.Context(), DoorConfig{Config: Config{Key: rightKey, Plan: p, Ports: p.Ports(nil)}, From: c.from, Run: echo.NewID(), Timeout: guardTime})
+		d.Close()
+		instance, not := d.Expects(plan.TCP, port, result.IP4)
+		if instance != c.want || (not == nil) != (c.want != "") || not != nil && !not.InUse {
+			t.Errorf("%s: expects %q, %v", name, instance, not)
+		}
+	}
+}
+
 func TestSiblingsAreLookedForWhereTheFarEndDialsBack(t *testing.T) {
 	from := []netip.Addr{netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("10.1.0.2"), netip.MustParseAddr("127.0.0.1")}
 	for addr, want := range map[string]string{

@@ -27,14 +27,14 @@ func tell(ctx context.Context, at netip.AddrPort, ask echo.Ask, say func(context
 	return say(ctx, c)
 }
 
-// InstanceAt is which listener with a key answers at an address of this machine,
-// "" if none does.
-func InstanceAt(ctx context.Context, at netip.AddrPort, key echo.Key, run echo.ID) (instance string) {
-	_ = tell(ctx, at, echo.Ask{Key: key, Run: run, Probe: echo.NewID(), Flow: "sibling"}, func(_ context.Context, c *echo.Conn) error {
+// InstanceAt is which listener with a key answers at an address of this machine. An
+// error says why none does.
+func InstanceAt(ctx context.Context, at netip.AddrPort, key echo.Key, run echo.ID) (instance string, err error) {
+	err = tell(ctx, at, echo.Ask{Key: key, Run: run, Probe: echo.NewID(), Flow: "sibling"}, func(_ context.Context, c *echo.Conn) error {
 		instance = c.Instance.String()
 		return nil
 	})
-	return instance
+	return instance, err
 }
 
 // tell says something to a sibling. An error is one that does not answer: another
@@ -45,17 +45,25 @@ func (d *Door) tell(ctx context.Context, at netip.AddrPort, run echo.ID, say fun
 	return tell(ctx, at, echo.Ask{Key: d.c.Key, Run: run, Probe: echo.NewID(), Flow: "sibling"}, say)
 }
 
-// findSibling looks for a listener with our key on a port that is taken.
+// findSibling looks for a listener with our key on a port that is taken. One that
+// answers on the loopback interface alone, where an address that is dialed back to
+// refuses, accepts nothing from elsewhere.
 func (d *Door) findSibling(ctx context.Context, addr netip.Addr, port int) (at netip.AddrPort, instance string) {
 	ctx, cancel := context.WithTimeout(ctx, d.c.Timeout)
 	defer cancel()
+	refused := false
 	for _, a := range siblingAddrs(addr, d.c.From) {
-		at = netip.AddrPortFrom(a, uint16(port))
-		if instance = InstanceAt(ctx, at, d.c.Key, d.c.Run); instance != "" {
+		if refused && !slices.Contains(d.c.From, a) {
 			break
 		}
+		at = netip.AddrPortFrom(a, uint16(port))
+		instance, err := InstanceAt(ctx, at, d.c.Key, d.c.Run)
+		if err == nil {
+			return at, instance
+		}
+		refused = refused || sock.Classify(err) == result.ConnectRST
 	}
-	return at, instance
+	return at, ""
 }
 
 // siblingAddrs lists the addresses at which a listener can be that keeps us
@@ -120,7 +128,8 @@ func (d *Door) Vacated(ctx context.Context, t plan.Transport, port int, f result
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.c.Timeout)
 	defer cancel()
-	return InstanceAt(ctx, k.at, d.c.Key, d.c.Run) != k.Sibling && !sock.IsOver(ctx)
+	instance, _ := InstanceAt(ctx, k.at, d.c.Key, d.c.Run)
+	return instance != k.Sibling && !sock.IsOver(ctx)
 }
 
 // Bears says of each claim of a run whether its own listener bears it out, or a
