@@ -138,6 +138,22 @@ func TestASiblingAcceptsInADoorsPlace(t *testing.T) {
 	}
 }
 
+// A sibling that is asked by this machine takes what came from this machine for the
+// attempt, where addresses are changed on the way and the time is all it has.
+func TestASiblingTakesNothingOfThisMachineForTheFarEnds(t *testing.T) {
+	sibling := start(t, Config{})
+	d := openDoor(t, sibling.at)
+	conn := dialFrom(t, loop, sibling.at)
+	conn.Close()
+	sibling.told.await(t, 2) // the door's own question was the first
+	q := echo.WitnessQuery{
+		Transport: plan.TCP, Port: int(sibling.at.Port()), Source: result.EndpointFrom(netip.MustParseAddrPort("10.2.0.5:5000")), SourceChanged: true, BeganMS: 5000,
+	}
+	if a := d.Half(t.Context(), d.c.Run, q, elsewhere); a.Saw != result.SawUnknown || a.Match != "" || a.Source.IsValid() || a.Reason == "" || a.Port != result.PortBound {
+		t.Errorf("half %+v", a)
+	}
+}
+
 func TestADoorTellsThatOtherSoftwareHasItsPort(t *testing.T) {
 	at := accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c net.Conn) { c.Close() })
 	d := openDoor(t, at)

@@ -103,7 +103,9 @@ func (d *Door) siblings() map[string]netip.AddrPort {
 // own listener wanted.
 func (d *Door) IsSibling(instance string) bool { return d.siblings()[instance].IsValid() }
 
-// siblingHalf asks the sibling that holds a port what it saw of an attempt.
+// siblingHalf asks the sibling that holds a port what it saw of an attempt. Where
+// it goes by the time and the asking end's address alone, that is this machine's,
+// and what came from it is not the far end's.
 func (d *Door) siblingHalf(ctx context.Context, k *Taken, run echo.ID, q echo.WitnessQuery) *result.Acceptor {
 	a := &result.Acceptor{
 		Port: result.PortBound, Instance: k.Sibling,
@@ -111,10 +113,16 @@ func (d *Door) siblingHalf(ctx context.Context, k *Taken, run echo.ID, q echo.Wi
 	}
 	_ = d.tell(ctx, k.at, run, func(ctx context.Context, c *echo.Conn) error {
 		w, err := c.Witness(ctx, []echo.WitnessQuery{q})
-		if err == nil {
-			a = &w.Answers[0]
+		if err != nil {
+			return err
 		}
-		return err
+		got := &w.Answers[0]
+		if q.SourceChanged && got.Match == result.MatchTime && got.Source.IsValid() {
+			a.Reason = "in that time something of this machine itself connected, and the addresses are changed on the way"
+			return nil
+		}
+		a = got
+		return nil
 	})
 	return a
 }
