@@ -66,10 +66,8 @@ func (l *Listener) proveSelf(ctx context.Context) []*BindError {
 func (l *Listener) isTaken(ctx context.Context, at netip.AddrPort) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	other := false
-	err := tell(ctx, at, echo.Ask{Key: l.Key, Run: l.Instance, Probe: echo.NewID(), Flow: "self"}, func(_ context.Context, c *echo.Conn) error {
-		other = c.Instance != l.Instance
-		return nil
+	other, err := tell(ctx, at, echo.Ask{Key: l.Key, Run: l.Instance, Probe: echo.NewID(), Flow: "self"}, func(_ context.Context, c *echo.Conn) (bool, error) {
+		return c.Instance != l.Instance, nil
 	})
 	var foreign *echo.ForeignError
 	return other || errors.As(err, &foreign) || errors.Is(err, echo.ErrWrongKey)

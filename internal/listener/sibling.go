@@ -14,15 +14,15 @@ import (
 
 // tell proves the key at an address of this machine, and says something to whoever
 // has it, too.
-func tell(ctx context.Context, at netip.AddrPort, ask echo.Ask, say func(context.Context, *echo.Conn) error) error {
+func tell[T any](ctx context.Context, at netip.AddrPort, ask echo.Ask, say func(context.Context, *echo.Conn) (T, error)) (got T, err error) {
 	d := sock.Dial(ctx, "tcp", netip.AddrPort{}, at)
 	if d.Err != nil {
-		return d.Err
+		return got, d.Err
 	}
 	defer d.Conn.Close()
 	c, err := echo.Prove(ctx, d.Conn, ask)
 	if err != nil {
-		return err
+		return got, err
 	}
 	return say(ctx, c)
 }
@@ -30,19 +30,19 @@ func tell(ctx context.Context, at netip.AddrPort, ask echo.Ask, say func(context
 // InstanceAt is which listener with a key answers at an address of this machine. An
 // error says why none does.
 func InstanceAt(ctx context.Context, at netip.AddrPort, key echo.Key, run echo.ID) (instance string, err error) {
-	err = tell(ctx, at, echo.Ask{Key: key, Run: run, Probe: echo.NewID(), Flow: "sibling"}, func(_ context.Context, c *echo.Conn) error {
-		instance = c.Instance.String()
-		return nil
-	})
-	return instance, err
+	return tell(ctx, at, siblingAsk(key, run), func(_ context.Context, c *echo.Conn) (string, error) { return c.Instance.String(), nil })
 }
 
-// tell says something to a sibling. An error is one that does not answer: another
-// release, or it ended.
-func (d *Door) tell(ctx context.Context, at netip.AddrPort, run echo.ID, say func(context.Context, *echo.Conn) error) error {
+func siblingAsk(key echo.Key, run echo.ID) echo.Ask {
+	return echo.Ask{Key: key, Run: run, Probe: echo.NewID(), Flow: "sibling"}
+}
+
+// tellSibling says something to a sibling of a Door's. An error is one that does
+// not answer: another release, or it ended.
+func tellSibling[T any](ctx context.Context, d *Door, at netip.AddrPort, run echo.ID, say func(context.Context, *echo.Conn) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.c.Timeout)
 	defer cancel()
-	return tell(ctx, at, echo.Ask{Key: d.c.Key, Run: run, Probe: echo.NewID(), Flow: "sibling"}, say)
+	return tell(ctx, at, siblingAsk(d.c.Key, run), say)
 }
 
 // findSibling looks for a listener with our key on a port that is taken. One that
@@ -107,24 +107,17 @@ func (d *Door) IsSibling(instance string) bool { return d.siblings()[instance].I
 // it goes by the time and the asking end's address alone, that is this machine's,
 // and what came from it is not the far end's.
 func (d *Door) siblingHalf(ctx context.Context, k *Taken, run echo.ID, q echo.WitnessQuery) *result.Acceptor {
-	a := &result.Acceptor{
-		Port: result.PortBound, Instance: k.Sibling,
-		Saw: result.SawUnknown, Reason: "the listener of this machine could not be asked what it saw",
-	}
-	_ = d.tell(ctx, k.at, run, func(ctx context.Context, c *echo.Conn) error {
-		w, err := c.Witness(ctx, []echo.WitnessQuery{q})
-		if err != nil {
-			return err
-		}
-		got := &w.Answers[0]
-		if q.SourceChanged && got.Match == result.MatchTime && got.Source.IsValid() {
-			a.Reason = "in that time something of this machine itself connected, and the addresses are changed on the way"
-			return nil
-		}
-		a = got
-		return nil
+	w, err := tellSibling(ctx, d, k.at, run, func(ctx context.Context, c *echo.Conn) (echo.Witnessed, error) {
+		return c.Witness(ctx, []echo.WitnessQuery{q})
 	})
-	return a
+	why := "the listener of this machine could not be asked what it saw"
+	if err == nil {
+		if a := &w.Answers[0]; !q.SourceChanged || a.Match != result.MatchTime || !a.Source.IsValid() {
+			return a
+		}
+		why = "in that time something of this machine itself connected, and the addresses are changed on the way"
+	}
+	return &result.Acceptor{Port: result.PortBound, Instance: k.Sibling, Saw: result.SawUnknown, Reason: why}
 }
 
 // Vacated reports whether a sibling had a port when the Door was opened, and has
@@ -150,14 +143,14 @@ func (d *Door) Bears(ctx context.Context, run echo.ID, claims []echo.Claim) []bo
 	for _, at := range d.siblings() {
 		for from := 0; from < len(claims); from += echo.MaxClaims {
 			some := claims[from:min(from+echo.MaxClaims, len(claims))]
-			if d.tell(ctx, at, d.c.Run, func(ctx context.Context, c *echo.Conn) error {
-				got, err := c.Vouch(ctx, echo.Vouch{Run: run, Claims: some})
-				for n, b := range got.Borne {
-					out[from+n] = out[from+n] || b
-				}
-				return err
-			}) != nil {
+			got, err := tellSibling(ctx, d, at, d.c.Run, func(ctx context.Context, c *echo.Conn) (echo.Vouched, error) {
+				return c.Vouch(ctx, echo.Vouch{Run: run, Claims: some})
+			})
+			if err != nil {
 				break // nobody vouches
+			}
+			for n, b := range got.Borne {
+				out[from+n] = out[from+n] || b
 			}
 		}
 	}
@@ -169,12 +162,8 @@ func (d *Door) Bears(ctx context.Context, run echo.ID, claims []echo.Claim) []bo
 func (d *Door) Collected(ctx context.Context) iter.Seq[echo.Collected] {
 	return func(yield func(echo.Collected) bool) {
 		for _, at := range d.siblings() {
-			var got echo.Collected
-			_ = d.tell(ctx, at, d.c.Run, func(ctx context.Context, c *echo.Conn) (err error) {
-				got, err = c.Collect(ctx)
-				return err
-			})
-			if got.Delivery != nil && !yield(got) {
+			got, err := tellSibling(ctx, d, at, d.c.Run, func(ctx context.Context, c *echo.Conn) (echo.Collected, error) { return c.Collect(ctx) })
+			if err == nil && got.Delivery != nil && !yield(got) {
 				return
 			}
 		}
