@@ -19,6 +19,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -295,17 +296,8 @@ func listening(t *testing.T, p *plan.Plan, addr string, key echo.Key) *listener.
 	return l
 }
 
-func mustKey(t *testing.T, text string) echo.Key {
-	t.Helper()
-	k, err := echo.ParseKey(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
 func TestAListenerTellsTheAddressAndDialsBack(t *testing.T) {
-	p, key := shifted(t), mustKey(t, "one key for both ends")
+	p, key := shifted(t), prooftest.Key("one key for both ends")
 	listening(t, p, "127.0.0.1", key)
 	r := runOnce(t, Config{Plan: p, Host: "127.0.0.1", Key: key, Bind: []netip.Addr{netip.MustParseAddr("127.0.0.4")}})
 	proved := map[plan.Transport]int{}
@@ -324,7 +316,7 @@ func TestAListenerTellsTheAddressAndDialsBack(t *testing.T) {
 }
 
 func TestARunningListenerIsReachedInPlaceOfOurOwn(t *testing.T) {
-	p, key := shifted(t), mustKey(t, "one key for both ends")
+	p, key := shifted(t), prooftest.Key("one key for both ends")
 	listening(t, p, "127.0.0.1", key)
 	listening(t, p, "127.0.0.4", key)
 	r := runOnce(t, Config{Plan: p, Host: "127.0.0.1", Key: key, Bind: []netip.Addr{netip.MustParseAddr("127.0.0.4")}})
@@ -334,7 +326,7 @@ func TestARunningListenerIsReachedInPlaceOfOurOwn(t *testing.T) {
 }
 
 func TestSoftwareOnOurPortIsNamedAndNothingIsClaimed(t *testing.T) {
-	p, key := shifted(t), mustKey(t, "one key for both ends")
+	p, key := shifted(t), prooftest.Key("one key for both ends")
 	listening(t, p, "127.0.0.1", key)
 	held, err := net.Listen("tcp4", "127.0.0.4:18168")
 	if err != nil {
@@ -358,8 +350,8 @@ func TestSoftwareOnOurPortIsNamedAndNothingIsClaimed(t *testing.T) {
 
 func TestAnotherKeyIsNotBelieved(t *testing.T) {
 	p := shifted(t)
-	listening(t, p, "127.0.0.1", mustKey(t, "one key for both ends"))
-	r := runOnce(t, Config{Plan: p, Host: "127.0.0.1", Key: mustKey(t, "quite another key"), Timeout: time.Second})
+	listening(t, p, "127.0.0.1", prooftest.Key("one key for both ends"))
+	r := runOnce(t, Config{Plan: p, Host: "127.0.0.1", Key: prooftest.Key("quite another key"), Timeout: time.Second})
 	if got := findings(r); !slices.Equal(got, []string{"nothing-learned", "wrong-key"}) || len(r.Seen) != 0 || len(r.Inbound) != 0 {
 		t.Errorf("%v, seen %v, %+v", got, r.Seen, r.Inbound)
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -46,7 +48,7 @@ func TestConnectionsThatDoNotFareAlikeAreFoundOut(t *testing.T) {
 		"none passes":            {ends: []func(context.Context, *net.TCPConn){closes}, failed: 2, ended: result.EndedClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := Attempt(t.Context(), Path{Flow: "sql", Transport: "tcp", Target: accept(t, loop, inTurn(c.ends...))},
+			i := Attempt(t.Context(), Path{Flow: "sql", Transport: "tcp", Target: prooftest.Accept(t, netip.AddrPortFrom(loop, 0), inTurn(c.ends...))},
 				Options{Key: rightKey, Timeout: guardTime, Bytes: 10_000, Samples: 6})
 			passed, failed := result.Compare(i.Connections)
 			if len(passed) != c.passed || len(failed) != c.failed {
@@ -96,7 +98,7 @@ func (l *limited) Read(b []byte) (int, error) {
 func TestStudyRepeatsSourcePorts(t *testing.T) {
 	var mu sync.Mutex
 	var from []int
-	target := accept(t, loop, func(ctx context.Context, c *net.TCPConn) {
+	target := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(ctx context.Context, c *net.TCPConn) {
 		mu.Lock()
 		from = append(from, c.RemoteAddr().(*net.TCPAddr).Port)
 		mu.Unlock()

@@ -3,12 +3,10 @@ package dialer
 import (
 	"context"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -25,73 +24,13 @@ import (
 const guardTime = 10 * time.Second
 
 var (
-	rightKey = mustKey("correct-horse-battery-staple-dial-tone")
-	wrongKey = mustKey("another-horse-battery-staple-dial-tone")
+	rightKey = prooftest.RightKey
+	wrongKey = prooftest.WrongKey
 	loop     = netip.MustParseAddr("127.0.0.1")
 )
 
-func mustKey(text string) echo.Key {
-	k, err := echo.ParseKey(text)
-	if err != nil {
-		panic(err)
-	}
-	return k
-}
-
-// host is an echo.Host that has nothing to say.
-type host struct{}
-
-func (host) Contact(echo.Peer, echo.Kind)                   {}
-func (host) Hello(echo.Peer) echo.Hello                     { return echo.Hello{} }
-func (host) Witness(echo.Peer, echo.Witness) echo.Witnessed { return echo.Witnessed{} }
-func (host) DialBack(context.Context, echo.Peer, echo.DialBack) echo.DialedBack {
-	return echo.DialedBack{}
-}
-func (host) ConverseBack(context.Context, echo.Peer, echo.ConverseBack) echo.ConversedBack {
-	return echo.ConversedBack{}
-}
-func (host) HoldBack(context.Context, echo.Peer, echo.HoldBack) error { return nil }
-func (host) HeldBack(echo.Peer, echo.HeldBack) (echo.HeldSoFar, bool) {
-	return echo.HeldSoFar{}, false
-}
-func (host) Submit(echo.Peer, echo.Submission)  {}
-func (host) Meet(echo.Peer, echo.Meet) echo.Met { return echo.Met{} }
-func (host) Deliver(echo.Peer, echo.Delivery) (echo.Receipt, func(), error) {
-	return echo.Receipt{}, nil, nil
-}
-func (host) Collect(echo.Peer) (echo.Collected, error) { return echo.Collected{}, nil }
-
-func (host) Vouch(echo.Peer, echo.Vouch) (echo.Vouched, error) { return echo.Vouched{}, nil }
-
 func answerer() *echo.Answerer {
-	return &echo.Answerer{Key: rightKey, Instance: echo.NewID(), Software: "test 1", Host: host{}}
-}
-
-// accept runs f on each connection to a port of a, until the test ends.
-func accept(t *testing.T, a netip.Addr, f func(context.Context, *net.TCPConn)) netip.AddrPort {
-	t.Helper()
-	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.AcceptTCP()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				stop := context.AfterFunc(ctx, func() { c.Close() })
-				defer stop()
-				f(ctx, c)
-			})
-		}
-	})
-	t.Cleanup(func() { cancel(); l.Close(); wg.Wait() })
-	return sock.AddrPortOf(l.Addr())
+	return &echo.Answerer{Key: rightKey, Instance: echo.NewID(), Software: "test 1", Host: prooftest.Host{}}
 }
 
 // answering answers as an end with the key does.
@@ -120,7 +59,7 @@ func tryPath(t *testing.T, p Path, timeout time.Duration) result.Initiator {
 func TestOpenPathIsProvedAndItsPayloadCrossesBothWays(t *testing.T) {
 	for _, addr := range []netip.Addr{loop, netip.IPv6Loopback()} {
 		a := answerer()
-		at := accept(t, addr, answering(a))
+		at := prooftest.Accept(t, netip.AddrPortFrom(addr, 0), answering(a))
 		i := try(t, at, guardTime)
 		if i.Connect != result.ConnectOpen || i.Answer != result.AnswerKeyed || i.Attempts != 1 || i.Error != "" || i.NotTried != "" {
 			t.Fatalf("%+v", i)
@@ -185,7 +124,7 @@ func TestEachAnswerIsToldApart(t *testing.T) {
 		"silence": {func(_ context.Context, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }, result.AnswerSilent, 300 * time.Millisecond, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := try(t, accept(t, loop, c.peer), c.timeout)
+			i := try(t, prooftest.Accept(t, netip.AddrPortFrom(loop, 0), c.peer), c.timeout)
 			tries := 2 // one of each parity
 			if isWord(c.want) {
 				tries = 1
@@ -204,32 +143,10 @@ func TestEachAnswerIsToldApart(t *testing.T) {
 }
 
 func TestRefusedPathKnowsItsSource(t *testing.T) {
-	i := try(t, closedPort(t, "tcp"), guardTime)
+	i := try(t, prooftest.FreePort(t, loop), guardTime)
 	if i.Connect != result.ConnectRST || i.Answer != "" || i.Error == "" || i.ICMP != nil || i.Source.Addr() != loop || i.Source.Port() == 0 || i.Attempts != 2 {
 		t.Errorf("%+v", i)
 	}
-}
-
-// closedPort is one that was free a moment ago, below those that the system
-// hands out by itself.
-func closedPort(t *testing.T, network string) netip.AddrPort {
-	t.Helper()
-	for range 100 {
-		at := netip.AddrPortFrom(loop, uint16(15000+rand.N(15000)))
-		var c io.Closer
-		var err error
-		if network == "udp" {
-			c, err = net.ListenPacket(network, at.String())
-		} else {
-			c, err = net.Listen(network, at.String())
-		}
-		if err == nil {
-			c.Close()
-			return at
-		}
-	}
-	t.Fatal("no port is free")
-	panic("unreachable")
 }
 
 func TestUDPPath(t *testing.T) {
@@ -261,7 +178,7 @@ func TestUDPPath(t *testing.T) {
 }
 
 func TestClosedUDPPortIsAnICMPError(t *testing.T) {
-	i := tryPath(t, Path{Flow: "browser", Transport: plan.UDP, Target: closedPort(t, "udp"), Probe: echo.NewID()}, guardTime)
+	i := tryPath(t, Path{Flow: "browser", Transport: plan.UDP, Target: prooftest.FreePort(t, loop), Probe: echo.NewID()}, guardTime)
 	if i.Connect != result.ConnectOpen || i.Answer != result.AnswerICMP {
 		t.Errorf("%+v", i)
 	}
@@ -280,8 +197,8 @@ func TestSilentUDPPortIsSilent(t *testing.T) {
 }
 
 func TestWantedSourcePortIsUsedOrWhyNotIsSaid(t *testing.T) {
-	at := accept(t, loop, answering(answerer()))
-	free := closedPort(t, "tcp")
+	at := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), answering(answerer()))
+	free := prooftest.FreePort(t, loop)
 	p := Path{Flow: "data", Transport: plan.TCP, Target: at, Source: free, Probe: echo.NewID()}
 	for n := range 2 {
 		i := tryPath(t, p, guardTime)
@@ -305,12 +222,12 @@ func TestWantedSourcePortIsUsedOrWhyNotIsSaid(t *testing.T) {
 
 func TestUploadThatFailsLeavesTheOtherDirectionAConnectionOfItsOwn(t *testing.T) {
 	a := answerer()
-	target := accept(t, loop, answering(a))
+	target := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), answering(a))
 	for name, again := range map[string]bool{"and it works": true, "and it fails": false} {
 		t.Run(name, func(t *testing.T) {
 			var n atomic.Int32
 			// A relay that cuts the first connection within the upload.
-			at := accept(t, loop, func(ctx context.Context, c *net.TCPConn) {
+			at := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(ctx context.Context, c *net.TCPConn) {
 				first := n.Add(1) == 1
 				if !first && !again {
 					return
@@ -342,7 +259,7 @@ func TestUploadThatFailsLeavesTheOtherDirectionAConnectionOfItsOwn(t *testing.T)
 
 func TestInterruptedAttemptSaysSoAtOnce(t *testing.T) {
 	arrived := make(chan struct{})
-	at := accept(t, loop, func(_ context.Context, c *net.TCPConn) { close(arrived); _, _ = io.Copy(io.Discard, c) })
+	at := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c *net.TCPConn) { close(arrived); _, _ = io.Copy(io.Discard, c) })
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-arrived; cancel() }()
 	start := time.Now()
@@ -353,8 +270,8 @@ func TestInterruptedAttemptSaysSoAtOnce(t *testing.T) {
 }
 
 func TestAttemptsLeakNothing(t *testing.T) {
-	at := accept(t, loop, answering(answerer()))
-	closed := closedPort(t, "tcp")
+	at := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), answering(answerer()))
+	closed := prooftest.FreePort(t, loop)
 	once := func() { try(t, at, guardTime); try(t, closed, guardTime) }
 	count := func() int {
 		d, err := os.ReadDir("/proc/self/fd")

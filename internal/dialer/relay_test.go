@@ -4,16 +4,19 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/netip"
 	"runtime"
 	"testing"
+
+	"dialtone/internal/prooftest"
 )
 
 func TestRelayIsToldFromOneConnection(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux is asked for what its TCP counts")
 	}
-	direct := accept(t, loop, answering(answerer()))
-	relayed := accept(t, loop, func(ctx context.Context, c *net.TCPConn) {
+	direct := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), answering(answerer()))
+	relayed := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(ctx context.Context, c *net.TCPConn) {
 		s, err := net.Dial("tcp", direct.String())
 		if err != nil {
 			return

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/prooftest"
 )
 
 // The programs below run under their names in scripts, as processes of their
@@ -60,7 +61,7 @@ func listenV2() {
 	l, err := net.Listen("tcp", os.Args[1])
 	check(err)
 	check(os.WriteFile(os.Args[3], nil, 0o600))
-	a := &echo.Answerer{Key: key, Instance: echo.NewID(), Software: "dialtone 9.0", Version: 2, Host: deaf{}}
+	a := &echo.Answerer{Key: key, Instance: echo.NewID(), Software: "dialtone 9.0", Version: 2, Host: prooftest.Host{}}
 	for {
 		conn, err := l.Accept()
 		check(err)
@@ -102,29 +103,6 @@ func handOver() {
 		return
 	}
 }
-
-// deaf is a Host that knows nothing.
-type deaf struct{}
-
-func (deaf) Contact(echo.Peer, echo.Kind)                       {}
-func (deaf) Hello(echo.Peer) echo.Hello                         { return echo.Hello{} }
-func (deaf) Witness(echo.Peer, echo.Witness) (w echo.Witnessed) { return w }
-func (deaf) ConverseBack(context.Context, echo.Peer, echo.ConverseBack) echo.ConversedBack {
-	return echo.ConversedBack{}
-}
-func (deaf) HoldBack(context.Context, echo.Peer, echo.HoldBack) error { return nil }
-func (deaf) HeldBack(echo.Peer, echo.HeldBack) (echo.HeldSoFar, bool) {
-	return echo.HeldSoFar{}, false
-}
-func (deaf) Submit(echo.Peer, echo.Submission)  {}
-func (deaf) Meet(echo.Peer, echo.Meet) echo.Met { return echo.Met{} }
-func (deaf) Deliver(echo.Peer, echo.Delivery) (echo.Receipt, func(), error) {
-	return echo.Receipt{}, nil, nil
-}
-func (deaf) Collect(echo.Peer) (echo.Collected, error)         { return echo.Collected{}, nil }
-func (deaf) Vouch(echo.Peer, echo.Vouch) (echo.Vouched, error) { return echo.Vouched{}, nil }
-
-func (deaf) DialBack(context.Context, echo.Peer, echo.DialBack) (d echo.DialedBack) { return d }
 
 // check ends a helper program that cannot do its work. Nobody waits for it, so
 // it says why where the script's log shows it.

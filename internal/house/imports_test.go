@@ -35,6 +35,7 @@ var floors = []struct {
 	{"internal/sock", floor{[]string{"clean", "plan", "result"}, "it tells what the system knows of a socket, to any protocol"}},
 	{"internal/service", floor{[]string{"clean", "plan", "result", "sock"}, "a service's conversation is the same with and without our proof around it"}},
 	{"internal/echo", floor{[]string{"clean", "paste", "plan", "result", "sock"}, "the wire format must be usable without the programs around it (docs/wire.md)"}},
+	{"internal/prooftest", floor{[]string{"plan", "result", "sock", "echo"}, "what many tests do alike must not know what any of them tests"}},
 	{"internal/dialer", floor{[]string{"plan", "result", "sock", "echo", "service"}, "an attempt is the same at both ends, so it knows neither listener nor survey"}},
 	{"internal/listener", floor{[]string{"clean", "plan", "result", "sock", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
 	{"internal/verdict", floor{[]string{"plan", "result"}, "verdicts are pure functions of evidence: what cannot reach the network cannot depend on it"}},
@@ -81,6 +82,17 @@ func TestImportsRunDownwardOnly(t *testing.T) {
 				if !slices.Contains(floors[i].may, strings.TrimPrefix(name, "internal/")) {
 					t.Errorf("%s imports %s: %s", file, imported, floors[i].why)
 				}
+			}
+		}
+	}
+}
+
+// What stands in for an end in tests has no place in a program.
+func TestOnlyTestsImportWhatIsMadeForThem(t *testing.T) {
+	for _, files := range goFiles(t) {
+		for _, file := range files {
+			if slices.Contains(imports(t, file), module+"internal/prooftest") {
+				t.Errorf("%s imports internal/prooftest, which is for tests", file)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -122,7 +123,7 @@ func TestDialBackToWhereTheSiteKnowsThePartner(t *testing.T) {
 
 // Partners do not know each other's keys, and each gets answers under its own.
 func TestEachKeyIsAnsweredUnderItself(t *testing.T) {
-	second := mustKey("another partner's key")
+	second := prooftest.Key("another partner's key")
 	there, _ := farWith(t, netip.AddrPortFrom(elsewhere, 0), second)
 	l := start(t, Config{Plan: backPlan(int(there.Port())), Ports: anyPort, Others: []echo.Key{second}})
 	first, _ := prove(t, loop, l.at, newAsk())

@@ -12,6 +12,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -99,7 +100,7 @@ func TestOldestResultsMakeRoomAndRunningOnesDoNot(t *testing.T) {
 // One holder of the key with many runs does not take all places for connections that
 // are kept idle, and each refusal says whose share is used up.
 func TestNoHolderOfTheKeyTakesAllIdleConnections(t *testing.T) {
-	mute := accept(t, netip.AddrPortFrom(netip.IPv4Unspecified(), 0), func(_ context.Context, c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	mute := prooftest.Accept(t, netip.AddrPortFrom(netip.IPv4Unspecified(), 0), func(_ context.Context, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
 	l := start(t, Config{Plan: planOf(plan.Row{ID: "back", Transport: plan.TCP, Port: int(mute.Port())}), Ports: []plan.Binding{{Transport: plan.TCP}}})
 	// held is how many of a run's paths are held, and why no more are.
 	held := func(from netip.Addr, most int) (n int, why string) {

@@ -13,6 +13,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -27,7 +28,7 @@ func farWith(t *testing.T, at netip.AddrPort, k echo.Key) (netip.AddrPort, *atom
 	t.Helper()
 	var came atomic.Int32
 	a := &echo.Answerer{Key: k, Instance: echo.NewID(), Host: New(Config{Key: k})}
-	return accept(t, at, func(ctx context.Context, c net.Conn) {
+	return prooftest.Accept(t, at, func(ctx context.Context, c *net.TCPConn) {
 		came.Add(1)
 		a.Answer(ctx, c)
 	}), &came
@@ -187,7 +188,7 @@ func peerFrom(network int, run ...byte) echo.Peer {
 
 func TestListenerStopsWhileItDialsBackAndAnswers(t *testing.T) {
 	arrived := make(chan struct{}, 1)
-	mute := accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c net.Conn) {
+	mute := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c *net.TCPConn) {
 		arrived <- struct{}{}
 		_, _ = io.Copy(io.Discard, c)
 	})

@@ -14,7 +14,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
-	"dialtone/internal/sock"
+	"dialtone/internal/prooftest"
 )
 
 // TestMain fails if a goroutine outlives the tests.
@@ -24,19 +24,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const guardTime = 10 * time.Second
 
 var (
-	rightKey  = mustKey("correct-horse-battery-staple-dial-tone")
-	wrongKey  = mustKey("another-horse-battery-staple-dial-tone")
+	rightKey  = prooftest.RightKey
+	wrongKey  = prooftest.WrongKey
 	loop      = netip.MustParseAddr("127.0.0.1")
 	elsewhere = netip.MustParseAddr("127.0.0.2") // an address that LocalAddrs does not list
 )
 
-func mustKey(text string) echo.Key {
-	k, err := echo.ParseKey(text)
-	if err != nil {
-		panic(err)
-	}
-	return k
-}
+// What tests of other packages have, too.
+var (
+	planOf = prooftest.Plan
+	within = prooftest.Within
+)
 
 // contacts remembers what a listener told.
 type contacts struct {
@@ -118,10 +116,6 @@ func start(t *testing.T, c Config) *running {
 	return r
 }
 
-func planOf(rows ...plan.Row) *plan.Plan {
-	return &plan.Plan{Name: "test", Rows: rows}
-}
-
 // listenBelow listens on a port below those that the system hands out by
 // itself, so that nothing else comes to use the same number meanwhile.
 func listenBelow(t *testing.T, lc *net.ListenConfig, network, host string) (net.Listener, int) {
@@ -139,21 +133,9 @@ func listenBelow(t *testing.T, lc *net.ListenConfig, network, host string) (net.
 	panic("unreachable")
 }
 
-func receive[T any](t *testing.T, c <-chan T) (v T) {
+func receive[T any](t *testing.T, c <-chan T) T {
 	t.Helper()
-	select {
-	case v = <-c:
-	case <-time.After(guardTime):
-		t.Fatal("nothing came")
-	}
-	return v
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
+	return prooftest.Receive(t, c, guardTime)
 }
 
 // dialFrom connects from an address of this machine.
@@ -182,35 +164,4 @@ func prove(t *testing.T, from netip.Addr, to netip.AddrPort, ask echo.Ask) (*ech
 		t.Fatalf("no proof: %v", err)
 	}
 	return c, conn
-}
-
-// accept runs f on each connection to at, until the test ends.
-func accept(t *testing.T, at netip.AddrPort, f func(context.Context, net.Conn)) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp", at.String())
-	if err != nil {
-		t.Skip(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				stop := context.AfterFunc(ctx, func() { c.Close() })
-				defer stop()
-				f(ctx, c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		l.Close()
-		wg.Wait()
-	})
-	return sock.AddrPortOf(l.Addr())
 }

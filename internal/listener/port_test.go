@@ -10,6 +10,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -153,11 +154,11 @@ func TestPortThatAnotherAnswersIsTaken(t *testing.T) {
 	if !l.isTaken(ctx, stranger.at) {
 		t.Error("another listener with another key")
 	}
-	ftp := accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c net.Conn) { _, _ = io.WriteString(c, "220 ready\r\n") })
+	ftp := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c *net.TCPConn) { _, _ = io.WriteString(c, "220 ready\r\n") })
 	if !l.isTaken(ctx, ftp) {
 		t.Error("an FTP server")
 	}
-	closing := accept(t, netip.AddrPortFrom(loop, 0), func(context.Context, net.Conn) {})
+	closing := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(context.Context, *net.TCPConn) {})
 	if l.isTaken(ctx, closing) {
 		t.Error("an end of the connection proves nothing")
 	}

@@ -164,16 +164,6 @@ func berStart(t *testing.T, at netip.AddrPort, program string, args ...string) {
 	}
 }
 
-func berFreePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return sock.AddrPortOf(l.Addr())
-}
-
 // berFar is a far end of the test's own making, for every connection.
 func berFar(t *testing.T, says func(net.Conn)) netip.AddrPort {
 	t.Helper()

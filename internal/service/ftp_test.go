@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -281,16 +282,6 @@ func ftpStart(t *testing.T, port int, program string, args ...string) netip.Addr
 	}
 }
 
-func testFreePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func ftpStartVsftpd(t *testing.T, more string) netip.AddrPort {
 	program := need(t, "vsftpd", "vsftpd")
 	if !ftpMayDialFrom20() {
@@ -315,7 +306,7 @@ func ftpStartVsftpd(t *testing.T, more string) netip.AddrPort {
 	if err := os.WriteFile(filepath.Join(files, "update.exe"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	port := testFreePort(t)
+	port := int(prooftest.FreePort(t, loop).Port())
 	conf := filepath.Join(dir, "vsftpd.conf")
 	text := fmt.Sprintf(`listen=YES
 listen_address=127.0.0.1
@@ -378,7 +369,7 @@ func TestFTPAsksPyftpdlib(t *testing.T) {
 		}
 		t.Skip("apt-get install python3-pyftpdlib")
 	}
-	port := testFreePort(t)
+	port := int(prooftest.FreePort(t, loop).Port())
 	at := ftpStart(t, port, python, "-m", "pyftpdlib", "-i", "127.0.0.1", "-p", strconv.Itoa(port), "-d", t.TempDir())
 	got := ftpTestAsk(t, at, 1, false)
 	if got.Outcome != result.ConversationCompleted || got.Changed != nil || !strings.Contains(got.Software, "pyftpdlib") {
@@ -472,7 +463,7 @@ func TestFTPHelperThatRewritesAnAddressIsNamed(t *testing.T) {
 
 func TestFTPHelperThatRewritesPORTIsNamedThoughTheDataConnectionIsLost(t *testing.T) {
 	server := serve(t, ftpTestAnswerer(), "ftp")
-	closed := testFreePort(t)
+	closed := int(prooftest.FreePort(t, loop).Port())
 	sent := make(chan string, 1)
 	at := ftpMiddle(t, server, func(l string) string {
 		if strings.HasPrefix(l, "PORT ") {

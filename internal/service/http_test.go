@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
@@ -321,22 +322,12 @@ func startNginx(t *testing.T, name, block string) (plain, secure netip.AddrPort)
 	dir := t.TempDir()
 	webRun(t, openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/O=Example Library/CN="+name, "-addext", "subjectAltName=DNS:"+name,
 		"-days", "3", "-keyout", dir+"/key.pem", "-out", dir+"/cert.pem")
-	plain, secure = webFreePort(t), webFreePort(t)
+	plain, secure = prooftest.FreePort(t, loop), prooftest.FreePort(t, loop)
 	if err := os.WriteFile(dir+"/conf", fmt.Appendf(nil, nginxConf, dir, plain, secure, block), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	webStart(t, plain, nginx, "-p", dir, "-c", dir+"/conf", "-e", dir+"/error.log")
 	return plain, secure
-}
-
-func webFreePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return sock.AddrPortOf(l.Addr())
 }
 
 // webStart runs a program until the test ends, and waits for its port.
@@ -445,7 +436,7 @@ func TestHTTPNamesWhatTinyproxyChanges(t *testing.T) {
 	tinyproxy := need(t, "tinyproxy", "tinyproxy-bin")
 	a, _ := newWebAnswerer(t)
 	origin := serve(t, a, "http")
-	at := webFreePort(t)
+	at := prooftest.FreePort(t, loop)
 	conf := filepath.Join(t.TempDir(), "conf")
 	text := fmt.Sprintf("Port %d\nListen 127.0.0.1\nTimeout 10\nMaxClients 10\nReverseOnly Yes\nReversePath \"/\" \"http://%s/\"\n", at.Port(), origin)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -221,7 +222,7 @@ directory %[1]s
 func startSlapd(t *testing.T, settings string) netip.AddrPort {
 	t.Helper()
 	slapd := need(t, "slapd", "slapd")
-	dir, at := t.TempDir(), berFreePort(t)
+	dir, at := t.TempDir(), prooftest.FreePort(t, loop)
 	conf := filepath.Join(dir, "slapd.conf")
 	if err := os.WriteFile(conf, fmt.Appendf(nil, slapdConf, dir, strings.ReplaceAll(settings, "DIR", dir)), 0o600); err != nil {
 		t.Fatal(err)

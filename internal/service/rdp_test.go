@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
-	"dialtone/internal/sock"
 )
 
 // ---- the asking side and our own listener ----
@@ -283,7 +283,7 @@ func TestXrdpIsAnRDPServer(t *testing.T) {
 		}
 	}
 	for layer, want := range map[string]string{"negotiate": "TLS", "rdp": "RDP (no TLS)"} {
-		to := rdpFreePort(t)
+		to := prooftest.FreePort(t, loop)
 		ini := filepath.Join(dir, layer+".ini")
 		if err := os.WriteFile(ini, fmt.Appendf(nil, "[Globals]\nini_version=1\nfork=true\nport=tcp://127.0.0.1:%d\nsecurity_layer=%s\ncrypt_level=high\n"+
 			"certificate=%s/cert.pem\nkey_file=%s/key.pem\nssl_protocols=TLSv1.2, TLSv1.3\n[Logging]\nLogFile=%s/log\nLogLevel=DEBUG\n",
@@ -319,16 +319,6 @@ func TestXrdpIsAnRDPServer(t *testing.T) {
 			t.Errorf("%s, as our listener: %+v", layer, c)
 		}
 	}
-}
-
-func rdpFreePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return sock.AddrPortOf(l.Addr())
 }
 
 // FreeRDP gets as far as its Connect-Initial inside TLS, where we close.

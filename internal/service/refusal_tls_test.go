@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -61,7 +62,7 @@ func opensslFiles(t *testing.T, args ...string) (dir string) {
 // sServer is openssl's server, which answers HTTP.
 func sServer(t *testing.T, dir string, args ...string) netip.AddrPort {
 	t.Helper()
-	at := webFreePort(t)
+	at := prooftest.FreePort(t, loop)
 	args = append([]string{"s_server", "-accept", at.String(), "-key", "DIR/key.pem", "-cert", "DIR/cert.pem", "-www", "-quiet"}, args...)
 	for i, a := range args {
 		args[i] = strings.ReplaceAll(a, "DIR", dir)
@@ -230,7 +231,7 @@ DocumentRoot DIR/pages
 func startApache(t *testing.T, settings string) netip.AddrPort {
 	t.Helper()
 	apache := need(t, "apache2", "apache2-bin")
-	dir, at := opensslFiles(t), webFreePort(t)
+	dir, at := opensslFiles(t), prooftest.FreePort(t, loop)
 	open, err := os.MkdirTemp("", "dialtone-apache") // nobody is to read it
 	if err != nil {
 		t.Fatal(err)
@@ -380,7 +381,7 @@ func strictTDS(t *testing.T, c net.Conn, a *Answerer) {
 func startSlapdBoth(t *testing.T) (plain, secure netip.AddrPort) {
 	t.Helper()
 	dir := opensslFiles(t)
-	plain, secure = webFreePort(t), webFreePort(t)
+	plain, secure = prooftest.FreePort(t, loop), prooftest.FreePort(t, loop)
 	conf := filepath.Join(dir, "slapd.conf")
 	text := fmt.Sprintf(slapdConf, dir, fmt.Sprintf("TLSCertificateFile %[1]s/cert.pem\nTLSCertificateKeyFile %[1]s/key.pem", dir))
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
@@ -392,7 +393,7 @@ func startSlapdBoth(t *testing.T) (plain, secure netip.AddrPort) {
 
 func startYazTLS(t *testing.T) netip.AddrPort {
 	t.Helper()
-	dir, at := opensslFiles(t), webFreePort(t)
+	dir, at := opensslFiles(t), prooftest.FreePort(t, loop)
 	pem := filepath.Join(dir, "both.pem")
 	var both []byte
 	for _, f := range []string{"key.pem", "cert.pem"} {
@@ -426,7 +427,7 @@ func startAiosmtpdTLS(t *testing.T) netip.AddrPort {
 	if err := exec.Command(python, "-c", "import aiosmtpd").Run(); err != nil {
 		need(t, "aiosmtpd", "python3-aiosmtpd")
 	}
-	dir, at := opensslFiles(t), webFreePort(t)
+	dir, at := opensslFiles(t), prooftest.FreePort(t, loop)
 	webStart(t, at, python, "-c", aiosmtpdTLS, fmt.Sprint(at.Port()), dir)
 	return at
 }

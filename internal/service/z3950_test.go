@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -85,7 +86,7 @@ func TestYazClientTakesOurKeyedAnswer(t *testing.T) {
 
 func TestZ3950AgainstYaz(t *testing.T) {
 	ztest := need(t, "yaz-ztest", "yaz")
-	at := berFreePort(t)
+	at := prooftest.FreePort(t, loop)
 	berStart(t, at, ztest, "-T", "tcp:"+at.String())
 	c := berAsk(t, at, "z3950", berStranger())
 	if c.Outcome != result.ConversationCompleted || c.Keyed || len(c.Changed) != 0 || !strings.HasPrefix(c.Software, "GFS/YAZ 5.") ||

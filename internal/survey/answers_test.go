@@ -3,6 +3,7 @@ package survey
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"flag"
@@ -21,6 +22,7 @@ import (
 	"unicode/utf16"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -241,37 +243,14 @@ var (
 
 // ---- stand-ins ----
 
-func listening(t *testing.T, f func(net.Conn)) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			all.Go(func() {
-				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(time.Minute))
-				f(c)
-			})
-		}
-	})
-	t.Cleanup(func() { l.Close(); all.Wait() })
-	return netip.MustParseAddrPort(l.Addr().String())
-}
-
 // says greets, and answers each line that comes with the next of the replies; ""
 // is none.
 func says(replies ...string) func(*testing.T) netip.AddrPort { return after(0, replies...) }
 
 func after(wait time.Duration, replies ...string) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
-		return listening(t, func(c net.Conn) {
+		return prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c *net.TCPConn) {
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
 			time.Sleep(wait)
 			r := bufio.NewReader(c)
 			for _, s := range replies {
@@ -292,7 +271,8 @@ func after(wait time.Duration, replies ...string) func(*testing.T) netip.AddrPor
 func httpSays(status string, fields ...string) func(*testing.T) netip.AddrPort {
 	const page = `<html><head><META HTTP-EQUIV="refresh" content="0; URL=https://login.guestnet.example/?to=1"></head></html>`
 	return func(t *testing.T) netip.AddrPort {
-		return listening(t, func(c net.Conn) {
+		return prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c *net.TCPConn) {
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
 			r := bufio.NewReader(c)
 			for line := ""; line != "\r\n"; {
 				var err error
@@ -312,7 +292,8 @@ func bytesSay(text string) func(*testing.T) netip.AddrPort {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return listening(t, func(c net.Conn) {
+		return prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c *net.TCPConn) {
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
 			_, _ = c.Read(make([]byte, 4096))
 			_, _ = c.Write(b)
 			_, _ = io.Copy(io.Discard, c)
@@ -323,7 +304,8 @@ func bytesSay(text string) func(*testing.T) netip.AddrPort {
 // rdpWithoutTLS refuses TLS (MS-RDPBCGR section 2.2.1.2.2) to who offers it, and
 // takes who does not.
 func rdpWithoutTLS(t *testing.T) netip.AddrPort {
-	return listening(t, func(c net.Conn) {
+	return prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c *net.TCPConn) {
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		b := make([]byte, 4096)
 		n, _ := c.Read(b)
 		if n < 4 || b[n-4] != 0 {
@@ -369,12 +351,6 @@ func peer(t *testing.T, program, pkg string) string {
 	}
 	t.Skipf("no %s: scripts/test brings Debian's %s", program, pkg)
 	return ""
-}
-
-func freeAddr(t *testing.T) netip.AddrPort {
-	t.Helper()
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	return netip.AddrPortFrom(loopback, uint16(freePort(t, loopback)))
 }
 
 // running starts a program, waits for its port, and ends it with the test.
@@ -427,14 +403,14 @@ func conf(t *testing.T, text string) (dir, file string) {
 
 func nginxSays(what string) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
-		at := freeAddr(t)
+		at := prooftest.FreePort(t, loop)
 		_, file := conf(t, fmt.Sprintf("daemon off; master_process off; pid DIR/pid; error_log DIR/log;\nevents {}\nhttp { access_log off; client_body_temp_path DIR/b; proxy_temp_path DIR/p; fastcgi_temp_path DIR/f; uwsgi_temp_path DIR/u; scgi_temp_path DIR/s;\nserver { listen %s; location / { %s } } }\n", at, what))
 		return running(t, at, peer(t, "nginx", "nginx-light"), "-c", file)
 	}
 }
 
 func startHAProxy(t *testing.T) netip.AddrPort {
-	at := freeAddr(t)
+	at := prooftest.FreePort(t, loop)
 	_, file := conf(t, fmt.Sprintf("defaults\n mode http\n timeout connect 1s\n timeout client 5s\n timeout server 5s\nfrontend f\n bind %s\n default_backend none\nbackend none\n", at))
 	return running(t, at, peer(t, "haproxy", "haproxy"), "-db", "-f", file)
 }
@@ -457,14 +433,14 @@ func startAIOSMTPD(refusal string) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
 		const python = "/usr/bin/python3" // Debian's, which has Debian's packages
 		peer(t, "aiosmtpd", "python3-aiosmtpd")
-		at := freeAddr(t)
+		at := prooftest.FreePort(t, loop)
 		return running(t, at, python, "-c", aiosmtpd, fmt.Sprint(at.Port()), refusal)
 	}
 }
 
 func startProFTPD(more string) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
-		at, program := freeAddr(t), peer(t, "proftpd", "proftpd-core")
+		at, program := prooftest.FreePort(t, loop), peer(t, "proftpd", "proftpd-core")
 		if os.Getuid() != 0 {
 			t.Skip("proftpd needs root")
 		}
@@ -483,7 +459,7 @@ func startProFTPD(more string) func(*testing.T) netip.AddrPort {
 // connection that it takes.
 func startPureFTPD(full bool) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
-		at, program := freeAddr(t), peer(t, "pure-ftpd", "pure-ftpd")
+		at, program := prooftest.FreePort(t, loop), peer(t, "pure-ftpd", "pure-ftpd")
 		if os.Getuid() != 0 {
 			t.Skip("pure-ftpd needs root")
 		}
@@ -519,7 +495,7 @@ func holdAlone(t *testing.T, at netip.AddrPort) {
 
 func startDirectory(settings string) func(*testing.T) netip.AddrPort {
 	return func(t *testing.T) netip.AddrPort {
-		at, program := freeAddr(t), peer(t, "slapd", "slapd")
+		at, program := prooftest.FreePort(t, loop), peer(t, "slapd", "slapd")
 		_, file := conf(t, "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\npidfile DIR/pid\n"+settings+"\ndatabase mdb\nsuffix dc=example,dc=edu\ndirectory DIR\n")
 		return running(t, at, program, "-f", file, "-h", "ldap://"+at.String(), "-d", "0")
 	}
@@ -563,6 +539,6 @@ func startSamba(port uint16) func(*testing.T) netip.AddrPort {
 }
 
 func startYAZ(t *testing.T) netip.AddrPort {
-	at := freeAddr(t)
+	at := prooftest.FreePort(t, loop)
 	return running(t, at, peer(t, "yaz-ztest", "yaz"), "-T", "tcp:"+at.String())
 }

@@ -11,6 +11,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -20,7 +21,7 @@ func balance(t *testing.T, at netip.AddrPort, members ...netip.AddrPort) {
 	t.Helper()
 	l, err := net.Listen("tcp", at.String())
 	if err != nil {
-		cannotBind(t, at.Addr().String(), err)
+		cannotBind(t, at.Addr(), err)
 	}
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -49,7 +50,7 @@ func TestTheListenerThatIsMeantIsAsked(t *testing.T) {
 	members := []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("127.78.4.1"), port), netip.AddrPortFrom(netip.MustParseAddr("127.78.4.2"), port)}
 	var listeners []*listener.Listener
 	for _, m := range members {
-		listeners = append(listeners, listenWith(t, listener.Config{Key: testKey(), Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{m.Addr()}}))
+		listeners = append(listeners, listenWith(t, listener.Config{Key: prooftest.RightKey, Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{m.Addr()}}))
 	}
 	at := netip.AddrPortFrom(netip.MustParseAddr("127.78.4.9"), port)
 	balance(t, at, members...)
@@ -86,7 +87,7 @@ func TestABalancerWithTwoListenersIsSaid(t *testing.T) {
 	p := planOf(row("sql", port, "client", "server"))
 	members := []netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("127.78.5.1"), port), netip.AddrPortFrom(netip.MustParseAddr("127.78.5.2"), port)}
 	for _, m := range members {
-		listenWith(t, listener.Config{Key: testKey(), Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{m.Addr()}})
+		listenWith(t, listener.Config{Key: prooftest.RightKey, Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{m.Addr()}})
 	}
 	at := netip.AddrPortFrom(netip.MustParseAddr("127.78.5.9"), port)
 	balance(t, at, members...)

@@ -9,6 +9,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
 	"dialtone/internal/verdict"
@@ -30,7 +31,7 @@ func keyHolder(ctx context.Context, port int, r *result.Report) error {
 	for {
 		got := sock.Dial(ctx, "tcp", netip.AddrPortFrom(far, 0), netip.AddrPortFrom(near, uint16(port)))
 		if got.Err == nil {
-			if c, err = echo.Prove(ctx, got.Conn, echo.Ask{Key: testKey(), Run: run, Probe: echo.NewID(), Flow: "hostile"}); err == nil {
+			if c, err = echo.Prove(ctx, got.Conn, echo.Ask{Key: prooftest.RightKey, Run: run, Probe: echo.NewID(), Flow: "hostile"}); err == nil {
 				break
 			}
 			got.Conn.Close()

@@ -23,7 +23,7 @@ func (g *gate) start(t *testing.T, at netip.AddrPort) {
 	t.Helper()
 	l, err := net.Listen("tcp", at.String())
 	if err != nil {
-		cannotBind(t, at.String(), err)
+		cannotBind(t, at.Addr(), err)
 	}
 	t.Cleanup(func() { l.Close() })
 	go func() {
@@ -180,7 +180,7 @@ func relayPackets(t *testing.T, at, to netip.AddrPort, admits func() bool) {
 	t.Helper()
 	in, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 	if err != nil {
-		cannotBind(t, at.String(), err)
+		cannotBind(t, at.Addr(), err)
 	}
 	t.Cleanup(func() { in.Close() })
 	go func() {

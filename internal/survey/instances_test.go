@@ -12,6 +12,7 @@ import (
 
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -20,7 +21,7 @@ func browser(t *testing.T, at netip.Addr, instances ...string) int {
 	t.Helper()
 	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: at.AsSlice()})
 	if err != nil {
-		cannotBind(t, at.String(), err)
+		cannotBind(t, at, err)
 	}
 	t.Cleanup(func() { l.Close() })
 	var text string
@@ -45,17 +46,6 @@ func browser(t *testing.T, at netip.Addr, instances ...string) int {
 	return l.LocalAddr().(*net.UDPAddr).Port
 }
 
-// freePort is a port on which nothing listens.
-func freePort(t *testing.T, at netip.Addr) int {
-	t.Helper()
-	l, err := net.Listen("tcp4", netip.AddrPortFrom(at, 0).String())
-	if err != nil {
-		cannotBind(t, at.String(), err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func sqlRows(port, browserPort int) *plan.Plan {
 	sql, alt, ask := row("sql-client", port, "client", "database"), row("sql-alt-client", port, "client", "database"), row("sql-browser", browserPort, "client", "database")
 	sql.Speaks, alt.Speaks, ask.Speaks = plan.TDS, plan.TDS, plan.SQLBrowser
@@ -64,12 +54,12 @@ func sqlRows(port, browserPort int) *plan.Plan {
 }
 
 func TestWhatSQLBrowserSaysIsTriedAndTold(t *testing.T) {
-	served := freePort(t, far)
+	served := int(prooftest.FreePort(t, far).Port())
 	sql := row("sql", served, "client", "database")
 	sql.Speaks = plan.TDS
 	p := planOf(sql)
-	listenWith(t, listener.Config{Key: testKey(), Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}})
-	dead, dead2 := freePort(t, far), freePort(t, far)
+	listenWith(t, listener.Config{Key: prooftest.RightKey, Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}})
+	dead, dead2 := int(prooftest.FreePort(t, far).Port()), int(prooftest.FreePort(t, far).Port())
 	for _, c := range []struct {
 		name      string
 		dialed    int
@@ -137,11 +127,11 @@ func TestWhatSQLBrowserSaysIsTriedAndTold(t *testing.T) {
 }
 
 func TestAListenersOwnSQLBrowserTellsOfNoOtherPort(t *testing.T) {
-	sql := row("sql-client", freePort(t, far), "client", "database")
+	sql := row("sql-client", int(prooftest.FreePort(t, far).Port()), "client", "database")
 	sql.Speaks = plan.TDS
-	second := row("sql-second", freePort(t, far), "client", "database")
+	second := row("sql-second", int(prooftest.FreePort(t, far).Port()), "client", "database")
 	second.Speaks = plan.TDS
-	ask := row("sql-browser", freePort(t, far), "client", "database")
+	ask := row("sql-browser", int(prooftest.FreePort(t, far).Port()), "client", "database")
 	ask.Speaks, ask.Transport = plan.SQLBrowser, plan.UDP
 	p := planOf(sql, second, ask)
 	listen(t, p, far)

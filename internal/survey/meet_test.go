@@ -10,6 +10,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -22,7 +23,7 @@ func institutions(port int) *plan.Plan {
 
 func meeter(p *plan.Plan, own, other netip.Addr, wait time.Duration) MeetConfig {
 	return MeetConfig{Wait: wait, Config: Config{
-		Key: testKey(), Software: "test", Hostname: own.String(), Plan: p, Host: other.String(),
+		Key: prooftest.RightKey, Software: "test", Hostname: own.String(), Plan: p, Host: other.String(),
 		Local: []plan.Role{"server"}, Remote: []plan.Role{"peer"}, Timeout: 2 * time.Second, Bytes: 64 << 10, Bind: []netip.Addr{own},
 	}}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -15,7 +16,7 @@ func TestAVisitSaysThatThisMachineIsSetToUseAProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://user:secret@proxy.example.edu:3128")
 	t.Setenv("no_proxy", ".example.edu")
 	for _, egress := range []bool{false, true} {
-		c := config(planOf(row("odyssey-client", freePort(t, far), "client", "server")), far)
+		c := config(planOf(row("odyssey-client", int(prooftest.FreePort(t, far).Port()), "client", "server")), far)
 		c.Remote = []plan.Role{"server"}
 		r, err := Visit(t.Context(), VisitConfig{Config: c, Egress: egress})
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 	"dialtone/internal/verdict"
 )
@@ -54,7 +55,7 @@ func (r *restartable) startAnew(t *testing.T) {
 // whenever so many more connections were opened, so often at most. It returns how
 // often that was by now.
 func restartAfter(t *testing.T, p *plan.Plan, opened, often int32) (times func() int32) {
-	r := &restartable{config: listener.Config{Key: testKey(), Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}}}
+	r := &restartable{config: listener.Config{Key: prooftest.RightKey, Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}}}
 	r.startAnew(t)
 	t.Cleanup(func() { r.ends() })
 	var count, restarts atomic.Int32
@@ -191,7 +192,7 @@ func TestAnotherMachineFromAMomentOnIsNoRestart(t *testing.T) {
 	p := cutRows(24551)
 	one, two := netip.MustParseAddr("127.78.0.4"), far
 	for _, at := range []netip.Addr{one, two} {
-		listenWith(t, listener.Config{Key: testKey(), Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{at}})
+		listenWith(t, listener.Config{Key: prooftest.RightKey, Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{at}})
 	}
 	var opened atomic.Int32
 	for _, r := range p.Rows {

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -20,17 +20,14 @@ func TestManyPartnersShareOneListener(t *testing.T) {
 	var configs []Config
 	for i := range 10 {
 		at := netip.AddrFrom4([4]byte{127, 78, 1, byte(i + 1)})
-		key, err := echo.ParseKey(fmt.Sprintf("the key of partner %d", i))
-		if err != nil {
-			t.Fatal(err)
-		}
+		key := prooftest.Key(fmt.Sprintf("the key of partner %d", i))
 		c := meeter(p, near, at, 0).Config
 		c.Key = key
 		configs = append(configs, c)
 		switch i {
 		case 3: // nobody listens
 		case 7: // somebody does, with a key that was given to nobody
-			listenWith(t, listener.Config{Key: testKey(), Plan: p, Ports: p.Ports([]plan.Role{"peer"}), Addrs: []netip.Addr{at}})
+			listenWith(t, listener.Config{Key: prooftest.RightKey, Plan: p, Ports: p.Ports([]plan.Role{"peer"}), Addrs: []netip.Addr{at}})
 		default:
 			listenWith(t, listener.Config{Key: key, Plan: p, Roles: []plan.Role{"peer"}, Ports: p.Ports([]plan.Role{"peer"}), Addrs: []netip.Addr{at}})
 		}

@@ -21,7 +21,7 @@ func TestShutOutBeforeAnyProofIsACutOff(t *testing.T) {
 	for _, r := range p.Rows {
 		at, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(device, uint16(r.Port))))
 		if err != nil {
-			cannotBind(t, device.String(), err)
+			cannotBind(t, device, err)
 		}
 		t.Cleanup(func() { at.Close() })
 		l = append(l, at)

@@ -6,16 +6,15 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -24,15 +23,14 @@ var (
 	far    = netip.MustParseAddr("127.78.0.1")
 	near   = netip.MustParseAddr("127.78.0.2")
 	device = netip.MustParseAddr("127.78.0.3")
+	loop   = netip.MustParseAddr("127.0.0.1")
 )
 
-var testKey = sync.OnceValue(func() echo.Key {
-	k, err := echo.ParseKey("correct-horse-battery-staple")
-	if err != nil {
-		panic(err)
-	}
-	return k
-})
+// What tests of other packages have, too.
+var (
+	planOf     = prooftest.Plan
+	cannotBind = prooftest.CannotBind
+)
 
 // row returns a TCP row of the plan of these tests.
 func row(id string, port int, from, to plan.Role) plan.Row {
@@ -40,32 +38,11 @@ func row(id string, port int, from, to plan.Role) plan.Row {
 		From: []plan.Role{from}, To: to, Need: plan.Required, Expect: plan.ExpectOpen, Why: "Because."}
 }
 
-func planOf(rows ...plan.Row) *plan.Plan {
-	p := &plan.Plan{Name: "test", Title: "Test", Roles: map[plan.Role]string{}, Rows: rows}
-	for _, r := range rows {
-		p.Roles[r.To] = "a machine"
-		for _, f := range r.From {
-			p.Roles[f] = "a machine"
-		}
-	}
-	return p
-}
-
-// cannotBind skips where the system has no other loopback address than
-// 127.0.0.1, and fails elsewhere.
-func cannotBind(t *testing.T, at string, err error) {
-	t.Helper()
-	if runtime.GOOS == "darwin" {
-		t.Skipf("macOS has no %s unless it is configured: %v", at, err)
-	}
-	t.Fatalf("%s: %v", at, err)
-}
-
 // listen runs a listener for a plan on an address until the test ends.
 func listen(t *testing.T, p *plan.Plan, at netip.Addr, roles ...plan.Role) *listener.Listener {
 	t.Helper()
 	return listenWith(t, listener.Config{
-		Key: testKey(), Software: "test", Plan: p, Roles: roles, Ports: p.Ports(roles), Addrs: []netip.Addr{at},
+		Key: prooftest.RightKey, Software: "test", Plan: p, Roles: roles, Ports: p.Ports(roles), Addrs: []netip.Addr{at},
 	})
 }
 
@@ -73,7 +50,7 @@ func listenWith(t *testing.T, c listener.Config) *listener.Listener {
 	t.Helper()
 	l := listener.New(c)
 	if failed := l.Bind(t.Context()); len(failed) > 0 {
-		cannotBind(t, c.Addrs[0].String(), failed[0])
+		cannotBind(t, c.Addrs[0], failed[0])
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan struct{})
@@ -90,7 +67,7 @@ func listenWith(t *testing.T, c listener.Config) *listener.Listener {
 
 func config(p *plan.Plan, host netip.Addr) Config {
 	return Config{
-		Key: testKey(), Software: "test", Hostname: "near.test", Plan: p, Host: host.String(),
+		Key: prooftest.RightKey, Software: "test", Hostname: "near.test", Plan: p, Host: host.String(),
 		Local: []plan.Role{"client"}, Timeout: 2 * time.Second, Bytes: 64 << 10, Bind: []netip.Addr{near},
 	}
 }
@@ -174,7 +151,7 @@ func (change relay) start(t *testing.T, at, to netip.AddrPort) {
 	t.Helper()
 	l, err := net.Listen("tcp", at.String())
 	if err != nil {
-		cannotBind(t, at.String(), err)
+		cannotBind(t, at.Addr(), err)
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex
