@@ -57,6 +57,7 @@ func atRandom(seed uint64, percent int) func(netip.AddrPort, int, bool) bool {
 }
 
 func TestDatagramsLostAtRandomAreCountedAndBlamedOnNothing(t *testing.T) {
+	t.Parallel()
 	for _, percent := range []int{10, 30} {
 		for seed := range uint64(12) {
 			t.Run("", func(t *testing.T) {
@@ -95,6 +96,7 @@ func TestCleanUDPPathIsSentFewDatagrams(t *testing.T) {
 }
 
 func TestDatagramsDroppedBySourcePortAreNeitherAHoleNorLoss(t *testing.T) {
+	t.Parallel()
 	i := tryPackets(t, func(from netip.AddrPort, _ int, _ bool) bool { return from.Port()%2 == 1 })
 	passed, failed := result.Compare(i.Connections)
 	if i.Answer != result.AnswerKeyed || len(passed) == 0 || len(failed) == 0 {
@@ -113,6 +115,7 @@ func TestDatagramsDroppedBySourcePortAreNeitherAHoleNorLoss(t *testing.T) {
 }
 
 func TestLargeDatagramsThatNeverCrossAreAHole(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		percent int
 		back    bool

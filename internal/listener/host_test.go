@@ -117,6 +117,7 @@ func TestDialBackOutsideThePlanIsRefusedAndTold(t *testing.T) {
 }
 
 func TestTooManyDialBacksAtOnceAreRefused(t *testing.T) {
+	t.Parallel()
 	there, came := far(t, netip.AddrPortFrom(loop, 0))
 	l := start(t, Config{Plan: planOf(plan.Row{ID: "back", Transport: plan.TCP, Port: int(there.Port())}), Ports: []plan.Binding{{Transport: plan.TCP}}})
 	var releases []func()

@@ -307,9 +307,12 @@ func TestShedConnectionsAreCountedForAMinute(t *testing.T) {
 func TestDataPortsOfFTPAreBounded(t *testing.T) {
 	l := spoken(t, plan.FTP, plan.TCP)
 	l.data.bound(4)
-	var ports []netip.AddrPort
+	var conns []net.Conn
 	for range 20 {
-		conn := dialFrom(t, loop, l.at)
+		conns = append(conns, dialFrom(t, loop, l.at)) // all wait to be greeted at once
+	}
+	var ports []netip.AddrPort
+	for _, conn := range conns {
 		answer := bufio.NewReader(conn)
 		for _, command := range []string{"", "USER anonymous\r\n", "PASS a\r\n", "EPSV\r\n"} {
 			if _, err := io.WriteString(conn, command); err != nil {

@@ -27,6 +27,7 @@ func spoken(t *testing.T, p plan.Protocol, transport plan.Transport) *running {
 }
 
 func TestServiceIsAnsweredAndItsTokenIsWitnessed(t *testing.T) {
+	t.Parallel()
 	for _, p := range []plan.Protocol{plan.HTTP, plan.HTTPS, plan.FTP, plan.SMTP, plan.TDS, plan.LDAP, plan.LDAPS, plan.RDP, plan.Z3950, plan.ISOILL, plan.Odyssey} {
 		t.Run(string(p), func(t *testing.T) {
 			l := spoken(t, p, plan.TCP)
@@ -58,6 +59,7 @@ func TestServiceIsAnsweredAndItsTokenIsWitnessed(t *testing.T) {
 }
 
 func TestProofThatComesAfterAGreetingIsAnswered(t *testing.T) {
+	t.Parallel()
 	for _, p := range []plan.Protocol{plan.FTP, plan.SMTP} {
 		l := spoken(t, p, plan.TCP)
 		conn, err := net.Dial("tcp", l.at.String())
@@ -87,6 +89,7 @@ func TestProofThatComesAfterAGreetingIsAnswered(t *testing.T) {
 // TestAttemptOverARelayThatHandsOnLateIsProved: what holds up the first bytes of
 // a connection lets the service greet meanwhile.
 func TestAttemptOverARelayThatHandsOnLateIsProved(t *testing.T) {
+	t.Parallel()
 	for _, p := range []plan.Protocol{plan.FTP, plan.SMTP} {
 		l := spoken(t, p, plan.TCP)
 		path := dialer.Path{Flow: "row", Transport: plan.TCP, Target: lateRelay(t, l.at, 2*greetAfter+1200*time.Millisecond), Probe: echo.NewID(), Speaks: p}

@@ -181,6 +181,7 @@ func said(t *testing.T, conn net.Conn, b []byte) string {
 }
 
 func TestNoByteOfAStrangersIsWrittenDown(t *testing.T) {
+	t.Parallel()
 	w := newWritten(t)
 	l, at := everyService(t, w)
 	if len(at) != len(plan.Languages) {

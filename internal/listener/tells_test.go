@@ -62,6 +62,7 @@ func strangeDatagrams() [][]byte {
 // anything else, tells the machine's name or addresses, this program's version, or
 // a user's name.
 func TestNothingTellsAStrangerOfThisMachine(t *testing.T) {
+	t.Parallel()
 	w := newWritten(t)
 	rows, ports := everyProtocol()
 	l := start(t, Config{Plan: planOf(rows...), Ports: ports, Software: ownVersion, OnContact: w.contact, OnTrouble: w.trouble})

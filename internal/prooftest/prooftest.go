@@ -104,14 +104,15 @@ func Accept(t testing.TB, at netip.AddrPort, f func(context.Context, *net.TCPCon
 
 var given sync.Map // ports that FreePort has returned
 
-// FreePort is a port of an address that nobody has, over TCP or UDP. It is below
-// those that the system hands out by itself, and is not returned twice, so that
-// nothing else comes to use it meanwhile.
+// FreePort is a port of an address that nobody has, over TCP or UDP, and that is
+// not returned twice. It is below those that the system hands out by itself, and
+// above those that tests have as numbers, so that nothing else comes to use it
+// meanwhile.
 func FreePort(t testing.TB, at netip.Addr) netip.AddrPort {
 	t.Helper()
 	var last error
 	for range 100 {
-		try := netip.AddrPortFrom(at, uint16(15000+rand.N(15000)))
+		try := netip.AddrPortFrom(at, uint16(26000+rand.N(6000)))
 		if _, again := given.LoadOrStore(try.Port(), nil); again {
 			continue
 		}

@@ -189,6 +189,7 @@ func TestMaskedMailIsKnown(t *testing.T) {
 
 // A greeting may come line by line, each in its time: what follows it may not.
 func TestGreetingOfSeveralLinesIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	const rest = 300 * time.Millisecond
 	for _, speaks := range []plan.Protocol{"smtp", "ftp"} {
 		t.Run(string(speaks), func(t *testing.T) {

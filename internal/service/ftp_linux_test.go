@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"dialtone/internal/result"
@@ -21,6 +22,9 @@ const (
 	ftpLabOuter  = "192.0.2.1" // of the firewall, towards the server
 	ftpLabServer = "192.0.2.2"
 )
+
+// ftpLabs counts them, for names of their own.
+var ftpLabs atomic.Int32
 
 // ftpLab builds client, firewall and server, each a namespace, loads rules into the
 // firewall, answers in the server and asks from the client.
@@ -36,7 +40,8 @@ func ftpLab(t *testing.T, rules string) result.Conversation {
 			t.Fatalf("%v: %v: %s", args, err, out)
 		}
 	}
-	name := func(node string) string { return fmt.Sprintf("dtftp%d-%s", os.Getpid(), node) }
+	lab := ftpLabs.Add(1)
+	name := func(node string) string { return fmt.Sprintf("dtftp%d-%d-%s", os.Getpid(), lab, node) }
 	c, f, s := name("c"), name("f"), name("s")
 	for _, n := range []string{c, f, s} {
 		if out, err := exec.Command(ip, "netns", "add", n).CombinedOutput(); err != nil {
@@ -157,6 +162,7 @@ table ip n {
 )
 
 func TestFTPThroughAFirewallThatReadsIt(t *testing.T) {
+	t.Parallel()
 	got := ftpLab(t, ftpLabHelper+ftpLabStateful)
 	if got.Outcome != result.ConversationCompleted || !got.Keyed || got.Changed != nil {
 		t.Errorf("got %+v", got)
@@ -165,6 +171,7 @@ func TestFTPThroughAFirewallThatReadsIt(t *testing.T) {
 }
 
 func TestFTPThroughAFirewallThatDoesNotReadIt(t *testing.T) {
+	t.Parallel()
 	got := ftpLab(t, ftpLabStateful)
 	if got.Outcome != result.ConversationCompleted || !got.Keyed || got.Changed != nil {
 		t.Errorf("got %+v", got)
@@ -174,6 +181,7 @@ func TestFTPThroughAFirewallThatDoesNotReadIt(t *testing.T) {
 }
 
 func TestFTPThroughAFirewallThatRewritesItIsNamed(t *testing.T) {
+	t.Parallel()
 	got := ftpLab(t, ftpLabHelper+ftpLabStateful+ftpLabNAT)
 	if got.Outcome != result.ConversationCompleted || !got.Keyed {
 		t.Errorf("got %+v", got)
@@ -184,6 +192,7 @@ func TestFTPThroughAFirewallThatRewritesItIsNamed(t *testing.T) {
 }
 
 func TestFTPBehindNATThatDoesNotReadIt(t *testing.T) {
+	t.Parallel()
 	got := ftpLab(t, ftpLabStateful+ftpLabNAT)
 	if got.Outcome != result.ConversationCompleted || !got.Keyed || got.Changed != nil {
 		t.Errorf("got %+v", got)
@@ -193,6 +202,7 @@ func TestFTPBehindNATThatDoesNotReadIt(t *testing.T) {
 }
 
 func TestFTPThroughAFirewallThatRefusesAllData(t *testing.T) {
+	t.Parallel()
 	got := ftpLab(t, ftpLabOnlyControl)
 	if got.Outcome != result.ConversationCompleted || got.Keyed || got.Changed != nil {
 		t.Errorf("got %+v", got)

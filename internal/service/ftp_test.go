@@ -205,6 +205,7 @@ func testServer(t *testing.T, f func(net.Conn)) netip.AddrPort {
 // ---- other people's clients ----
 
 func TestFTPClientsFetchTheProof(t *testing.T) {
+	t.Parallel()
 	at := serve(t, ftpTestAnswerer(), "ftp")
 	port := strconv.Itoa(int(at.Port()))
 	url := "ftp://u:p@" + at.String()
@@ -336,6 +337,7 @@ func TestFTPAsksVsftpdInEveryMode(t *testing.T) {
 }
 
 func TestFTPRefusedLoginIsComplete(t *testing.T) {
+	t.Parallel()
 	got := ftpTestAsk(t, ftpStartVsftpd(t, "anonymous_enable=NO\nlocal_enable=YES\n"), 1, false)
 	if got.Outcome != result.ConversationCompleted || got.Changed != nil || !strings.Contains(testFact(got, "login"), "530") {
 		t.Errorf("got %+v", got)
@@ -362,6 +364,7 @@ func TestFTPAnotherServerInOurPlaceIsNotOurs(t *testing.T) {
 }
 
 func TestFTPAsksPyftpdlib(t *testing.T) {
+	t.Parallel()
 	python := "/usr/bin/python3" // Debian's, whatever else is installed
 	if err := exec.Command(python, "-c", "import pyftpdlib").Run(); err != nil {
 		if os.Getenv("DIALTONE_PEERS") != "" {

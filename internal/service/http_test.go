@@ -368,6 +368,7 @@ func webStart(t *testing.T, at netip.AddrPort, program string, args ...string) {
 }
 
 func TestHTTPAgainstNginx(t *testing.T) {
+	t.Parallel()
 	plain, secure := startNginx(t, "web.example.edu", `location / { return 200 "hello"; }`)
 	c := webAsk(t, plain, "http", Question{Host: "127.0.0.1"})
 	if c.Outcome != result.ConversationCompleted || c.Keyed || !strings.HasPrefix(c.Software, "nginx/") || webFact(c, "status") != "200 OK" || len(c.Changed) != 0 {
@@ -751,6 +752,7 @@ func TestHTTPAnsweringStopsWithItsContext(t *testing.T) {
 }
 
 func TestHTTPOversizedHeaderIsRefused(t *testing.T) {
+	t.Parallel()
 	a, _ := newWebAnswerer(t)
 	c, err := net.Dial("tcp", serve(t, a, "http").String())
 	if err != nil {

@@ -198,6 +198,7 @@ func TestLDAPClientsAreRefusedPolitely(t *testing.T) {
 
 // nmap prints what it reads of the root entry.
 func TestNmapReadsOurRootEntry(t *testing.T) {
+	t.Parallel()
 	nmap := need(t, "nmap", "nmap")
 	a, _ := berAnswerer(t)
 	at := serve(t, a, "ldap")
@@ -451,6 +452,7 @@ func TestLDAPAnswersNoMoreThanManyRequests(t *testing.T) {
 }
 
 func TestLDAPObeysNothingInClearAfterStartTLS(t *testing.T) {
+	t.Parallel()
 	a, _ := berAnswerer(t)
 	start := append(berHex(t, "30 1d 02 01 01 77 18 80 16"), ldapStartTLS...)
 	err := berEnds(t, a, "ldap", func(c net.Conn) {

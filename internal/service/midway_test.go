@@ -35,6 +35,7 @@ func (c *cutConn) Write(b []byte) (int, error) {
 // What broke off in the middle of an answer had one: the text must not say that
 // no byte came.
 func TestAnswerThatBreaksOffIsToldFromNone(t *testing.T) {
+	t.Parallel()
 	a, _ := berAnswerer(t)
 	cutTLS := func(after int, ends bool) func(net.Conn) {
 		return func(c net.Conn) {

@@ -283,6 +283,7 @@ func TestOdysseyFarEndThatIsSomethingElse(t *testing.T) {
 }
 
 func TestOdysseyRealServerIsSentNothing(t *testing.T) {
+	t.Parallel()
 	took := make(chan []byte, 1)
 	at := testServer(t, func(c net.Conn) {
 		b, _ := io.ReadAll(c)
@@ -348,6 +349,7 @@ func odysseyTestPerson(t *testing.T, program string, args ...string) (before, al
 }
 
 func TestOdysseyPersonSeesABlankScreenUntilALineIsTyped(t *testing.T) {
+	t.Parallel()
 	at := serve(t, ftpTestAnswerer(), "odyssey")
 	port := fmt.Sprint(at.Port())
 	for name, tc := range map[string]struct {

@@ -264,6 +264,7 @@ func TestRDPReportsWhatRealServersSay(t *testing.T) {
 // ---- other people's programs ----
 
 func TestXrdpIsAnRDPServer(t *testing.T) {
+	t.Parallel()
 	xrdp := need(t, "xrdp", "xrdp")
 	if os.Geteuid() != 0 {
 		t.Skip("xrdp wants to be root")
@@ -323,6 +324,7 @@ func TestXrdpIsAnRDPServer(t *testing.T) {
 
 // FreeRDP gets as far as its Connect-Initial inside TLS, where we close.
 func TestFreeRDPGetsThroughTLS(t *testing.T) {
+	t.Parallel()
 	xfreerdp := need(t, "xfreerdp", "freerdp2-x11")
 	xvfb := need(t, "xvfb-run", "xvfb")
 	need(t, "xauth", "xauth")
@@ -354,6 +356,7 @@ func TestFreeRDPGetsThroughTLS(t *testing.T) {
 }
 
 func TestNmapTakesUsForAnRDPServer(t *testing.T) {
+	t.Parallel()
 	nmap := need(t, "nmap", "nmap")
 	a, _ := sqlAnswerer(t)
 	to := serve(t, a, "rdp")

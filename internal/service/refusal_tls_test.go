@@ -74,6 +74,7 @@ func sServer(t *testing.T, dir string, args ...string) netip.AddrPort {
 // What real clients accept and Go's library refuses by itself: go.mod says
 // otherwise, for as long as that release of Go has the setting.
 func TestCertificatesThatRealClientsAccept(t *testing.T) {
+	t.Parallel()
 	weak := []string{"-cipher", "ALL:@SECLEVEL=0"}
 	for name, tc := range map[string]struct{ req, server []string }{
 		"a negative serial number":               {[]string{"-set_serial", "-0x2a1b3c4d5e6f7081"}, nil},
@@ -96,6 +97,7 @@ func TestCertificatesThatRealClientsAccept(t *testing.T) {
 // SQL Server's own certificate often has a negative serial number: every
 // conversation under TLS goes on with it.
 func TestNegativeSerialNumberIsNoFault(t *testing.T) {
+	t.Parallel()
 	dir := opensslFiles(t, "-set_serial", "-0x2a1b3c4d5e6f7081")
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
 	if err != nil {
@@ -114,6 +116,7 @@ func TestNegativeSerialNumberIsNoFault(t *testing.T) {
 // An old server is spoken to as an old client does, once it has refused the usual
 // hello, and that is said.
 func TestOldTLSIsAgreedOnAndSaid(t *testing.T) {
+	t.Parallel()
 	dir := opensslFiles(t)
 	for flag, version := range map[string]string{"-tls1": "TLS 1.0", "-tls1_1": "TLS 1.1"} {
 		t.Run(version, func(t *testing.T) {
@@ -188,6 +191,7 @@ func everyTime(t *testing.T, says func(net.Conn)) netip.AddrPort {
 
 // What TLS says no with is an answer, and each has a name of its own.
 func TestTLSRefusalHasItsReason(t *testing.T) {
+	t.Parallel()
 	dir := opensslFiles(t)
 	for name, tc := range map[string]struct {
 		server []string
@@ -264,6 +268,7 @@ func startApache(t *testing.T, settings string) netip.AddrPort {
 // by renegotiation in TLS 1.2, and in TLS 1.3 after the handshake. Where it is
 // optional all is well.
 func TestApacheThatWantsAClientCertificate(t *testing.T) {
+	t.Parallel()
 	const page = "<Directory DIR/pages>\nSSLVerifyClient %s\n</Directory>\n"
 	for name, tc := range map[string]struct {
 		settings string
@@ -293,6 +298,7 @@ func TestApacheThatWantsAClientCertificate(t *testing.T) {
 }
 
 func TestNginxThatRefusesInTLS(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		block string
 		want  result.Reason
@@ -310,6 +316,7 @@ func TestNginxThatRefusesInTLS(t *testing.T) {
 // A port that speaks TLS under a row that says plain, and the reverse, is said as
 // that, whatever it answers to who speaks otherwise.
 func TestPortThatSpeaksOtherwiseThanTheRowSays(t *testing.T) {
+	t.Parallel()
 	plain, secure := startNginx(t, "web.example.edu", "return 200 ok;")
 	slapd, ldaps := startSlapdBoth(t)
 	strict, _ := berAnswerer(t)
@@ -344,6 +351,7 @@ func TestPortThatSpeaksOtherwiseThanTheRowSays(t *testing.T) {
 // A server that takes one connection after the other is looked at when the first
 // one is over.
 func TestServerThatTakesOneConnectionAtATime(t *testing.T) {
+	t.Parallel()
 	dir := opensslFiles(t)
 	at := sServer(t, dir) // s_server
 	c := askRealWithin(t, at, "smtp", Question{Host: "mx.example.edu"}, 2*quietFor)
@@ -440,6 +448,7 @@ func startVsftpdTLS(t *testing.T) netip.AddrPort {
 
 // What the library does not have is this program's limit.
 func TestWhatTheLibraryLacksIsSaidAsOurLimit(t *testing.T) {
+	t.Parallel()
 	rsa := opensslFiles(t)
 	for name, tc := range map[string]struct {
 		dir    string

@@ -95,6 +95,7 @@ func TestCurlTalksToOurMailServer(t *testing.T) {
 }
 
 func TestSwaksIsRefusedItsMail(t *testing.T) {
+	t.Parallel()
 	swaks := need(t, "swaks", "swaks")
 	a, _ := newWebAnswerer(t)
 	at := serve(t, a, "smtp")
@@ -205,6 +206,7 @@ func throughExim(c net.Conn, dir, program string, args ...string) error {
 }
 
 func TestSMTPAgainstExim(t *testing.T) {
+	t.Parallel()
 	at := startExim(t, "tls_advertise_hosts = *\ntls_certificate = DIR/cert.pem\ntls_privatekey = DIR/key.pem\nmessage_size_limit = 12M")
 	c := webAsk(t, at, "smtp", Question{Host: "127.0.0.1"})
 	if c.Outcome != result.ConversationCompleted || c.Keyed || len(c.Changed) != 0 || !strings.HasPrefix(c.Software, "mail.example.edu ESMTP Exim 4") ||

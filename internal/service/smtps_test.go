@@ -46,6 +46,7 @@ func TestSMTPSNamesADeviceThatEndsTLS(t *testing.T) {
 }
 
 func TestSMTPSAgainstAiosmtpd(t *testing.T) {
+	t.Parallel()
 	c := askReal(t, startAiosmtpdTLS(t), "smtps", "mx.example.edu")
 	if c.Outcome != result.ConversationCompleted || !strings.Contains(c.Software, "Python SMTP") || c.Fact(result.FactTLSVersion) == "" || len(c.Changed) != 0 {
 		t.Errorf("%+v", c)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -182,17 +183,13 @@ func TestBrowserOtherBytesAreForeign(t *testing.T) {
 }
 
 func TestBrowserSilenceIsSilent(t *testing.T) {
+	t.Parallel()
 	to := browserServe(t, "127.0.0.1:0", func([]byte) [][]byte { return nil })
 	if c := browserAsk(t, to, 700*time.Millisecond, Question{}); c.Outcome != result.ConversationSilent || !strings.Contains(c.Error, "no answer to ") {
 		t.Errorf("%+v", c)
 	}
 	// Nobody has the port: the system says so, and it is asked once more.
-	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := l.LocalAddr().(*net.UDPAddr)
-	l.Close()
+	closed := net.UDPAddrFromAddrPort(prooftest.FreePort(t, loop))
 	if c := browserAsk(t, closed, guardTime, Question{}); c.Outcome == result.ConversationCompleted || c.Error == "" {
 		t.Errorf("%+v", c)
 	}
@@ -219,6 +216,7 @@ func TestFreeTDSListsOurInstances(t *testing.T) {
 }
 
 func TestNmapTakesUsForSQLBrowser(t *testing.T) {
+	t.Parallel()
 	nmap := need(t, "nmap", "nmap")
 	a := &Answerer{Instances: []Instance{{"ILLIAD", 50123, "15.0.2000.5"}}}
 	browserServe(t, "127.0.14.35:1434", func(b []byte) [][]byte { return [][]byte{a.AnswerPacket("sql-browser", b)} })

@@ -134,6 +134,7 @@ func isNobodys(speaks plan.Protocol, said []byte, n int) bool {
 // A device that changes any one byte, either way, is noticed: what comes of
 // the conversation is not taken for a proof without a fault.
 func TestAnyChangedByteIsNoticed(t *testing.T) {
+	t.Parallel()
 	const (
 		most     = 160 // bytes tried each way of a longer conversation, its beginning and end among them
 		patience = 400 * time.Millisecond

@@ -263,6 +263,7 @@ func TestTDSAskedAsAStrangerBringsNoToken(t *testing.T) {
 // ---- devices in the middle ----
 
 func TestTDSReplayedAnswerIsNotKeyed(t *testing.T) {
+	t.Parallel()
 	a, _ := sqlAnswerer(t)
 	to := serve(t, a, "tds")
 	var record sqlRecord
@@ -540,6 +541,7 @@ func TestTDSErrorInPlaceOfAPreloginIsRead(t *testing.T) {
 // ---- other people's clients ----
 
 func TestFreeTDSGetsOurWords(t *testing.T) {
+	t.Parallel()
 	tsql := need(t, "tsql", "freetds-bin")
 	a, _ := sqlAnswerer(t)
 	to := serve(t, a, "tds")
@@ -590,6 +592,7 @@ func TestMicrosoftsDriverGetsOurWords(t *testing.T) {
 }
 
 func TestNmapTakesUsForSQLServer(t *testing.T) {
+	t.Parallel()
 	nmap := need(t, "nmap", "nmap")
 	a, _ := sqlAnswerer(t)
 	// nmap asks in this way on the port that is SQL Server's.
@@ -649,6 +652,7 @@ func TestTDSClassifiesStrangeServers(t *testing.T) {
 }
 
 func TestTDSSilenceIsSilent(t *testing.T) {
+	t.Parallel()
 	for _, answer := range [][]byte{nil, sqlHex(t, "04 01 00 25 00 00 01 00  00 00 15 00 06  01 00 1b 00 01  02 00 1c 00 01  03 00 1d 00 00 ff 0f 00 07 d0 00 00 01 00")} {
 		to := sqlScript(t, func(c net.Conn) {
 			_, _ = c.Write(answer)

@@ -69,6 +69,7 @@ func TestBothEndsGetOneReport(t *testing.T) {
 
 // Whoever never comes leaves this end with its half, and the times that it tried.
 func TestNobodyComes(t *testing.T) {
+	t.Parallel()
 	p := institutions(24192)
 	tries := 0
 	c := meeter(p, near, far, 3*time.Second)
@@ -97,6 +98,7 @@ func TestNobodyComes(t *testing.T) {
 }
 
 func TestWaitingEndsWhenItIsStopped(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	c := meeter(institutions(24193), near, far, time.Hour)
 	c.OnWait = func(Waiting) { cancel() }

@@ -26,6 +26,7 @@ func expectOwnAnswer(t *testing.T, r *result.Report) {
 }
 
 func TestAPartnerThatIsThisVeryMachineProvesNothing(t *testing.T) {
+	t.Parallel()
 	c := ledBack(24197)
 	n := 0
 	RunAll(t.Context(), []Config{c.Config}, 1, func(_ int, r *result.Report, err error) {
@@ -40,6 +41,7 @@ func TestAPartnerThatIsThisVeryMachineProvesNothing(t *testing.T) {
 }
 
 func TestWaitingForOneselfEndsInTime(t *testing.T) {
+	t.Parallel()
 	c := ledBack(24198)
 	began := time.Now()
 	r, err := Meet(t.Context(), c)

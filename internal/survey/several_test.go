@@ -62,6 +62,7 @@ func TestManyPartnersShareOneListener(t *testing.T) {
 }
 
 func TestManyPartnersEndWhenTheyAreStopped(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	p := institutions(24196)
 	var configs []Config
