@@ -450,30 +450,35 @@ func berHostile(t *testing.T, speaks plan.Protocol, opening []byte) {
 			}
 		}
 	}
-	for name, sends := range map[string]func(net.Conn){
-		"nothing":       func(net.Conn) {},
-		"leaves":        func(c net.Conn) { c.Close() },
-		"HTTP":          func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") },
-		"nested":        forever(append(bytes.Clone(opening), 0x80, 0x30, 0x80)),
-		"large":         forever(append(bytes.Clone(opening), 0x84, 0x7f, 0xff, 0xff, 0xff)),
-		"many":          forever([]byte{opening[0], 0x80, 5, 0, 5, 0, 5, 0, 5, 0}),
-		"zeroes":        forever(make([]byte, 1000)),
-		"empty":         forever(append(bytes.Clone(opening), 0)),
-		"empty and off": func(c net.Conn) { _, _ = c.Write(append(bytes.Clone(opening), 0)); c.Close() },
-		"half":          func(c net.Conn) { _, _ = c.Write(append(bytes.Clone(opening), 0x20, 2)) },
-		"slow": func(c net.Conn) {
-			for _, b := range append(append(bytes.Clone(opening), 0x82, 0x10, 4, 4, 0x82, 0x10, 0), make([]byte, 4096)...) {
-				if _, err := c.Write([]byte{b}); err != nil {
-					return
+	t.Run("ends", func(t *testing.T) {
+		for name, sends := range map[string]func(net.Conn){
+			"nothing":       func(net.Conn) {},
+			"leaves":        func(c net.Conn) { c.Close() },
+			"HTTP":          func(c net.Conn) { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") },
+			"nested":        forever(append(bytes.Clone(opening), 0x80, 0x30, 0x80)),
+			"large":         forever(append(bytes.Clone(opening), 0x84, 0x7f, 0xff, 0xff, 0xff)),
+			"many":          forever([]byte{opening[0], 0x80, 5, 0, 5, 0, 5, 0, 5, 0}),
+			"zeroes":        forever(make([]byte, 1000)),
+			"empty":         forever(append(bytes.Clone(opening), 0)),
+			"empty and off": func(c net.Conn) { _, _ = c.Write(append(bytes.Clone(opening), 0)); c.Close() },
+			"half":          func(c net.Conn) { _, _ = c.Write(append(bytes.Clone(opening), 0x20, 2)) },
+			"slow": func(c net.Conn) {
+				for _, b := range append(append(bytes.Clone(opening), 0x82, 0x10, 4, 4, 0x82, 0x10, 0), make([]byte, 4096)...) {
+					if _, err := c.Write([]byte{b}); err != nil {
+						return
+					}
+					time.Sleep(20 * time.Millisecond)
 				}
-				time.Sleep(20 * time.Millisecond)
-			}
-		},
-	} {
-		if err := berEnds(t, a, speaks, sends); err == nil && !strings.HasPrefix(name, "empty") {
-			t.Errorf("%s: it calls that a conversation", name)
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				if err := berEnds(t, a, speaks, sends); err == nil && !strings.HasPrefix(name, "empty") {
+					t.Error("it calls that a conversation")
+				}
+			})
 		}
-	}
+	})
 	var before, after runtime.MemStats
 	for _, begin := range [][]byte{nil, opening, append(bytes.Clone(opening), 0x83, 0, 0xff, 0xff), append(bytes.Clone(opening), 0x80)} {
 		runtime.GC()
@@ -545,10 +550,15 @@ func berStrange(t *testing.T, speaks plan.Protocol, opening []byte) {
 			}
 		}, result.ConversationSilent},
 	} {
-		for _, q := range []Question{berStranger(), berQuestion(t)} {
-			if c := berAskFor(t, berFar(t, tc.says), speaks, q, 500*time.Millisecond); c.Outcome != tc.want || c.Keyed || c.Error == "" {
-				t.Errorf("%s: got %+v", name, c)
-			}
+		for asked, q := range map[string]Question{"a stranger": berStranger(), "with the key": berQuestion(t)} {
+			t.Run(name+", asked by "+asked, func(t *testing.T) {
+				if tc.want == result.ConversationSilent {
+					t.Parallel()
+				}
+				if c := berAskFor(t, berFar(t, tc.says), speaks, q, 500*time.Millisecond); c.Outcome != tc.want || c.Keyed || c.Error == "" {
+					t.Errorf("got %+v", c)
+				}
+			})
 		}
 	}
 }

@@ -716,9 +716,12 @@ func TestHTTPAnsweringEndsWhateverComes(t *testing.T) {
 			"TLS records":    forever("\x16\x03\x01\x40\x00"),
 			"zeroes":         forever("\x00\x00\x00\x00"),
 		} {
-			if err := webEnds(t, a, speaks, sends); err == nil {
-				t.Errorf("%s, %s: it calls that a conversation", speaks, name)
-			}
+			t.Run(string(speaks)+", "+name, func(t *testing.T) {
+				t.Parallel()
+				if err := webEnds(t, a, speaks, sends); err == nil {
+					t.Error("it calls that a conversation")
+				}
+			})
 		}
 	}
 	// One that asks for ever is told to go at some point.

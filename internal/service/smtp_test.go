@@ -494,9 +494,12 @@ func TestSMTPAnsweringEndsWhateverComes(t *testing.T) {
 		"STARTTLS and no TLS":      func(c net.Conn) { _, _ = io.WriteString(c, "STARTTLS\r\n"); time.Sleep(time.Millisecond) },
 		"a token that is not ours": forever("EHLO " + strings.Repeat("0", 32) + "." + strings.Repeat("0", 32) + ".dialtone.invalid\r\n"),
 	} {
-		if err := webEnds(t, a, "smtp", sends); err == nil {
-			t.Errorf("%s: it calls that a conversation", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := webEnds(t, a, "smtp", sends); err == nil {
+				t.Error("it calls that a conversation")
+			}
+		})
 	}
 }
 
