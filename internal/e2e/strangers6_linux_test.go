@@ -28,7 +28,7 @@ func inNetwork(t *testing.T, prefix string) bool {
 	// AnyIP: a local route makes addresses this machine's own, and so may they be bound.
 	const set = `ip link set lo up && ip -6 route add local "$0" dev lo && echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind && exec "$@"`
 	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "sh", "-c", set, prefix, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), mark+"="+prefix)
+	cmd.Env = append(os.Environ(), mark+"="+prefix, built+"="+programs)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {

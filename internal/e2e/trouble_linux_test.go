@@ -79,6 +79,7 @@ func TestListenOutOfDescriptorsLetsTheHolderOfTheKeyThrough(t *testing.T) {
 }
 
 func TestListenSaysThatItWasStopped(t *testing.T) {
+	t.Parallel()
 	at := netip.MustParseAddr("127.78.2.3")
 	listen, said := listening(t, at, `exec "$@"`)
 	if err := listen.Signal(syscall.SIGSTOP); err != nil {
