@@ -35,8 +35,9 @@ func farWith(t *testing.T, at netip.AddrPort, k echo.Key) (netip.AddrPort, *atom
 }
 
 func TestDialBackGoesToTheAskingAddressAndNoOther(t *testing.T) {
-	there, came := far(t, netip.AddrPortFrom(elsewhere, 0))
-	_, cameHere := far(t, netip.AddrPortFrom(loop, there.Port()))
+	at := prooftest.FreePort(t, loop)
+	there, came := far(t, netip.AddrPortFrom(elsewhere, at.Port()))
+	_, cameHere := far(t, at)
 	l := start(t, Config{Plan: planOf(
 		plan.Row{ID: "back", Transport: plan.TCP, Port: int(there.Port())},
 		plan.Row{ID: "data", Transport: plan.TCP},

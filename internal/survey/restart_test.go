@@ -153,7 +153,7 @@ func TestAListenerThatUDPAloneFoundIsAskedAgain(t *testing.T) {
 	asked := row("asked", 25125, "client", "server")
 	asked.Transport = plan.UDP
 	p.Rows = append(p.Rows, asked)
-	r := &restartable{config: listener.Config{Key: testKey(), Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}}}
+	r := &restartable{config: listener.Config{Key: prooftest.RightKey, Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}}}
 	started := false
 	t.Cleanup(func() {
 		if started {
