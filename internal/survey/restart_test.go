@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,7 +39,11 @@ func (r *restartable) startAnew(t *testing.T) {
 	if r.ends != nil {
 		r.ends()
 	}
+	// A program that another test starts meanwhile has the closed sockets, too, until it
+	// runs: this waits for it.
+	syscall.ForkLock.RLock()
 	l := listener.New(r.config)
+	syscall.ForkLock.RUnlock()
 	if failed := l.Bind(t.Context()); len(failed) > 0 {
 		t.Errorf("cannot bind again: %v", failed[0])
 		return
