@@ -11,6 +11,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -155,7 +156,7 @@ func TestASiblingTakesNothingOfThisMachineForTheFarEnds(t *testing.T) {
 }
 
 func TestADoorTellsThatOtherSoftwareHasItsPort(t *testing.T) {
-	at := accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c net.Conn) { c.Close() })
+	at := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(_ context.Context, c *net.TCPConn) { c.Close() })
 	d := openDoor(t, at)
 	instance, not := d.Expects(plan.TCP, int(at.Port()), result.IP4)
 	if instance != "" || not == nil || !not.InUse || errors.Is(not, errNeverOpened) {
