@@ -132,6 +132,9 @@ func (s *survey) greetAgain(ctx context.Context) {
 // comeBack tries again what TCP refused where the far end proved itself over UDP and
 // nowhere else: its listener may have been started meanwhile.
 func (s *survey) comeBack(ctx context.Context) {
+	if sock.IsOver(ctx) {
+		return // attempts may be under way still
+	}
 	if _, ok := s.contacts.hello(); ok || len(s.datagramWays()) == 0 {
 		return
 	}
