@@ -205,7 +205,7 @@ func showProgress(w io.Writer, cfg *survey.Config) func() {
 		defer mu.Unlock()
 		cli.Over(w, "idle connections: %v left", left.Round(time.Second))
 	}
-	cfg.OnRestart = func(time.Time) {
+	cfg.OnRestart = func() {
 		mu.Lock()
 		defer mu.Unlock()
 		cli.Over(w, "listen was started anew; beginning again")

@@ -2,9 +2,7 @@ package house
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,11 +27,7 @@ func TestCodesOfFindingsAreConstants(t *testing.T) {
 			continue // its judge shares nothing with what it judges
 		}
 		for _, file := range files {
-			parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ast.Inspect(parsed, func(n ast.Node) bool {
+			ast.Inspect(parsed(t, file), func(n ast.Node) bool {
 				if file == table {
 					if v, ok := n.(*ast.ValueSpec); ok && len(v.Values) == 1 && strings.HasPrefix(v.Names[0].Name, "Code") {
 						if text, ok := literal(v.Values[0]); ok {

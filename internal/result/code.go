@@ -424,9 +424,7 @@ var Codes = []CodeGroup{
 }
 
 // OwnCodes are the codes of findings that are for the people at the two ends to mend.
-var OwnCodes = ownCodes()
-
-func ownCodes() (own []Code) {
+var OwnCodes = func() (own []Code) {
 	for _, g := range Codes {
 		for _, c := range g.Codes {
 			if c.Own {
@@ -435,7 +433,7 @@ func ownCodes() (own []Code) {
 		}
 	}
 	return own
-}
+}()
 
 // IsOwn reports whether what a finding says is for the people at the two ends to
 // mend, and nothing to ask a firewall's for.

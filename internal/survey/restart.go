@@ -24,17 +24,17 @@ var errRestarted = errors.New("the far end's listener was started anew")
 // more what the one before saw, and what it answered tells nothing of its
 // successor, which may have other ports.
 func untilItLasts(ctx context.Context, fresh func() *survey) (s *survey, r *result.Report, err error) {
-	var before *cutOff
+	var restartedAt time.Time
 	var earlier map[jobKey][]result.Connection
 	for n := range maxBegun {
 		s = fresh()
-		s.before, s.earlier, s.mayEndEarly = before, earlier, n < maxBegun-1
+		s.restartedAt, s.earlier, s.mayEndEarly = restartedAt, earlier, n < maxBegun-1
 		if r, err = s.run(ctx); !errors.Is(err, errRestarted) {
 			break
 		}
-		before, earlier = s.cut, s.failedSince(s.cut.since)
+		restartedAt, earlier = s.cut.at, s.failedSince(s.cut.since)
 		if s.OnRestart != nil {
-			s.OnRestart(before.at)
+			s.OnRestart()
 		}
 	}
 	return s, r, err

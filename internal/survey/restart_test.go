@@ -1,7 +1,6 @@
 package survey
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -48,12 +47,7 @@ func (r *restartable) startAnew(t *testing.T) {
 		t.Errorf("cannot bind again: %v", failed[0])
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ready := make(chan struct{})
-	var done sync.WaitGroup
-	done.Go(func() { _ = l.Serve(ctx, func([]*listener.BindError) { close(ready) }) })
-	r.ends = func() { cancel(); done.Wait() }
-	<-ready
+	r.ends = serve(t, l)
 }
 
 // restartAfter is a machine behind a device, whose listener is started anew

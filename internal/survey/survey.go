@@ -61,9 +61,9 @@ type Config struct {
 	waited time.Duration
 	// OnHold is told every second how long that still takes; nil: nobody is.
 	OnHold func(left time.Duration)
-	// OnRestart is told when the far end's listener was last seen before it was
-	// started anew, as the run begins again for that; nil: nobody is.
-	OnRestart func(at time.Time)
+	// OnRestart is told that the run begins again, since the far end's listener was
+	// started anew; nil: nobody is.
+	OnRestart func()
 	// OnProgress is told how many of all known attempts are over; nil: nobody is.
 	OnProgress func(done, all int)
 }
@@ -105,7 +105,7 @@ type survey struct {
 	contactLost error                          // why the far end could not be asked any more
 	besides     []beside                       // connections beside the attempts
 	cut         *cutOff                        // from when on nothing got through; nil: it did to the end
-	before      *cutOff                        // after which this run began again; nil: it is the first
+	restartedAt time.Time                      // when the listener was last seen after whose end this run began again; zero: it is the first
 	earlier     map[jobKey][]result.Connection // that failed before it began again, with the same listener
 	mayEndEarly bool                           // it may be begun again once more
 	held        bool                           // connections were kept idle

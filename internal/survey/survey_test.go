@@ -52,6 +52,13 @@ func listenWith(t *testing.T, c listener.Config) *listener.Listener {
 	if failed := l.Bind(t.Context()); len(failed) > 0 {
 		cannotBind(t, c.Addrs[0], failed[0])
 	}
+	t.Cleanup(serve(t, l))
+	return l
+}
+
+// serve has a listener answer on the ports that it has bound, until end is called.
+func serve(t *testing.T, l *listener.Listener) (end func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready := make(chan struct{})
 	var done sync.WaitGroup
@@ -60,9 +67,8 @@ func listenWith(t *testing.T, c listener.Config) *listener.Listener {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	t.Cleanup(func() { cancel(); done.Wait() })
 	<-ready
-	return l
+	return func() { cancel(); done.Wait() }
 }
 
 func config(p *plan.Plan, host netip.Addr) Config {
