@@ -22,7 +22,7 @@ type question struct {
 	Mode   result.Mode // who is meant to answer: our own listener, or real software
 	Expect plan.Expect
 	// Alive: other paths of the run show that the machine at the other end was
-	// on (see Alive).
+	// on (see isAlive).
 	Alive bool
 }
 
@@ -65,10 +65,10 @@ func isLiving(c question) bool {
 	return i.Connect == result.ConnectRST || i.ICMP != nil && i.ICMP.From.IsValid() && i.ICMP.From == i.Target.Addr()
 }
 
-// Alive reports whether any of a run's paths shows that the machine at the
+// isAlive reports whether any of a run's paths shows that the machine at the
 // other end of path of was on: a proof, an answer or a reset of it, or its
 // listener's word.
-func Alive(paths []result.Path, of result.Path) bool {
+func isAlive(paths []result.Path, of result.Path) bool {
 	for _, p := range paths {
 		if p.Direction != of.Direction || p.Host != of.Host {
 			continue // another machine accepts
@@ -92,7 +92,7 @@ func Enliven(paths []result.Path, contact bool) {
 		if p.Expect != plan.ExpectClosed || p.OK || !p.Verdict.Row().Closed {
 			continue
 		}
-		if contact && p.Direction == plan.Forward || Alive(paths, *p) {
+		if contact && p.Direction == plan.Forward || isAlive(paths, *p) {
 			p.OK, p.Finding = true, nil
 		}
 	}

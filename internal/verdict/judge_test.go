@@ -330,7 +330,7 @@ func TestAlive(t *testing.T) {
 		"nobody dialed":                    {forward(result.Initiator{NotTried: "x"}, acceptor(result.PortBound, result.SawNothing)), false},
 	} {
 		of := forward(failed(result.ConnectTimeout), nil)
-		if got := Alive([]result.Path{of, c.path}, of); got != c.want {
+		if got := isAlive([]result.Path{of, c.path}, of); got != c.want {
 			t.Errorf("%s: got %v", name, got)
 		}
 	}

@@ -17,7 +17,7 @@ type Context struct {
 	// connections of the run show it; 0: none is known to.
 	Loss float64
 	// Alive: other paths of the run show that the machine at the other end was on
-	// (see Alive).
+	// (see isAlive).
 	Alive bool
 	// OpenWay is the trace of an open path to the same machine, which names the
 	// devices behind the stop; nil: there is none.
@@ -41,8 +41,9 @@ func Rule(p *result.Path, c Context) {
 	p.Finding = explain(*p, c.Mode)
 	notes := notesOf(*p, c.PortAssumed, c.LeftOut...)
 	for _, n := range p.Notes {
-		if n.Code == result.NoteAssumedPort || n.Code == result.NoteOneFamily {
-			notes = append(notes, n) // the evidence does not show it
+		switch n.Code {
+		case result.NoteAssumedPort, result.NoteOneFamily, result.NoteInstancePort: // the path's own evidence does not show it
+			notes = append(notes, n)
 		}
 	}
 	p.Notes = notes
@@ -70,7 +71,7 @@ func questionOf(p *result.Path, c Context) question {
 func ContextOf(r *result.Report, p *result.Path, instance string) Context {
 	return Context{
 		Mode: r.Mode, Instance: instance, Loss: lossIn(r, p),
-		Alive: r.Contact != nil && p.Direction == plan.Forward || Alive(r.Paths, *p),
+		Alive: r.Contact != nil && p.Direction == plan.Forward || isAlive(r.Paths, *p),
 	}
 }
 
