@@ -48,6 +48,38 @@ func TestNeighbourBehindTheSameNATIsNotTheAttempt(t *testing.T) {
 	}
 }
 
+// What kept the attempt's own source port behind the NAT is the attempt, though
+// others of its address come to that port as well: its own machine's earlier
+// tries, which a path that loses the answers never let prove themselves.
+func TestHalfOpenOneThatKeptTheAttemptsPortIsTheAttempt(t *testing.T) {
+	nat := netip.MustParseAddrPort("192.0.2.7:40000")
+	at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(nat.Addr(), port) }
+	now := time.Now()
+	from, to := now.Add(-4*time.Second), now.Add(-time.Second)
+	half := func(src netip.AddrPort, answered bool) sock.HalfOpen {
+		return sock.HalfOpen{Source: src, First: from.Add(10 * time.Millisecond), Last: to, Answered: answered}
+	}
+	l := start(t, Config{})
+	for name, c := range map[string]struct {
+		v    view
+		port uint16
+		saw  result.Sighting
+	}{
+		"its port, and others come":      {view{half: []sock.HalfOpen{half(at(40001), true), half(nat, true)}, before: true}, 40000, result.SawHalfOpen},
+		"another port, and others come":  {view{half: []sock.HalfOpen{half(at(40001), true)}, before: true}, 40000, result.SawUnknown},
+		"its port, and something opened": {view{half: []sock.HalfOpen{half(nat, true)}, accepted: []entry{{Remote: at(40001), At: from}}, before: true}, 40000, result.SawUnknown},
+		"its port at another address":    {view{half: []sock.HalfOpen{half(netip.MustParseAddrPort("192.0.2.8:40000"), true)}, before: true}, 40000, result.SawUnknown},
+		"nobody knows its port":          {view{half: []sock.HalfOpen{half(nat, true)}, before: true}, 0, result.SawUnknown},
+	} {
+		q := echo.WitnessQuery{Transport: plan.TCP, Port: int(l.at.Port()), SourceChanged: true, Connect: result.ConnectTimeout}
+		q.Source = result.Endpoint{AddrPort: netip.AddrPortFrom(netip.MustParseAddr("10.0.0.5"), c.port)}
+		got := l.byTime(result.Acceptor{}, q, c.v, nat.Addr(), echo.ID{}, from, to)
+		if got.Saw != c.saw {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestStrangersOfAnAddressCountUnlessARunExplainsThem(t *testing.T) {
 	l := start(t, Config{})
 	strange(t, l, elsewhere)

@@ -189,6 +189,9 @@ func (l *Listener) byTime(a result.Acceptor, q echo.WitnessQuery, v view, asSeen
 		return unknown(a, "another run came from the same address at that time, and the addresses are changed on the way")
 	}
 	is := func(ap netip.AddrPort) bool { return result.IsSameAddr(ap.Addr(), asSeen) }
+	if h := v.portKept(q, is); h != nil {
+		return l.halfOpen(a, *h, from, to)
+	}
 	if why := v.neighbour(q, is, from); why != "" {
 		return unknown(a, why)
 	}
@@ -217,6 +220,23 @@ const (
 	// aroundRun is how far from a run's proofs its other connections may be.
 	aroundRun = time.Minute
 )
+
+// portKept returns what stayed half-open and came from the attempt's address
+// with the attempt's own source port, nil if nothing did: a NAT that keeps ports
+// (RFC 4787 section 4.2.1) gives that one to no second connection to the same
+// endpoint, so it is no neighbour's. Where something opened, that may be the
+// attempt instead.
+func (v view) portKept(q echo.WitnessQuery, is func(netip.AddrPort) bool) *sock.HalfOpen {
+	port := q.Source.Port()
+	if port == 0 || len(v.accepted) > 0 {
+		return nil
+	}
+	h := furthest(v.half, func(ap netip.AddrPort) bool { return is(ap) && ap.Port() == port })
+	if h == nil || !h.Answered {
+		return nil
+	}
+	return h
+}
 
 // neighbour says why what came from the attempt's address may be somebody
 // else's behind the same NAT; "": count and moment leave no other reading, or
