@@ -3,6 +3,7 @@ package verdict
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"dialtone/internal/plan"
@@ -120,6 +121,13 @@ func TestLostHandshakesAloneAreNoLossOfTheLine(t *testing.T) {
 	}
 	if !isLoss(question{Transport: "tcp", Loss: 0.13}, 20, failed) {
 		t.Error("1 of 21 is not put down to the loss of each eighth packet")
+	}
+	silent := func(n int) []result.Connection { return slices.Repeat(failed, n) }
+	if !isLoss(question{Transport: "tcp", Loss: 0.25}, 20, silent(5)) {
+		t.Error("5 of 25 is a device's doing where each fourth round trip is lost, which happens by chance in one path of fifty")
+	}
+	if isLoss(question{Transport: "tcp", Loss: 0.2}, 18, silent(6)) {
+		t.Error("6 of 24 is put down to the loss of each fifth round trip, which makes that of one path in three thousand")
 	}
 }
 
