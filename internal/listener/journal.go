@@ -221,7 +221,11 @@ func (j *Journal) toLedger(line []byte) {
 	case err != nil && !j.failed:
 		fmt.Fprintf(j.Err, "listen: the ledger cannot be written: %v\n  Contacts are still answered and shown here. Free space or mend the file; writing goes on by itself.\n", err)
 	case err == nil && j.failed:
-		fmt.Fprintf(j.Err, "listen: the ledger can be written again; it lacks %d contacts that came in between, which are only shown above.\n", j.lost)
+		lacks := "nothing is missing from it"
+		if j.lost > 0 {
+			lacks = "it lacks " + counted(j.lost, "contact") + " that came in between, only shown above"
+		}
+		fmt.Fprintf(j.Err, "listen: the ledger can be written again; %s.\n", lacks)
 		j.lost = 0
 	}
 	if j.failed = err != nil; j.failed {

@@ -272,6 +272,43 @@ func unreadLedger(t *testing.T, blocks bool) {
 	}
 }
 
+// A line that took too long and got there after all is not missing.
+func TestALedgerThatWasOnlySlowLacksNothing(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	_ = w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	for err = nil; err == nil; {
+		_, err = w.Write(bytes.Repeat([]byte("x"), 1000))
+	}
+	_ = w.SetWriteDeadline(time.Time{})
+	var trouble bytes.Buffer
+	j := &Journal{Ledger: w, Err: &trouble}
+	j.Write(contactOf(echo.KindSilent, "192.0.2.7:1")) // stands in the pipe
+	read := make(chan int)
+	go func() {
+		whole := 0
+		for s := bufio.NewScanner(r); s.Scan(); {
+			if bytes.HasSuffix(s.Bytes(), []byte("}")) {
+				whole++
+			}
+		}
+		read <- whole
+	}()
+	for n := 2; !strings.Contains(trouble.String(), "again"); n++ {
+		j.Write(contactOf(echo.KindSilent, fmt.Sprintf("192.0.2.%d:1", n)))
+	}
+	if !strings.Contains(trouble.String(), "nothing is missing from it") {
+		t.Errorf("told:\n%s", trouble.String())
+	}
+	w.Close()
+	if whole := <-read; whole < 2 {
+		t.Errorf("%d lines in the ledger", whole)
+	}
+}
+
 func TestFullDiskIsToldOnceAndServingGoesOn(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
