@@ -88,6 +88,7 @@ func TestWhatIsPassedOnIsText(t *testing.T) {
 	s := NewSpool(&out)
 	fmt.Fprintf(s, "dial: %s\n", "\x1b[2J\x1b]0;t\a\r\u009b1A\u202e")
 	Over(s, "try 1: %s", "\x1b[2J\nforged")
+	s.Flush(time.Minute) // what follows goes past it
 	Over(&out, "%s", "\x1b[1A")
 	s.Close(time.Minute)
 	if bytes.ContainsAny(out.Bytes(), "\x1b\a\u202e") || bytes.Count(out.Bytes(), []byte("\n")) != 1 {
