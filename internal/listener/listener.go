@@ -262,6 +262,7 @@ func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) er
 	l.limits.allow(len(ports) + ownDescriptors)
 	l.data.bound(max(fewestConns/2, min(maxData, reserveOf(sock.MaxDescriptors())/4)))
 	g.Go(func() error { l.keepPulse(ctx); return nil })
+	g.Go(func() error { l.keepLinks(ctx); return nil })
 	for _, p := range ports {
 		g.Go(func() error { return l.serve(ctx, p) })
 	}

@@ -91,6 +91,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 			continue
 		}
 		e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
+		l.troubles.came(e.Local.Addr())
 		place := l.admit(e, conn)
 		if place == nil {
 			conn.Close()

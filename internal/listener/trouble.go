@@ -21,6 +21,7 @@ type troubles struct {
 	mu    sync.Mutex
 	spans []trouble
 	slept time.Duration // in all
+	here  []netip.Addr  // of this machine, that connections came to
 }
 
 type trouble struct {
@@ -28,7 +29,10 @@ type trouble struct {
 	why      string // for the middle of a sentence
 }
 
-const maxTroubles = 256
+const (
+	maxTroubles = 256
+	maxHere     = 16 // addresses that are looked after
+)
 
 // add records a span; one that goes on with the last of the same kind makes it
 // longer.
@@ -43,6 +47,21 @@ func (t *troubles) add(from, to time.Time, why string) {
 		t.spans = slices.Delete(t.spans, 0, maxTroubles/2)
 	}
 	t.spans = append(t.spans, trouble{from, to, why})
+}
+
+// came keeps that a connection came to an address of this machine.
+func (t *troubles) came(to netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.here) < maxHere && !to.IsLoopback() && !slices.Contains(t.here, to) {
+		t.here = append(t.here, to)
+	}
+}
+
+func (t *troubles) addrs() []netip.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.here)
 }
 
 // during says what was wrong at some time between the two, "" if nothing was.
@@ -85,6 +104,22 @@ func (l *Listener) keepPulse(ctx context.Context) {
 		l.troubles.add(since, now, why)
 		l.watch.NotSeeing(since, now, why)
 		l.tell(fmt.Sprintf("It was stopped, or this machine asleep or overloaded, for %v until now: whoever tested meanwhile was told nothing.", gap.Round(100*time.Millisecond)))
+	})
+}
+
+// keepLinks notices until ctx ends when an address that connections came to could
+// not be used: nothing arrives there then, and no device on the way is why.
+func (l *Listener) keepLinks(ctx context.Context) {
+	since, until := map[netip.Addr]time.Time{}, map[netip.Addr]time.Time{}
+	sock.KeepLinks(ctx, l.troubles.addrs, func(addr netip.Addr, from, to time.Time) {
+		why := fmt.Sprintf("the address %s of the listener's machine could not be used at that time: its interface was down or without a carrier, or it was taken away", addr)
+		if !since[addr].Equal(from) {
+			since[addr], until[addr] = from, from
+			l.tell(fmt.Sprintf("This machine's address %s cannot be used: its interface is down or without a carrier, or the address was taken away. Whoever tests meanwhile is told nothing.", addr))
+		}
+		l.troubles.add(until[addr], to, why)
+		l.watch.NotSeeing(until[addr], to, why)
+		until[addr] = to
 	})
 }
 

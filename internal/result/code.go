@@ -145,6 +145,7 @@ const (
 	CodeListenerLate      Code = "listener-late"
 	CodeListenerCrowded   Code = "listener-crowded"
 	CodeDialPaused        Code = "dial-paused"
+	CodeInterfaceDown     Code = "interface-down"
 	CodeRunLimit          Code = "run-limit"
 	CodeNoRow             Code = "no-row"
 	CodeOtherPlan         Code = "other-plan"
@@ -357,6 +358,7 @@ var Codes = []CodeGroup{
 		{CodeListenerLate, "the listener was started only after the run began", true},
 		{CodeListenerCrowded, "the listener ended connections of strangers to keep within its limits", true},
 		{CodeDialPaused, "the program that dialed stood still for a while", true},
+		{CodeInterfaceDown, "an address of the dialing machine could not be used for a while", true},
 		{CodeRunLimit, "the run reached the time that it may take", false},
 		{CodeNoRow, "no row of the plan is for these two machines", false},
 		{CodeOtherPlan, "the far end has another plan", true},

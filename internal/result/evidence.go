@@ -137,6 +137,15 @@ type ICMP struct {
 	V6    bool       `json:"v6"`
 }
 
+// IsRouting reports whether a router says that it has no way to the target, for now
+// at least, rather than that it forbids it (RFC 792; RFC 4443 section 3.1, 3.3).
+func (m ICMP) IsRouting() bool {
+	if m.V6 {
+		return m.Type == 3 || m.Type == 1 && (m.Code == 0 || m.Code == 3)
+	}
+	return m.Type == 11 || m.Type == 3 && m.Code <= 1
+}
+
 // A Transfer is a payload in one direction, every byte of it checked by the
 // end that received it.
 type Transfer struct {

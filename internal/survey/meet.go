@@ -149,14 +149,9 @@ func (m *meeting) sources() []netip.Addr {
 		own, _ := sock.LocalAddrs() // none: it does not tell
 		return slices.DeleteFunc(own, netip.Addr.IsLoopback)
 	}
-	for f, to := range m.base.target.Use {
-		if m.Bind.For(f).IsValid() {
-			continue
-		}
-		for _, a := range to {
-			if own, err := sock.SourceFor(netip.AddrPortFrom(a, 9)); err == nil && !slices.Contains(out, own) {
-				out = append(out, own)
-			}
+	for _, a := range m.base.sources() {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
 		}
 	}
 	return out

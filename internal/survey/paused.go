@@ -1,12 +1,15 @@
 package survey
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
+	"dialtone/internal/verdict"
 )
 
 // A pause is a span in which a listener, the far end's or this end's own, could
@@ -15,6 +18,9 @@ type pause struct {
 	from, to time.Time
 	shed     bool // it only ended connections, to keep within its limits
 	declined bool // it only left datagrams without the key unanswered
+	// link is the address of this machine that could not be used then; invalid: it
+	// was the program that did not run.
+	link netip.Addr
 }
 
 // meets reports whether a connection lasted into the span.
@@ -40,7 +46,7 @@ func pausesOf(spans []echo.Span, now time.Time) (out []pause) {
 		if p.EndedMS < 0 || p.BeganMS < p.EndedMS || p.BeganMS > int64(24*time.Hour/time.Millisecond) {
 			continue
 		}
-		out = append(out, pause{ago(p.BeganMS).Add(-aboutPauses), ago(p.EndedMS).Add(aboutPauses), p.Shed, p.Declined})
+		out = append(out, pause{from: ago(p.BeganMS).Add(-aboutPauses), to: ago(p.EndedMS).Add(aboutPauses), shed: p.Shed, declined: p.Declined})
 	}
 	return out
 }
@@ -65,27 +71,90 @@ func (s *survey) stoodFor() (sum time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.ownPauses {
-		sum += p.to.Sub(p.from) - aboutPauses
+		if !p.link.IsValid() {
+			sum += p.to.Sub(p.from) - aboutPauses
+		}
 	}
 	return sum
+}
+
+// unplugged keeps that an address of this machine could not be used, from a
+// moment on until another: each time it is told of longer.
+func (s *survey) unplugged(addr netip.Addr, from, to time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range s.ownPauses {
+		if p := &s.ownPauses[n]; p.link == addr && p.from.Equal(from) {
+			p.to = to
+			return
+		}
+	}
+	s.ownPauses = append(s.ownPauses, pause{from: from, to: to, link: addr})
+}
+
+// away is which addresses of this machine could not be used for a while.
+func (s *survey) away() verdict.Away {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := map[netip.Addr]time.Duration{}
+	for _, p := range s.ownPauses {
+		if p.link.IsValid() {
+			sum[p.link] += p.to.Sub(p.from)
+		}
+	}
+	var out verdict.Away
+	for a, d := range sum {
+		out.Addrs, out.For = append(out.Addrs, a), max(out.For, d)
+	}
+	slices.SortFunc(out.Addrs, netip.Addr.Compare)
+	return out
+}
+
+// isUnplugged reports whether an address of this machine could not be used at any
+// time since a moment.
+func (s *survey) isUnplugged(since time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.ownPauses, func(p pause) bool { return p.link.IsValid() && !p.to.Before(since) })
+}
+
+// sources are the addresses of this machine that its connections of this run come
+// from.
+func (s *survey) sources() []netip.Addr {
+	var out []netip.Addr
+	for family, addrs := range s.target.Use {
+		for _, to := range addrs {
+			a := s.Bind.For(family)
+			if !a.IsValid() {
+				a, _ = sock.SourceFor(netip.AddrPortFrom(to, 9)) // no packet is sent
+			}
+			if a.IsValid() && !slices.Contains(out, a) {
+				out = append(out, a)
+			}
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
 }
 
 // pausedFor is for how long the far end's listener could not do its part since
 // the run began.
 func (s *survey) pausedFor(now time.Time) time.Duration {
-	sum := time.Duration(0)
-	for _, p := range s.pauses {
+	sum, told := time.Duration(0), s.started // what is counted already
+	for _, p := range slices.SortedFunc(slices.Values(s.pauses), func(a, b pause) int { return a.from.Compare(b.from) }) {
 		if p.shed || p.declined {
 			continue
 		}
 		from, to := p.from.Add(aboutPauses), p.to.Add(-aboutPauses)
-		if from.Before(s.started) {
-			from = s.started
+		if from.Before(told) {
+			from = told
 		}
 		if to.After(now) {
 			to = now
 		}
-		sum += max(0, to.Sub(from))
+		if to.After(from) {
+			sum, told = sum+to.Sub(from), to
+		}
 	}
 	return sum
 }
@@ -103,11 +172,16 @@ func besidePauses(all []result.Connection, pauses []pause, t plan.Transport) []r
 	for i := range all {
 		c := &all[i]
 		opened := c.Reached == result.ReachedConnected || c.Reached == result.ReachedProved
-		if c.Ended != result.EndedSilent && c.Ended != result.EndedClosed && !(opened && c.Ended == result.EndedReset) {
+		// Where a link was down this machine, or the last router before the other, says
+		// that it cannot deliver.
+		icmp := c.Ended == result.EndedICMP
+		if c.Ended != result.EndedSilent && c.Ended != result.EndedClosed && !icmp && !(opened && c.Ended == result.EndedReset) {
 			continue
 		}
 		mine := func(p pause) bool {
 			switch {
+			case p.link.IsValid() && c.Source.IsValid() && c.Source.Addr() != p.link:
+				return false
 			case p.shed && (!opened || c.Ended == result.EndedSilent):
 				return false // what was shed had opened, and was ended
 			case p.declined && !isDatagram(c):

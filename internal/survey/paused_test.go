@@ -1,6 +1,8 @@
 package survey
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -150,5 +152,53 @@ func TestConnectionsWhileDialStoodStillTellNothing(t *testing.T) {
 		if _, failed := result.Compare(s.half(j).Connections); len(failed) != 2 {
 			t.Errorf("%s: %+v", d, failed)
 		}
+	}
+}
+
+// What failed while an address of this machine could not be used tells nothing of the
+// connections from that address; of the others it does.
+func TestConnectionsWhileTheInterfaceWasDownTellNothing(t *testing.T) {
+	s := newSurvey(Config{Host: far.String()})
+	down, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	from := s.started.Add(2 * time.Second)
+	s.unplugged(down, from, from.Add(time.Second))
+	s.unplugged(down, from, from.Add(3*time.Second)) // the same, and still
+	if got := s.away(); got.For != 3*time.Second || !slices.Equal(got.Addrs, []netip.Addr{down}) || s.stoodFor() != 0 {
+		t.Errorf("away %+v, stood for %v", got, s.stoodFor())
+	}
+	if !s.isUnplugged(from.Add(2*time.Second)) || s.isUnplugged(from.Add(4*time.Second)) {
+		t.Error("it was unplugged, and is not any more")
+	}
+	failed := func(source netip.Addr, after time.Duration, ended result.Ended) result.Connection {
+		return result.Connection{Purpose: result.PurposeSample, At: result.TimeOf(s.started.Add(after)), ElapsedMS: 500,
+			Source: result.Endpoint{AddrPort: netip.AddrPortFrom(source, 40000)}, Reached: result.ReachedNothing, Ended: ended}
+	}
+	for name, c := range map[string]struct {
+		one  result.Connection
+		left bool
+	}{
+		"before":            {failed(down, 0, result.EndedSilent), true},
+		"while":             {failed(down, 3*time.Second, result.EndedSilent), false},
+		"its own ICMP":      {failed(down, 3*time.Second, result.EndedICMP), false},
+		"refused":           {failed(down, 3*time.Second, result.EndedReset), true},
+		"another address":   {failed(other, 3*time.Second, result.EndedSilent), true},
+		"nobody knows from": {failed(netip.Addr{}, 3*time.Second, result.EndedSilent), false},
+		"after":             {failed(down, 7*time.Second, result.EndedSilent), true},
+	} {
+		j := &job{jobKey: jobKey{direction: plan.Forward, transport: plan.TCP, port: 24681, family: result.IP4, to: far},
+			initiator: &result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Connections: []result.Connection{c.one}}}
+		if _, failed := result.Compare(s.half(j).Connections); (len(failed) == 1) != c.left {
+			t.Errorf("%s: %+v", name, failed)
+		}
+	}
+}
+
+// Two spans at once are one time.
+func TestPausesAtTheSameTimeCountOnce(t *testing.T) {
+	now := time.Now()
+	s := &survey{started: now.Add(-time.Minute)}
+	s.pausedThere([]echo.Span{{BeganMS: 9_000, EndedMS: 5_000}, {BeganMS: 8_000, EndedMS: 4_000}, {BeganMS: 2_000, EndedMS: 1_000}}, now)
+	if got := s.pausedFor(now).Round(time.Millisecond); got != 6*time.Second {
+		t.Errorf("paused for %v", got)
 	}
 }

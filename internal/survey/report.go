@@ -273,14 +273,14 @@ func (s *survey) behindNAT(of *job) string {
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
-		Paused: s.pausedFor(time.Now()), Stood: s.stoodFor(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
+		Paused: s.pausedFor(time.Now()), Stood: s.stoodFor(), Away: s.away(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
 		LeftOut: s.target.Without(sock.TooMany), AnyAddress: s.anyAddress(s.Host), Names: namesInDoubt(s.target.Doubts),
 	}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError, f.ResolveFault = resolveErr.Error(), sock.FaultOf(resolveErr)
 	}
 	if s.cut != nil {
-		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Opened: len(s.everyConnection())}
+		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Away: s.isUnplugged(s.cut.at), Opened: len(s.everyConnection())}
 	} else if s.contactLost != nil {
 		f.ContactLost, f.Lacks = s.contactLost.Error(), sock.LackOf(s.contactLost)
 	}

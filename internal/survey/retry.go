@@ -25,7 +25,8 @@ const (
 
 // retryAll tries again, now that nothing else is under way, what one sample does
 // not settle. What is refused or reset at once may have been one connection too
-// many for a device that counts them, and is tried by itself; silence is what
+// many for a device that counts them, and what a router could not deliver a machine
+// that was away for a moment: each is tried by itself; silence is what
 // loss looks like. Silence before the handshake is believed, unless other paths
 // of its family show that packets or connections get lost, or its own trace that
 // they get through: most of what is silent is meant to be. A path of which some connections passed and some did
@@ -46,6 +47,38 @@ func (s *survey) retryAll(ctx context.Context) {
 		}
 	}
 	s.calm(ctx, quick, slow, s.retry)
+}
+
+// retrySpoilt tries again what failed while one of the two ends could not do its
+// part: it tells nothing, and by now that is over.
+func (s *survey) retrySpoilt(ctx context.Context) {
+	var spoilt []*job
+	for _, j := range s.jobs {
+		if _, ok := s.contacts.helloOf(j.family); ok && j.initiator != nil && j.initiator.NotTried == "" && s.isSpoilt(j) {
+			spoilt = append(spoilt, j)
+		}
+	}
+	if len(spoilt) == 0 {
+		return
+	}
+	within, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
+	defer cancel()
+	s.calm(within, nil, spoilt, s.retry)
+	s.gatherHalves(ctx)
+}
+
+// isSpoilt reports whether a job's attempt failed, and met a pause of either end.
+func (s *survey) isSpoilt(j *job) bool {
+	i := j.initiator
+	if i.Answer == result.AnswerKeyed && (j.transport == plan.UDP || isWhole(i)) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	over := i.At.Add(time.Duration(i.ElapsedMS * float64(time.Millisecond)))
+	return slices.ContainsFunc(slices.Concat(s.pauses, s.ownPauses), func(p pause) bool {
+		return !p.shed && !p.declined && !i.At.After(p.to) && !over.Before(p.from)
+	})
 }
 
 // studyTimeouts is for how many timeouts of an attempt paths are studied,
@@ -169,7 +202,7 @@ type doubt int
 
 const (
 	doubtNone    doubt = iota
-	doubtQuick         // ended at once by RST or FIN
+	doubtQuick         // ended at once by RST or FIN, or not delivered
 	doubtSlow          // nothing came after the handshake
 	doubtSilence       // nothing came at all
 )
@@ -188,6 +221,11 @@ func doubtful(j *job) doubt {
 			return doubtSlow // its own trace shows that some packets do
 		}
 		return doubtSilence
+	case result.ConnectICMP:
+		if i.ICMP != nil && i.ICMP.IsRouting() {
+			return doubtQuick // a machine or a line that was away for a moment
+		}
+		return doubtNone
 	case result.ConnectOpen:
 	default:
 		return doubtNone

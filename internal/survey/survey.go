@@ -100,7 +100,7 @@ type survey struct {
 	expected    string                         // the listener that ought to answer, once all paths were tried; "" before, and if none did
 	pauses      []pause                        // of the far end's listener
 	shed        int                            // connections that it ended in a minute, crowded by strangers
-	ownPauses   []pause                        // of this program
+	ownPauses   []pause                        // of this program, and of this machine's links
 	lacks       result.Lack                    // what this machine had none left of when the far end was to be asked
 	contactLost error                          // why the far end could not be asked any more
 	besides     []beside                       // connections beside the attempts
@@ -179,6 +179,8 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	if resolveErr != nil {
 		return s.report(ctx, remote, resolveErr), nil
 	}
+	sources := s.sources()
+	go sock.KeepLinks(ctx, func() []netip.Addr { return sources }, s.unplugged)
 	remote = s.attemptAll(ctx, remote)
 	if !s.contacts.direct() && !s.isCutOff(ctx) && ctx.Err() == nil {
 		s.seek(ctx, remote) // whoever answered may not be whom we dialed
@@ -248,7 +250,8 @@ var phases = []struct {
 	{"retry", (*survey).retryAll},
 	{"study", (*survey).studyAll},
 	{"decoys", (*survey).tryDecoys},
-	{"halves", (*survey).gatherHalves}, // before the conversations, which a witness could take for attempts
+	{"halves", (*survey).gatherHalves},                   // before the conversations, which a witness could take for attempts
+	{"retry what a pause spoilt", (*survey).retrySpoilt}, // the halves tell of the far end's pauses
 	{"converse", (*survey).converseAll},
 	{"study again", (*survey).studyAll}, // a conversation is a connection, too
 	{"confirm", (*survey).confirm},

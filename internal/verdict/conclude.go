@@ -33,6 +33,8 @@ type Facts struct {
 	Shed int
 	// Stood is for how long this program itself did not run.
 	Stood time.Duration
+	// Away are the addresses of this machine that could not be used for a while.
+	Away Away
 	// Late is how long after this run began the far end's listener was started,
 	// where that made anything fail. 0: it ran already, or nothing failed for it.
 	Late time.Duration
@@ -48,6 +50,13 @@ type Facts struct {
 	AnyAddress func(result.Path) bool
 }
 
+// Away are addresses of the dialing machine that could not be used, since their
+// interface was down, without a carrier or gone, or they were taken from it.
+type Away struct {
+	Addrs []netip.Addr
+	For   time.Duration // the longest of them in all
+}
+
 // A CutOff is the moment from which on nothing got through any more.
 type CutOff struct {
 	At     time.Time
@@ -55,6 +64,7 @@ type CutOff struct {
 	Ended  result.Ended  // how everything ended from then on
 	Anew   bool          // nothing ended: another listener answers in the place of the one before
 	Shut   bool          // nothing was proved before: connections only opened
+	Away   bool          // an address of this machine could not be used then
 	Opened int           // connections that the run opened in all
 }
 
@@ -126,6 +136,11 @@ func findings(r *result.Report, f Facts) []result.Finding {
 		out = append(out, lackOf(l))
 	}
 	out = append(out, ownAnswers(r)...)
+	if len(f.Away.Addrs) > 0 {
+		out = append(out, result.Finding{Code: result.CodeInterfaceDown,
+			Text:   fmt.Sprintf("For about %v of this run this machine could send nothing from %s: the interface was down or without a carrier, or the address was taken from it. What got no answer then tells nothing of the network and was left out.", f.Away.For.Round(100*time.Millisecond), addrList(f.Away.Addrs)),
+			Advice: "See why (a cable, a wireless network, a VPN that connects again, an address that changed), and run the test again if a path is untested or not ok. Nothing to ask of the firewall team."})
+	}
 	// Where this machine ran out of something, that may be why nobody could be
 	// asked: nothing is said of the far end.
 	wantsContact := r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && !r.Interrupted
@@ -137,7 +152,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Text:   fmt.Sprintf("The run ended itself after %v, before every path was tried to the end.", f.TooLong.Round(time.Second)),
 			Advice: "Test fewer rows at a time with --only, or give a shorter --timeout. If the network is merely slow, a longer --timeout gives the whole run more time too."})
 	}
-	if f.CutOff != nil {
+	if f.CutOff != nil && !f.CutOff.Away {
 		out = append(out, cutOff(r, *f.CutOff))
 	}
 	if !f.Restarted.IsZero() && (f.CutOff == nil || !f.CutOff.Anew) {
@@ -145,13 +160,13 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Text:   fmt.Sprintf("Shortly after %s UTC the listener on %s was started anew, and so this run began again: all that is said here is of the listener that has answered since.", f.Restarted.UTC().Format("15:04:05.000"), r.To.Host),
 			Advice: "Nothing to ask of the network, nor to be tested again. If nobody restarted listen, its window or log on that machine says why it ended."})
 	}
-	if f.ContactLost != "" && len(lacks) == 0 {
+	if f.ContactLost != "" && len(lacks)+len(f.Away.Addrs) == 0 {
 		out = append(out, result.Finding{Code: result.CodeContactLost, Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
 			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block it. Run the test again.", r.To.Host)})
 	}
 	if f.Paused >= time.Second {
 		out = append(out, result.Finding{Code: result.CodeListenerPaused,
-			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep or overloaded, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
+			Text:   fmt.Sprintf("For about %v of this run the listener on %s did not answer: it was stopped, its machine asleep, overloaded or without its network interface, or it had no file descriptor left. What got no answer then tells nothing of the network and was left out.", f.Paused.Round(100*time.Millisecond), r.To.Host),
 			Advice: "If a path is untested or not ok for that, run the test again while listen runs throughout."})
 	}
 	if f.Shed > 0 {

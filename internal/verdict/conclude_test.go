@@ -1,8 +1,10 @@
 package verdict
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -87,6 +89,10 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 		{"not allowed", result.Report{Paths: []result.Path{of(connected(result.AnswerForbidden))}}, Facts{}, "not-allowed", nil},
 		{"the listener was stopped for a while", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Paused: 5_040_000_000},
 			"listener-paused", []string{"For about 5s of this run the listener on illiad.example.edu"}},
+		{"this machine's interface was down", result.Report{Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Away: Away{Addrs: []netip.Addr{target.Addr()}, For: 3 * time.Second}, ContactLost: "x"},
+			"interface-down", []string{"For about 3s of this run this machine could send nothing from " + target.Addr().String(), "Nothing to ask of the firewall team"}},
+		{"everything stopped with this machine's interface", result.Report{Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Away: Away{Addrs: []netip.Addr{target.Addr()}, For: 3 * time.Second}, CutOff: &CutOff{Away: true}},
+			"interface-down", nil},
 		{"the listener was crowded", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Shed: 1234},
 			"listener-crowded", []string{"illiad.example.edu was crowded", "ended 1234 in a minute", "No device on the way did that"}},
 		{"other plan", result.Report{Plan: "illiad-2006", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{}, "other-plan", []string{`"illiad"`, `"illiad-2006"`}},

@@ -247,7 +247,7 @@ func (e explainer) rejected() *result.Finding {
 	switch {
 	case m.From == e.p.Target.Addr():
 		return e.rejectedByTarget(m, text)
-	case isRoutingError(m):
+	case m.IsRouting():
 		return e.say(result.CodeRejected, text,
 			e.request(allowRouted, fmt.Sprintf("The device %s says that it cannot deliver it: make sure first that %s is the right address and that the machine is on", m.From, e.at())))
 	}
@@ -259,7 +259,7 @@ func (e explainer) rejected() *result.Finding {
 func (e explainer) rejectedByTarget(m result.ICMP, text string) *result.Finding {
 	isUnreachable := e.p.Transport == plan.UDP && isPortUnreachable(m)
 	switch to := e.p.OthersOrigin; {
-	case to != "" && isRoutingError(m):
+	case to != "" && m.IsRouting():
 		return e.say(result.CodeNATLeadsNowhere, fmt.Sprintf("%s: that address is a NAT's, in front of %s, and where the NAT leads %s nobody answers", text, to, e.port()),
 			e.request(fmt.Sprintf("forward to %s what comes to %s:", to, e.at()), fmt.Sprintf("The NAT at %s leads it to a machine that is off or does not exist", e.at())))
 	case to != "":
@@ -270,7 +270,7 @@ func (e explainer) rejectedByTarget(m result.ICMP, text string) *result.Finding 
 	case isUnreachable && (e.a == nil || e.a.Port == result.PortUnknown):
 		return e.say(result.CodeRejectedOrNothingListens, fmt.Sprintf("%s: nothing listens there, or a firewall rejects it in the name of %s. There was nobody to ask which", text, m.From),
 			fmt.Sprintf("Make sure that listen (or the service) on %s holds UDP port %d, and run the test again. If it already does: %s", m.From, e.p.Port, e.request("allow", "")))
-	case isRoutingError(m) && e.a == nil:
+	case m.IsRouting() && e.a == nil:
 		return e.say(result.CodeRejected, fmt.Sprintf("%s: either the address is a NAT's or a router's, and where that leads it nobody answers, or the machine's own firewall rejects it with this code", text),
 			e.request(allowRouted, fmt.Sprintf("See first to whom the address %s belongs", m.From)))
 	}

@@ -6,15 +6,6 @@ import (
 	"dialtone/internal/result"
 )
 
-// isRoutingError reports whether a router says that it has no way to the
-// target, rather than that it forbids it.
-func isRoutingError(m result.ICMP) bool {
-	if m.V6 {
-		return m.Type == 3 || m.Type == 1 && (m.Code == 0 || m.Code == 3)
-	}
-	return m.Type == 11 || m.Type == 3 && m.Code <= 1
-}
-
 func isPortUnreachable(m result.ICMP) bool {
 	return !m.V6 && m.Type == 3 && m.Code == 3 || m.V6 && m.Type == 1 && m.Code == 4
 }
