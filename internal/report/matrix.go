@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -243,24 +242,10 @@ func (t *matrixText) request(q *result.Request) {
 
 // bottomLine ends the matrix with its result.
 func (t *matrixText) bottomLine() {
-	fine, broken := 0, []string{}
-	for _, r := range t.Rows {
-		if r.OK {
-			fine++
-		} else {
-			broken = append(broken, cmp.Or(r.Name, addressWords(r.Addresses)))
-		}
+	st := good
+	if len(t.Rows) == 0 || slices.ContainsFunc(t.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
+		st = bad
 	}
-	switch {
-	case len(t.Rows) == 0:
-		t.hang("", "There is no report, so nothing is known.", 0, bad)
-	case len(broken) == 0 && fine == 1:
-		t.hang("", "It is as it should be: every required path works.", 0, good)
-	case len(broken) == 0:
-		t.hang("", fmt.Sprintf("All %d are as they should be: every required path works.", fine), 0, good)
-	default:
-		t.hang("", fmt.Sprintf("%d of %d are not as they should be: %s. %d of %d required paths do not work.",
-			len(broken), len(t.Rows), strings.Join(broken, ", "), t.Summary.Failed, t.Summary.Counted), 0, bad)
-	}
+	t.hang("", matrixAnswer(t.Matrix), 0, st)
 	t.hang("", "This speaks for the machines and times in it, not for other machines of the same networks, and not for the software itself.", 0, plain)
 }
