@@ -38,42 +38,46 @@ func alsoFor(paths []*result.Path) []string {
 
 // step writes one step.
 func (t *textReport) step(n int, s step) {
-	g := s.paths
-	first := g[0]
-	what, why := finding(first).Advice, texts(g)
-	if what == "" {
+	what, fields := s.details(t.Report)
+	lead := fmt.Sprintf("%3d. ", n)
+	t.hang(lead, what, 0, strong)
+	for i := len(fields) - 1; i > 0; i-- {
+		if fields[i][0] == fields[i-1][0] {
+			fields[i][0] = ""
+		}
+	}
+	t.fields(len(lead), fields)
+	t.blank()
+}
+
+// details are what a step asks for, in its first path's words, and what else is to
+// be said of it, labelled.
+func (s step) details(r *result.Report) (what string, fields [][2]string) {
+	first, why := s.paths[0], texts(s.paths)
+	if what = finding(first).Advice; what == "" {
 		if what = finding(first).Text; what == "" {
 			what = "No finding was recorded."
 		}
 		why = nil
 	}
-	lead := fmt.Sprintf("%3d. ", n)
-	t.hang(lead, what, 0, strong)
-	fields := [][2]string{{"For", strings.Join(labels(t.Report, g, true), ", ")}}
-	label := "Also"
-	for _, s := range alsoFor(g) {
-		fields = append(fields, [2]string{label, s})
-		label = ""
+	fields = append(fields, [2]string{"For", strings.Join(labels(r, s.paths, true), ", ")})
+	for _, also := range alsoFor(s.paths) {
+		fields = append(fields, [2]string{"Also", also})
 	}
-	label = "Seen"
 	for _, w := range why {
-		s := w.text
+		text := w.text
 		if len(why) > 1 {
-			s = strings.Join(labels(t.Report, w.paths, false), ", ") + ": " + s
+			text = strings.Join(labels(r, w.paths, false), ", ") + ": " + text
 		}
-		fields = append(fields, [2]string{label, s})
-		label = ""
+		fields = append(fields, [2]string{"Seen", text})
 	}
-	label = "Log"
-	for _, s := range logLines(g) {
-		if isOwn(first) {
-			break // no firewall's log has anything of it
-		}
-		fields = append(fields, [2]string{label, s})
-		label = ""
+	if isOwn(first) {
+		return what, fields // no firewall's log has anything of it
 	}
-	t.fields(len(lead), fields)
-	t.blank()
+	for _, line := range logLines(s.paths) {
+		fields = append(fields, [2]string{"Log", line})
+	}
+	return what, fields
 }
 
 // sentence ends s with a full stop, unless it ends with one or is empty.
@@ -84,17 +88,31 @@ func sentence(s string) string {
 	return s + "."
 }
 
-// remarks lists the findings on which nothing depends, and the notes.
+// remarks lists what is noted.
 func (t *textReport) remarks() {
+	items := noted(t.Report)
+	if len(items) == 0 {
+		return
+	}
+	t.title("Also noted")
+	t.blank()
+	for _, s := range items {
+		t.hang("  * ", s, 0, plain)
+	}
+	t.blank()
+}
+
+// noted are the findings on which nothing depends, and the notes.
+func noted(r *result.Report) []string {
 	var items []string
-	for _, g := range groups(t.Report,
+	for _, g := range groups(r,
 		func(p *result.Path) bool { return !wanted(p) && !optional(p) && p.Finding != nil },
 		func(p *result.Path) string { return p.Finding.Text + "\x00" + p.Finding.Advice },
 	) {
 		f := g[0].Finding
 		body := strings.TrimSpace(sentence(f.Text) + " " + f.Advice)
 		if body != "" {
-			items = append(items, strings.Join(labels(t.Report, g, true), ", ")+": "+body)
+			items = append(items, strings.Join(labels(r, g, true), ", ")+": "+body)
 		}
 	}
 	type about struct {
@@ -102,8 +120,8 @@ func (t *textReport) remarks() {
 		paths []*result.Path
 	}
 	var notes []about
-	for i := range t.Paths {
-		p := &t.Paths[i]
+	for i := range r.Paths {
+		p := &r.Paths[i]
 		for _, n := range p.Notes {
 			at := slices.IndexFunc(notes, func(a about) bool { return a.note == n })
 			if at < 0 {
@@ -115,16 +133,8 @@ func (t *textReport) remarks() {
 	}
 	for _, n := range notes {
 		if n.note.Text != "" {
-			items = append(items, fmt.Sprintf("%s (%s): %s", n.note.Code, strings.Join(labels(t.Report, n.paths, false), ", "), n.note.Text))
+			items = append(items, fmt.Sprintf("%s (%s): %s", n.note.Code, strings.Join(labels(r, n.paths, false), ", "), n.note.Text))
 		}
 	}
-	if len(items) == 0 {
-		return
-	}
-	t.title("Also noted")
-	t.blank()
-	for _, s := range items {
-		t.hang("  * ", s, 0, plain)
-	}
-	t.blank()
+	return items
 }
