@@ -52,7 +52,7 @@ func htmlTemplate(name string) *template.Template {
 		"script": func() template.JS { return template.JS(htmlScript) },
 		"policy": func() string { return htmlPolicy },
 		"add":    func(a, b int) int { return a + b },
-		"line":   func(i int) int { return 30 + 14*i }, // where a machine's i-th line stands on a picture
+		"line":   func(i int) int { return 30 + boxLine*i }, // where a machine's i-th line stands on a picture
 	}).ParseFS(htmlFiles, "html/frame.html", "html/parts.html", "html/"+name))
 }
 

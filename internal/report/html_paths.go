@@ -234,7 +234,7 @@ func next(r *result.Report) []todo {
 		out = append(out, todo{fmt.Sprintf("Mend what is wrong at the two ends: %s below.", one(n, "the point", fmt.Sprintf("the %d points", n))), at[stepOwn]})
 	}
 	if n := todos[stepAsk]; n > 0 {
-		out = append(out, todo{one(n, "Send the request below to those whom it names; a button copies it.", fmt.Sprintf("Send the %d requests below to those whom they name; a button copies each.", n)), at[stepAsk]})
+		out = append(out, todo{sendWords(n), at[stepAsk]})
 	}
 	c := count(r)
 	switch {
@@ -243,13 +243,23 @@ func next(r *result.Report) []todo {
 	case len(c.untested) > 0 && len(r.Findings) == 0:
 		out = append(out, todo{"Run the same test again: not everything was tested.", ""})
 	case c.allOK() && !r.Interrupted && len(out) == 0:
-		out = append(out, todo{"Nothing has to be asked for. Keep this report: should a path fail later, it shows that it worked.", ""})
+		out = append(out, todo{nothingToAsk, ""})
 	}
 	if len(r.OutOfScope) > 0 {
 		out = append(out, todo{fmt.Sprintf("%d more %s of the plan can be tested from elsewhere: see which, and how.", len(r.OutOfScope), one(len(r.OutOfScope), "row", "rows")), "#left-out"})
 	}
 	return out
 }
+
+// sendWords says what to do with requests.
+func sendWords(n int) string {
+	if n == 1 {
+		return "Send the request below to those whom it names; a button copies it."
+	}
+	return fmt.Sprintf("Send the %d requests below to those whom they name; a button copies each.", n)
+}
+
+const nothingToAsk = "Nothing has to be asked for. Keep this report: should a path fail later, it shows that it worked."
 
 // speeds are the bundles that were timed.
 func speeds(r *result.Report) []speed {
@@ -281,7 +291,7 @@ func speeds(r *result.Report) []speed {
 	}
 	var out []speed
 	for _, v := range all {
-		out = append(out, speed{v.name, newGauge(milliseconds(v.rtt), v.rtt, most.rtt), newGauge(rateWords(v.out), v.out, max(most.out, most.back)), newGauge(rateWords(v.back), v.back, max(most.out, most.back))})
+		out = append(out, speed{v.name, newGauge(msWords(v.rtt), v.rtt, most.rtt), newGauge(rateWords(v.out), v.out, max(most.out, most.back)), newGauge(rateWords(v.back), v.back, max(most.out, most.back))})
 	}
 	return out
 }

@@ -362,3 +362,117 @@ func TestAPageLeavesTheReportAlone(t *testing.T) {
 		t.Error("rendering changed the report")
 	}
 }
+
+func TestAMatrixPageHasEveryRowAndRequest(t *testing.T) {
+	m := &result.Matrix{Tool: "test", Columns: []result.MatrixColumn{{Flow: "sql-client", Port: 1433, Transport: plan.TCP, Direction: plan.Forward}, {Flow: "rdp", Port: 3389, Transport: plan.TCP, Direction: plan.Forward}}}
+	open, optional := &result.MatrixCell{Verdict: result.Open, OK: true, Counted: true}, &result.MatrixCell{Verdict: result.Refused}
+	filtered := &result.MatrixCell{Verdict: result.Filtered, Counted: true, Code: "filtered", Request: 1}
+	q := result.Request{Number: 1, Code: "filtered", Advice: "Please allow TCP port 1433.", Counted: true, Flows: []string{"sql-client"}, Port: 1433, Transport: plan.TCP, Direction: plan.Forward}
+	for i := range 12 {
+		r := result.MatrixRow{Name: fmt.Sprintf("pc-%02d", i), Addresses: []string{fmt.Sprintf("10.2.%d.%d", 8+i%4, i)}, OK: true, Cells: []*result.MatrixCell{open, optional}}
+		if i >= 10 {
+			r.Addresses = []string{fmt.Sprintf("10.2.20.%d", i)}
+		} else {
+			r.OK, r.Cells = false, []*result.MatrixCell{filtered, nil}
+			q.Rows = append(q.Rows, i)
+			q.Log = append(q.Log, result.LogEntry{Source: ap("192.0.2.5:50000"), Target: ap("198.51.100.9:1433"), At: t0})
+		}
+		m.Rows = append(m.Rows, r)
+	}
+	slices.Reverse(m.Rows) // what works comes first in the matrix, and last on the page
+	for i := range q.Rows {
+		q.Rows[i] = 11 - q.Rows[i]
+	}
+	m.Requests = []result.Request{q}
+	m.Summary = result.Summary{Counted: 12, Failed: 10, Verdicts: map[result.Verdict]int{result.Open: 2, result.Filtered: 10, result.Refused: 2}}
+	m.Findings = []result.Finding{{Code: "wrong-key", Text: "pc-03: the key does not match.", Advice: "Copy it again."}}
+	w := parsePage(t, matrixAs(t, HTML, m, Options{}))
+	isSound(t, w)
+	if got := inner(w.all("h1")[0]); got != "10 of 12 are not as they should be. 10 of 12 required paths do not work." {
+		t.Errorf("the answer is %q", got)
+	}
+	rows := w.all("tr")
+	if len(rows) != 13 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	for i, want := range map[int]string{0: "ResultWhoAddresssql-client 10 NOrdp", 1: "NOpc-0910.2.9.9filtered", 10: "NOpc-0010.2.8.0filtered", 11: "okpc-1110.2.20.11open(refused)", 12: "okpc-1010.2.20.10open(refused)"} {
+		if got := inner(rows[i]); got != want {
+			t.Errorf("row %d is %q, want %q", i, got, want)
+		}
+	}
+	all := inner(w.root)
+	for _, want := range []string{"1. All 10 in 10.2.8.0/22: sql-client, 1433/tcp filtered", "Please allow TCP port 1433.", "The 10 that need it", "pc-00, pc-01,", "pc-03: the key does not match. Copy it again."} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%q is not on the page", want)
+		}
+	}
+	isSound(t, parsePage(t, matrixAs(t, HTML, hostileMatrix(), Options{})))
+	harmless(t, matrixAs(t, HTML, hostileMatrix(), Options{}))
+	isSound(t, parsePage(t, matrixAs(t, HTML, &result.Matrix{}, Options{})))
+}
+
+// Nobody is told that all of a network are affected while one of it is not.
+func TestWhoseARequestIs(t *testing.T) {
+	for _, c := range []struct {
+		own   []string // of all rows
+		needs []int
+		nets  []string // of the request
+		want  string
+	}{
+		{[]string{"10.1.0.1", "10.1.0.2"}, []int{0, 1}, []string{"10.1.0.0/24"}, "All 2"},
+		{[]string{"10.1.0.1", "10.1.0.2"}, []int{1}, []string{"10.1.0.0/24"}, "row-1"},
+		{[]string{"10.1.0.1", "10.1.0.2", "10.1.1.1"}, []int{0, 1}, []string{"10.1.0.0/24"}, "All 2 in 10.1.0.0/24"},
+		{[]string{"10.1.0.1", "10.1.0.3", "10.1.0.2", "10.1.1.1"}, []int{0, 1}, []string{"10.1.0.0/24"}, "2 of 4 (2 of 3 in 10.1.0.0/24)"},
+		{[]string{"10.1.0.1", "10.1.0.2", "10.1.0.9"}, []int{0, 1}, []string{"10.1.0.0/24"}, "All 2 in 10.1.0.0/30"},
+		{[]string{"10.1.0.1", "10.1.1.1", "10.9.0.1", "10.1.1.2"}, []int{0, 1}, []string{"10.1.0.0/24", "10.1.1.0/24"}, "2 of 4 (all 1 in 10.1.0.0/24, 1 of 2 in 10.1.1.0/24)"},
+		{[]string{"10.1.0.1", "192.0.2.1", "10.1.0.2"}, []int{0, 1}, []string{"203.0.113.0/24"}, "2 of 3"},
+		{[]string{"2001:db8::1", "2001:db8::2", "2001:db8:1::1"}, []int{0, 1}, []string{"2001:db8::/64"}, "All 2 in 2001:db8::/64"},
+		{[]string{"", "10.1.0.1", "10.1.0.2"}, []int{0, 1}, nil, "2 of 3"},
+		{[]string{"10.1.0.1", "10.1.0.2", "10.2.0.1"}, []int{0, 1, 99, -1}, []string{"rubbish"}, "All 2 in 10.1.0.0/24"},
+	} {
+		m := &result.Matrix{}
+		for i, a := range c.own {
+			r := result.MatrixRow{Name: fmt.Sprintf("row-%d", i)}
+			if a != "" {
+				r.Addresses = []string{a}
+			}
+			m.Rows = append(m.Rows, r)
+		}
+		q := &result.Request{Rows: c.needs}
+		for _, n := range c.nets {
+			q.Subnets = append(q.Subnets, result.Subnet{Prefix: n})
+		}
+		if got := whose(m, q); got != c.want {
+			t.Errorf("%v of %v: %q, want %q", c.needs, c.own, got, c.want)
+		}
+	}
+}
+
+func TestAnAddressPageHasTheConclusionFirst(t *testing.T) {
+	w := parsePage(t, renderAddress(t, HTML, addressReportOf(t), Options{}))
+	isSound(t, w)
+	if got := inner(w.all("h1")[0]); got != "Partners see you as 198.51.100.1." {
+		t.Errorf("the answer is %q", got)
+	}
+	var lanes []string
+	for _, n := range w.classed("lane") {
+		lanes = append(lanes, attr(n, "class")+": "+inner(n))
+	}
+	for i, want := range []string{
+		"lane ok: stun:stun.example.org over TCP stun:stun.example.org o... seen as 198.51.100.1seen as 198.51.100.1",
+		"lane unknown: nosuch.example.org nosuch.example.org not seen: unresolvednot seen: unresolved",
+		"lane bad: peer dialed 198.51.100.1:7968 peer dialed 198.51.100.... NO silentNO silent",
+	} {
+		if len(lanes) != 3 || lanes[i] != want {
+			t.Errorf("the lines of the picture are %q, want %q", lanes, want)
+			break
+		}
+	}
+	all := inner(w.root)
+	for _, want := range []string{"Tell them.", "A NAT.", "NAT: 10.0.0.9 is seen as 198.51.100.1", "4000 -> 4000", "keeps the source port", "illiad (10.0.0.9)"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%q is not on the page", want)
+		}
+	}
+	isSound(t, parsePage(t, renderAddress(t, HTML, &result.AddressReport{}, Options{})))
+}

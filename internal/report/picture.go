@@ -21,6 +21,7 @@ type picture struct {
 	NAT         []nat
 	Devices     []device
 	Lanes       []lane
+	Box         int // where the machines' lines begin
 	Top         int // where the devices' lines begin
 	Height      int
 	Legend      [][2]string
@@ -115,7 +116,8 @@ func pictures(r *result.Report) []picture {
 
 // Sizes of a picture.
 const (
-	boxHeight     = 62
+	boxHeight     = 26
+	boxLine       = 14
 	natHeight     = 24
 	deviceHeight  = 36
 	laneHeight    = 42
@@ -144,17 +146,14 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 			pic.Right.Lines = addOnce(pic.Right.Lines, s)
 		}
 	}
-	y := boxHeight
 	for _, s := range translations(bundles) {
-		pic.NAT = append(pic.NAT, nat{y, s})
-		y += natHeight
+		pic.translate(s)
 	}
-	pic.Top = y
 	w := wayOf(bundles)
 	n := len(w.hops)
 	pic.AllNamed = true
 	for i, addresses := range w.hops {
-		d := device{X: percent(w.at(float64(i+1)), reverse), Name: fmt.Sprintf("hop %d", i+1), Number: strconv.Itoa(i + 1), Hidden: len(addresses) == 0, Y: y + 13}
+		d := device{X: percent(w.at(float64(i+1)), reverse), Name: fmt.Sprintf("hop %d", i+1), Number: strconv.Itoa(i + 1), Hidden: len(addresses) == 0}
 		is := strings.Join(addresses, ", ")
 		if d.Hidden {
 			is = "did not show itself"
@@ -170,12 +169,9 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 		pic.Devices = append(pic.Devices, d)
 		pic.Legend = append(pic.Legend, [2]string{fmt.Sprintf("hop %d", i+1), is})
 	}
-	if n > 0 {
-		y += deviceHeight
-	}
 	for _, b := range bundles {
 		p := b[0]
-		l := lane{Class: classes[b.mark().word], State: state(b, string(p.Verdict)), Text: y + 17, Line: y + 29, Mirrored: reverse}
+		l := lane{Class: classes[b.mark().word], State: state(b, string(p.Verdict)), Mirrored: reverse}
 		label := port(p) + " " + services(b)
 		if p.Host != "" {
 			label += ", " + p.Host
@@ -183,7 +179,7 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 		if p.Address != "" {
 			label += " at " + p.Address
 		}
-		l.Label, l.Short = cut(label, longLabel), cut(label, shortLabel)
+		l.name(label)
 		by := outcome(p)
 		if i := p.Initiator; i != nil && i.ICMP != nil && i.ICMP.From.IsValid() && p.Verdict == result.Rejected && w.find(i.ICMP.From) == 0 {
 			by += " by " + i.ICMP.From.String()
@@ -191,15 +187,49 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 		l.By = state(b, by)
 		at, symbol := w.end(p)
 		l.From, l.To, l.Symbol = percent(0, reverse), percent(at, reverse), symbol
-		y += laneHeight
 		if ends[p.Verdict] == wayBack {
-			l.Back, l.BackLine = percent(0.5, reverse), l.Line+wayBackHeight-2
-			y += wayBackHeight
+			l.Back = percent(0.5, reverse)
 		}
 		pic.Lanes = append(pic.Lanes, l)
 	}
-	pic.Height = y + 10
+	pic.lay()
 	return pic
+}
+
+// translate adds an address that becomes another on the way, once.
+func (pic *picture) translate(s string) { pic.NAT = addOnce(pic.NAT, nat{Text: s}) }
+
+// name says what was tried.
+func (l *lane) name(s string) { l.Label, l.Short = cut(s, longLabel), cut(s, shortLabel) }
+
+// lay gives everything on a picture its height.
+func (pic *picture) lay() {
+	y := boxHeight + boxLine*max(len(pic.Left.Lines), len(pic.Right.Lines))
+	pic.Box = y - 4
+	for i := range pic.NAT {
+		pic.NAT[i].Y = y
+		y += natHeight
+	}
+	pic.Top = y
+	for i := range pic.Devices {
+		pic.Devices[i].Y = y + 13
+	}
+	if len(pic.Devices) > 0 {
+		y += deviceHeight
+	}
+	for i := range pic.Lanes {
+		l := &pic.Lanes[i]
+		if l.By == "" {
+			l.By = l.State
+		}
+		l.Text, l.Line = y+17, y+29
+		y += laneHeight
+		if l.Back != "" {
+			l.BackLine = l.Line + wayBackHeight - 2
+			y += wayBackHeight
+		}
+	}
+	pic.Height = y + 10
 }
 
 // services names what the paths of a bundle are for, each once.

@@ -56,10 +56,12 @@ var (
 		{Text, ".txt", renderMatrixText},
 		{JSON, ".json", encode[*result.Matrix]},
 		{CSV, ".csv", renderMatrixCSV},
+		{HTML, ".html", renderMatrixHTML},
 	}}
 	Address = Kind[*result.AddressReport]{"address report", []Form[*result.AddressReport]{
 		{Text, ".txt", renderAddressText},
 		{JSON, ".json", encode[*result.AddressReport]},
+		{HTML, ".html", renderAddressHTML},
 	}}
 )
 

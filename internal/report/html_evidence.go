@@ -109,7 +109,7 @@ func initiatorSaw(p *result.Path) [][2]string {
 	if i.Connect != "" {
 		s := word(connectWords, i.Connect)
 		if i.ConnectMS > 0 {
-			s += " after " + milliseconds(i.ConnectMS)
+			s += " after " + msWords(i.ConnectMS)
 		}
 		if i.Attempts > 1 {
 			s += fmt.Sprintf(" (%d attempts)", i.Attempts)
@@ -141,7 +141,7 @@ func initiatorSaw(p *result.Path) [][2]string {
 	l.add("Data out", transferSaw(i.Sent))
 	l.add("Data back", transferSaw(i.Received))
 	if i.RTTMS != nil {
-		l.add("Round trip", milliseconds(*i.RTTMS))
+		l.add("Round trip", msWords(*i.RTTMS))
 	}
 	if t := i.TCP; t != nil {
 		s := fmt.Sprintf("segments of up to %d bytes, path MTU %d", t.MSS, t.PathMTU)
@@ -177,7 +177,7 @@ func transferSaw(t *result.Transfer) string {
 	}
 	s := fmt.Sprintf("%s of %s: %s", bytesWords(t.Intact), bytesWords(t.Want), word(transferWords, t.Outcome))
 	if t.ElapMS > 0 {
-		s += ", in " + milliseconds(t.ElapMS)
+		s += ", in " + msWords(t.ElapMS)
 	}
 	if h := t.Hole; h != nil {
 		s += fmt.Sprintf("; %d bytes cross in one packet, %d never do", h.Passes, h.Fails)
@@ -269,8 +269,8 @@ func acceptorSaw(p *result.Path) [][2]string {
 	return l
 }
 
-// milliseconds writes a time, with as many decimals as say something.
-func milliseconds(ms float64) string {
+// msWords writes a time, with as many decimals as say something.
+func msWords(ms float64) string {
 	switch {
 	case ms >= 10_000:
 		return fmt.Sprintf("%.1f s", ms/1000)
