@@ -6,6 +6,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"dialtone/internal/cli"
+	"dialtone/internal/report"
 )
 
 func app() *ucli.App {
@@ -40,7 +41,7 @@ func app() *ucli.App {
 		}, {
 			Name: "merge", Usage: "make one report of several: join those of the two ends of a pair, or lay many side by side",
 			ArgsUsage: "FILE FILE…",
-			Flags:     mergeFlags(),
+			Flags:     outputFlags(report.Matrix),
 			Action:    mergeReports,
 		}, {
 			Name: "address", Usage: "tell as which address others see this machine, and whether it leads back here: by STUN servers, or by a machine that runs listen",
@@ -62,7 +63,7 @@ func dialFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "verbose", Usage: "also tell how long the run may take, and how sure its samples are"},
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
 		timeoutFlag("how long each step may take: connecting and proving, then the payload each way"),
-	}, outputFlags()...)
+	}, outputFlags(report.Paths)...)
 }
 
 // timeoutFlag is --timeout, which means what usage says.
@@ -70,28 +71,21 @@ func timeoutFlag(usage string) ucli.Flag {
 	return &ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: usage}
 }
 
-// outputFlags say where a report goes, the same for every command.
-func outputFlags() []ucli.Flag {
+// outputFlags say where a kind of document goes, the same for every command.
+func outputFlags[T any](k report.Kind[T]) []ucli.Flag {
 	return []ucli.Flag{
-		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text or json"},
-		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: .txt, .json (repeatable)"},
+		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: " + k.Formats()},
+		&ucli.StringSliceFlag{Name: "out", Usage: "also write the " + k.What + " to `FILE`; its ending chooses the format: " + k.Endings() + " (repeatable)"},
 	}
 }
 
 func odysseyFlags() []ucli.Flag {
 	return []ucli.Flag{
 		&ucli.DurationFlag{Name: "wait", Usage: "the partner runs the same command: dial each other for up to this `DURATION`, such as 15m, until one gets through; both get the same report"},
-		&ucli.StringFlag{Name: "peers", Usage: "test all partners of the list in `FILE`, CSV or YAML with name, host, invitation; --format and --out then know text, json and csv"},
+		&ucli.StringFlag{Name: "peers", Usage: "test all partners of the list in `FILE`, CSV or YAML with name, host, invitation; --format and --out then know " + report.Matrix.Formats()},
 		&ucli.IntFlag{Name: "at-once", Value: 16, Usage: "with --peers: test `N` partners side by side"},
 		&ucli.StringFlag{Name: "progress", Usage: "with --peers: keep in `FILE` who was tested, until all are, for a run that is interrupted and started again", DefaultText: "the list's name and .progress"},
 		&ucli.BoolFlag{Name: "again", Usage: "with --peers: test those again, too, that an interrupted run has tested"},
-	}
-}
-
-func mergeFlags() []ucli.Flag {
-	return []ucli.Flag{
-		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text, json or csv"},
-		&ucli.StringSliceFlag{Name: "out", Usage: "also write it to `FILE`; its ending chooses the format: .txt, .json, .csv (repeatable)"},
 	}
 }
 

@@ -118,4 +118,20 @@ func (p *Plan) IsExternal(r Role) bool { return slices.Contains(p.External, r) }
 type Excluded struct {
 	Row Row    `json:"row"`
 	Why string `json:"why"`
+	// TestedBy is the run that does test it; "": none, or it was left out on
+	// purpose.
+	TestedBy TestedBy `json:"tested_by,omitempty"`
+	Hosts    []string `json:"hosts,omitempty"` // to be dialed by ByHost
 }
+
+// TestedBy is what another run has to be so that it tests a row that this one
+// left out.
+type TestedBy string
+
+const (
+	ByRole    TestedBy = "role"    // dial on a machine that plays one of the row's From roles
+	ByHost    TestedBy = "host"    // dial on this very machine, of one of the row's hosts
+	ByPartner TestedBy = "partner" // dial odyssey with each partner
+	ByEgress  TestedBy = "egress"  // dial egress on a machine that plays one of the row's From roles
+	ByNobody  TestedBy = "nobody"  // who opens it are other people's hosts, on which nobody can run dial
+)

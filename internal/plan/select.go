@@ -52,34 +52,53 @@ func (p *Plan) Select(q Query) ([]Flow, []Excluded, error) {
 	var left []Excluded
 	for _, r := range p.Rows {
 		if q.All && r.Expect == ExpectClosed && p.isOpenToo(r) {
-			left = append(left, Excluded{r, "one machine cannot play all roles here: to some this port must be closed, and to others open; test it with --role " + string(r.From[0])})
+			left = append(left, Excluded{
+				Row: r, Why: "one machine cannot play all roles here: to some this port must be closed, and to others open; test it with --role " + string(r.From[0]), TestedBy: ByRole,
+			})
 			continue
 		}
 		if len(only) > 0 && !only[r.ID] {
-			left = append(left, Excluded{r, "not among the rows asked for (" + strings.Join(q.Only, ", ") + ")"})
+			left = append(left, Excluded{Row: r, Why: "not among the rows asked for (" + strings.Join(q.Only, ", ") + ")"})
 			continue
 		}
 		taken := take(r, q)
 		if taken == nil {
-			why := fmt.Sprintf("from %s to %s; this run is %s to %s", join(r.From, " or "), r.To, roleList(q.Local), roleList(q.Remote))
-			if next := p.dialNext(r, q); next != "" {
-				why = fmt.Sprintf("the site file has the %s on %s: dial that host as well", r.To, next)
+			e := Excluded{
+				Row: r, Why: fmt.Sprintf("from %s to %s; this run is %s to %s", join(r.From, " or "), r.To, roleList(q.Local), roleList(q.Remote)),
+				TestedBy: p.testedBy(r), Hosts: p.dialNext(r, q),
 			}
-			left = append(left, Excluded{r, why})
+			if len(e.Hosts) > 0 {
+				e.Why = fmt.Sprintf("the site file has the %s on %s: dial that host as well", r.To, strings.Join(e.Hosts, " or "))
+				e.TestedBy = ByHost
+			}
+			left = append(left, e)
 		}
 		flows = append(flows, taken...)
 	}
 	return flows, left, nil
 }
 
+// testedBy is the run that tests a row, whatever the site file says.
+func (p *Plan) testedBy(r Row) TestedBy {
+	switch {
+	case !slices.ContainsFunc(r.From, func(f Role) bool { return !p.IsExternal(f) }):
+		return ByNobody
+	case p.IsExternal(r.To):
+		return ByEgress
+	case r.To == RolePeer, !slices.ContainsFunc(r.From, func(f Role) bool { return f != RolePeer }):
+		return ByPartner
+	}
+	return ByRole
+}
+
 // dialNext names the hosts to dial for a row that this end opens and that ends on
-// a machine of the site's own; "" if the site file names none.
-func (p *Plan) dialNext(r Row, q Query) string {
+// a machine of the site's own; none if the site file names none.
+func (p *Plan) dialNext(r Row, q Query) []string {
 	if q.Site == nil || p.IsExternal(r.To) || slices.Contains(q.Remote, r.To) || r.To == RolePeer ||
 		!slices.ContainsFunc(r.From, func(f Role) bool { return slices.Contains(q.Local, f) }) {
-		return ""
+		return nil
 	}
-	return strings.Join(q.Site.HostsOf(r.To), " or ")
+	return q.Site.HostsOf(r.To)
 }
 
 // isOpenToo reports whether the port of a row is one that other rows need open.

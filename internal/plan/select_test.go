@@ -326,3 +326,40 @@ func TestSelectNamesTheHostToDialNext(t *testing.T) {
 		}
 	}
 }
+
+// Whoever reads what was left out has to be told where to test it.
+func TestWhatIsLeftOutSaysWhichRunTestsIt(t *testing.T) {
+	p, err := Load("illiad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := &Site{Hosts: map[Role][]string{RoleDatabase: {"sql.example.edu"}}}
+	_, left, err := p.Select(Query{Local: []Role{RoleClient}, Remote: []Role{RoleServer, RoleWeb}, Site: site})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]TestedBy{}
+	for _, e := range left {
+		got[e.Row.ID] = e.TestedBy
+		if (e.TestedBy == ByHost) != (len(e.Hosts) > 0) {
+			t.Errorf("%s: %s, hosts %v", e.Row.ID, e.TestedBy, e.Hosts)
+		}
+	}
+	for id, want := range map[string]TestedBy{
+		"sql-client": ByHost, "web-https": ByRole, "rdp": ByRole, "sql-closed": ByRole, "oclc-client": ByEgress, "ldap": ByEgress,
+		"odyssey-out": ByPartner, "odyssey-in": ByPartner, "ftp-data-server": ByNobody,
+	} {
+		if got[id] != want {
+			t.Errorf("%s is tested by %q, want %q", id, got[id], want)
+		}
+	}
+	_, left, err = p.Select(Query{Local: []Role{RoleClient}, Remote: []Role{RoleServer}, Only: []string{"odyssey-client"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range left {
+		if e.TestedBy != "" {
+			t.Errorf("%s was left out on purpose, and is said to be tested by %q", e.Row.ID, e.TestedBy)
+		}
+	}
+}

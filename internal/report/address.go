@@ -27,16 +27,21 @@ func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
 	}
 	t.views()
 	t.mappings()
+	t.fields(2, addressFacts(r))
+	return []byte(t.b.String()), nil
+}
+
+// addressFacts are who asked, and when, labelled.
+func addressFacts(r *result.AddressReport) [][2]string {
 	fields := [][2]string{
-		{"From", strings.TrimPrefix(endName(result.End{Host: t.Host, Addresses: t.Own}), "at ")},
-		{"Started", startLine(t.Started.Time, t.ElapsedMS)},
-		{"By", t.Tool},
+		{"From", strings.TrimPrefix(endName(result.End{Host: r.Host, Addresses: r.Own}), "at ")},
+		{"Started", startLine(r.Started.Time, r.ElapsedMS)},
+		{"By", r.Tool},
 	}
-	if t.Interrupted {
+	if r.Interrupted {
 		fields[1][1] += ", then interrupted"
 	}
-	t.fields(2, fields)
-	return []byte(t.b.String()), nil
+	return fields
 }
 
 // An addressReport is an address report on its way to a page.
@@ -45,15 +50,28 @@ type addressReport struct {
 	*page
 }
 
-// views writes who saw what: a line for all that is equal.
+// views writes who saw what.
 func (t *addressReport) views() {
+	if len(t.Views) == 0 {
+		return
+	}
+	rows := viewRows(t.Views)
+	for i := range rows[0] {
+		rows[0][i].style = faint
+	}
+	t.lines(t.grid(rows))
+	t.blank()
+}
+
+// viewRows are who saw what, after a row of headers: a row for all that is equal.
+func viewRows(views []result.View) [][]cell {
 	type key struct {
 		observer, over, at, seen string
 		outcome                  result.ViewOutcome
 	}
 	var order []key
 	first, count := map[key]result.View{}, map[key]int{}
-	for _, v := range t.Views {
+	for _, v := range views {
 		k := key{observer: v.Observer, over: string(v.Transport), at: "-", outcome: v.Outcome}
 		if v.Target.IsValid() {
 			k.at = v.Target.String()
@@ -65,10 +83,7 @@ func (t *addressReport) views() {
 			order, first[k] = append(order, k), v
 		}
 	}
-	if len(order) == 0 {
-		return
-	}
-	rows := [][]cell{{{"seen as", faint}, {"by", faint}, {"asked at", faint}, {"over", faint}, {"times", faint}, {"port here -> port seen", faint}}}
+	rows := [][]cell{{{s: "seen as"}, {s: "by"}, {s: "asked at"}, {s: "over"}, {s: "times"}, {s: "port here -> port seen"}}}
 	for _, k := range order {
 		v := first[k]
 		row := []cell{{cmp.Or(k.seen, "-"), plain}, {k.observer, plain}, {k.at, plain}, {k.over, plain}, {fmt.Sprint(count[k]), plain}}
@@ -80,8 +95,7 @@ func (t *addressReport) views() {
 		}
 		rows = append(rows, row)
 	}
-	t.lines(t.grid(rows))
-	t.blank()
+	return rows
 }
 
 // behaviourWords says what each behaviour means.
@@ -107,10 +121,18 @@ var portWords = map[result.PortMapping]string{
 	result.PortsMixed:   "changes the source port sometimes, so that partners' rules must not name one; ",
 }
 
-// mappings writes how the NAT maps, each way of it once.
+// mappings writes how the NAT maps.
 func (t *addressReport) mappings() {
+	if fields := mappingWords(t.Mappings); len(fields) > 0 {
+		t.fields(2, fields)
+		t.blank()
+	}
+}
+
+// mappingWords are how the NAT maps, each way of it once.
+func mappingWords(mappings []result.Mapping) [][2]string {
 	var fields [][2]string
-	for _, m := range t.Mappings {
+	for _, m := range mappings {
 		ports := portWords[m.Ports]
 		if m.Behaviour == result.MappingNone {
 			ports = ""
@@ -123,8 +145,5 @@ func (t *addressReport) mappings() {
 		}
 		fields = append(fields, [2]string{over, words})
 	}
-	if len(fields) > 0 {
-		t.fields(2, fields)
-		t.blank()
-	}
+	return fields
 }

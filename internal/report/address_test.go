@@ -128,7 +128,7 @@ func TestAddressTextLetsNoControlCharacterThrough(t *testing.T) {
 	r := addressReportOf(t)
 	evil := "\x1b[31mred\r\n\u202e"
 	r.Host, r.Own[0], r.Views[0].Observer, r.Findings[0].Text = evil, evil, evil, evil
-	for _, f := range []Format{Text, JSON} {
+	for _, f := range []Format{Text, JSON, HTML} {
 		if got := renderAddress(t, f, r, Options{}); strings.ContainsAny(got, "\x1b\r\u202e") {
 			t.Errorf("%s: %q", f, got)
 		}
@@ -145,10 +145,10 @@ func TestEveryBehaviourHasItsWords(t *testing.T) {
 }
 
 func TestAddressReportsHaveTheirForms(t *testing.T) {
-	if _, err := Address.Parse("html"); err == nil || !strings.Contains(err.Error(), "text or json") {
+	if _, err := Address.Parse("pdf"); err == nil || !strings.Contains(err.Error(), "text, json or html") {
 		t.Error(err)
 	}
-	if err := Address.Write(&bytes.Buffer{}, "html", addressReportOf(t), Options{}); err == nil {
-		t.Error("wrote html")
+	if err := Address.Write(&bytes.Buffer{}, "pdf", addressReportOf(t), Options{}); err == nil {
+		t.Error("wrote pdf")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -33,109 +32,18 @@ func (t *textReport) outOfScope() {
 // bottomLine ends the report with its result in one sentence, and with what it
 // speaks for.
 func (t *textReport) bottomLine() {
-	st := bad
-	s := t.verdictLine()
-	if t.count().allOK() {
-		st = good
-	}
-	if t.Interrupted {
-		st = pending
-		s = "Interrupted, so this is not the whole picture. " + s
-	}
-	t.hang("", s, 0, st)
+	t.hang("", answer(t.Report), 0, answerStyle(t.Report))
 	t.hang("", t.caveat(), 0, plain)
 }
 
-// A tally counts paths that count towards the result, or those that do not.
-type tally struct {
-	all, ok          int
-	broken, untested []*result.Path
-}
-
-func (c tally) allOK() bool { return c.all > 0 && c.ok == c.all }
-
-func (c *tally) add(p *result.Path) {
-	c.all++
+func answerStyle(r *result.Report) style {
 	switch {
-	case p.OK:
-		c.ok++
-	case p.Verdict == result.Untested:
-		c.untested = append(c.untested, p)
-	default:
-		c.broken = append(c.broken, p)
+	case r.Interrupted:
+		return pending
+	case count(r).allOK():
+		return good
 	}
-}
-
-func (t *textReport) count() tally {
-	var c tally
-	for i := range t.Paths {
-		if p := &t.Paths[i]; p.Counted {
-			c.add(p)
-		}
-	}
-	return c
-}
-
-// verdictLine is the result in one sentence.
-func (t *textReport) verdictLine() string {
-	kind := "required "
-	c := t.count()
-	if len(t.Paths) == 0 {
-		return "No path was tested, so nothing is known."
-	}
-	if c.all == 0 {
-		kind = ""
-		for i := range t.Paths {
-			c.add(&t.Paths[i])
-		}
-	}
-	paths := func(n int) string {
-		if n == 1 {
-			return kind + "path"
-		}
-		return kind + "paths"
-	}
-	works, work, not1, notN := "works", "work", "does not work", "do not work"
-	if slices.ContainsFunc(t.Paths, func(p result.Path) bool { return p.Expect == plan.ExpectClosed }) {
-		works, work, not1, notN = "is as it should be", "are as they should be", "is not as it should be", "are not as they should be"
-	}
-	broken := strings.Join(t.labels(c.broken, true), ", ")
-	untested := strings.Join(t.labels(c.untested, false), ", ")
-	var s string
-	switch nb, nu := len(c.broken), len(c.untested); {
-	case nb == 0 && nu == 0 && c.all == 1:
-		s = fmt.Sprintf("The one %s %s.", paths(1), works)
-	case nb == 0 && nu == 0:
-		s = fmt.Sprintf("All %d %s %s.", c.all, paths(c.all), work)
-	case nu == c.all && c.all == 1:
-		s = fmt.Sprintf("The one %s was not tested: %s.", paths(1), untested)
-	case nu == c.all:
-		s = fmt.Sprintf("None of the %d %s was tested: %s.", c.all, paths(c.all), untested)
-	case nb == c.all && c.all == 1:
-		s = fmt.Sprintf("The one %s %s: %s.", paths(1), not1, broken)
-	case nb == c.all:
-		s = fmt.Sprintf("None of the %d %s %s: %s.", c.all, paths(c.all), works, broken)
-	case nb == 0:
-		s = fmt.Sprintf("%d of %d %s %s; %d %s not tested: %s.", c.ok, c.all, paths(c.all), one(c.ok, works, work),
-			nu, one(nu, "was", "were"), untested)
-	default:
-		s = fmt.Sprintf("%d of %d %s %s: %s", nb, c.all, paths(c.all), one(nb, not1, notN), broken)
-		if nu > 0 {
-			s += fmt.Sprintf("; %d %s not tested: %s", nu, one(nu, "was", "were"), untested)
-		}
-		s += "."
-	}
-	if kind == "" {
-		s += " None of them counts as required here."
-	}
-	return s
-}
-
-func one(n int, singular, plural string) string {
-	if n == 1 {
-		return singular
-	}
-	return plural
+	return bad
 }
 
 // caveat says what the report does not speak for.

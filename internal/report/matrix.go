@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -166,19 +165,7 @@ func (t *matrixText) broken(r *result.MatrixRow) string {
 
 // legend explains the verdicts that the table has.
 func (t *matrixText) legend() {
-	var words [][2]string
-	uncounted := false
-	for _, v := range result.Verdicts {
-		if t.Summary.Verdicts[v] > 0 {
-			words = append(words, [2]string{string(v), v.Row().Means})
-		}
-	}
-	for _, r := range t.Rows {
-		uncounted = uncounted || slices.ContainsFunc(r.Cells, func(c *result.MatrixCell) bool { return c != nil && !c.Counted })
-	}
-	if uncounted {
-		words = append(words, [2]string{"(verdict)", "in brackets: does not count towards the result"})
-	}
+	words := matrixWords(t.Matrix)
 	if len(words) == 0 {
 		return
 	}
@@ -186,6 +173,24 @@ func (t *matrixText) legend() {
 	t.blank()
 	t.fields(2, words)
 	t.blank()
+}
+
+// matrixWords are the verdicts that a matrix has, and what they mean.
+func matrixWords(m *result.Matrix) [][2]string {
+	var words [][2]string
+	uncounted := false
+	for _, v := range result.Verdicts {
+		if m.Summary.Verdicts[v] > 0 {
+			words = append(words, [2]string{string(v), v.Row().Means})
+		}
+	}
+	for _, r := range m.Rows {
+		uncounted = uncounted || slices.ContainsFunc(r.Cells, func(c *result.MatrixCell) bool { return c != nil && !c.Counted })
+	}
+	if uncounted {
+		words = append(words, [2]string{"(verdict)", "in brackets: does not count towards the result"})
+	}
+	return words
 }
 
 // requests lists what to ask for, once for all machines that need it: first
@@ -211,56 +216,67 @@ func (t *matrixText) requests() {
 	}
 }
 
+// request writes one request.
 func (t *matrixText) request(q *result.Request) {
 	lead := fmt.Sprintf("%3d. ", q.Number)
 	t.hang(lead, q.Advice, 0, strong)
-	var names []string
-	for _, n := range q.Rows {
-		if n >= 0 && n < len(t.Rows) {
-			names = addOnce(names, t.Rows[n].Name)
-		}
-	}
-	fields := [][2]string{{"For", fmt.Sprintf("%s of %d: %s", strings.Join(q.Flows, ", "), len(names), strings.Join(names, ", "))}}
+	fields := [][2]string{{"For", fmt.Sprintf("%s of %d: %s", strings.Join(q.Flows, ", "), len(needers(t.Matrix, q)), strings.Join(needers(t.Matrix, q), ", "))}}
 	label := "From"
 	if q.Direction == plan.Reverse {
 		label = "Towards"
 	}
-	for _, s := range q.Subnets {
-		fields = append(fields, [2]string{label, fmt.Sprintf("%s (in %s)", strings.Join(s.Addresses, ", "), s.Prefix)})
+	for _, s := range subnetLines(q) {
+		fields = append(fields, [2]string{label, s})
 		label = ""
 	}
 	label = "Log"
-	for _, e := range q.Log {
-		p := result.Path{Transport: q.Transport, Source: e.Source, SeenAs: e.SeenAs, Target: e.Target, At: e.At}
-		for _, s := range logLines([]*result.Path{&p}) {
-			fields = append(fields, [2]string{label, s})
-			label = ""
-		}
+	for _, s := range requestLog(q) {
+		fields = append(fields, [2]string{label, s})
+		label = ""
 	}
 	t.fields(len(lead), fields)
 	t.blank()
 }
 
-// bottomLine ends the matrix with its result.
-func (t *matrixText) bottomLine() {
-	fine, broken := 0, []string{}
-	for _, r := range t.Rows {
-		if r.OK {
-			fine++
-		} else {
-			broken = append(broken, cmp.Or(r.Name, addressWords(r.Addresses)))
+// needers are the names of the rows that need a request.
+func needers(m *result.Matrix, q *result.Request) []string {
+	var names []string
+	for _, n := range q.Rows {
+		if n >= 0 && n < len(m.Rows) {
+			names = addOnce(names, m.Rows[n].Name)
 		}
 	}
-	switch {
-	case len(t.Rows) == 0:
-		t.hang("", "There is no report, so nothing is known.", 0, bad)
-	case len(broken) == 0 && fine == 1:
-		t.hang("", "It is as it should be: every required path works.", 0, good)
-	case len(broken) == 0:
-		t.hang("", fmt.Sprintf("All %d are as they should be: every required path works.", fine), 0, good)
-	default:
-		t.hang("", fmt.Sprintf("%d of %d are not as they should be: %s. %d of %d required paths do not work.",
-			len(broken), len(t.Rows), strings.Join(broken, ", "), t.Summary.Failed, t.Summary.Counted), 0, bad)
-	}
-	t.hang("", "This speaks for the machines and times in it, not for other machines of the same networks, and not for the software itself.", 0, plain)
+	return names
 }
+
+// subnetLines are the machines of a request, as the firewalls see them.
+func subnetLines(q *result.Request) []string {
+	var out []string
+	for _, s := range q.Subnets {
+		out = append(out, fmt.Sprintf("%s (in %s)", strings.Join(s.Addresses, ", "), s.Prefix))
+	}
+	return out
+}
+
+// requestLog is what to search a firewall's log for.
+func requestLog(q *result.Request) []string {
+	var out []string
+	for _, e := range q.Log {
+		p := result.Path{Transport: q.Transport, Source: e.Source, SeenAs: e.SeenAs, Target: e.Target, At: e.At}
+		out = append(out, logLines([]*result.Path{&p})...)
+	}
+	return out
+}
+
+// bottomLine ends the matrix with its result.
+func (t *matrixText) bottomLine() {
+	st := good
+	if len(t.Rows) == 0 || slices.ContainsFunc(t.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
+		st = bad
+	}
+	t.hang("", matrixAnswer(t.Matrix), 0, st)
+	t.hang("", matrixLimits, 0, plain)
+}
+
+// matrixLimits is what a matrix does not speak for.
+const matrixLimits = "This speaks for the machines and times in it, not for other machines of the same networks, and not for the software itself."

@@ -105,15 +105,15 @@ func TestAMatrixThatIsTooWideNumbersItsColumns(t *testing.T) {
 }
 
 func TestMatrixFormats(t *testing.T) {
-	for name, want := range map[string]Format{"a.txt": Text, "b.JSON": JSON, "c.csv": CSV} {
+	for name, want := range map[string]Format{"a.txt": Text, "b.JSON": JSON, "c.csv": CSV, "d.html": HTML} {
 		if got, err := Matrix.ForFile(name); err != nil || got != want {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}
-	if _, err := Matrix.ForFile("a.xls"); err == nil || !strings.Contains(err.Error(), ".txt, .json or .csv") {
+	if _, err := Matrix.ForFile("a.xls"); err == nil || !strings.Contains(err.Error(), ".txt, .json, .csv or .html") {
 		t.Errorf("%v", err)
 	}
-	if _, err := Matrix.Parse("xls"); err == nil || !strings.Contains(err.Error(), "text, json or csv") {
+	if _, err := Matrix.Parse("xls"); err == nil || !strings.Contains(err.Error(), "text, json, csv or html") {
 		t.Errorf("%v", err)
 	}
 }

@@ -50,46 +50,63 @@ var (
 	Paths = Kind[*result.Report]{"report", []Form[*result.Report]{
 		{Text, ".txt", renderText},
 		{JSON, ".json", encode[*result.Report]},
+		{HTML, ".html", renderPathsHTML},
 	}}
 	Matrix = Kind[*result.Matrix]{"matrix", []Form[*result.Matrix]{
 		{Text, ".txt", renderMatrixText},
 		{JSON, ".json", encode[*result.Matrix]},
 		{CSV, ".csv", renderMatrixCSV},
+		{HTML, ".html", renderMatrixHTML},
 	}}
 	Address = Kind[*result.AddressReport]{"address report", []Form[*result.AddressReport]{
 		{Text, ".txt", renderAddressText},
 		{JSON, ".json", encode[*result.AddressReport]},
+		{HTML, ".html", renderAddressHTML},
 	}}
 )
 
 // encode writes exactly the struct.
 func encode[T any](v T, _ Options) ([]byte, error) { return result.Encode(v) }
 
+// Formats names the forms, as in "text, json or csv".
+func (k Kind[T]) Formats() string {
+	var names []string
+	for _, f := range k.Forms {
+		names = append(names, string(f.Format))
+	}
+	return alternatives(names)
+}
+
+// Endings names what a file's name ends in for each form, as in ".txt, .json or .csv".
+func (k Kind[T]) Endings() string {
+	var exts []string
+	for _, f := range k.Forms {
+		exts = append(exts, f.Ext)
+	}
+	return alternatives(exts)
+}
+
 // Parse returns the Format that is called s, in capital letters or as the ending of
 // a file's name, too.
 func (k Kind[T]) Parse(s string) (Format, error) {
 	name := strings.TrimPrefix(strings.ToLower(s), ".")
-	var names []string
 	for _, f := range k.Forms {
 		if name == string(f.Format) || "."+name == f.Ext {
 			return f.Format, nil
 		}
-		names = append(names, string(f.Format))
 	}
-	return "", fmt.Errorf("unknown report format %q: use %s", s, alternatives(names))
+	return "", fmt.Errorf("unknown report format %q: use %s", s, k.Formats())
 }
 
 // ForFile returns the Format that the extension of a file's name asks for.
 func (k Kind[T]) ForFile(name string) (Format, error) {
 	ext := strings.ToLower(filepath.Ext(name))
-	var exts []string
 	for _, f := range k.Forms {
 		if ext == f.Ext {
 			return f.Format, nil
 		}
-		exts = append(exts, f.Ext)
 	}
-	return "", fmt.Errorf("no report format for file %q: end its name in %s", name, alternatives(exts))
+	return "", fmt.Errorf("no report format for file %q: end its name in %s", name, k.Endings())
 }
 
 // Write renders v in format f to w, in one call of w.Write. It does not change v.

@@ -430,7 +430,7 @@ func TestLinesFitThePage(t *testing.T) {
 }
 
 func TestParseFormat(t *testing.T) {
-	for _, s := range []string{"text", "json"} {
+	for _, s := range []string{"text", "json", "html"} {
 		if f, err := Paths.Parse(s); err != nil || string(f) != s {
 			t.Errorf("ParseFormat(%q) = %q, %v", s, f, err)
 		}
@@ -444,7 +444,7 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"", ".", "xml", "..json", "csv"} {
-		if _, err := Paths.Parse(s); err == nil || !strings.Contains(err.Error(), "use text or json") {
+		if _, err := Paths.Parse(s); err == nil || !strings.Contains(err.Error(), "use text, json or html") {
 			t.Errorf("ParseFormat(%q): %v; want what there is", s, err)
 		}
 	}
@@ -454,7 +454,7 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "report", "a.pdf", "json", "/tmp/a.json/b"} {
-		if _, err := Paths.ForFile(name); err == nil || !strings.Contains(err.Error(), ".txt or .json") {
+		if _, err := Paths.ForFile(name); err == nil || !strings.Contains(err.Error(), ".txt, .json or .html") {
 			t.Errorf("FormatForFile(%q): %v; want what there is", name, err)
 		}
 	}
@@ -679,6 +679,7 @@ func FuzzHostileStrings(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string, width int) {
 		harmless(t, render(t, Text, poisoned(s), Options{Width: max(0, width%200)}))
+		harmless(t, render(t, HTML, poisoned(s), Options{}))
 		out := render(t, JSON, poisoned(s), Options{})
 		harmless(t, out)
 		if !json.Valid([]byte(out)) {

@@ -2,94 +2,23 @@ package report
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
-	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
-// wanted reports whether p is a broken path that somebody must see to.
-func wanted(p *result.Path) bool { return p.Counted && !p.OK }
-
-// groups gathers the paths that keep has and that have the same key, in order.
-func (t *textReport) groups(keep func(*result.Path) bool, key func(*result.Path) string) [][]*result.Path {
-	var out [][]*result.Path
-	index := map[string]int{}
-	for i := range t.Paths {
-		p := &t.Paths[i]
-		if !keep(p) {
-			continue
-		}
-		k := key(p)
-		n, ok := index[k]
-		if !ok {
-			n = len(out)
-			index[k] = n
-			out = append(out, nil)
-		}
-		out[n] = append(out[n], p)
-	}
-	return out
-}
-
-// optional reports whether p is a broken path on which nothing depends here.
-func optional(p *result.Path) bool {
-	return !p.Counted && !p.OK && p.Verdict != result.Untested && p.Finding != nil
-}
-
-// isOwn reports whether what p needs is for the people at the two ends to do, so
-// that nobody takes it to a firewall's.
-func isOwn(p *result.Path) bool { return p.Finding != nil && p.Finding.IsOwn() }
-
-// requests lists what to mend at the two ends, then what to ask for: first what
-// is needed, then the rest. What is
-// asked for already is not asked for again for a row that is not needed.
+// requests lists the steps, numbered through.
 func (t *textReport) requests() {
-	asked := map[tuple]bool{}
-	for i := range t.Paths {
-		if p := &t.Paths[i]; wanted(p) && tupleOf(p) != (tuple{}) {
-			asked[tupleOf(p)] = true
+	n, kind := 0, stepKind(0)
+	for _, s := range steps(t.Report) {
+		if s.kind != kind {
+			kind = s.kind
+			t.title(stepTitles[kind])
+			t.blank()
 		}
-	}
-	isAsked := func(p *result.Path) bool { return wanted(p) || optional(p) && asked[tupleOf(p)] }
-	n := t.requestsFor("What to mend first, at the two ends", func(p *result.Path) bool { return (wanted(p) || optional(p)) && isOwn(p) }, 0)
-	n = t.requestsFor("What to ask for", func(p *result.Path) bool { return isAsked(p) && !isOwn(p) }, n)
-	t.requestsFor("Only if this site needs these too", func(p *result.Path) bool { return optional(p) && !isAsked(p) && !isOwn(p) }, n)
-}
-
-// A tuple is what one firewall rule is about, and what is wrong with it. Rows
-// that share a port are one attempt, and one request.
-type tuple struct {
-	transport        plan.Transport
-	from, to         netip.Addr
-	port, sourcePort int
-	direction        plan.Direction
-	code             result.Code
-}
-
-// tupleOf is the tuple of a path, the zero value if it has none.
-func tupleOf(p *result.Path) tuple {
-	if !p.Source.IsValid() || !p.Target.IsValid() || p.Finding == nil || p.Port == 0 {
-		return tuple{}
-	}
-	return tuple{p.Transport, p.Source.Addr(), p.Target.Addr(), p.Port, p.SourcePort, p.Direction, p.Finding.Code}
-}
-
-// requestKey returns the key by which paths are one request: those with the same
-// advice, and those with one tuple.
-func requestKey() func(*result.Path) string {
-	keys := map[tuple]string{}
-	return func(p *result.Path) string {
-		k := tupleOf(p)
-		if k == (tuple{}) {
-			return adviceKey(p)
-		}
-		if _, ok := keys[k]; !ok {
-			keys[k] = adviceKey(p)
-		}
-		return keys[k]
+		n++
+		t.step(n, s)
 	}
 }
 
@@ -107,53 +36,48 @@ func alsoFor(paths []*result.Path) []string {
 	return out
 }
 
-// requestsFor lists one item for each different advice about the paths that
-// keep has, numbered after n. It returns the last number.
-func (t *textReport) requestsFor(title string, keep func(*result.Path) bool, n int) int {
-	titled := false
-	for _, g := range t.groups(keep, requestKey()) {
-		first := g[0]
-		what, why := finding(first).Advice, texts(g)
-		if what == "" {
-			if what = finding(first).Text; what == "" {
-				what = "No finding was recorded."
-			}
-			why = nil
+// step writes one step.
+func (t *textReport) step(n int, s step) {
+	what, fields := s.details(t.Report)
+	lead := fmt.Sprintf("%3d. ", n)
+	t.hang(lead, what, 0, strong)
+	for i := len(fields) - 1; i > 0; i-- {
+		if fields[i][0] == fields[i-1][0] {
+			fields[i][0] = ""
 		}
-		if n++; !titled {
-			titled = true
-			t.title(title)
-			t.blank()
-		}
-		lead := fmt.Sprintf("%3d. ", n)
-		t.hang(lead, what, 0, strong)
-		fields := [][2]string{{"For", strings.Join(t.labels(g, true), ", ")}}
-		label := "Also"
-		for _, s := range alsoFor(g) {
-			fields = append(fields, [2]string{label, s})
-			label = ""
-		}
-		label = "Seen"
-		for _, w := range why {
-			s := w.text
-			if len(why) > 1 {
-				s = strings.Join(t.labels(w.paths, false), ", ") + ": " + s
-			}
-			fields = append(fields, [2]string{label, s})
-			label = ""
-		}
-		label = "Log"
-		for _, s := range logLines(g) {
-			if isOwn(first) {
-				break // no firewall's log has anything of it
-			}
-			fields = append(fields, [2]string{label, s})
-			label = ""
-		}
-		t.fields(len(lead), fields)
-		t.blank()
 	}
-	return n
+	t.fields(len(lead), fields)
+	t.blank()
+}
+
+// details are what a step asks for, in its first path's words, and what else is to
+// be said of it, labelled.
+func (s step) details(r *result.Report) (what string, fields [][2]string) {
+	first, why := s.paths[0], texts(s.paths)
+	if what = finding(first).Advice; what == "" {
+		if what = finding(first).Text; what == "" {
+			what = "No finding was recorded."
+		}
+		why = nil
+	}
+	fields = append(fields, [2]string{"For", strings.Join(labels(r, s.paths, true), ", ")})
+	for _, also := range alsoFor(s.paths) {
+		fields = append(fields, [2]string{"Also", also})
+	}
+	for _, w := range why {
+		text := w.text
+		if len(why) > 1 {
+			text = strings.Join(labels(r, w.paths, false), ", ") + ": " + text
+		}
+		fields = append(fields, [2]string{"Seen", text})
+	}
+	if isOwn(first) {
+		return what, fields // no firewall's log has anything of it
+	}
+	for _, line := range logLines(s.paths) {
+		fields = append(fields, [2]string{"Log", line})
+	}
+	return what, fields
 }
 
 // sentence ends s with a full stop, unless it ends with one or is empty.
@@ -164,106 +88,31 @@ func sentence(s string) string {
 	return s + "."
 }
 
-func adviceKey(p *result.Path) string {
-	if f := finding(p); f.Advice != "" {
-		return "a" + f.Advice
-	} else if f.Text != "" {
-		return "t" + f.Text
-	}
-	return ""
-}
-
-func finding(p *result.Path) result.Finding {
-	if p.Finding == nil {
-		return result.Finding{}
-	}
-	return *p.Finding
-}
-
-// A said is a text and the paths of which it is said.
-type said struct {
-	text  string
-	paths []*result.Path
-}
-
-// texts gathers the different texts of the findings of paths.
-func texts(paths []*result.Path) []said {
-	var out []said
-	for _, p := range paths {
-		s := finding(p).Text
-		if s == "" {
-			continue
-		}
-		i := slices.IndexFunc(out, func(o said) bool { return o.text == s })
-		if i < 0 {
-			i = len(out)
-			out = append(out, said{text: s})
-		}
-		out[i].paths = append(out[i].paths, p)
-	}
-	return out
-}
-
-// logLines is what to search a firewall's log for.
-func logLines(paths []*result.Path) []string {
-	var out []string
-	for _, p := range paths {
-		if !p.Source.IsValid() || !p.Target.IsValid() {
-			continue
-		}
-		s := string(p.Transport) + " " + endpoints(p)
-		if !p.At.IsZero() {
-			s = p.At.UTC().Format("2006-01-02 15:04:05.000 UTC") + " " + s
-		}
-		if p.SeenAs.IsValid() && p.SeenAs != p.Source {
-			s += ", arriving from " + p.SeenAs.String()
-		}
-		out = addOnce(out, s)
-	}
-	return out
-}
-
-// labels names paths by flow, and by direction, family and address where the
-// flow alone would not tell, each with its outcome if that is wanted.
-func (t *textReport) labels(paths []*result.Path, outcomes bool) []string {
-	var out []string
-	for _, p := range paths {
-		s := p.Flow
-		var twoWays, twoFamilies bool
-		for i := range t.Paths {
-			if o := &t.Paths[i]; o.Flow == p.Flow {
-				twoWays = twoWays || isReverse(o) != isReverse(p)
-				twoFamilies = twoFamilies || isReverse(o) == isReverse(p) && o.Family != p.Family
-			}
-		}
-		if twoWays && isReverse(p) {
-			s += " to here"
-		}
-		switch f := familyName(p.Family); {
-		case p.Address != "":
-			s += " at " + p.Address
-		case twoFamilies && f != "":
-			s += " over " + f
-		}
-		if outcomes {
-			s += " (" + outcome(p) + ")"
-		}
-		out = addOnce(out, s)
-	}
-	return out
-}
-
-// remarks lists the findings on which nothing depends, and the notes.
+// remarks lists what is noted.
 func (t *textReport) remarks() {
+	items := noted(t.Report)
+	if len(items) == 0 {
+		return
+	}
+	t.title("Also noted")
+	t.blank()
+	for _, s := range items {
+		t.hang("  * ", s, 0, plain)
+	}
+	t.blank()
+}
+
+// noted are the findings on which nothing depends, and the notes.
+func noted(r *result.Report) []string {
 	var items []string
-	for _, g := range t.groups(
+	for _, g := range groups(r,
 		func(p *result.Path) bool { return !wanted(p) && !optional(p) && p.Finding != nil },
 		func(p *result.Path) string { return p.Finding.Text + "\x00" + p.Finding.Advice },
 	) {
 		f := g[0].Finding
 		body := strings.TrimSpace(sentence(f.Text) + " " + f.Advice)
 		if body != "" {
-			items = append(items, strings.Join(t.labels(g, true), ", ")+": "+body)
+			items = append(items, strings.Join(labels(r, g, true), ", ")+": "+body)
 		}
 	}
 	type about struct {
@@ -271,8 +120,8 @@ func (t *textReport) remarks() {
 		paths []*result.Path
 	}
 	var notes []about
-	for i := range t.Paths {
-		p := &t.Paths[i]
+	for i := range r.Paths {
+		p := &r.Paths[i]
 		for _, n := range p.Notes {
 			at := slices.IndexFunc(notes, func(a about) bool { return a.note == n })
 			if at < 0 {
@@ -284,16 +133,8 @@ func (t *textReport) remarks() {
 	}
 	for _, n := range notes {
 		if n.note.Text != "" {
-			items = append(items, fmt.Sprintf("%s (%s): %s", n.note.Code, strings.Join(t.labels(n.paths, false), ", "), n.note.Text))
+			items = append(items, fmt.Sprintf("%s (%s): %s", n.note.Code, strings.Join(labels(r, n.paths, false), ", "), n.note.Text))
 		}
 	}
-	if len(items) == 0 {
-		return
-	}
-	t.title("Also noted")
-	t.blank()
-	for _, s := range items {
-		t.hang("  * ", s, 0, plain)
-	}
-	t.blank()
+	return items
 }

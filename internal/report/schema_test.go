@@ -242,7 +242,7 @@ func TestSchemaKnowsEveryConstant(t *testing.T) {
 		"verdict": "Verdict", "proof": "Proof", "direction": "Direction", "family": "Family", "need": "Need", "expect": "Expect",
 		"transport": "Transport", "witness": "WitnessState", "connect": "ConnectOutcome", "answer": "AnswerOutcome",
 		"transfer_outcome": "TransferOutcome", "port_state": "PortState", "sighting": "Sighting", "match": "Match", "clock_source": "ClockSource",
-		"lack": "Lack", "drop": "Drop",
+		"lack": "Lack", "drop": "Drop", "tested_by": "TestedBy",
 	} {
 		want := slices.Clone(consts[goType])
 		if def == "connect" {

@@ -34,7 +34,7 @@ type textReport struct {
 	*page
 }
 
-// head says what was tested, when, and what is known of the far end.
+// head says what holds for the whole run, and what was tested.
 func (t *textReport) head() {
 	t.title("Path report")
 	t.blank()
@@ -45,6 +45,12 @@ func (t *textReport) head() {
 		}
 		t.blank()
 	}
+	t.fields(2, t.facts())
+	t.blank()
+}
+
+// facts are what was tested, when, and what is known of the far end, labelled.
+func (t *textReport) facts() [][2]string {
 	fields := [][2]string{
 		{"From", endName(t.Report.From)},
 		{"To", endName(t.To)},
@@ -90,8 +96,7 @@ func (t *textReport) head() {
 	if len(by) > 0 {
 		fields = append(fields, [2]string{"Run", strings.Join(by, " ")})
 	}
-	t.fields(2, fields)
-	t.blank()
+	return fields
 }
 
 // planLine names the plan, and the far end's where that is another.

@@ -11,6 +11,7 @@ package result
 
 import (
 	"net/netip"
+	"strings"
 
 	"dialtone/internal/plan"
 )
@@ -184,6 +185,19 @@ type OutOfScope struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	Why  string `json:"why"`
+	// TestedBy is the run that does test it, by Hosts where it says so; "": none,
+	// or an earlier release wrote the report.
+	TestedBy plan.TestedBy `json:"tested_by,omitempty"`
+	Hosts    []string      `json:"hosts,omitempty"`
+}
+
+// NewOutOfScope is a row that a plan left out.
+func NewOutOfScope(e plan.Excluded) OutOfScope {
+	var from []string
+	for _, r := range e.Row.From {
+		from = append(from, string(r))
+	}
+	return OutOfScope{Flow: e.Row.ID, From: strings.Join(from, ","), To: string(e.Row.To), Why: e.Why, TestedBy: e.TestedBy, Hosts: e.Hosts}
 }
 
 // A Finding is what a verdict means here and what to do about it.

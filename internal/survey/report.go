@@ -41,9 +41,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 	}
 	verdict.Enliven(r.Paths, r.Contact != nil)
 	for _, e := range s.excluded {
-		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{
-			Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why,
-		})
+		r.OutOfScope = append(r.OutOfScope, result.NewOutOfScope(e))
 	}
 	r.Listened = s.door.Listened()
 	facts := s.facts(resolveErr)

@@ -93,7 +93,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	v.visitInstances(ctx, flows, r.Paths)
 	verdict.Enliven(r.Paths, false)
 	for _, e := range append(slices.Clone(c.Excluded), excluded...) {
-		r.OutOfScope = append(r.OutOfScope, result.OutOfScope{Flow: e.Row.ID, From: joinRoles(e.Row.From), To: string(e.Row.To), Why: e.Why})
+		r.OutOfScope = append(r.OutOfScope, result.NewOutOfScope(e))
 	}
 	facts := verdict.Facts{Shift: c.Shift, AnswersAll: v.tryDecoys(ctx, r.Paths)}
 	r.From.Addresses, r.To.Addresses = ends(r.Paths)

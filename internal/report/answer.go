@@ -1,0 +1,197 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// maxNamed is how many paths, or machines, an answer names before it counts them.
+const maxNamed = 5
+
+// answer is the result of a report in one sentence, or two where it was
+// interrupted or nothing counts.
+func answer(r *result.Report) string {
+	s := verdictLine(r)
+	if r.Interrupted {
+		s = "Interrupted, so this is not the whole picture. " + s
+	}
+	return s
+}
+
+// A tally counts paths that count towards the result, or those that do not.
+type tally struct {
+	all, ok          int
+	broken, untested []*result.Path
+}
+
+func (c tally) allOK() bool { return c.all > 0 && c.ok == c.all }
+
+func (c *tally) add(p *result.Path) {
+	c.all++
+	switch {
+	case p.OK:
+		c.ok++
+	case p.Verdict == result.Untested:
+		c.untested = append(c.untested, p)
+	default:
+		c.broken = append(c.broken, p)
+	}
+}
+
+// count counts what counts.
+func count(r *result.Report) tally {
+	var c tally
+	for i := range r.Paths {
+		if p := &r.Paths[i]; p.Counted {
+			c.add(p)
+		}
+	}
+	return c
+}
+
+// verdictLine is the result of all paths in one sentence.
+func verdictLine(r *result.Report) string {
+	kind := "required "
+	c := count(r)
+	if len(r.Paths) == 0 {
+		return "No path was tested, so nothing is known."
+	}
+	if c.all == 0 {
+		kind = ""
+		for i := range r.Paths {
+			c.add(&r.Paths[i])
+		}
+	}
+	paths := func(n int) string { return kind + one(n, "path", "paths") }
+	works, work, not1, notN := "works", "work", "does not work", "do not work"
+	if slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Expect == plan.ExpectClosed }) {
+		works, work, not1, notN = "is as it should be", "are as they should be", "is not as it should be", "are not as they should be"
+	}
+	broken := namedOrCounted(r, c.broken)
+	untested := ""
+	if names := labels(r, c.untested, false); len(names) <= maxNamed {
+		untested = ": " + strings.Join(names, ", ")
+	}
+	var s string
+	switch nb, nu := len(c.broken), len(c.untested); {
+	case nb == 0 && nu == 0 && c.all == 1:
+		s = fmt.Sprintf("The one %s %s.", paths(1), works)
+	case nb == 0 && nu == 0:
+		s = fmt.Sprintf("All %d %s %s.", c.all, paths(c.all), work)
+	case nu == c.all && c.all == 1:
+		s = fmt.Sprintf("The one %s was not tested%s.", paths(1), untested)
+	case nu == c.all:
+		s = fmt.Sprintf("None of the %d %s was tested%s.", c.all, paths(c.all), untested)
+	case nb == c.all && c.all == 1:
+		s = fmt.Sprintf("The one %s %s: %s.", paths(1), not1, broken)
+	case nb == c.all:
+		s = fmt.Sprintf("None of the %d %s %s: %s.", c.all, paths(c.all), works, broken)
+	case nb == 0:
+		s = fmt.Sprintf("%d of %d %s %s; %d %s not tested%s.", c.ok, c.all, paths(c.all), one(c.ok, works, work),
+			nu, one(nu, "was", "were"), untested)
+	default:
+		s = fmt.Sprintf("%d of %d %s %s: %s", nb, c.all, paths(c.all), one(nb, not1, notN), broken)
+		if nu > 0 {
+			s += fmt.Sprintf("; %d %s not tested%s", nu, one(nu, "was", "were"), untested)
+		}
+		s += "."
+	}
+	if kind == "" {
+		s += " None of them counts as required here."
+	}
+	return s
+}
+
+// namedOrCounted names paths with their outcomes, or where they are many counts
+// the outcomes.
+func namedOrCounted(r *result.Report, paths []*result.Path) string {
+	if names := labels(r, paths, true); len(names) <= maxNamed {
+		return strings.Join(names, ", ")
+	}
+	var outcomes []string
+	times := map[string]int{}
+	for _, p := range paths {
+		outcomes = addOnce(outcomes, outcome(p))
+		times[outcome(p)]++
+	}
+	for i, o := range outcomes {
+		outcomes[i] = fmt.Sprintf("%d %s", times[o], strings.Replace(o, ", must be", " though it must be", 1))
+	}
+	return strings.Join(outcomes, ", ")
+}
+
+func one(n int, singular, plural string) string {
+	if n == 1 {
+		return singular
+	}
+	return plural
+}
+
+// labels names paths by flow, and by direction, family and address where the
+// flow alone would not tell, each with its outcome if that is wanted.
+func labels(r *result.Report, paths []*result.Path, outcomes bool) []string {
+	var out []string
+	for _, p := range paths {
+		s := p.Flow
+		var twoWays, twoFamilies bool
+		for i := range r.Paths {
+			if o := &r.Paths[i]; o.Flow == p.Flow {
+				twoWays = twoWays || isReverse(o) != isReverse(p)
+				twoFamilies = twoFamilies || isReverse(o) == isReverse(p) && o.Family != p.Family
+			}
+		}
+		if twoWays && isReverse(p) {
+			s += " to here"
+		}
+		switch f := familyName(p.Family); {
+		case p.Address != "":
+			s += " at " + p.Address
+		case twoFamilies && f != "":
+			s += " over " + f
+		}
+		if outcomes {
+			s += " (" + outcome(p) + ")"
+		}
+		out = addOnce(out, s)
+	}
+	return out
+}
+
+// matrixAnswer is the result of a matrix in one sentence.
+func matrixAnswer(m *result.Matrix) string {
+	fine, broken := 0, []string{}
+	for _, r := range m.Rows {
+		if r.OK {
+			fine++
+		} else {
+			broken = append(broken, cmp.Or(r.Name, addressWords(r.Addresses)))
+		}
+	}
+	switch {
+	case len(m.Rows) == 0:
+		return "There is no report, so nothing is known."
+	case len(broken) == 0 && fine == 1:
+		return "It is as it should be: every required path works."
+	case len(broken) == 0:
+		return fmt.Sprintf("All %d are as they should be: every required path works.", fine)
+	}
+	names := ""
+	if len(broken) <= maxNamed {
+		names = ": " + strings.Join(broken, ", ")
+	}
+	return fmt.Sprintf("%d of %d are not as they should be%s. %d of %d required paths do not work.",
+		len(broken), len(m.Rows), names, m.Summary.Failed, m.Summary.Counted)
+}
+
+// addressAnswer is the result of an address report: what its first finding says.
+func addressAnswer(r *result.AddressReport) string {
+	if len(r.Findings) == 0 {
+		return "Nothing is known of the address that others see."
+	}
+	return r.Findings[0].Text
+}

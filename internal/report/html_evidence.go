@@ -1,0 +1,302 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"dialtone/internal/result"
+)
+
+// What an end saw, in words; a value that has none is shown as it is.
+var (
+	connectWords = map[result.ConnectOutcome]string{
+		result.ConnectOpen:    "opened",
+		result.ConnectTimeout: "no answer of any kind",
+		result.ConnectRST:     "turned away by a reset (RST)",
+		result.ConnectICMP:    "turned away by an ICMP error",
+		result.ConnectDenied:  "forbidden by this machine itself",
+		result.ConnectNoRoute: "no route, or no address of the family",
+		result.ConnectFailed:  "could not be opened here",
+	}
+	answerWords = map[result.AnswerOutcome]string{
+		result.AnswerKeyed:     "proved itself by key",
+		result.AnswerWrongKey:  "a listener with another key",
+		result.AnswerForbidden: "the key is right, and this address is not allowed",
+		result.AnswerVersion:   "a listener of another version",
+		result.AnswerOwn:       "a listener of the machine that dialed",
+		result.AnswerForeign:   "other bytes",
+		result.AnswerEchoed:    "our own bytes",
+		result.AnswerClosed:    "closed before the proof",
+		result.AnswerReset:     "reset (RST) before the proof",
+		result.AnswerSilent:    "none",
+		result.AnswerICMP:      "an ICMP error",
+	}
+	transferWords = map[result.TransferOutcome]string{
+		result.TransferIntact:    "all unchanged",
+		result.TransferCorrupted: "arrived changed",
+		result.TransferStalled:   "stopped on the way",
+		result.TransferReset:     "cut off by a reset (RST)",
+		result.TransferClosed:    "cut off",
+		result.TransferUnknown:   "the other end did not tell",
+	}
+	portWordsAt = map[result.PortState]string{
+		result.PortUnknown: "not known whether it was open",
+		result.PortBound:   "listened on",
+		result.PortBusy:    "held by other software",
+		result.PortUnbound: "not listened on",
+	}
+	sawWords = map[result.Sighting]string{
+		result.SawUnknown:  "not known",
+		result.SawNothing:  "nothing arrived, and it watched throughout",
+		result.SawHalfOpen: "the connection request arrived; the connection never completed",
+		result.SawAccepted: "it arrived and was accepted",
+	}
+	matchWords = map[result.Match]string{
+		result.MatchProbe:   "by the attempt's own id",
+		result.MatchRun:     "by the run's own id",
+		result.MatchAddress: "by source address and port",
+		result.MatchTime:    "by address and time alone",
+	}
+	dropWords = map[result.Drop]string{
+		result.DropFirewall:    "its own packet filter",
+		result.DropReversePath: "its reverse path filter (rp_filter)",
+		result.DropConntrack:   "its table of tracked connections was full",
+		result.DropQueue:       "its program had too many connections waiting",
+		result.DropListener:    "the listener did not take it",
+	}
+	hopWords = map[result.HopOutcome]string{
+		result.HopExceeded: "let it pass that far",
+		result.HopICMP:     "refused it (ICMP)",
+		result.HopRST:      "a reset (RST) came back",
+		result.HopOpen:     "it opened",
+		result.HopSilent:   "nothing came back",
+	}
+)
+
+// word is what a map says of a value, or the value.
+func word[K ~string](words map[K]string, k K) string { return cmp.Or(words[k], string(k)) }
+
+// A table of labelled texts, to which only those are added that say something.
+type labelled [][2]string
+
+func (l *labelled) add(label, s string) {
+	if s != "" {
+		*l = append(*l, [2]string{label, s})
+	}
+}
+
+// initiatorSaw is what the end that opened the connection saw of a path.
+func initiatorSaw(p *result.Path) [][2]string {
+	var l labelled
+	i := p.Initiator
+	if i == nil {
+		return nil
+	}
+	if !i.At.IsZero() {
+		l.add("Began", i.At.UTC().Format("2006-01-02 15:04:05.000 UTC"))
+	}
+	l.add("Not tried", i.NotTried)
+	l.add("Name", i.ResolveError)
+	if i.Source.IsValid() || i.Target.IsValid() {
+		q := *p
+		q.Source, q.Target, q.Host = i.Source, i.Target, ""
+		l.add("Dialed", endpoints(&q))
+	}
+	if i.WantedSource > 0 && i.SourceError != "" {
+		l.add("Source port", fmt.Sprintf("%d could not be used: %s", i.WantedSource, i.SourceError))
+	}
+	if i.Connect != "" {
+		s := word(connectWords, i.Connect)
+		if i.ConnectMS > 0 {
+			s += " after " + msWords(i.ConnectMS)
+		}
+		if i.Attempts > 1 {
+			s += fmt.Sprintf(" (%d attempts)", i.Attempts)
+		}
+		l.add("Connection", s)
+	}
+	l.add("Error", i.Error)
+	if c := i.ICMP; c != nil {
+		s := fmt.Sprintf("type %d code %d", c.Type, c.Code)
+		if c.From.IsValid() {
+			s += " from " + c.From.String()
+		}
+		if c.Local {
+			s += ", this machine itself"
+		}
+		l.add("ICMP", s)
+	}
+	if i.Answer != "" {
+		l.add("Answer", word(answerWords, i.Answer))
+	}
+	l.add("Answered by", i.Software)
+	l.add("It said", i.Reply)
+	if i.SeenAs.IsValid() {
+		l.add("Seen there as", i.SeenAs.String())
+	}
+	if i.Origin.IsValid() && i.Origin != i.Target {
+		l.add("Answered from", i.Origin.String())
+	}
+	l.add("Data out", transferSaw(i.Sent))
+	l.add("Data back", transferSaw(i.Received))
+	if i.RTTMS != nil {
+		l.add("Round trip", msWords(*i.RTTMS))
+	}
+	if t := i.TCP; t != nil {
+		s := fmt.Sprintf("segments of up to %d bytes, path MTU %d", t.MSS, t.PathMTU)
+		if n := t.Lost(); n > 0 {
+			s += fmt.Sprintf(", %d of %d sent again", n, max(t.Segments, n))
+		}
+		l.add("TCP", s)
+	}
+	if n := len(i.Connections); n > 0 {
+		passed, failed := result.Compare(i.Connections)
+		if len(passed)+len(failed) > 0 {
+			l.add("Connections", fmt.Sprintf("%d of %d did all they were for", len(passed), len(passed)+len(failed)))
+		}
+	}
+	for _, d := range i.Datagrams {
+		l.add("Datagrams", fmt.Sprintf("%d of %d of %d bytes were answered", d.Answered, d.Sent, d.Request))
+	}
+	if c := i.Conversation; c != nil {
+		l.add("In its own language", conversationSaw(c))
+	}
+	for _, d := range i.Idle {
+		l.add("Idle", fmt.Sprintf("%d s, then the %s spoke: %s", d.GapMS/1000, d.First, d.Outcome))
+	}
+	if t := i.Trace; t != nil {
+		l.add("Trace", traceSaw(t))
+	}
+	return l
+}
+
+func transferSaw(t *result.Transfer) string {
+	if t == nil {
+		return ""
+	}
+	s := fmt.Sprintf("%s of %s: %s", bytesWords(t.Intact), bytesWords(t.Want), word(transferWords, t.Outcome))
+	if t.ElapMS > 0 {
+		s += ", in " + msWords(t.ElapMS)
+	}
+	if h := t.Hole; h != nil {
+		s += fmt.Sprintf("; %d bytes cross in one packet, %d never do", h.Passes, h.Fails)
+	}
+	if t.Detail != "" {
+		s += " (" + t.Detail + ")"
+	}
+	return s
+}
+
+func conversationSaw(c *result.Conversation) string {
+	words := []string{c.Speaks.Language().Title + ": " + string(c.Outcome)}
+	if r := c.Refusal.Reply(); r != "" {
+		words = append(words, r)
+	}
+	if c.Software != "" {
+		words = append(words, "it says it is "+c.Software)
+	}
+	for _, f := range c.Facts {
+		words = append(words, f.Name+": "+f.Value)
+	}
+	words = append(words, c.Changed...)
+	words = append(words, c.Adapted...)
+	if c.Error != "" {
+		words = append(words, c.Error)
+	}
+	return strings.Join(words, "; ")
+}
+
+func traceSaw(t *result.Trace) string {
+	if t.Unknown != "" {
+		return t.Unknown
+	}
+	var hops []string
+	for _, h := range t.Hops {
+		s := fmt.Sprintf("%d: ", h.TTL)
+		if h.From.IsValid() {
+			s += h.From.String() + " "
+		}
+		hops = append(hops, s+word(hopWords, h.What))
+	}
+	return strings.Join(hops, "; ")
+}
+
+// acceptorSaw is what the end that was to accept the connection saw of a path.
+func acceptorSaw(p *result.Path) [][2]string {
+	var l labelled
+	a := p.Acceptor
+	if a == nil {
+		return nil
+	}
+	s := word(portWordsAt, a.Port)
+	if h := a.Holder; h != nil && h.Name != "" {
+		s += ": " + h.Name
+		if h.PID > 0 {
+			s += fmt.Sprintf(" (process %d)", h.PID)
+		}
+	}
+	l.add("Port", s)
+	l.add("Saw", word(sawWords, a.Saw))
+	l.add("Why not", a.Reason)
+	if a.Match != "" {
+		l.add("Known", word(matchWords, a.Match))
+	}
+	if a.Source.IsValid() {
+		l.add("Came from", a.Source.String())
+	}
+	if a.Local.IsValid() {
+		l.add("Arrived at", a.Local.String())
+	}
+	if a.Proved {
+		l.add("Proof", "the keyed proof arrived")
+	}
+	if a.Conversed {
+		l.add("Conversation", "the token of the service's own conversation arrived")
+	}
+	if a.BytesIn > 0 {
+		l.add("Other bytes", bytesWords(a.BytesIn))
+	}
+	if a.Dropped != "" {
+		l.add("Dropped by", word(dropWords, a.Dropped))
+	}
+	l.add("Ended", a.Detail)
+	if j := a.Joined; j != nil {
+		const form = "2006-01-02 15:04:05 UTC"
+		s := "listened from " + j.Since.UTC().Format(form) + " to " + j.Until.UTC().Format(form) + " by its own clock"
+		l.add("From its report", s)
+	}
+	return l
+}
+
+// msWords writes a time, with as many decimals as say something.
+func msWords(ms float64) string {
+	switch {
+	case ms >= 10_000:
+		return fmt.Sprintf("%.1f s", ms/1000)
+	case ms >= 100:
+		return fmt.Sprintf("%.0f ms", ms)
+	case ms >= 10:
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+	return fmt.Sprintf("%.2f ms", ms)
+}
+
+// bytesWords writes a number of bytes.
+func bytesWords(n int64) string {
+	if n >= 1<<10 && n%(1<<10) == 0 {
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// rateWords writes kilobits per second.
+func rateWords(kbit float64) string {
+	switch {
+	case kbit >= 1e6:
+		return fmt.Sprintf("%.1f Gbit/s", kbit/1e6)
+	case kbit >= 1e3:
+		return fmt.Sprintf("%.0f Mbit/s", kbit/1e3)
+	}
+	return fmt.Sprintf("%.0f kbit/s", kbit)
+}

@@ -1,0 +1,297 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+var matrixPage = htmlTemplate("matrix.html")
+
+// renderMatrixHTML makes a page of a matrix.
+func renderMatrixHTML(m *result.Matrix, _ Options) ([]byte, error) {
+	s := sheet{
+		Kind: "Path matrix", Title: fmt.Sprintf("Path matrix of %d %s", len(m.Rows), one(len(m.Rows), "report", "reports")),
+		Class: classes[markOK.word], Answer: matrixAnswer(m), Limits: matrixLimits, Tool: m.Tool, Body: newMatrixBody(m),
+	}
+	if len(m.Rows) == 0 || slices.ContainsFunc(m.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
+		s.Class = classes[markBroken.word]
+	}
+	s.Next = matrixNext(m)
+	return renderHTML(matrixPage, s)
+}
+
+// A matrixBody is what a page has of a matrix beside its frame.
+type matrixBody struct {
+	Causes   []causes
+	Findings []result.Finding
+	Heads    []htmlHead
+	Upright  bool // the columns are too many for their names to lie
+	Several  bool // more than one host was dialed
+	Rows     []htmlRow
+	Fine     int // rows that are as they should be
+	Broken   int
+	Words    [][2]string
+}
+
+// An htmlHead is the head of a column, and how many of it count and are not ok.
+type htmlHead struct {
+	Name   string
+	Broken int
+}
+
+// causes are the requests under one title.
+type causes struct {
+	Title string
+	Items []htmlCause
+}
+
+// An htmlCause is a request, and the machines that need it.
+type htmlCause struct {
+	Number             int
+	Headline           string
+	What               string
+	Names, From, Log   []string
+	Label              string // what From is called
+	Many, ManyLogLines bool
+	Copy               asIs
+}
+
+// manyNames is how many names, or lines, a page folds away.
+const manyNames = 8
+
+// An htmlRow is a row of the matrix.
+type htmlRow struct {
+	Class, Mark       string
+	Name, Address, To string
+	Cells             []htmlCell
+}
+
+// An htmlCell is a path in a row; the zero value where the row has none.
+type htmlCell struct{ Class, Text string }
+
+// newMatrixBody gathers what the page shows: rows that are not as they should be
+// first.
+func newMatrixBody(m *result.Matrix) matrixBody {
+	t := &matrixText{Matrix: m}
+	b := matrixBody{Findings: m.Findings, Words: matrixWords(m), Upright: len(m.Columns) > 6}
+	for n, c := range m.Columns {
+		h := htmlHead{Name: t.columnName(c)}
+		for _, r := range m.Rows {
+			if n < len(r.Cells) && r.Cells[n] != nil && r.Cells[n].Counted && !r.Cells[n].OK {
+				h.Broken++
+			}
+		}
+		b.Heads = append(b.Heads, h)
+	}
+	hosts := map[string]bool{}
+	for _, r := range m.Rows {
+		hosts[r.To] = true
+	}
+	b.Several = len(hosts) > 1
+	for i := range m.Rows {
+		r := &m.Rows[i]
+		row := htmlRow{Class: classes[markOK.word], Mark: markOK.word, Name: r.Name, Address: addressWords(r.Addresses), To: r.To}
+		if b.Fine++; !r.OK {
+			row.Class, row.Mark = classes[markBroken.word], markBroken.word
+			b.Fine, b.Broken = b.Fine-1, b.Broken+1
+		}
+		for _, c := range r.Cells {
+			cell := htmlCell{}
+			if c != nil {
+				cell.Text = matrixCell(c, true).s
+				cell.Class = classes[matrixCell(c, false).s]
+			}
+			row.Cells = append(row.Cells, cell)
+		}
+		b.Rows = append(b.Rows, row)
+	}
+	slices.SortStableFunc(b.Rows, func(x, y htmlRow) int { return strings.Compare(x.Class, y.Class) }) // "bad" comes before "ok"
+	for i, title := range []string{"What to ask for", "Only if these are needed too"} {
+		c := causes{Title: title}
+		for j := range m.Requests {
+			if q := &m.Requests[j]; q.Counted == (i == 0) {
+				c.Items = append(c.Items, newCause(m, q))
+			}
+		}
+		if len(c.Items) > 0 {
+			b.Causes = append(b.Causes, c)
+		}
+	}
+	return b
+}
+
+func newCause(m *result.Matrix, q *result.Request) htmlCause {
+	h := htmlCause{Number: q.Number, What: q.Advice, Names: needers(m, q), From: subnetLines(q), Log: requestLog(q), Label: "From"}
+	if q.Direction == plan.Reverse {
+		h.Label = "Towards"
+	}
+	p := result.Path{Port: q.Port, Transport: q.Transport}
+	h.Headline = fmt.Sprintf("%s: %s, %s %s", whose(m, q), strings.Join(q.Flows, ", "), port(&p), outcomeOf(m, q))
+	h.Many, h.ManyLogLines = len(h.Names) > manyNames, len(h.Log) > manyNames
+	fields := [][2]string{{"For", fmt.Sprintf("%s of %d: %s", strings.Join(q.Flows, ", "), len(h.Names), strings.Join(h.Names, ", "))}}
+	for _, s := range h.From {
+		fields = append(fields, [2]string{h.Label, s})
+	}
+	for _, s := range h.Log {
+		fields = append(fields, [2]string{"Log", s})
+	}
+	h.Copy = copied(q.Advice, fields)
+	return h
+}
+
+// outcomeOf is the verdict of those who need a request.
+func outcomeOf(m *result.Matrix, q *result.Request) string {
+	var out []string
+	for _, r := range m.Rows {
+		for _, c := range r.Cells {
+			if c != nil && c.Request == q.Number {
+				out = addOnce(out, string(c.Verdict))
+			}
+		}
+	}
+	return cmp.Or(strings.Join(out, " or "), string(q.Code))
+}
+
+// whose says which rows need a request: all, all of a network, or how many of each.
+func whose(m *result.Matrix, q *result.Request) string {
+	needs := map[int]bool{}
+	for _, n := range q.Rows {
+		if n >= 0 && n < len(m.Rows) {
+			needs[n] = true
+		}
+	}
+	if len(needs) == len(m.Rows) {
+		return fmt.Sprintf("All %d", len(needs))
+	}
+	if len(needs) == 1 {
+		return needers(m, q)[0]
+	}
+	var own []netip.Addr
+	for n := range m.Rows {
+		if needs[n] {
+			own = append(own, addressOf(m.Rows[n]))
+		}
+	}
+	for _, p := range networksOf(own) {
+		if len(within(m, p)) == len(needs) {
+			return fmt.Sprintf("All %d in %s", len(needs), p)
+		}
+	}
+	var parts []string
+	known := 0
+	for _, s := range q.Subnets {
+		p, err := netip.ParsePrefix(s.Prefix)
+		if err != nil {
+			continue
+		}
+		all, those := within(m, p), 0
+		for _, n := range all {
+			if needs[n] {
+				those++
+			}
+		}
+		known += those
+		switch {
+		case those == 0: // a NAT gives it another address than its own
+		case those == len(all):
+			parts = append(parts, fmt.Sprintf("all %d in %s", those, p))
+		default:
+			parts = append(parts, fmt.Sprintf("%d of %d in %s", those, len(all), p))
+		}
+	}
+	if len(parts) > 3 || known != len(needs) {
+		return fmt.Sprintf("%d of %d", len(needs), len(m.Rows))
+	}
+	return fmt.Sprintf("%d of %d (%s)", len(needs), len(m.Rows), strings.Join(parts, ", "))
+}
+
+// addressOf is the first address of the machine of a row; invalid: none is known.
+func addressOf(r result.MatrixRow) netip.Addr {
+	if len(r.Addresses) == 0 {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(r.Addresses[0])
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
+}
+
+// within are the rows whose machine has its address in p.
+func within(m *result.Matrix, p netip.Prefix) []int {
+	var out []int
+	for n, r := range m.Rows {
+		if p.Contains(addressOf(r)) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// networksOf are networks that have all addresses in them, the one that people would
+// name first.
+func networksOf(addresses []netip.Addr) []netip.Prefix {
+	p := covering(addresses)
+	if !p.IsValid() || p.Bits() == 0 {
+		return nil
+	}
+	usual := 24
+	if p.Addr().Is6() {
+		usual = 64
+	}
+	if p.Bits() <= usual {
+		return []netip.Prefix{p}
+	}
+	return []netip.Prefix{netip.PrefixFrom(p.Addr(), usual).Masked(), p}
+}
+
+// covering is the smallest network that has all addresses in it; invalid if one is not
+// known, or they are of two families.
+func covering(addresses []netip.Addr) netip.Prefix {
+	var p netip.Prefix
+	for i, a := range addresses {
+		switch {
+		case !a.IsValid() || i > 0 && a.BitLen() != p.Addr().BitLen():
+			return netip.Prefix{}
+		case i == 0:
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		for !p.Contains(a) {
+			p = netip.PrefixFrom(p.Addr(), p.Bits()-1)
+		}
+	}
+	return p.Masked()
+}
+
+// matrixNext is what to do, from the first thing on.
+func matrixNext(m *result.Matrix) []todo {
+	var out []todo
+	n, at := 0, ""
+	for _, q := range m.Requests {
+		if q.Counted {
+			if n++; n == 1 {
+				at = fmt.Sprintf("#request-%d", q.Number)
+			}
+		}
+	}
+	if n > 0 {
+		out = append(out, todo{sendWords(n), at})
+	}
+	if len(m.Findings) > 0 {
+		out = append(out, todo{fmt.Sprintf("Read what is noted of single machines: %d %s.", len(m.Findings), one(len(m.Findings), "point", "points")), "#noted"})
+	}
+	switch {
+	case len(m.Rows) == 0:
+	case slices.ContainsFunc(m.Rows, func(r result.MatrixRow) bool { return !r.OK }):
+		out = append(out, todo{"Then run the same test again on the machines that are not as they should be.", "#matrix"})
+	case len(out) == 0:
+		out = append(out, todo{nothingToAsk, ""})
+	}
+	return out
+}

@@ -1,0 +1,304 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dialtone/internal/result"
+)
+
+var pathsPage = htmlTemplate("paths.html")
+
+// renderPathsHTML makes a page of a report.
+func renderPathsHTML(r *result.Report, _ Options) ([]byte, error) {
+	t := &textReport{Report: r}
+	s := sheet{
+		Kind: "Path report", Class: answerClass(r), Answer: answer(r), Limits: t.caveat(), Next: next(r), Tool: r.Tool,
+		Title: "Path report: " + cmp.Or(r.From.Host, strings.Join(r.From.Addresses, ", "), "this machine") + " to " + hostName(r.To),
+		Body:  t.body(),
+	}
+	return renderHTML(pathsPage, s)
+}
+
+// answerClass is how the answer looks.
+func answerClass(r *result.Report) string {
+	switch c := count(r); {
+	case r.Interrupted, c.ok > 0 && len(c.broken) == 0 && len(c.untested) > 0:
+		return classes[markUnknown.word]
+	case c.allOK():
+		return classes[markOK.word]
+	}
+	return classes[markBroken.word]
+}
+
+// A pathsBody is what a page has of a report beside its frame.
+type pathsBody struct {
+	Findings []result.Finding
+	Pictures []picture
+	Sections []htmlSection
+	Paths    []htmlPath
+	Speeds   []speed
+	Noted    []string
+	Machines []htmlMachine
+	LeftOut  []string
+	Facts    [][2]string
+}
+
+// An htmlSection is the requests under one title.
+type htmlSection struct {
+	Title string
+	Items []htmlRequest
+}
+
+// An htmlRequest is a request, and the text that its button copies.
+type htmlRequest struct {
+	Number int
+	What   string
+	Fields [][2]string
+	Copy   asIs
+}
+
+// An htmlMachine is another machine to run dial on.
+type htmlMachine struct{ Name, Command, Note, Rows string }
+
+// An htmlPath is a bundle and its story.
+type htmlPath struct {
+	ID                string
+	Class             string
+	Mark, Verdict     string
+	Name, Port, Flows string
+	Way               string // from where to where
+	Means, Story, Why string
+	Advice            int // number of the request; 0: none
+	ShownBy           string
+	Need              string
+	Notes             []string
+	Here, There       string // which machine each half is of
+	Initiator         [][2]string
+	Acceptor          [][2]string
+	NoAcceptor        bool
+}
+
+// A speed is how long a bundle's round trip took, and how fast its payload moved.
+type speed struct {
+	Name           string
+	RTT, Out, Back gauge
+}
+
+// A gauge is a number and how long its bar is, in hundredths of the longest.
+type gauge struct {
+	Text string
+	Bar  string
+}
+
+// body gathers what the page shows.
+func (t *textReport) body() pathsBody {
+	r := t.Report
+	b := pathsBody{Findings: r.Findings, Pictures: pictures(r), Speeds: speeds(r), Noted: noted(r), Facts: fillLabels(t.facts())}
+	b.Machines, b.LeftOut = leftOut(r)
+	asked := map[*result.Path]int{}
+	kind := stepKind(0)
+	for i, s := range steps(r) {
+		if s.kind != kind {
+			kind = s.kind
+			b.Sections = append(b.Sections, htmlSection{Title: stepTitles[kind]})
+		}
+		q := htmlRequest{Number: i + 1}
+		q.What, q.Fields = s.details(r)
+		q.Copy = copied(q.What, q.Fields)
+		for _, p := range s.paths {
+			asked[p] = q.Number
+		}
+		at := &b.Sections[len(b.Sections)-1]
+		at.Items = append(at.Items, q)
+	}
+	var all []bundle
+	for _, l := range places(r) {
+		all = append(all, l.bundles...)
+	}
+	slices.SortStableFunc(all, func(x, y bundle) int { return cmp.Compare(urgency(x), urgency(y)) })
+	for i, x := range all {
+		b.Paths = append(b.Paths, story(r, i+1, x, asked))
+	}
+	return b
+}
+
+// urgency orders bundles: what does not work, what is not known, what does not
+// count, what works.
+func urgency(b bundle) int {
+	return slices.Index([]string{markBroken.word, markUnknown.word, markIgnored.word, markOK.word}, b.mark().word)
+}
+
+// copied is what a button copies: words for an e-mail or a ticket.
+func copied(what string, fields [][2]string) asIs {
+	p := newPage(Options{Width: copyWidth})
+	p.hang("", what, 0, plain)
+	p.blank()
+	p.fields(0, fields)
+	return asIs(p.b.String())
+}
+
+// leftOut are the rows that this run left out: the machines that test them, and those
+// of which there is none, by reason.
+func leftOut(r *result.Report) (on []htmlMachine, others []string) {
+	list, left := machines(r)
+	for _, m := range list {
+		on = append(on, htmlMachine{m.name, m.command, m.note, strings.Join(m.rows, ", ")})
+	}
+	var reasons []string
+	flows := map[string][]string{}
+	for _, o := range left {
+		reasons = addOnce(reasons, o.Why)
+		flows[o.Why] = addOnce(flows[o.Why], o.Flow)
+	}
+	for _, why := range reasons {
+		others = append(others, strings.Join(flows[why], ", ")+": "+cmp.Or(why, "no reason given"))
+	}
+	return on, others
+}
+
+// copyWidth fits what a button copies into an e-mail.
+const copyWidth = 78
+
+// fillLabels joins the texts under one label, which the text form writes once.
+func fillLabels(fields [][2]string) [][2]string {
+	out := slices.Clone(fields)
+	for i := range out {
+		if out[i][0] == "" && i > 0 {
+			out[i][0] = out[i-1][0]
+		}
+	}
+	return out
+}
+
+// story tells of one bundle.
+func story(r *result.Report, n int, b bundle, asked map[*result.Path]int) htmlPath {
+	p, m := b[0], b.mark()
+	h := htmlPath{
+		ID: fmt.Sprintf("path-%d", n), Class: classes[m.word], Mark: m.word, Verdict: outcome(p), Name: services(b), Port: port(p), Way: endpoints(p),
+		Means: capital((&textReport{Report: r}).meaning(p.Verdict)), Advice: asked[p], ShownBy: shownBy(p), Flows: b.names(),
+		Initiator: initiatorSaw(p), Acceptor: acceptorSaw(p), Here: "What this machine saw, which dialed", There: "What the other machine saw",
+		NoAcceptor: p.Acceptor == nil && p.Verdict != result.Untested && !r.Mode.IsReal(),
+	}
+	if isReverse(p) {
+		h.Here, h.There = "What the other machine saw, which dialed", "What this machine saw"
+	}
+	if m.word == markIgnored.word {
+		h.Mark = "" // as in the picture
+		h.Verdict = "(" + h.Verdict + ")"
+	}
+	h.Story = finding(p).Text
+	if f := finding(p); h.Advice == 0 {
+		h.Story = strings.TrimSpace(sentence(f.Text) + " " + f.Advice)
+	}
+	var whys, needs []string
+	for _, q := range b {
+		if q.Why != "" {
+			whys = addOnce(whys, q.Why)
+		}
+		needs = addOnce(needs, row(q)[colNeed].s)
+		for _, n := range q.Notes {
+			h.Notes = addOnce(h.Notes, cmp.Or(n.Text, string(n.Code)))
+		}
+	}
+	h.Why, h.Need = strings.Join(whys, " "), strings.Join(needs, ", ")
+	return h
+}
+
+// capital begins s like a sentence.
+func capital(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// next is what to do, from the first thing on.
+func next(r *result.Report) []todo {
+	var out []todo
+	for _, f := range r.Findings {
+		if f.Advice != "" {
+			out = append(out, todo{f.Advice, ""})
+		}
+	}
+	todos := map[stepKind]int{}
+	at := map[stepKind]string{}
+	for i, s := range steps(r) {
+		if todos[s.kind]++; todos[s.kind] == 1 {
+			at[s.kind] = fmt.Sprintf("#request-%d", i+1)
+		}
+	}
+	if n := todos[stepOwn]; n > 0 {
+		out = append(out, todo{fmt.Sprintf("Mend what is wrong at the two ends: %s below.", one(n, "the point", fmt.Sprintf("the %d points", n))), at[stepOwn]})
+	}
+	if n := todos[stepAsk]; n > 0 {
+		out = append(out, todo{sendWords(n), at[stepAsk]})
+	}
+	c := count(r)
+	switch {
+	case todos[stepOwn]+todos[stepAsk] > 0:
+		out = append(out, todo{"Then run the same test again.", ""})
+	case len(c.untested) > 0 && len(r.Findings) == 0:
+		out = append(out, todo{"Run the same test again: not everything was tested.", ""})
+	case c.allOK() && !r.Interrupted && len(out) == 0:
+		out = append(out, todo{nothingToAsk, ""})
+	}
+	if len(r.OutOfScope) > 0 {
+		out = append(out, todo{fmt.Sprintf("%d more %s of the plan can be tested from elsewhere: see which, and how.", len(r.OutOfScope), one(len(r.OutOfScope), "row", "rows")), "#left-out"})
+	}
+	return out
+}
+
+// sendWords says what to do with requests.
+func sendWords(n int) string {
+	if n == 1 {
+		return "Send the request below to those whom it names; a button copies it."
+	}
+	return fmt.Sprintf("Send the %d requests below to those whom they name; a button copies each.", n)
+}
+
+const nothingToAsk = "Nothing has to be asked for. Keep this report: should a path fail later, it shows that it worked."
+
+// speeds are the bundles that were timed.
+func speeds(r *result.Report) []speed {
+	type timed struct {
+		name           string
+		rtt, out, back float64
+	}
+	var all []timed
+	var most timed
+	for _, l := range places(r) {
+		for _, b := range l.bundles {
+			p := b[0]
+			v := timed{name: port(p) + " " + services(b)}
+			if isReverse(p) {
+				v.name += ", to here"
+			}
+			if p.RTTMS != nil {
+				v.rtt = *p.RTTMS
+			}
+			if i := p.Initiator; i != nil {
+				v.out, v.back = i.Sent.Rate(), i.Received.Rate()
+			}
+			if v.rtt == 0 && v.out == 0 && v.back == 0 {
+				continue
+			}
+			most.rtt, most.out, most.back = max(most.rtt, v.rtt), max(most.out, v.out), max(most.back, v.back)
+			all = append(all, v)
+		}
+	}
+	var out []speed
+	for _, v := range all {
+		out = append(out, speed{v.name, newGauge(msWords(v.rtt), v.rtt, most.rtt), newGauge(rateWords(v.out), v.out, max(most.out, most.back)), newGauge(rateWords(v.back), v.back, max(most.out, most.back))})
+	}
+	return out
+}
+
+func newGauge(text string, v, most float64) gauge {
+	if v <= 0 || most <= 0 {
+		return gauge{}
+	}
+	return gauge{text, fmt.Sprintf("%.1f%%", max(1, 100*v/most))}
+}

@@ -1,0 +1,165 @@
+package report
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// A machine is another one to run dial on, or this one with another command: it
+// tests rows that a report lists as left out.
+type machine struct {
+	name    string // as people call it: "a staff PC"
+	command string // to paste; the key is a placeholder. "": nobody can run dial there
+	note    string // what else is to be known, "" nothing
+	rows    []string
+}
+
+// machineNames are what people call the machines of roles.
+var machineNames = map[plan.Role]string{
+	plan.RoleClient: "a staff PC", plan.RoleServer: "the server", plan.RoleWeb: "the web server", plan.RoleDatabase: "the database server",
+	plan.RolePeer: "a partner's server", "patron": "a patron's PC", "admin": "an administrator's PC", "reports": "a PC that makes reports",
+}
+
+func machineName(role string) string {
+	if s := machineNames[plan.Role(role)]; s != "" {
+		return s
+	}
+	return "a machine of role " + role
+}
+
+// machines lists where the rows are tested that a report left out, each machine
+// once for each command, in the order of the plan. left are those that were left out on purpose or
+// of which it is not known where they are tested.
+func machines(r *result.Report) (list []machine, left []result.OutOfScope) {
+	add := func(m machine, row string) {
+		i := slices.IndexFunc(list, func(o machine) bool { return o.name == m.name && o.command == m.command && o.note == m.note })
+		if i < 0 {
+			i = len(list)
+			list = append(list, m)
+		}
+		list[i].rows = addOnce(list[i].rows, row)
+	}
+	own, far := roleList(r.From.Role), roleList(r.To.Role)
+	for _, o := range r.OutOfScope {
+		from := roleList(o.From)
+		local := slices.ContainsFunc(from, func(f string) bool { return slices.Contains(own, f) })
+		switch o.TestedBy {
+		case plan.ByNobody:
+			add(machine{name: "other people's hosts", note: "nobody can run dial there; while they connect, listen here shows who came"}, o.Flow)
+		case plan.ByHost:
+			for _, h := range o.Hosts {
+				add(machine{name: "this machine", command: dialCommand(r, "", own, h)}, o.Flow)
+			}
+		case plan.ByPartner:
+			add(machine{name: machineName(string(plan.RoleServer)), command: dialCommand(r, "odyssey", nil, "PARTNER")}, o.Flow)
+		case plan.ByEgress:
+			for _, f := range from {
+				m := machine{name: machineName(f), command: egressCommand(r, f)}
+				if slices.Contains(own, f) {
+					m.name = "this machine"
+				}
+				add(m, o.Flow)
+			}
+		case plan.ByRole:
+			for _, f := range from {
+				m := machine{name: machineName(f)}
+				host := hostOf(r.To)
+				switch {
+				case slices.Contains(far, f) && slices.Contains(far, o.To):
+					m.command, m.note = dialCommand(r, "", []string{f}, "HOST"), "only if the "+o.To+" is another machine: HOST"
+				case slices.Contains(far, o.To):
+					m.command = dialCommand(r, "", []string{f}, host)
+				case slices.Contains(own, o.To):
+					m.command, m.note = dialCommand(r, "", []string{f}, hostOf(r.From)), "while listen runs here"
+				default:
+					m.command, m.note = dialCommand(r, "", []string{f}, "HOST"), "HOST is the "+o.To
+				}
+				if local {
+					if !slices.Contains(own, f) {
+						continue // this machine plays another of the row's roles
+					}
+					m.name = "this machine"
+				}
+				add(m, o.Flow)
+			}
+		default:
+			left = append(left, o)
+		}
+	}
+	return list, left
+}
+
+// roleList are the roles that an end plays, or a row has.
+func roleList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// hostOf is what to dial an end by.
+func hostOf(e result.End) string {
+	if len(e.Addresses) > 0 {
+		if _, err := netip.ParseAddr(e.Host); err == nil || !strings.Contains(e.Host, ".") {
+			return e.Addresses[0]
+		}
+	}
+	if e.Host == "" {
+		return "HOST"
+	}
+	return e.Host
+}
+
+// dialCommand is a command with what it needs to mean the same ports as this run's.
+func dialCommand(r *result.Report, sub string, roles []string, host string) string {
+	words := []string{"dial"}
+	if sub != "" {
+		words = append(words, sub)
+	}
+	words = append(words, "--key", "KEY")
+	words = append(words, planFlags(r)...)
+	if sub == "" && !slices.Equal(roles, []string{string(plan.RoleClient)}) {
+		words = append(words, "--role", strings.Join(roles, ","))
+	}
+	return strings.Join(append(words, host), " ")
+}
+
+func egressCommand(r *result.Report, role string) string {
+	words := []string{"dial", "egress"}
+	if r.Plan != "" && r.Plan != "illiad" {
+		words = append(words, "--plan", r.Plan)
+	}
+	return strings.Join(append(words, "--role", role), " ")
+}
+
+// planFlags are the flags that choose this run's plan and ports.
+func planFlags(r *result.Report) []string {
+	var out []string
+	if r.Plan != "" && r.Plan != "illiad" {
+		out = append(out, "--plan", r.Plan)
+	}
+	if n := shiftOf(r); n != 0 {
+		out = append(out, "--port-shift", strconv.Itoa(n))
+	}
+	return out
+}
+
+// shiftOf is the --port-shift of a run: what all dialed ports have more than the
+// plan's, 0 if they do not agree.
+func shiftOf(r *result.Report) int {
+	shift, known := 0, false
+	for i := range r.Paths {
+		p := &r.Paths[i]
+		if p.Port == 0 || p.PlanPort == 0 {
+			continue
+		}
+		n := p.Port - p.PlanPort
+		if known && n != shift {
+			return 0
+		}
+		shift, known = n, true
+	}
+	return shift
+}

@@ -1,0 +1,393 @@
+package report
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// A picture is the network as the paths of one direction and family saw it: the two
+// machines, the devices between them that showed themselves, and each attempt as a
+// line that ends where it stops. Lengths are in CSS pixels from the top, and in
+// hundredths of the width from the left, so that it fits a phone.
+type picture struct {
+	Title       string
+	Left, Right box
+	NAT         []nat
+	Devices     []device
+	Lanes       []lane
+	Box         int // where the machines' lines begin
+	Top         int // where the devices' lines begin
+	Height      int
+	Legend      [][2]string
+	AllNamed    bool // every device has its address beside it, where there is room
+}
+
+// A box is one of the two machines.
+type box struct {
+	Name  string
+	Lines []string // what else is known of it
+}
+
+// A nat is an address that becomes another on the way.
+type nat struct {
+	Y    int
+	Text string
+}
+
+// A device is one that showed itself on the way, or a place where one did not.
+type device struct {
+	X      string
+	Name   string
+	Number string // for where the name has no room
+	Sub    string // its address, if there is room
+	Hidden bool   // it did not show itself
+	Y      int
+}
+
+// A lane is an attempt on the picture.
+type lane struct {
+	Class        string // of its mark
+	Label, Short string // what was tried; where there is little room
+	State        string // what came of it, in a word
+	Text, Line   int    // where its words stand, and its line
+	From, To     string
+	Symbol       string // at its end: arrow, stop, flaw or unknown
+	Mirrored     bool   // it runs from right to left
+	By           string // more of it, where there is room: who did it, if the picture does not show that
+	Back         string // where the answer ends on its way back; "": that is no matter here
+	BackLine     int
+}
+
+// reach is how far a path with a verdict gets.
+type reach int
+
+const (
+	_        reach = iota
+	nowhere        // it never left the machine that dialed
+	onTheWay       // between the two, where the trace shows it
+	there          // at the other machine
+	wayBack        // it arrived, and the answer ends between the two
+)
+
+// ends has how far every verdict gets, where nothing more is known of a path.
+var ends = map[result.Verdict]reach{
+	result.Unresolved: nowhere, result.Unreachable: nowhere, result.BlockedLocally: nowhere, result.Untested: nowhere,
+	result.Rejected: onTheWay, result.Refused: onTheWay, result.Filtered: onTheWay, result.Silent: onTheWay,
+	result.Intercepted: onTheWay, result.Reset: onTheWay, result.Stalled: onTheWay,
+	result.ReplyLost:  wayBack,
+	result.Redirected: there, result.Corrupted: there, result.MTUHole: there, result.IdleDropped: there, result.Unsteady: there,
+	result.Open: there, result.Occupied: there, result.Answered: there,
+}
+
+// pictures draws what was tried: a picture for each direction and family.
+func pictures(r *result.Report) []picture {
+	type key struct {
+		direction plan.Direction
+		family    result.Family
+	}
+	var order []key
+	drawn := map[key][]bundle{}
+	for _, l := range places(r) {
+		k := key{l.direction, l.family}
+		if k.family == "" && len(order) > 0 { // a name without an address
+			k.family = order[0].family
+		}
+		if drawn[k] == nil {
+			order = append(order, k)
+		}
+		drawn[k] = append(drawn[k], l.bundles...)
+	}
+	var out []picture
+	for _, k := range order {
+		p := newPicture(r, k.direction == plan.Reverse, drawn[k])
+		if f := familyName(k.family); f != "" && len(familiesOf(r, k.direction)) > 1 {
+			p.Title += " over " + f
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// Sizes of a picture.
+const (
+	boxHeight     = 26
+	boxLine       = 14
+	natHeight     = 24
+	deviceHeight  = 36
+	laneHeight    = 42
+	wayBackHeight = 14
+	margin        = 4.0 // hundredths of the width, from an edge to a machine's line
+	roomForSubs   = 6   // so many devices have room for an address each
+	roomForNames  = 8
+	longLabel     = 70 // runes
+	shortLabel    = 26
+)
+
+// newPicture draws the paths of one direction and family.
+func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
+	far := hostName(r.To)
+	pic := picture{Title: "From here to " + far, Left: box{Name: "This machine"}, Right: box{Name: far}}
+	if reverse {
+		pic.Title = "From " + far + " to here"
+	}
+	for _, s := range append([]string{r.From.Host}, addressesOf(bundles, reverse)...) {
+		if s != "" {
+			pic.Left.Lines = addOnce(pic.Left.Lines, s)
+		}
+	}
+	for _, s := range append([]string{roles(r.To)}, addressesOf(bundles, !reverse)...) {
+		if s != "" && s != far {
+			pic.Right.Lines = addOnce(pic.Right.Lines, s)
+		}
+	}
+	for _, s := range translations(bundles) {
+		pic.translate(s)
+	}
+	w := wayOf(bundles)
+	n := len(w.hops)
+	pic.AllNamed = true
+	for i, addresses := range w.hops {
+		d := device{X: percent(w.at(float64(i+1)), reverse), Name: fmt.Sprintf("hop %d", i+1), Number: strconv.Itoa(i + 1), Hidden: len(addresses) == 0}
+		is := strings.Join(addresses, ", ")
+		if d.Hidden {
+			is = "did not show itself"
+		}
+		if n <= roomForSubs && len(addresses) == 1 && len(is) <= len("255.255.255.255") {
+			d.Sub = is
+		} else {
+			pic.AllNamed = false
+		}
+		if n > roomForNames {
+			d.Name = d.Number
+		}
+		pic.Devices = append(pic.Devices, d)
+		pic.Legend = append(pic.Legend, [2]string{fmt.Sprintf("hop %d", i+1), is})
+	}
+	for _, b := range bundles {
+		p := b[0]
+		l := lane{Class: classes[b.mark().word], State: state(b, string(p.Verdict)), Mirrored: reverse}
+		label := port(p) + " " + services(b)
+		if p.Host != "" {
+			label += ", " + p.Host
+		}
+		if p.Address != "" {
+			label += " at " + p.Address
+		}
+		l.name(label)
+		by := outcome(p)
+		if i := p.Initiator; i != nil && i.ICMP != nil && i.ICMP.From.IsValid() && p.Verdict == result.Rejected && w.find(i.ICMP.From) == 0 {
+			by += " by " + i.ICMP.From.String()
+		}
+		l.By = state(b, by)
+		at, symbol := w.end(p)
+		l.From, l.To, l.Symbol = percent(0, reverse), percent(at, reverse), symbol
+		if ends[p.Verdict] == wayBack {
+			l.Back = percent(0.5, reverse)
+		}
+		pic.Lanes = append(pic.Lanes, l)
+	}
+	pic.lay()
+	return pic
+}
+
+// translate adds an address that becomes another on the way, once.
+func (pic *picture) translate(s string) { pic.NAT = addOnce(pic.NAT, nat{Text: s}) }
+
+// name says what was tried.
+func (l *lane) name(s string) { l.Label, l.Short = cut(s, longLabel), cut(s, shortLabel) }
+
+// lay gives everything on a picture its height.
+func (pic *picture) lay() {
+	y := boxHeight + boxLine*max(len(pic.Left.Lines), len(pic.Right.Lines))
+	pic.Box = y - 4
+	for i := range pic.NAT {
+		pic.NAT[i].Y = y
+		y += natHeight
+	}
+	pic.Top = y
+	for i := range pic.Devices {
+		pic.Devices[i].Y = y + 13
+	}
+	if len(pic.Devices) > 0 {
+		y += deviceHeight
+	}
+	for i := range pic.Lanes {
+		l := &pic.Lanes[i]
+		if l.By == "" {
+			l.By = l.State
+		}
+		l.Text, l.Line = y+17, y+29
+		y += laneHeight
+		if l.Back != "" {
+			l.BackLine = l.Line + wayBackHeight - 2
+			y += wayBackHeight
+		}
+	}
+	pic.Height = y + 10
+}
+
+// services names what the paths of a bundle are for, each once.
+func services(b bundle) string {
+	var names []string
+	for _, p := range b {
+		names = addOnce(names, p.Service)
+	}
+	return strings.Join(names, ", ")
+}
+
+// state is what came of a bundle, in a word; in brackets it does not count.
+func state(b bundle, outcome string) string {
+	if m := b.mark(); m.word != markIgnored.word {
+		return m.word + " " + outcome
+	}
+	return "(" + outcome + ")"
+}
+
+// addressesOf lists the addresses of the machine that dialed, or with far of the dialed one.
+func addressesOf(bundles []bundle, far bool) []string {
+	var out []string
+	for _, b := range bundles {
+		e := b[0].Source
+		if far {
+			e = b[0].Target
+		}
+		if e.IsValid() {
+			out = addOnce(out, e.Addr().String())
+		}
+	}
+	if len(out) > 2 {
+		out = append(out[:1], fmt.Sprintf("and %d more", len(out)-1))
+	}
+	return out
+}
+
+// translations says which addresses become others on the way, as the two ends know
+// them. Where on the way, nothing shows.
+func translations(bundles []bundle) []string {
+	var out []string
+	for _, b := range bundles {
+		p := b[0]
+		if p.Source.IsValid() {
+			seen := p.OthersSeenAs
+			if p.SeenAs.IsValid() {
+				seen = p.SeenAs.Addr().String()
+			}
+			if ip, err := netip.ParseAddr(seen); err == nil && !result.IsSameAddr(ip, p.Source.Addr()) {
+				out = addOnce(out, fmt.Sprintf("NAT: %s is seen as %s", p.Source.Addr(), ip))
+			}
+		}
+		if i := p.Initiator; i != nil && p.Target.IsValid() && i.Origin.IsValid() && !result.IsSameAddr(i.Origin.Addr(), p.Target.Addr()) {
+			out = addOnce(out, fmt.Sprintf("NAT: %s leads to %s", p.Target.Addr(), i.Origin.Addr()))
+		}
+	}
+	if len(out) > 3 {
+		out = append(out[:2], fmt.Sprintf("NAT: and %d more", len(out)-2))
+	}
+	return out
+}
+
+// A way is the devices that the traces of several attempts show, by their distance.
+type way struct {
+	hops [][]string // addresses at 1, 2, ...; none: that one did not show itself
+}
+
+// wayOf joins the traces of attempts.
+func wayOf(bundles []bundle) way {
+	var w way
+	n := 0
+	byTTL := map[int][]string{}
+	for _, b := range bundles {
+		for _, p := range b {
+			if p.Initiator == nil || p.Initiator.Trace == nil {
+				continue
+			}
+			tr := p.Initiator.Trace
+			n = max(n, tr.Distance-1)
+			for _, h := range tr.Hops {
+				isDevice := h.From.IsValid() && (h.What == result.HopExceeded || h.What == result.HopICMP)
+				if !isDevice || h.TTL < 1 || h.TTL > maxHops || p.Target.IsValid() && h.What == result.HopICMP && h.From == p.Target.Addr() {
+					continue
+				}
+				n = max(n, h.TTL)
+				s := h.From.String()
+				if p.Target.IsValid() && h.From == p.Target.Addr() {
+					s = "NAT at " + s // it answers in the target's name
+				}
+				byTTL[h.TTL] = addOnce(byTTL[h.TTL], s)
+			}
+		}
+	}
+	for i := range min(n, maxHops) {
+		w.hops = append(w.hops, byTTL[i+1])
+	}
+	return w
+}
+
+// maxHops is the most devices that a picture has.
+const maxHops = 32
+
+// at is how far from the machine that dials the device at a distance stands, from 0
+// to 1, which is the other machine.
+func (w way) at(ttl float64) float64 { return min(1, max(0, ttl/float64(len(w.hops)+1))) }
+
+// end is where a path ends, from 0 to 1, and the symbol for how.
+func (w way) end(p *result.Path) (float64, string) {
+	where := ends[p.Verdict]
+	code := finding(p).Code
+	byHost := slices.Contains([]result.Code{result.CodeNothingListens, result.CodeRefusedByHost, result.CodeRejectedByHost, result.CodeFilteredByHost}, code) ||
+		p.Acceptor != nil && p.Acceptor.Saw == result.SawAccepted
+	stops := "stop"
+	if p.Verdict == result.Silent {
+		stops = "unknown" // it may have arrived: nobody was there to ask
+	}
+	switch {
+	case where == nowhere && p.Verdict == result.Untested:
+		return 0.03, "unknown"
+	case where == nowhere:
+		return 0.03, "stop"
+	case where == there && p.OK:
+		return 1, "arrow"
+	case where == there, where == wayBack:
+		return 1, "flaw"
+	case p.Initiator != nil && p.Initiator.ICMP != nil && w.find(p.Initiator.ICMP.From) > 0:
+		return w.at(float64(w.find(p.Initiator.ICMP.From))), "stop"
+	case p.Stop != nil && p.Stop.ByHost:
+		return 1, "stop"
+	case p.Stop != nil && (p.Stop.LastHop > 0 || p.Stop.ByHop > 0 || p.Stop.OpenHop > 0):
+		return w.at(float64(p.Stop.LastHop) + 0.5), stops
+	case byHost:
+		return 1, "stop"
+	}
+	return 0.5, "unknown"
+}
+
+// find is the distance of a device by its address; 0: it did not show itself.
+func (w way) find(a netip.Addr) int {
+	if !a.IsValid() {
+		return 0
+	}
+	return 1 + slices.IndexFunc(w.hops, func(h []string) bool { return slices.Contains(h, a.String()) })
+}
+
+// percent is a place between the machines as one between the edges.
+func percent(at float64, mirrored bool) string {
+	if mirrored {
+		at = 1 - at
+	}
+	return strconv.FormatFloat(margin+(100-2*margin)*at, 'f', 2, 64) + "%"
+}
+
+// cut shortens s to so many runes.
+func cut(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most {
+		return s
+	}
+	return strings.TrimSpace(string(r[:most-3])) + "..."
+}

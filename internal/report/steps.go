@@ -1,0 +1,247 @@
+package report
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"dialtone/internal/result"
+)
+
+// A stepKind says who has to do a step, and how much hangs on it.
+type stepKind int
+
+const (
+	_            stepKind = iota
+	stepOwn               // to be mended at the two ends, before anybody is asked
+	stepAsk               // to be asked for: something that counts depends on it
+	stepOptional          // to be asked for only if this site needs it
+)
+
+// stepTitles are what each kind is called.
+var stepTitles = map[stepKind]string{
+	stepOwn: "What to mend first, at the two ends", stepAsk: "What to ask for", stepOptional: "Only if this site needs these too",
+}
+
+// A step is one thing to do, and the paths that need it. The words are those of
+// the first path's finding.
+type step struct {
+	kind  stepKind
+	paths []*result.Path
+}
+
+// wanted reports whether p is a broken path that somebody must see to.
+func wanted(p *result.Path) bool { return p.Counted && !p.OK }
+
+// optional reports whether p is a broken path on which nothing depends here.
+func optional(p *result.Path) bool {
+	return !p.Counted && !p.OK && p.Verdict != result.Untested && p.Finding != nil
+}
+
+// isOwn reports whether what p needs is for the people at the two ends to do, so
+// that nobody takes it to a firewall's.
+func isOwn(p *result.Path) bool { return p.Finding != nil && p.Finding.IsOwn() }
+
+// steps lists what to do for a report, in order: what to mend at the two ends, what
+// to ask for, and what only some sites need. What is
+// asked for already is not asked for again for a row that is not needed.
+func steps(r *result.Report) []step {
+	asked := map[cause]bool{}
+	for i := range r.Paths {
+		if p := &r.Paths[i]; wanted(p) && causeOf(p) != (cause{}) {
+			asked[causeOf(p)] = true
+		}
+	}
+	isAsked := func(p *result.Path) bool { return wanted(p) || optional(p) && asked[causeOf(p)] }
+	var out []step
+	for _, of := range []struct {
+		kind stepKind
+		keep func(*result.Path) bool
+	}{
+		{stepOwn, func(p *result.Path) bool { return (wanted(p) || optional(p)) && isOwn(p) }},
+		{stepAsk, func(p *result.Path) bool { return isAsked(p) && !isOwn(p) }},
+		{stepOptional, func(p *result.Path) bool { return optional(p) && !isAsked(p) && !isOwn(p) }},
+	} {
+		for _, paths := range groups(r, of.keep, requestKey()) {
+			out = append(out, step{of.kind, paths})
+		}
+	}
+	return out
+}
+
+// groups gathers the paths that keep has and that have the same key, in order.
+func groups(r *result.Report, keep func(*result.Path) bool, key func(*result.Path) string) [][]*result.Path {
+	var out [][]*result.Path
+	index := map[string]int{}
+	for i := range r.Paths {
+		p := &r.Paths[i]
+		if !keep(p) {
+			continue
+		}
+		k := key(p)
+		n, ok := index[k]
+		if !ok {
+			n = len(out)
+			index[k] = n
+			out = append(out, nil)
+		}
+		out[n] = append(out[n], p)
+	}
+	return out
+}
+
+// A cause is what one firewall rule is about, and what is wrong with it. Rows
+// that share a port are one attempt, and one request.
+type cause struct {
+	tuple
+	code result.Code
+}
+
+// causeOf is the cause of a path, the zero value if it has none.
+func causeOf(p *result.Path) cause {
+	t := tupleOf(p)
+	if t == (tuple{}) || p.Finding == nil {
+		return cause{}
+	}
+	return cause{t, p.Finding.Code}
+}
+
+// requestKey returns the key by which paths are one request: those with the same
+// advice, and those with one cause.
+func requestKey() func(*result.Path) string {
+	keys := map[cause]string{}
+	return func(p *result.Path) string {
+		k := causeOf(p)
+		if k == (cause{}) {
+			return adviceKey(p)
+		}
+		if _, ok := keys[k]; !ok {
+			keys[k] = adviceKey(p)
+		}
+		return keys[k]
+	}
+}
+
+func adviceKey(p *result.Path) string {
+	if f := finding(p); f.Advice != "" {
+		return "a" + f.Advice
+	} else if f.Text != "" {
+		return "t" + f.Text
+	}
+	return ""
+}
+
+func finding(p *result.Path) result.Finding {
+	if p.Finding == nil {
+		return result.Finding{}
+	}
+	return *p.Finding
+}
+
+// alike gathers steps that ask the same for another port, so that ten ports which
+// one firewall drops are one item and not ten. The first of each speaks for it.
+func alike(all []step) [][]step {
+	var out [][]step
+	index := map[string]int{}
+	for _, s := range all {
+		k := s.pattern()
+		n, ok := index[k]
+		if !ok {
+			n = len(out)
+			index[k] = n
+			out = append(out, nil)
+		}
+		out[n] = append(out[n], s)
+	}
+	return out
+}
+
+// triedTimes is how often something was tried, which makes no two steps different.
+var triedTimes = regexp.MustCompile(` It was tried \d+ times\.`)
+
+// pattern is a step's words without what is its path's alone: port, service, roles
+// and why it is needed.
+func (s step) pattern() string {
+	p := s.paths[0]
+	f := finding(p)
+	if tupleOf(p) == (tuple{}) {
+		return strconv.Itoa(int(s.kind)) + adviceKey(p)
+	}
+	words := withoutWhy(p) + "\n" + triedTimes.ReplaceAllString(f.Text, "")
+	words = strings.NewReplacer(
+		", for "+p.Service+".", ", for SERVICE.", "port "+strconv.Itoa(p.Port), "port N",
+		" ("+p.From+") ", " (FROM) ", " ("+p.To+") ", " (TO) ",
+	).Replace(words)
+	return strconv.Itoa(int(s.kind)) + string(f.Code) + string(p.Direction) + string(p.Transport) + "\n" + words
+}
+
+// whyNeeded leads in why a path is needed, at the end of an advice.
+const whyNeeded = " Why it is needed: "
+
+// withoutWhy is a path's advice without why the path is needed: that is the plan's,
+// and stands beside it.
+func withoutWhy(p *result.Path) string {
+	advice := finding(p).Advice
+	if p.Why == "" {
+		return advice
+	}
+	if before, why, ok := strings.Cut(advice, whyNeeded); ok && strings.TrimSuffix(why, ".") == strings.TrimSuffix(p.Why, ".") {
+		return before
+	}
+	return advice
+}
+
+// reasons are the services of a step's paths, each with why it is needed.
+func (s step) reasons() []string {
+	var out []string
+	for _, p := range s.paths {
+		if p.Why != "" {
+			out = addOnce(out, strings.TrimPrefix(p.Service+": "+p.Why, ": "))
+		}
+	}
+	return out
+}
+
+// A said is a text and the paths of which it is said.
+type said struct {
+	text  string
+	paths []*result.Path
+}
+
+// texts gathers the different texts of the findings of paths.
+func texts(paths []*result.Path) []said {
+	var out []said
+	for _, p := range paths {
+		s := finding(p).Text
+		if s == "" {
+			continue
+		}
+		i := slices.IndexFunc(out, func(o said) bool { return o.text == s })
+		if i < 0 {
+			i = len(out)
+			out = append(out, said{text: s})
+		}
+		out[i].paths = append(out[i].paths, p)
+	}
+	return out
+}
+
+// logLines is what to search a firewall's log for.
+func logLines(paths []*result.Path) []string {
+	var out []string
+	for _, p := range paths {
+		if !p.Source.IsValid() || !p.Target.IsValid() {
+			continue
+		}
+		s := string(p.Transport) + " " + endpoints(p)
+		if !p.At.IsZero() {
+			s = p.At.UTC().Format("2006-01-02 15:04:05.000 UTC") + " " + s
+		}
+		if p.SeenAs.IsValid() && p.SeenAs != p.Source {
+			s += ", arriving from " + p.SeenAs.String()
+		}
+		out = addOnce(out, s)
+	}
+	return out
+}

@@ -1,0 +1,54 @@
+package report
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// dropped is a path that is filtered, with words as package verdict writes them.
+func dropped(flow, service string, port, source int) result.Path {
+	p := broken(path(flow, service, port, "", ""), result.Filtered,
+		"No answer came, and the listener saw nothing arrive on port "+strconv.Itoa(port)+". It was tried "+strconv.Itoa(source%7)+" times.",
+		"Please allow TCP from 192.0.2.5 (client) to 198.51.100.9 (server) port "+strconv.Itoa(port)+", for "+service+". It is dropped by 198.51.100.1 (hop 3). Why it is needed: For "+flow+".")
+	p.Source, p.Target = ap("192.0.2.5:"+strconv.Itoa(source)), ap("198.51.100.9:"+strconv.Itoa(port))
+	p.Why = "For " + flow + "."
+	return p
+}
+
+func TestStepsThatAskTheSameForOtherPortsAreAlike(t *testing.T) {
+	r := with(base(),
+		dropped("a", "Web pages", 443, 50001),
+		dropped("b", "Odyssey", 7968, 50002),
+		broken(path("c", "Mail", 25, "192.0.2.5:50003", "198.51.100.9:25"), result.Rejected, "198.51.100.1 says no.", "Please allow TCP from 192.0.2.5 (client) to 198.51.100.9 (server) port 25, for Mail. The device 198.51.100.1 rejects it."),
+		uncounted(dropped("d", "LDAP", 389, 50004), plan.Optional),
+		dropped("e", "Platform", 443, 50001), // the tuple of a
+	)
+	var got []string
+	for _, g := range alike(steps(r)) {
+		var ports []string
+		for _, s := range g {
+			ports = append(ports, strings.Join(labels(r, s.paths, false), "+"))
+		}
+		got = append(got, stepTitles[g[0].kind]+": "+strings.Join(ports, ", "))
+	}
+	want := []string{"What to ask for: a+e, b", "What to ask for: c", "Only if this site needs these too: d"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestWhyItIsNeededIsSplitFromWhatToAskFor(t *testing.T) {
+	p := dropped("a", "Web pages", 443, 50001)
+	if got := withoutWhy(&p); strings.Contains(got, "Why") || !strings.HasSuffix(got, "(hop 3).") {
+		t.Error(got)
+	}
+	p.Why = "Something else."
+	if got := withoutWhy(&p); got != p.Finding.Advice {
+		t.Errorf("words that are not the plan's were taken away: %s", got)
+	}
+}
