@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -62,7 +63,7 @@ func dialFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "verbose", Usage: "also tell how long the run may take, and how sure its samples are"},
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
 		timeoutFlag("how long each step may take: connecting and proving, then the payload each way"),
-	}, outputFlags()...)
+	}, slices.Concat(outputFlags("text, json or requests", ".txt, .json, .requests"), requestFlags())...)
 }
 
 // timeoutFlag is --timeout, which means what usage says.
@@ -71,17 +72,17 @@ func timeoutFlag(usage string) ucli.Flag {
 }
 
 // outputFlags say where a report goes, the same for every command.
-func outputFlags() []ucli.Flag {
+func outputFlags(formats, endings string) []ucli.Flag {
 	return []ucli.Flag{
-		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text or json"},
-		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: .txt, .json (repeatable)"},
+		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: " + formats},
+		&ucli.StringSliceFlag{Name: "out", Usage: "also write the report to `FILE`; its ending chooses the format: " + endings + " (repeatable)"},
 	}
 }
 
 func odysseyFlags() []ucli.Flag {
 	return []ucli.Flag{
 		&ucli.DurationFlag{Name: "wait", Usage: "the partner runs the same command: dial each other for up to this `DURATION`, such as 15m, until one gets through; both get the same report"},
-		&ucli.StringFlag{Name: "peers", Usage: "test all partners of the list in `FILE`, CSV or YAML with name, host, invitation; --format and --out then know text, json and csv"},
+		&ucli.StringFlag{Name: "peers", Usage: "test all partners of the list in `FILE`, CSV or YAML with name, host, invitation; --format and --out then know text, json, csv and requests"},
 		&ucli.IntFlag{Name: "at-once", Value: 16, Usage: "with --peers: test `N` partners side by side"},
 		&ucli.StringFlag{Name: "progress", Usage: "with --peers: keep in `FILE` who was tested, until all are, for a run that is interrupted and started again", DefaultText: "the list's name and .progress"},
 		&ucli.BoolFlag{Name: "again", Usage: "with --peers: test those again, too, that an interrupted run has tested"},
@@ -89,10 +90,10 @@ func odysseyFlags() []ucli.Flag {
 }
 
 func mergeFlags() []ucli.Flag {
-	return []ucli.Flag{
-		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text, json or csv"},
-		&ucli.StringSliceFlag{Name: "out", Usage: "also write it to `FILE`; its ending chooses the format: .txt, .json, .csv (repeatable)"},
-	}
+	return slices.Concat(outputFlags("text, json, csv or requests", ".txt, .json, .csv, .requests"), requestFlags(), []ucli.Flag{
+		&ucli.StringFlag{Name: "site", Usage: "site `FILE` that says who asks (institution, contact), for requests"},
+		&ucli.StringFlag{Name: "plan", Value: "illiad", Usage: "the plan that the site file is for"},
+	})
 }
 
 // mode is which rows and hosts a command chooses.

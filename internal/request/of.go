@@ -15,6 +15,10 @@ func Of(o Options, reports ...*result.Report) List {
 	c := collector{options: o, index: map[key]*Request{}}
 	for _, r := range reports {
 		c.list.Interrupted = c.list.Interrupted || r.Interrupted
+		c.list.Paths += len(r.Paths)
+		for _, f := range r.Findings {
+			c.list.Findings = addOnce(c.list.Findings, f)
+		}
 		for i := range r.Paths {
 			c.path(r, &r.Paths[i])
 		}
@@ -79,18 +83,25 @@ func (c *collector) path(r *result.Report, p *result.Path) {
 	if p.PlanPort == 0 {
 		k.port = 0 // a high port that is another one in each run
 	}
+	fromHost, toHost := r.From.Host, hostOf(r, p)
+	if p.Direction == plan.Reverse {
+		fromHost, toHost = r.To.Host, r.From.Host
+	}
 	q := c.index[k]
 	if q == nil {
 		q = &Request{
 			Change: kind.change, OnHost: kind.onHost, First: first(r, p), Advice: p.Finding.Advice,
 			Transport: p.Transport, Direction: p.Direction, Port: k.port, SourcePort: p.SourcePort, Look: wordsOf(kind.look),
-			From: End{Role: p.From, Host: r.From.Host}, To: End{Role: p.To, Host: hostOf(r, p)},
-		}
-		if p.Direction == plan.Reverse {
-			q.From.Host, q.To.Host = r.To.Host, r.From.Host
+			From: End{Role: p.From, Host: fromHost}, To: End{Role: p.To, Host: toHost},
 		}
 		c.index[k] = q
 		c.found = append(c.found, q)
+	}
+	if q.From.Host != fromHost {
+		q.From.Host = ""
+	}
+	if q.To.Host != toHost {
+		q.To.Host = ""
 	}
 	if first(r, p) == "" {
 		q.First = "" // another machine's evidence is enough
@@ -121,7 +132,7 @@ func asks(r *result.Report, p *result.Path) (row, bool) {
 	switch code := p.Finding.Code; {
 	case a != nil && a.Port == result.PortUnbound && !r.Mode.IsReal():
 		return row{}, false // the two ends do not mean the same ports
-	case a != nil && a.Port == result.PortBusy && (p.Verdict == result.Reset || p.Verdict == result.Stalled || p.Verdict == result.Silent):
+	case isHeld(r, p) && (p.Verdict == result.Reset || p.Verdict == result.Stalled || p.Verdict == result.Silent):
 		return row{}, false // other software has the port, and does not speak our language
 	case code == result.CodeRejected && p.Transport == plan.UDP && !isFromKnown(p) && (a == nil || a.Port != result.PortBound):
 		return row{}, false // the machine itself says so of a port on which nothing listens, too
@@ -131,6 +142,16 @@ func asks(r *result.Report, p *result.Path) (row, bool) {
 		return row{}, false // nobody was asked whether it arrived
 	}
 	return kind, true
+}
+
+// isHeld reports whether other software has the port that was dialed.
+func isHeld(r *result.Report, p *result.Path) bool {
+	if a := p.Acceptor; a != nil {
+		return a.Port == result.PortBusy
+	}
+	return r.Contact != nil && p.Direction == plan.Forward && slices.ContainsFunc(r.Contact.Busy, func(b result.BusyPort) bool {
+		return b.Port == p.Port && b.Transport == p.Transport
+	})
 }
 
 // isFromKnown reports whether it is known who sent the ICMP error.
@@ -270,7 +291,7 @@ func (c *collector) leave(p *result.Path) {
 	i := slices.IndexFunc(c.list.Left, func(l Left) bool { return l.Code == f.Code && l.Advice == f.Advice })
 	if i < 0 {
 		i = len(c.list.Left)
-		c.list.Left = append(c.list.Left, Left{Code: f.Code, Verdict: p.Verdict, Advice: f.Advice})
+		c.list.Left = append(c.list.Left, Left{Code: f.Code, Verdict: p.Verdict, Text: f.Text, Advice: f.Advice})
 	}
 	c.list.Left[i].Flows = addOnce(c.list.Left[i].Flows, p.Flow)
 }

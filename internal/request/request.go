@@ -66,7 +66,7 @@ type Request struct {
 // An End is the machines at one end, which all need the same.
 type End struct {
 	Role string
-	Host string // as it was named; "": it was not
+	Host string // as it was named; "": it was not, or they are several
 	// Own are their own addresses, or the subnet that was asked for in their place.
 	Own []netip.Prefix
 	// Seen are the addresses that the other side has to do with: as it sees them
@@ -103,7 +103,8 @@ type Left struct {
 	Code    result.Code
 	Verdict result.Verdict
 	Flows   []string
-	Advice  string
+	Text    string // what was seen
+	Advice  string // "": there is nothing to do
 }
 
 // A List is all that there is to ask for.
@@ -111,8 +112,11 @@ type List struct {
 	Requests []Request
 	// Left is what is not ok and is asked of no firewall's people. What was not
 	// tested is only counted.
-	Left        []Left
-	Untested    int  // paths
+	Left     []Left
+	Untested int // paths
+	Paths    int // all that there are, tested or not
+	// Findings are about the runs as a whole, such as a wrong key.
+	Findings    []result.Finding
 	Interrupted bool // a run did not come to its end
 }
 
