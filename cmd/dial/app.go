@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -63,7 +64,7 @@ func dialFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "verbose", Usage: "also tell how long the run may take, and how sure its samples are"},
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
 		timeoutFlag("how long each step may take: connecting and proving, then the payload each way"),
-	}, outputFlags(report.Paths)...)
+	}, slices.Concat(outputFlags(report.Paths), requestFlags())...)
 }
 
 // timeoutFlag is --timeout, which means what usage says.
@@ -87,6 +88,13 @@ func odysseyFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "progress", Usage: "with --peers: keep in `FILE` who was tested, until all are, for a run that is interrupted and started again", DefaultText: "the list's name and .progress"},
 		&ucli.BoolFlag{Name: "again", Usage: "with --peers: test those again, too, that an interrupted run has tested"},
 	}
+}
+
+func mergeFlags() []ucli.Flag {
+	return slices.Concat(outputFlags(report.Matrix), requestFlags(), []ucli.Flag{
+		&ucli.StringFlag{Name: "site", Usage: "site `FILE` that says who asks (institution, contact), for requests"},
+		&ucli.StringFlag{Name: "plan", Value: "illiad", Usage: "the plan that the site file is for"},
+	})
 }
 
 // mode is which rows and hosts a command chooses.

@@ -37,6 +37,9 @@ func mergeReports(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := out.readAsker(c); err != nil {
+		return err
+	}
 	in, err := readReports(names)
 	if err != nil {
 		return err

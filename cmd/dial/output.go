@@ -23,12 +23,16 @@ type outputs struct {
 	format report.Format
 	files  map[string]report.Format
 	order  []string
+	opts   report.Options // how requests are written; what the destination can show is added
 }
 
 // readOutputs reads where a kind of document goes.
 func readOutputs[T any](c *ucli.Context, k report.Kind[T]) (outputs, error) {
 	o := outputs{files: map[string]report.Format{}}
 	var err error
+	if o.opts, err = readRequests(c); err != nil {
+		return o, err
+	}
 	if o.format, err = k.Parse(paste.Value(cli.String(c, "format"))); err != nil {
 		return o, cli.Usage(err, "")
 	}
@@ -76,12 +80,12 @@ func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o 
 	errs := make([]error, len(o.order))
 	var all sync.WaitGroup
 	for i, name := range o.order {
-		if errs[i] = render(&texts[i], o.files[name], report.Options{Width: fileWidth}); errs[i] == nil {
+		if errs[i] = render(&texts[i], o.files[name], o.shownOn(report.Options{Width: fileWidth})); errs[i] == nil {
 			all.Go(func() { errs[i] = cli.WriteFile(name, texts[i].Bytes()) })
 		}
 	}
 	var screened bytes.Buffer
-	outErr := render(&screened, o.format, screen(w))
+	outErr := render(&screened, o.format, o.shownOn(screen(w)))
 	if outErr == nil {
 		_, outErr = w.Write(screened.Bytes())
 	}
@@ -112,6 +116,13 @@ func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o 
 		return cli.Usage(errors.Join(failed...), "Give --out FILE, too.")
 	}
 	return cli.Usage(errors.Join(failed...), "It was written to "+strings.Join(written, ", ")+".")
+}
+
+// shownOn are the options for a destination that can show so much.
+func (o outputs) shownOn(destination report.Options) report.Options {
+	all := o.opts
+	all.Color, all.Width = destination.Color, destination.Width
+	return all
 }
 
 // rescue keeps what could not be written where it was to be, and returns where

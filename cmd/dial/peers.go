@@ -62,6 +62,7 @@ func peers(c *ucli.Context) error {
 	if err := l.prepare(list); err != nil {
 		return err
 	}
+	out.askedBy(l.base.Site)
 	if err := out.check(); err != nil {
 		return err
 	}

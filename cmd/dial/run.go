@@ -44,6 +44,7 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return err
 	}
+	out.askedBy(cfg.Site)
 	if err := out.check(); err != nil {
 		return err
 	}

@@ -82,6 +82,7 @@ func visit(c *ucli.Context, cfg survey.VisitConfig) error {
 	if err != nil {
 		return err
 	}
+	out.askedBy(cfg.Site)
 	if err := out.check(); err != nil {
 		return err
 	}

@@ -42,7 +42,9 @@ var floors = []struct {
 	{"internal/merge", floor{[]string{"plan", "result", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business"}},
 	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer", "listener", "verdict", "merge"}, "a run prints nothing and knows no flags; merge, until meeting is a package of its own, because a report that the other end hands over is not believed (merge.Sound)"}},
 	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
-	{"internal/report", floor{[]string{"clean", "plan", "result"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
+	{"internal/dialect", floor{[]string{"plan"}, "how a product wants its rules has nothing to do with why one is needed"}},
+	{"internal/request", floor{[]string{"plan", "result", "dialect"}, "what to ask for follows from reports alone; who renders it comes later"}},
+	{"internal/report", floor{[]string{"clean", "plan", "result", "dialect", "request"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
 	{"internal/consortium", floor{[]string{"plan", "result", "merge"}, "it keeps reports and makes none"}},
 	{"internal/cli", floor{[]string{"clean", "paste", "plan", "result", "echo", "invite"}, "both programs share it, so it holds flags and exit codes and no work"}},
@@ -54,7 +56,7 @@ var floors = []struct {
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "verdict", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "verdict", "dialect", "request", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {
@@ -101,7 +103,7 @@ func TestOnlyTestsImportWhatIsMadeForThem(t *testing.T) {
 // pure packages must not be able to reach the network, the clock of a timer,
 // or the file system behind a caller's back.
 func TestWhatJudgesAndReportsCannotReachOut(t *testing.T) {
-	for _, dir := range []string{"internal/verdict", "internal/merge", "internal/result", "internal/report"} {
+	for _, dir := range []string{"internal/verdict", "internal/merge", "internal/result", "internal/dialect", "internal/request", "internal/report"} {
 		for _, file := range goFiles(t)[dir] {
 			for _, imported := range imports(t, file) {
 				switch imported {

@@ -26,6 +26,7 @@ func Tabulate(tool string, in []Input) *result.Matrix {
 	for _, i := range in {
 		reports = append(reports, Sound(i.Report))
 	}
+	t.m.Whole = reports
 	t.columns(reports)
 	for n, r := range reports {
 		t.row(n, orElse(in[n].Name, who(r)), r)

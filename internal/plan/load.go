@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -70,12 +71,16 @@ type rawRow struct {
 
 var (
 	planKeys = []string{"name", "title", "revised", "roles", "external", "sources", "rows"}
-	rowKeys  = []string{"id", "service", "name", "port", "source_port", "port_assumed", "transport", "speaks", "from", "to", "need", "expect", "host", "path", "status", "apart", "inferred", "why", "source"}
+	rowKeys  = []string{"id", "service", "name", "port", "source_port", "port_assumed", "transport", "speaks", "from", "to", "need", "expect", "host", "path", "status", "idle", "apart", "inferred", "why", "source"}
 
 	transports = []Transport{TCP, UDP}
 	needs      = []Need{Required, Conditional, Optional, Legacy, Unknown}
 	expects    = []Expect{ExpectOpen, ExpectClosed}
 )
+
+// maxIdle is the longest that a connection has to survive without traffic: nobody's
+// working day has more.
+const maxIdle = 24 * time.Hour
 
 // decodePlan reads and checks a plan file.
 func decodePlan(file string, data []byte) (*Plan, error) {
@@ -275,6 +280,12 @@ func (d *document) row(raw rawRow, p *Plan) Row {
 		r.SourcePort = d.port(s, "source_port", "a number from 1 to 65535, or remove the line")
 	}
 	r.PlanPort, r.PlanSourcePort = r.Port, r.SourcePort
+	if s := v["idle"]; s.given() {
+		idle, err := time.ParseDuration(s.text)
+		if r.IdleS = int64(idle / time.Second); err != nil || idle < time.Minute || idle > maxIdle {
+			d.problemf(s.line, "idle %s: use a time from 1m to 24h, such as 8h, or remove the line", quote(s.text))
+		}
+	}
 	r.Apart, r.Inferred = d.flag(v["apart"], "apart"), d.flag(v["inferred"], "inferred")
 	if r.PortAssumed = d.flag(v["port_assumed"], "port_assumed"); r.PortAssumed && v["port"].text == "high" {
 		d.problemf(v["port_assumed"].line, "port_assumed with port high: write the usual port, or remove the line")

@@ -53,7 +53,7 @@ var badPlans = []struct{ name, old, new, want string }{
 	{"no rows", goodPlan[strings.Index(goodPlan, "rows:"):], "rows: []\n", `plan.yaml:6: rows is empty: begin each row with "- id: …"`},
 	{"rows without value", goodPlan[strings.Index(goodPlan, "rows:"):], "rows:\n", `plan.yaml:6: rows must be a list: begin each row with "- id: …"`},
 	{"row is text", "  - id: a", "  - text\n  - id: a", `plan.yaml:7: a row must be keys with values: write "- id: …" and the other keys below it`},
-	{"unknown key in a row", "    port: 80", "    port: 80\n    prot: 80", `plan.yaml:11: unknown key "prot" in a row: use one of id, service, name, port, source_port, port_assumed, transport, speaks, from, to, need, expect, host, path, status, apart, inferred, why, source (did you mean port?)`},
+	{"unknown key in a row", "    port: 80", "    port: 80\n    prot: 80", `plan.yaml:11: unknown key "prot" in a row: use one of id, service, name, port, source_port, port_assumed, transport, speaks, from, to, need, expect, host, path, status, idle, apart, inferred, why, source (did you mean port?)`},
 	{"key twice", "    port: 80", "    port: 80\n    port: 81", `plan.yaml:11: key "port" is already on line 10: keep one`},
 	{"role twice", "  client: a PC", "  client: a PC\n  client: b", `plan.yaml:5: key "client" is already on line 4: keep one`},
 	{"role is no slug", "  server: a server", "  server: a server\n  Web Server: c", `plan.yaml:6: role "Web Server": use lower-case letters, digits and inner hyphens, at most 64`},
@@ -88,7 +88,9 @@ var badPlans = []struct{ name, old, new, want string }{
 	{"host with port", "port: 80", "port: 80\n    host: example.org:80", `plan.yaml:11: host "example.org:80": use one host name or IP address, without port or path (give the name or address alone, example.org; the plan has the ports, and --port changes them, such as --port sql-client=14330)`},
 	{"mistyped address", "port: 80", "port: 80\n    host: 10.0.0.256", `plan.yaml:11: host "10.0.0.256": use one host name or IP address, without port or path (256 is more than 255, which is the most that an octet can be)`},
 	{"no source", "    source: me\n", "", `plan.yaml:7: row "a" has no "source": add who says so`},
-	{"error after a folded text", "why: Because.", "why: >\n      Because\n      of this.\n    prot: 1", `plan.yaml:17: unknown key "prot" in a row: use one of id, service, name, port, source_port, port_assumed, transport, speaks, from, to, need, expect, host, path, status, apart, inferred, why, source (did you mean port?)`},
+	{"idle that is no time", "    port: 80", "    port: 80\n    idle: long", `plan.yaml:11: idle "long": use a time from 1m to 24h, such as 8h, or remove the line`},
+	{"idle of a week", "    port: 80", "    port: 80\n    idle: 168h", `plan.yaml:11: idle "168h": use a time from 1m to 24h, such as 8h, or remove the line`},
+	{"error after a folded text", "why: Because.", "why: >\n      Because\n      of this.\n    prot: 1", `plan.yaml:17: unknown key "prot" in a row: use one of id, service, name, port, source_port, port_assumed, transport, speaks, from, to, need, expect, host, path, status, idle, apart, inferred, why, source (did you mean port?)`},
 	{"several problems, in order of lines", "port: 80\n    from: client\n    to: server", "port: 0\n    from: clint\n    to: srver",
 		"plan.yaml:10: port \"0\": use a number from 1 to 65535, or high\n" +
 			"plan.yaml:11: unknown role \"clint\": use one of client, server (did you mean client?)\n" +

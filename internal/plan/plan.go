@@ -56,6 +56,9 @@ type Row struct {
 	// Status are the HTTP status codes with which the service is well; none: all
 	// that do not say themselves that it is not.
 	Status []int `json:"status,omitempty"`
+	// IdleS is how many seconds a connection has to survive without traffic; 0: no
+	// more than firewalls give anyhow, as far as is known.
+	IdleS int64 `json:"idle_s,omitempty"`
 	// Apart rows cross the network only where the site's file names another host
 	// for To than for From: then they are required, whatever else the file says.
 	Apart bool `json:"apart,omitempty"`

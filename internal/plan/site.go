@@ -15,6 +15,9 @@ type Site struct {
 	Name  string            // "" if the file has none
 	Hosts map[Role][]string // names or addresses, in their usual form (paste.Host)
 	Ports map[string]int    // row id or service to port
+	// Institution and Contact say who asks a firewall's people, and whom they ask back;
+	// "": the file does not.
+	Institution, Contact string
 	// Uses lists row ids and services that become required. With UsesSet the
 	// conditional rows that it does not list are left out; without it the site
 	// does not say, and they stay conditional.
@@ -28,7 +31,10 @@ type Site struct {
 	order []Role // the plan's roles, in its order; nil: any
 }
 
-var siteKeys = []string{"name", "roles", "ports", "uses", "addresses"}
+// maxContact bounds whom to ask back, in bytes: it stands in every request.
+const maxContact = 300
+
+var siteKeys = []string{"name", "institution", "contact", "roles", "ports", "uses", "addresses"}
 
 // LoadSite reads a site file for plan p. The error lists everything that is
 // wrong with the file, each with its line.
@@ -52,6 +58,10 @@ func decodeSite(file string, data []byte, p *Plan) (*Site, error) {
 		switch f.key {
 		case "name":
 			s.Name = d.scalar(f.value, f.line, f.key).text
+		case "institution":
+			s.Institution = d.scalar(f.value, f.line, f.key).text
+		case "contact":
+			s.Contact = d.scalarUpTo(maxContact, f.value, f.line, f.key).text
 		case "roles":
 			for _, r := range d.fields(f.value, "roles", nil) {
 				role, ok := d.role(scalar{r.key, r.line}, p)

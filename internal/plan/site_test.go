@@ -76,7 +76,11 @@ func TestBadSiteNamesFileLineValueAndWhatToDo(t *testing.T) {
 	const roles = "client, server, web, database, peer, patron, admin, reports, oclc, atlas, ldap, ils, opac, mail, addons"
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"empty file", goodSite, "", `site.yaml:1: the file is empty: start from a copy of an existing one`},
-		{"unknown key", "ports:", "port:", `site.yaml:6: unknown key "port" in the site file: use one of name, roles, ports, uses, addresses (did you mean ports?)`},
+		{"unknown key", "ports:", "port:", `site.yaml:6: unknown key "port" in the site file: use one of name, institution, contact, roles, ports, uses, addresses (did you mean ports?)`},
+		{"contact that is no text", "ports:", "contact: {mail: a@example.edu}\nports:", `site.yaml:6: contact must be one value, not a list or keys: write "contact: value"`},
+		{"contact without value", "ports:", "contact:\nports:", `site.yaml:6: contact has no value: write one, or remove the line`},
+		{"contact that is a letter", "ports:", "contact: " + strings.Repeat("long ", 61) + "\nports:", `site.yaml:6: contact is longer than 300 bytes: shorten it`},
+		{"institution twice", "ports:", "institution: A\ninstitution: B\nports:", `site.yaml:7: key "institution" is already on line 6: keep one`},
 		{"unknown role", "  opac:", "  sql:", `site.yaml:5: unknown role "sql": use one of ` + roles},
 		{"role twice", "  opac: z", "  server: z", `site.yaml:5: key "server" is already on line 3: keep one`},
 		{"host with port", "illiad.example.edu", "illiad.example.edu:1433", `site.yaml:3: host "illiad.example.edu:1433": use one host name or IP address, without port or path (give the name or address alone, illiad.example.edu; the plan has the ports, and --port changes them, such as --port sql-client=14330)`},

@@ -54,7 +54,7 @@ func WritePlans(w io.Writer, plans ...*plan.Plan) error {
 	line("# The built-in plans")
 	line("")
 	line("Made from the plan files by `go test ./internal/report -run Plans -update`; `listen plan --plan NAME` prints the same. What no page says has no row, which proves nothing.")
-	line("A row whose need says *inferred* follows from its source and does not stand there in these words. *Apart*: required as soon as the site file has the two roles on different hosts. *External*: a role of hosts that are not this software's own.")
+	line("A row whose need says *inferred* follows from its source and does not stand there in these words. *Apart*: required as soon as the site file has the two roles on different hosts. *External*: a role of hosts that are not this software's own. *Idle for*: a connection has to survive that long without traffic.")
 	for _, p := range plans {
 		line("\n## %s: %s\n", p.Name, markdown(p.Title))
 		line("Revised %s.\n", p.Revised)
@@ -115,6 +115,9 @@ func planNeed(r plan.Row) string {
 	if r.Inferred {
 		s += ", inferred"
 	}
+	if r.IdleS > 0 {
+		s += ", idle for " + idleWords(r.IdleS)
+	}
 	return s
 }
 
@@ -147,4 +150,15 @@ func planRoles(r plan.Row) string {
 		to += " (" + clean.Line(r.Host, 200) + ")"
 	}
 	return strings.Join(from, ", ") + " -> " + to
+}
+
+// idleWords is a time that a connection has to survive without traffic, for people.
+func idleWords(seconds int64) string {
+	switch {
+	case seconds%3600 == 0:
+		return fmt.Sprintf("%d h", seconds/3600)
+	case seconds%60 == 0:
+		return fmt.Sprintf("%d min", seconds/60)
+	}
+	return fmt.Sprintf("%d s", seconds)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
@@ -19,9 +20,10 @@ import (
 type Format string
 
 const (
-	Text Format = "text" // for people, on a terminal or in an e-mail
-	JSON Format = "json" // for programs: docs/*.schema.json
-	CSV  Format = "csv"  // for a spreadsheet
+	Text     Format = "text"     // for people, on a terminal or in an e-mail
+	JSON     Format = "json"     // for programs: docs/*.schema.json
+	CSV      Format = "csv"      // for a spreadsheet
+	Requests Format = "requests" // for the firewall's people: what to ask for, each to be sent as it is
 )
 
 // Options are what the destination can show. The zero value is right for a
@@ -29,12 +31,18 @@ const (
 type Options struct {
 	Color bool // colour by ANSI escape sequences; without it the output has none
 	Width int  // columns; 0: tables are as wide as they need
+
+	// Ask says for whom and for how long requests are, and Dialect in whose words
+	// their rules stand; "": in words for people.
+	Ask     request.Options
+	Dialect string
 }
 
 // A Form writes a document in one Format.
 type Form[T any] struct {
 	Format Format
 	Ext    string // of a file in this format, lower case
+	Also   string // another ending of its name; "": none
 	Render func(T, Options) ([]byte, error)
 }
 
@@ -48,20 +56,22 @@ type Kind[T any] struct {
 // The kinds of documents that there are.
 var (
 	Paths = Kind[*result.Report]{"report", []Form[*result.Report]{
-		{Text, ".txt", renderText},
-		{JSON, ".json", encode[*result.Report]},
-		{HTML, ".html", renderPathsHTML},
+		{Format: Text, Ext: ".txt", Render: renderText},
+		{Format: JSON, Ext: ".json", Render: encode[*result.Report]},
+		{Format: HTML, Ext: ".html", Render: renderPathsHTML},
+		{Requests, ".requests", ".requests.txt", renderRequests},
 	}}
 	Matrix = Kind[*result.Matrix]{"matrix", []Form[*result.Matrix]{
-		{Text, ".txt", renderMatrixText},
-		{JSON, ".json", encode[*result.Matrix]},
-		{CSV, ".csv", renderMatrixCSV},
-		{HTML, ".html", renderMatrixHTML},
+		{Format: Text, Ext: ".txt", Render: renderMatrixText},
+		{Format: JSON, Ext: ".json", Render: encode[*result.Matrix]},
+		{Format: CSV, Ext: ".csv", Render: renderMatrixCSV},
+		{Format: HTML, Ext: ".html", Render: renderMatrixHTML},
+		{Requests, ".requests", ".requests.txt", renderMatrixRequests},
 	}}
 	Address = Kind[*result.AddressReport]{"address report", []Form[*result.AddressReport]{
-		{Text, ".txt", renderAddressText},
-		{JSON, ".json", encode[*result.AddressReport]},
-		{HTML, ".html", renderAddressHTML},
+		{Format: Text, Ext: ".txt", Render: renderAddressText},
+		{Format: JSON, Ext: ".json", Render: encode[*result.AddressReport]},
+		{Format: HTML, Ext: ".html", Render: renderAddressHTML},
 	}}
 )
 
@@ -101,6 +111,11 @@ func (k Kind[T]) Parse(s string) (Format, error) {
 // ForFile returns the Format that the extension of a file's name asks for.
 func (k Kind[T]) ForFile(name string) (Format, error) {
 	ext := strings.ToLower(filepath.Ext(name))
+	for _, f := range k.Forms {
+		if f.Also != "" && strings.HasSuffix(strings.ToLower(name), f.Also) {
+			return f.Format, nil
+		}
+	}
 	for _, f := range k.Forms {
 		if ext == f.Ext {
 			return f.Format, nil

@@ -444,7 +444,7 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"", ".", "xml", "..json", "csv"} {
-		if _, err := Paths.Parse(s); err == nil || !strings.Contains(err.Error(), "use text, json or html") {
+		if _, err := Paths.Parse(s); err == nil || !strings.Contains(err.Error(), "use text, json, html or requests") {
 			t.Errorf("ParseFormat(%q): %v; want what there is", s, err)
 		}
 	}
@@ -454,7 +454,7 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "report", "a.pdf", "json", "/tmp/a.json/b"} {
-		if _, err := Paths.ForFile(name); err == nil || !strings.Contains(err.Error(), ".txt, .json or .html") {
+		if _, err := Paths.ForFile(name); err == nil || !strings.Contains(err.Error(), ".txt, .json, .html or .requests") {
 			t.Errorf("FormatForFile(%q): %v; want what there is", name, err)
 		}
 	}

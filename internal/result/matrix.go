@@ -18,6 +18,9 @@ type Matrix struct {
 	Requests []Request       `json:"requests"` // what to ask for, each once for all rows that need it
 	Findings []Finding       `json:"findings"` // about single reports, or all together
 	Summary  Summary         `json:"summary"`  // counts the paths of all reports
+	// Whole are the reports it was made of, for forms that tell more than a matrix
+	// has; none: it was read from a file.
+	Whole []*Report `json:"-"`
 }
 
 // A ReportSummary is a report without its paths.

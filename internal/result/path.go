@@ -35,6 +35,6 @@ func NewPath(f plan.Flow, family Family) Path {
 		Flow: f.Row.ID, Service: f.Row.Name, Port: f.Row.Port, PlanPort: f.Row.PlanPort, SourcePort: f.Row.SourcePort,
 		Transport: f.Row.Transport, Direction: f.Direction, Family: family,
 		From: string(f.From), To: string(f.To), Need: f.Row.Need, Why: f.Row.Why,
-		Counted: f.Counted, Expect: f.Row.Expect,
+		Counted: f.Counted, Expect: f.Row.Expect, IdleS: f.Row.IdleS,
 	}
 }

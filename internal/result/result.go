@@ -150,12 +150,15 @@ type Path struct {
 	Counted    bool           `json:"counted"`  // whether the exit code depends on it
 	Opposite   bool           `json:"opposite"` // the row runs the other way; only --both-ways tried this one
 	Expect     plan.Expect    `json:"expect"`
-	Verdict    Verdict        `json:"verdict"`
-	OK         bool           `json:"ok"`
-	Proof      Proof          `json:"proof"`
-	At         Time           `json:"at"`
-	Source     Endpoint       `json:"source"` // as the initiating machine knows it
-	Target     Endpoint       `json:"target"` // as it was dialed
+	// IdleS is how many seconds a connection has to survive without traffic, by the
+	// plan; absent: the plan asks for nothing of the kind.
+	IdleS   int64    `json:"idle_s,omitempty"`
+	Verdict Verdict  `json:"verdict"`
+	OK      bool     `json:"ok"`
+	Proof   Proof    `json:"proof"`
+	At      Time     `json:"at"`
+	Source  Endpoint `json:"source"` // as the initiating machine knows it
+	Target  Endpoint `json:"target"` // as it was dialed
 	// Address is the far end's that this path is about, where its name has several
 	// of that family, each with a path of its own; "" where it has one.
 	Address string   `json:"address,omitempty"`
