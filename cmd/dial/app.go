@@ -21,7 +21,8 @@ func app() *ucli.App {
 			"dial odyssey --peers FILE  a list of many partners, side by side: a matrix\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
 			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side\n" +
-			"dial address [flags] [HOST] the address that partners see, by --stun servers or by HOST's listen",
+			"dial address [flags] [HOST] the address that partners see, by --stun servers or by HOST's listen\n" +
+			"dial version               what this program is, in one line for a bug report",
 		Description: "Flags may stand before or after HOST, and an invitation in place of it. Results go\n" +
 			"to standard output, progress to standard error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +

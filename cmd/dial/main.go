@@ -9,5 +9,5 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Run(app(), os.Args, os.Stdout, os.Stderr))
+	os.Exit(cli.Main(app(), ask))
 }

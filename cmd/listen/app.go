@@ -17,7 +17,8 @@ func app() *ucli.App {
 		UsageText: "listen [flags]        bind the ports and answer until stopped\n" +
 			"listen --invite FILE  the same, with an invitation for a partner institution\n" +
 			"listen --check        say what could be bound, and end\n" +
-			"listen plan [--json]  print the plan: who dials what, why, and who says so",
+			"listen plan [--json]  print the plan: who dials what, why, and who says so\n" +
+			"listen version        what this program is, in one line for a bug report",
 		Description: "listen prints the dial command to run on the other machines. It stops by itself\n" +
 			"after --for. It executes, serves and stores nothing that a peer sends.\n\n" +
 			"Exit: 0 stopped as asked, 1 --check found a port that cannot be bound,\n" +

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 func (s *serving) sayFailed(failed []*listener.BindError) {
 	var denied []string
 	var ports []int
+	var kept []*listener.BindError
 	here := sock.BindPrivilege()
 	for _, e := range failed {
 		name := fmt.Sprintf("%s/%d", e.Transport, e.Port)
@@ -26,7 +28,7 @@ func (s *serving) sayFailed(failed []*listener.BindError) {
 		switch {
 		case e.NoPermission:
 			if !slices.Contains(denied, name) {
-				denied, ports = append(denied, name), append(ports, e.Port)
+				denied, ports, kept = append(denied, name), append(ports, e.Port), append(kept, e)
 			}
 		case e.InUse:
 			fmt.Fprintf(s.errs, "listen: %s on %s is %s\n", name, e.Address, inUseWords(e, here.IsRoot, toSee(s.user != nil, runtime.GOOS), runtime.GOOS))
@@ -39,8 +41,11 @@ func (s *serving) sayFailed(failed []*listener.BindError) {
 		if err != nil {
 			program = "listen"
 		}
-		fmt.Fprintf(s.errs, "listen: no permission to bind %s.\n%s  To try without: --port-shift 10000, here and for dial.\n",
-			strings.Join(denied, ", "), permissionHint(here, ports, runtime.GOOS, program))
+		hint := permissionHint(here, ports, runtime.GOOS, program)
+		if runtime.GOOS == "windows" {
+			hint = keptHint(here, kept, func(t plan.Transport) []sock.PortRange { return sock.ExcludedPorts(context.Background(), t) })
+		}
+		fmt.Fprintf(s.errs, "listen: no permission to bind %s.\n%s  To try without: --port-shift 10000, here and for dial.\n", strings.Join(denied, ", "), hint)
 	}
 }
 
@@ -69,13 +74,21 @@ func inUseWords(e *listener.BindError, isRoot bool, toSee, goos string) string {
 	h := e.Holder
 	switch {
 	case h != nil:
-		return fmt.Sprintf("held by %s (pid %d)%s "+own, orUnnamed(h.Name), h.PID, aboutHolder(h.Name, h.PID, goos), stopWords(h.Name, h.PID, goos))
+		about, stop := aboutHolder(h.Name, h.PID, goos), stopWords(h.Name, h.PID, goos)
+		if u, ok := usualOf(e.Transport, e.Port, goos); ok && about == "." {
+			about, stop = fmt.Sprintf(". %s has that port by default.", u.who), "stop that program ("+u.stop+")"
+		}
+		return fmt.Sprintf("held by %s (pid %d)%s "+own, orUnnamed(h.Name), h.PID, about, stop)
 	case e.Use.IsListening && isRoot:
 		return fmt.Sprintf("held by a program that this system does not show, as one of another container or namespace, or to a unit without CAP_SYS_PTRACE (%v). "+own, e.Err, "stop that program")
 	case isRoot:
 		return fmt.Sprintf("held by another program (%v): by a socket that neither listens nor is connected, or is of another container or namespace. "+own, e.Err, "stop that program")
 	}
-	return fmt.Sprintf("held by another program (%v). Run listen %s to see which. To test the port itself, stop that program and start listen again.", e.Err, toSee)
+	guess := ""
+	if u, ok := usualOf(e.Transport, e.Port, goos); ok {
+		guess = fmt.Sprintf(" %s has that port by default.", u.who)
+	}
+	return fmt.Sprintf("held by another program (%v).%s Run listen %s to see which. To test the port itself, stop that program and start listen again.", e.Err, guess, toSee)
 }
 
 // reserveWords say how to keep a port from being drawn for connections.
@@ -102,6 +115,9 @@ var holders = []struct {
 	{"linux", "xinetd", 0, " for a service in its configuration.", "take the service out of it"},
 	{"darwin", "launchd", 1, " for a service that it starts when somebody connects: sudo launchctl list shows which.", "unload that service with launchctl"},
 	{"windows", "System", 4, ", Windows itself: for a web page it is HTTP.sys, for IIS or another program; netsh http show servicestate shows which.", "stop that program (iisreset /stop for IIS)"},
+	{"windows", "sqlservr.exe", 0, ", SQL Server.", "stop its service (net stop MSSQLSERVER, for a named instance net stop MSSQL$NAME)"},
+	{"windows", "sqlbrowser.exe", 0, ", SQL Server Browser.", "stop its service (net stop SQLBrowser)"},
+	{"windows", "inetinfo.exe", 0, ", IIS.", "stop it (iisreset /stop)"},
 	{"windows", "svchost.exe", 0, " for a service: tasklist /svc /fi \"PID eq %d\" shows which.", "stop that service"},
 }
 
@@ -133,18 +149,12 @@ func orUnnamed(name string) string {
 	return strconv.QuoteToGraphic(name)
 }
 
-// permissionHint says what is missing to bind these ports.
+// permissionHint says what is missing to bind these ports, where numbers need a
+// privilege.
 func permissionHint(p sock.Privilege, ports []int, goos, program string) string {
 	low := fmt.Sprintf("Ports below %d need a privilege", p.From)
 	byNumber := slices.ContainsFunc(ports, func(port int) bool { return port != 0 && port < p.From })
 	switch {
-	case goos == "windows":
-		hint := "  On Windows this usually means that the port is reserved: see which with\n" +
-			"    netsh int ipv4 show excludedportrange protocol=tcp\n"
-		if !p.IsRoot {
-			hint += "  and run listen as administrator.\n"
-		}
-		return hint
 	case goos != "linux":
 		if p.IsRoot || !byNumber {
 			return "  Its number is not the reason: a security policy of this system is.\n"

@@ -29,6 +29,7 @@ type serving struct {
 	// What was given, for the command that dial is to be run with.
 	planArg, siteArg string
 	portArgs         []string
+	quoteNotes       []string   // what other shells want of that command's arguments
 	inviteFile, name string     // "": no invitation; no name in it
 	public           []string   // what partners dial; none: this machine's addresses
 	user             *sock.User // whom it becomes once all is bound; nil: it stays who it is

@@ -55,6 +55,9 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 	default:
 		fmt.Fprintf(w, "On the machine to test from, run, with its role (listen plan shows the rows):\n  dial%s --role ROLE %s\n", s.flags(), addrs[0])
 	}
+	for _, note := range s.quoteNotes {
+		fmt.Fprintln(w, note)
+	}
 	fmt.Fprint(w, reachWords(owns[0], len(s.Bind) > 0))
 	if len(owns) > 1 && len(s.public) == 0 {
 		fmt.Fprintf(w, "Other addresses of this machine: %s. Behind a NAT, give the address that others use.\n", otherWords(owns[1:]))
@@ -103,30 +106,29 @@ func (s *serving) sayWeakKey(bits float64) {
 
 // flags are those that dial needs to mean the same ports.
 func (s *serving) flags() string {
-	out := " --key " + shellQuote(s.KeyText)
+	out := " --key " + s.quoted(s.KeyText)
 	if s.planArg != "illiad" {
-		out += " --plan " + shellQuote(s.planArg)
+		out += " --plan " + s.quoted(s.planArg)
 	}
 	if s.siteArg != "" {
-		out += " --site " + shellQuote(s.siteArg)
+		out += " --site " + s.quoted(s.siteArg)
 	}
 	if s.Shift != 0 {
 		out += " --port-shift " + strconv.Itoa(s.Shift)
 	}
 	for _, p := range s.portArgs {
-		out += " --port " + shellQuote(p)
+		out += " --port " + s.quoted(p)
 	}
 	return out
 }
 
-func shellQuote(s string) string {
-	plain := func(r rune) bool {
-		return r == '-' || r == '_' || r == '=' || r == '.' || r == '/' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+// quoted writes an argument of a printed line, and keeps what is to be said of it.
+func (s *serving) quoted(arg string) string {
+	text, otherwise := cli.Quote(arg)
+	if note := fmt.Sprintf("Write %s %s.", text, otherwise); otherwise != "" && !slices.Contains(s.quoteNotes, note) {
+		s.quoteNotes = append(s.quoteNotes, note)
 	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace(s) + `"`
+	return text
 }
 
 // portList names the bound ports once each.

@@ -74,6 +74,11 @@ func TestAPortThatIsTakenIsExplained(t *testing.T) {
 	outgoing.Holder, outgoing.Use = nil, sock.PortUse{Holder: &result.Holder{Name: "python3", PID: 12}, Remote: to}
 	strangers := held("", 0)
 	strangers.Holder, strangers.Use = nil, sock.PortUse{Remote: to}
+	on := func(t plan.Transport, port int, e *listener.BindError) *listener.BindError {
+		e = &listener.BindError{BusyPort: e.BusyPort, Use: e.Use, Err: e.Err}
+		e.Transport, e.Port = t, port
+		return e
+	}
 	for _, c := range []struct {
 		name         string
 		e            *listener.BindError
@@ -88,6 +93,10 @@ func TestAPortThatIsTakenIsExplained(t *testing.T) {
 		{"a container's proxy", held("docker-proxy", 9), true, "linux", "docker ps", ""},
 		{"HTTP.sys", held("System", 4), true, "windows", "netsh http show servicestate", ""},
 		{"a service", held("svchost.exe", 812), true, "windows", `tasklist /svc /fi "PID eq 812"`, ""},
+		{"SQL Server", on(plan.TCP, 1433, held("sqlservr.exe", 2212)), true, "windows", `held by "sqlservr.exe" (pid 2212), SQL Server. It is left to it, and dial is told so. To test the port itself, stop its service (net stop MSSQLSERVER`, ""},
+		{"Odyssey Manager, by its port", held("Manager.exe", 700), true, "windows", `held by "Manager.exe" (pid 700). Odyssey Manager has that port by default. It is left to it, and dial is told so. To test the port itself, stop that program (its service, in services.msc)`, ""},
+		{"the same port elsewhere", held("Manager.exe", 700), true, "linux", "stop that program and start", "Odyssey"},
+		{"not seen, by its port", on(plan.UDP, 1434, unseen), false, "windows", "SQL Server Browser has that port by default. Run listen as administrator", ""},
 		{"an outgoing connection", outgoing, true, "linux", `the local port of a connection of "python3" (pid 12) to 192.0.2.20:9000`, "as root"},
 		{"one of another user", strangers, false, "linux", "the local port of a connection to 192.0.2.20:9000", "as root"},
 		{"one on Windows", outgoing, true, "windows", "netsh int ipv4 add excludedportrange", "sysctl"},
@@ -125,8 +134,6 @@ func TestWhyAPortMayNotBeBound(t *testing.T) {
 		{"a policy", sock.Privilege{IsRoot: true, From: 1024}, []int{80}, "linux", "SELinux", "sudo"},
 		{"a policy on a high port", sock.Privilege{LacksCapability: true, From: 1024}, []int{7968}, "linux", "SELinux", "sudo"},
 		{"macOS", sock.Privilege{From: 1024}, []int{80}, "darwin", "sudo", "setcap"},
-		{"Windows", sock.Privilege{}, []int{80}, "windows", "excludedportrange", "sudo"},
-		{"Windows, elevated", sock.Privilege{IsRoot: true}, []int{80}, "windows", "excludedportrange", "as administrator"},
 	} {
 		got := permissionHint(c.p, c.ports, c.goos, "/opt/listen")
 		if !strings.Contains(got, c.says) || c.absent != "" && strings.Contains(got, c.absent) {

@@ -14,12 +14,6 @@ import (
 	"dialtone/internal/echo"
 )
 
-// Version is this release of Dialtone.
-const Version = "0.1.0"
-
-// Software is how both programs name themselves to each other.
-const Software = "dialtone " + Version
-
 // Exit codes of both programs.
 const (
 	ExitOK      = 0
@@ -80,6 +74,10 @@ func Run(app *cli.App, args []string, stdout, stderr io.Writer) int {
 	for _, c := range app.Commands {
 		c.OnUsageError = onUsage
 		c.HideHelpCommand = true
+	}
+	if len(args) == 2 && args[1] == "version" {
+		fmt.Fprintln(stdout, VersionLine(app.Name))
+		return ExitOK
 	}
 	args, err := flagsFirst(app, args)
 	if err == nil {

@@ -8,7 +8,8 @@ import (
 	"dialtone/internal/result"
 )
 
-func classifyErrno(e syscall.Errno) result.ConnectOutcome {
+// classifyErrno says of a datagram what it says of a connection, here.
+func classifyErrno(e syscall.Errno, _ bool) result.ConnectOutcome {
 	switch e {
 	case syscall.ETIMEDOUT:
 		return result.ConnectTimeout
@@ -40,3 +41,6 @@ func isNoDescriptor(e syscall.Errno) bool { return e == syscall.EMFILE || e == s
 
 // isTooLarge reports EMSGSIZE.
 func isTooLarge(e syscall.Errno) bool { return e == syscall.EMSGSIZE }
+
+// isNoPermission: os.ErrPermission knows these.
+func isNoPermission(e syscall.Errno) bool { return e == syscall.EACCES || e == syscall.EPERM }

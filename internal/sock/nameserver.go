@@ -165,7 +165,7 @@ func (w *nameWatch) failed(server, network string, err error) {
 func unreachableWords(err error) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		if classifyErrno(errno) == result.ConnectRST {
+		if Classify(err) == result.ConnectRST {
 			return "runs no name server (it refuses on port 53)"
 		}
 		return fmt.Sprintf("cannot be reached (%v)", errno)

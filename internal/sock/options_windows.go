@@ -23,7 +23,3 @@ func listenOptions(_ string, _ bool, rc syscall.RawConn) error {
 	}
 	return nil
 }
-
-// shareSourcePort leaves the source port exclusive: on Windows SO_REUSEADDR
-// would let two programs share it in earnest.
-func shareSourcePort(_, _ string, _ syscall.RawConn) error { return nil }

@@ -32,13 +32,19 @@ func Classify(err error) result.ConnectOutcome {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return result.ConnectTimeout
 	case errors.As(err, &errno):
-		return classifyErrno(errno)
+		return classifyErrno(errno, isDatagrams(err))
 	}
 	var ne net.Error
 	if errors.As(err, &ne) && ne.Timeout() {
 		return result.ConnectTimeout
 	}
 	return result.ConnectFailed
+}
+
+// isDatagrams reports whether an error came of a UDP socket.
+func isDatagrams(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && strings.HasPrefix(op.Net, "udp")
 }
 
 // A noPortError is a failure to get any local port for a connection.
@@ -59,9 +65,10 @@ func LackOf(err error) result.Lack {
 }
 
 // noPort marks an error of dialing from any port of an address that means that
-// none was free: to bind one failed since all are in use, or to connect failed
-// since each is in use towards that target (connect(2), EADDRNOTAVAIL). Binding
-// fails with the latter if the address is not this machine's.
+// none was free: to bind one failed since all are in use (on Windows also with
+// WSAENOBUFS), or to connect failed since each is in use towards that target
+// (connect(2), EADDRNOTAVAIL). Binding fails with the latter if the address is not
+// this machine's.
 func noPort(local netip.AddrPort, err error) error {
 	var errno syscall.Errno
 	var call *os.SyscallError
@@ -69,17 +76,18 @@ func noPort(local netip.AddrPort, err error) error {
 		return err
 	}
 	connecting := errors.As(err, &call) && strings.HasPrefix(call.Syscall, "connect")
-	if isInUse(errno) || connecting && (isTupleInUse(errno) || isNoPort(errno)) {
+	if isInUse(errno) || isNoPort(errno) || connecting && isTupleInUse(errno) {
 		return noPortError{err}
 	}
 	return err
 }
 
 // IsReset reports whether err says that the far end, or a device in its name,
-// reset the connection.
+// reset the connection. Datagrams have none: what Windows calls so there is an ICMP
+// error (Classify).
 func IsReset(err error) bool {
 	var errno syscall.Errno
-	return errors.As(err, &errno) && isReset(errno)
+	return errors.As(err, &errno) && isReset(errno) && !isDatagrams(err)
 }
 
 // Counters are what a system counts of a TCP connection's payload, in bytes.
@@ -126,7 +134,8 @@ func IsSourcePort(err error) bool {
 
 // IsNoPermission reports whether err says that this user may not have the port.
 func IsNoPermission(err error) bool {
-	return errors.Is(err, os.ErrPermission)
+	var errno syscall.Errno
+	return errors.Is(err, os.ErrPermission) || errors.As(err, &errno) && isNoPermission(errno)
 }
 
 // A Dialed is a connection, or all that is known of why there is none.
