@@ -43,7 +43,7 @@ func app() *ucli.App {
 		}, {
 			Name: "merge", Usage: "make one report of several: join those of the two ends of a pair, or lay many side by side",
 			ArgsUsage: "FILE FILE…",
-			Flags:     outputFlags(report.Matrix),
+			Flags:     mergeFlags(),
 			Action:    mergeReports,
 		}, {
 			Name: "address", Usage: "tell as which address others see this machine, and whether it leads back here: by STUN servers, or by a machine that runs listen",
