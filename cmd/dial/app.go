@@ -59,7 +59,7 @@ func dialFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "installed", Usage: "the real software runs on HOST now: ask it in its own language, never send the proof; needs no key and no listen"},
 		&ucli.BoolFlag{Name: "trace", Usage: "find out where every path stops, not only the required ones (Linux)"},
 		&ucli.BoolFlag{Name: "gentle", Usage: "open connections one after the other, and no more than needed: for a network whose intrusion prevention counts them"},
-		&ucli.BoolFlag{Name: "verbose", Usage: "also tell how long the run may take, and how sure its samples are"},
+		verboseFlag("also tell all evidence (hops, sources, times), how long the run may take, and how sure its samples are"),
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
 		timeoutFlag("how long each step may take: connecting and proving, then the payload each way"),
 	}, outputFlags()...)
@@ -69,6 +69,9 @@ func dialFlags() []ucli.Flag {
 func timeoutFlag(usage string) ucli.Flag {
 	return &ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: usage}
 }
+
+// verboseFlag is --verbose, which means what usage says.
+func verboseFlag(usage string) ucli.Flag { return &ucli.BoolFlag{Name: "verbose", Usage: usage} }
 
 // outputFlags say where a report goes, the same for every command.
 func outputFlags() []ucli.Flag {
@@ -90,6 +93,7 @@ func odysseyFlags() []ucli.Flag {
 
 func mergeFlags() []ucli.Flag {
 	return []ucli.Flag{
+		verboseFlag("also tell all evidence, and every machine"),
 		&ucli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT` on standard output: text, json or csv"},
 		&ucli.StringSliceFlag{Name: "out", Usage: "also write it to `FILE`; its ending chooses the format: .txt, .json, .csv (repeatable)"},
 	}

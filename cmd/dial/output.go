@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	ucli "github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"dialtone/internal/cli"
 	"dialtone/internal/paste"
@@ -20,14 +19,15 @@ import (
 
 // outputs are where the report goes.
 type outputs struct {
-	format report.Format
-	files  map[string]report.Format
-	order  []string
+	format  report.Format
+	files   map[string]report.Format
+	order   []string
+	verbose bool
 }
 
 // readOutputs reads where a kind of document goes.
 func readOutputs[T any](c *ucli.Context, k report.Kind[T]) (outputs, error) {
-	o := outputs{files: map[string]report.Format{}}
+	o := outputs{files: map[string]report.Format{}, verbose: cli.Bool(c, "verbose")}
 	var err error
 	if o.format, err = k.Parse(paste.Value(cli.String(c, "format"))); err != nil {
 		return o, cli.Usage(err, "")
@@ -76,12 +76,12 @@ func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o 
 	errs := make([]error, len(o.order))
 	var all sync.WaitGroup
 	for i, name := range o.order {
-		if errs[i] = render(&texts[i], o.files[name], report.Options{Width: fileWidth}); errs[i] == nil {
+		if errs[i] = render(&texts[i], o.files[name], report.Options{Verbose: o.verbose}); errs[i] == nil {
 			all.Go(func() { errs[i] = cli.WriteFile(name, texts[i].Bytes()) })
 		}
 	}
 	var screened bytes.Buffer
-	outErr := render(&screened, o.format, screen(w))
+	outErr := render(&screened, o.format, o.screen(w))
 	if outErr == nil {
 		_, outErr = w.Write(screened.Bytes())
 	}
@@ -131,18 +131,11 @@ func rescue(name string, b []byte) string {
 	return f.Name()
 }
 
-// fileWidth fits a text report into an e-mail.
-const fileWidth = 100
-
 // screen says how to render on w: in colour, and to what width.
-func screen(w io.Writer) report.Options {
-	f := cli.Terminal(w)
-	if f == nil {
-		return report.Options{}
+func (o outputs) screen(w io.Writer) report.Options {
+	opts := report.Options{Verbose: o.verbose, Width: cli.Width(w)}
+	if f := cli.Terminal(w); f != nil {
+		opts.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && cli.EnableColor(f)
 	}
-	o := report.Options{Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && cli.EnableColor(f)}
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-		o.Width = width
-	}
-	return o
+	return opts
 }

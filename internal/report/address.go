@@ -12,21 +12,27 @@ import (
 // renderAddressText writes an address report for people.
 func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
 	t := addressReport{AddressReport: r, page: newPage(o)}
-	t.title("Address report")
-	t.blank()
+	st := strong
+	if len(r.Seen) == 0 {
+		st = bad
+	}
+	t.hang("", addressAnswer(r), 0, st)
 	for i, f := range t.Findings {
-		st := plain
-		if i == 0 {
-			st = strong
+		if i > 0 {
+			t.hang("", f.Text, 0, plain)
 		}
-		t.hang("  ", f.Text, 0, st)
 		if f.Advice != "" {
-			t.hang("    -> ", f.Advice, 0, plain)
+			t.hang("  -> ", f.Advice, 0, plain)
 		}
 		t.blank()
 	}
+	t.title("Address report")
+	t.blank()
 	t.views()
 	t.mappings()
+	if o.Verbose {
+		t.evidence()
+	}
 	fields := [][2]string{
 		{"From", strings.TrimPrefix(endName(result.End{Host: t.Host, Addresses: t.Own}), "at ")},
 		{"Started", startLine(t.Started.Time, t.ElapsedMS)},
@@ -36,6 +42,8 @@ func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
 		fields[1][1] += ", then interrupted"
 	}
 	t.fields(2, fields)
+	t.blank()
+	t.hang("", addressAnswer(r), 0, st)
 	return []byte(t.b.String()), nil
 }
 
@@ -80,7 +88,58 @@ func (t *addressReport) views() {
 		}
 		rows = append(rows, row)
 	}
-	t.lines(t.grid(rows))
+	if lines := t.grid(rows); t.fits(lines) {
+		t.lines(lines)
+		t.blank()
+		return
+	}
+	for _, k := range order {
+		v := first[k]
+		s := fmt.Sprintf("%s %s %s %d %s", k.observer, k.at, k.over, count[k], one(count[k], "time", "times"))
+		switch {
+		case v.Outcome != result.ViewAnswered:
+			s += ", " + string(v.Outcome)
+		case v.Source.IsValid():
+			s += fmt.Sprintf(", port %d -> %d", v.Source.Port(), v.SeenAs.Port())
+		}
+		t.hang("  "+cmp.Or(k.seen, "-")+"  ", s, 0, plain)
+	}
+	t.blank()
+}
+
+// evidence writes every question and every way in, one by one.
+func (t *addressReport) evidence() {
+	t.title("All evidence")
+	t.blank()
+	for _, v := range t.Views {
+		s := fmt.Sprintf("%s: %s", v.Observer, v.Test)
+		if v.Target.IsValid() {
+			s += fmt.Sprintf(" at %s over %s", v.Target, v.Transport)
+		}
+		if v.Source.IsValid() {
+			s += " from " + v.Source.String()
+		}
+		s += ": " + string(v.Outcome)
+		if v.SeenAs.IsValid() {
+			s += " as " + v.SeenAs.String()
+		}
+		s += milliseconds(", round trip ", v.RTTMS)
+		if v.Error != "" {
+			s += ", " + v.Error
+		}
+		t.hang("  * ", s, 0, plain)
+	}
+	for _, in := range t.Inbound {
+		s := in.Observer
+		if in.Target.IsValid() {
+			s += " dialed " + in.Target.String()
+		}
+		s += ": " + string(in.Outcome)
+		if in.Error != "" {
+			s += ", " + in.Error
+		}
+		t.hang("  * ", s, 0, plain)
+	}
 	t.blank()
 }
 

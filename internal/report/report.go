@@ -27,8 +27,9 @@ const (
 // Options are what the destination can show. The zero value is right for a
 // file.
 type Options struct {
-	Color bool // colour by ANSI escape sequences; without it the output has none
-	Width int  // columns; 0: tables are as wide as they need
+	Color   bool // colour by ANSI escape sequences; without it the output has none
+	Width   int  // columns of text, of which it uses up to 120; 0: 80
+	Verbose bool // text has all evidence, too
 }
 
 // A Form writes a document in one Format.
