@@ -62,7 +62,7 @@ func dialFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "installed", Usage: "the real software runs on HOST now: ask it in its own language, never send the proof; needs no key and no listen"},
 		&ucli.BoolFlag{Name: "trace", Usage: "find out where every path stops, not only the required ones (Linux)"},
 		&ucli.BoolFlag{Name: "gentle", Usage: "open connections one after the other, and no more than needed: for a network whose intrusion prevention counts them"},
-		&ucli.BoolFlag{Name: "verbose", Usage: "also tell how long the run may take, and how sure its samples are"},
+		verboseFlag("also tell all evidence (hops, sources, times), how long the run may take, and how sure its samples are"),
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
 		timeoutFlag("how long each step may take: connecting and proving, then the payload each way"),
 	}, slices.Concat(outputFlags(report.Paths), requestFlags())...)
@@ -72,6 +72,9 @@ func dialFlags() []ucli.Flag {
 func timeoutFlag(usage string) ucli.Flag {
 	return &ucli.DurationFlag{Name: "timeout", Value: 4 * time.Second, Usage: usage}
 }
+
+// verboseFlag is --verbose, which means what usage says.
+func verboseFlag(usage string) ucli.Flag { return &ucli.BoolFlag{Name: "verbose", Usage: usage} }
 
 // outputFlags say where a kind of document goes, the same for every command.
 func outputFlags[T any](k report.Kind[T]) []ucli.Flag {
@@ -93,6 +96,7 @@ func odysseyFlags() []ucli.Flag {
 
 func mergeFlags() []ucli.Flag {
 	return slices.Concat(outputFlags(report.Matrix), requestFlags(), []ucli.Flag{
+		verboseFlag("also tell all evidence, and every machine"),
 		&ucli.StringFlag{Name: "site", Usage: "site `FILE` that says who asks (institution, contact), for requests"},
 		&ucli.StringFlag{Name: "plan", Value: "illiad", Usage: "the plan that the site file is for"},
 	})

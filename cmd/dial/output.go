@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	ucli "github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"dialtone/internal/cli"
 	"dialtone/internal/paste"
@@ -23,7 +22,7 @@ type outputs struct {
 	format report.Format
 	files  map[string]report.Format
 	order  []string
-	opts   report.Options // how requests are written; what the destination can show is added
+	opts   report.Options // as for a file; what the screen can show is added
 }
 
 // readOutputs reads where a kind of document goes.
@@ -33,6 +32,7 @@ func readOutputs[T any](c *ucli.Context, k report.Kind[T]) (outputs, error) {
 	if o.opts, err = readRequests(c); err != nil {
 		return o, err
 	}
+	o.opts.Verbose = cli.Bool(c, "verbose")
 	if o.format, err = k.Parse(paste.Value(cli.String(c, "format"))); err != nil {
 		return o, cli.Usage(err, "")
 	}
@@ -80,12 +80,12 @@ func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o 
 	errs := make([]error, len(o.order))
 	var all sync.WaitGroup
 	for i, name := range o.order {
-		if errs[i] = render(&texts[i], o.files[name], o.shownOn(report.Options{Width: fileWidth})); errs[i] == nil {
+		if errs[i] = render(&texts[i], o.files[name], o.opts); errs[i] == nil {
 			all.Go(func() { errs[i] = cli.WriteFile(name, texts[i].Bytes()) })
 		}
 	}
 	var screened bytes.Buffer
-	outErr := render(&screened, o.format, o.shownOn(screen(w)))
+	outErr := render(&screened, o.format, o.screen(w))
 	if outErr == nil {
 		_, outErr = w.Write(screened.Bytes())
 	}
@@ -118,13 +118,6 @@ func (o outputs) write(w io.Writer, render func(w io.Writer, f report.Format, o 
 	return cli.Usage(errors.Join(failed...), "It was written to "+strings.Join(written, ", ")+".")
 }
 
-// shownOn are the options for a destination that can show so much.
-func (o outputs) shownOn(destination report.Options) report.Options {
-	all := o.opts
-	all.Color, all.Width = destination.Color, destination.Width
-	return all
-}
-
 // rescue keeps what could not be written where it was to be, and returns where
 // it is; "" if there was no way.
 func rescue(name string, b []byte) string {
@@ -142,18 +135,12 @@ func rescue(name string, b []byte) string {
 	return f.Name()
 }
 
-// fileWidth fits a text report into an e-mail.
-const fileWidth = 100
-
 // screen says how to render on w: in colour, and to what width.
-func screen(w io.Writer) report.Options {
-	f := cli.Terminal(w)
-	if f == nil {
-		return report.Options{}
+func (o outputs) screen(w io.Writer) report.Options {
+	opts := o.opts
+	opts.Width = cli.Width(w)
+	if f := cli.Terminal(w); f != nil {
+		opts.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && cli.EnableColor(f)
 	}
-	o := report.Options{Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && cli.EnableColor(f)}
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-		o.Width = width
-	}
-	return o
+	return opts
 }

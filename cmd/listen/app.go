@@ -63,5 +63,5 @@ func printPlan(c *ucli.Context) error {
 		e.SetEscapeHTML(false)
 		return e.Encode(common.Plan)
 	}
-	return report.WritePlan(c.App.Writer, common.Plan, common.Excluded)
+	return report.WritePlan(c.App.Writer, common.Plan, common.Excluded, report.Options{Width: cli.Width(c.App.Writer)})
 }

@@ -186,15 +186,19 @@ func quoted(lines []string) string { return "> " + strings.Join(lines, "\n> ") }
 
 func short(line string) string { return line[:60] + "…" + line[len(line)-12:] }
 
-// brief leaves out of a half what a reader has seen above.
+// brief leaves out of a half what a reader has seen above: what to ask for, and
+// all between the paths and what the report speaks for.
 func brief(text string) string {
-	before, rest, ok := strings.Cut(text, "\nWhat the words mean\n")
-	_, after, found := strings.Cut(rest, "\nNot tested in this run\n")
-	if !ok || !found {
+	answer, rest, asks := strings.Cut(text, "\nWhat to ask for\n")
+	_, paths, leads := strings.Cut(rest, "\nFrom here ")
+	for _, title := range []string{"\nAlso noted\n", "\nNot tested in this run\n", "\nThis run\n"} {
+		paths, _, _ = strings.Cut(paths, title)
+	}
+	_, end, speaks := strings.Cut(text, "\nThis speaks ")
+	if !asks || !leads || !speaks {
 		return text
 	}
-	_, end, _ := strings.Cut(after, "\n\n")
-	return before + "\n…\n\n" + end
+	return answer + "\n…\n\nFrom here " + paths + "\n…\n\nThis speaks " + end
 }
 
 // What differs each time.

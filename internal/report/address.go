@@ -12,22 +12,30 @@ import (
 // renderAddressText writes an address report for people.
 func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
 	t := addressReport{AddressReport: r, page: newPage(o)}
-	t.title("Address report")
-	t.blank()
+	st := strong
+	if len(r.Seen) == 0 {
+		st = bad
+	}
+	t.hang("", addressAnswer(r), 0, st)
 	for i, f := range t.Findings {
-		st := plain
-		if i == 0 {
-			st = strong
+		if i > 0 {
+			t.hang("", f.Text, 0, plain)
 		}
-		t.hang("  ", f.Text, 0, st)
 		if f.Advice != "" {
-			t.hang("    -> ", f.Advice, 0, plain)
+			t.hang("  -> ", f.Advice, 0, plain)
 		}
 		t.blank()
 	}
+	t.title("Address report")
+	t.blank()
 	t.views()
 	t.mappings()
+	if o.Verbose {
+		t.evidence()
+	}
 	t.fields(2, addressFacts(r))
+	t.blank()
+	t.hang("", addressAnswer(r), 0, st)
 	return []byte(t.b.String()), nil
 }
 
@@ -59,7 +67,26 @@ func (t *addressReport) views() {
 	for i := range rows[0] {
 		rows[0][i].style = faint
 	}
-	t.lines(t.grid(rows))
+	if lines := t.grid(rows); t.fits(lines) {
+		t.lines(lines)
+		t.blank()
+		return
+	}
+	for _, row := range rows[1:] {
+		seen, times := row[0].s, "times"
+		if row[4].s == "1" {
+			times = "time"
+		}
+		s := fmt.Sprintf("%s %s %s %s %s", row[1].s, row[2].s, row[3].s, row[4].s, times)
+		switch {
+		case len(row) <= 5:
+		case strings.HasPrefix(row[5].s, "("):
+			s += ", " + strings.Trim(row[5].s, "()")
+		default:
+			s += ", port " + row[5].s
+		}
+		t.hang("  "+seen+"  ", s, 0, plain)
+	}
 	t.blank()
 }
 
@@ -96,6 +123,42 @@ func viewRows(views []result.View) [][]cell {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// evidence writes every question and every way in, one by one.
+func (t *addressReport) evidence() {
+	t.title("All evidence")
+	t.blank()
+	for _, v := range t.Views {
+		s := fmt.Sprintf("%s: %s", v.Observer, v.Test)
+		if v.Target.IsValid() {
+			s += fmt.Sprintf(" at %s over %s", v.Target, v.Transport)
+		}
+		if v.Source.IsValid() {
+			s += " from " + v.Source.String()
+		}
+		s += ": " + string(v.Outcome)
+		if v.SeenAs.IsValid() {
+			s += " as " + v.SeenAs.String()
+		}
+		s += milliseconds(", round trip ", v.RTTMS)
+		if v.Error != "" {
+			s += ", " + v.Error
+		}
+		t.hang("  * ", s, 0, plain)
+	}
+	for _, in := range t.Inbound {
+		s := in.Observer
+		if in.Target.IsValid() {
+			s += " dialed " + in.Target.String()
+		}
+		s += ": " + string(in.Outcome)
+		if in.Error != "" {
+			s += ", " + in.Error
+		}
+		t.hang("  * ", s, 0, plain)
+	}
+	t.blank()
 }
 
 // behaviourWords says what each behaviour means.

@@ -100,27 +100,52 @@ func TestAddressSchemaDescribesEveryFieldAndConstant(t *testing.T) {
 }
 
 func TestAddressTextSaysTheConclusionFirst(t *testing.T) {
-	got := renderAddress(t, Text, addressReportOf(t), Options{})
-	want := `Address report
+	const head, tail = `Partners see you as 198.51.100.1.
+  -> Tell them.
 
-  Partners see you as 198.51.100.1.
-    -> Tell them.
+A NAT.
 
-  A NAT.
+Address report
 
-  seen as       by                     asked at        over  times  port here -> port seen
+`, `
+  From     illiad (10.0.0.9)
+  Started  2026-03-17 21:51:40 UTC, took 4.3 s
+  By       dialtone 0.1.0
+
+Partners see you as 198.51.100.1.
+`
+	for width, want := range map[int]string{
+		80: `  198.51.100.1  stun:stun.example.org 192.0.2.1:3478 tcp 2 times, port
+                4000 -> 4000
+  -  nosuch.example.org - 1 time, unresolved
+
+  TCP over IPv4  keeps the source port; the same for every destination
+                 (endpoint-independent mapping), by the two addresses of one
+                 server (RFC 5780)
+`,
+		120: `  seen as       by                     asked at        over  times  port here -> port seen
   198.51.100.1  stun:stun.example.org  192.0.2.1:3478  tcp   2      4000 -> 4000
   -             nosuch.example.org     -                     1      (unresolved)
 
   TCP over IPv4  keeps the source port; the same for every destination (endpoint-independent
                  mapping), by the two addresses of one server (RFC 5780)
+`,
+	} {
+		if got := renderAddress(t, Text, addressReportOf(t), Options{Width: width}); got != head+want+tail {
+			t.Errorf("at %d columns got\n%s\nwant\n%s", width, got, head+want+tail)
+		}
+	}
+}
 
-  From     illiad (10.0.0.9)
-  Started  2026-03-17 21:51:40 UTC, took 4.3 s
-  By       dialtone 0.1.0
-`
-	if got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+func TestAddressTextTellsEveryQuestionIfAsked(t *testing.T) {
+	got := strings.Join(strings.Fields(renderAddress(t, Text, addressReportOf(t), Options{Verbose: true})), " ")
+	for _, want := range []string{
+		"stun:stun.example.org: again at 192.0.2.1:3478 over tcp from 10.0.0.9:4001: answered as 198.51.100.1:4000, round trip 1.5 ms",
+		"nosuch.example.org: first: unresolved, nosuch.example.org: no such name", "peer dialed 198.51.100.1:7968: silent",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
 	}
 }
 

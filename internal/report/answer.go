@@ -122,6 +122,9 @@ func namedOrCounted(r *result.Report, paths []*result.Path) string {
 	for i, o := range outcomes {
 		outcomes[i] = fmt.Sprintf("%d %s", times[o], strings.Replace(o, ", must be", " though it must be", 1))
 	}
+	if n := len(outcomes) - maxNamed; n > 0 {
+		outcomes = append(outcomes[:maxNamed:maxNamed], "and in other ways")
+	}
 	return strings.Join(outcomes, ", ")
 }
 

@@ -10,30 +10,80 @@ import (
 	"dialtone/internal/result"
 )
 
-// outOfScope lists the rows that this run left out, by reason.
+// maxRows is how many rows are named that were left out for one reason.
+const maxRows = 6
+
+// elsewhere lists the machines to run dial on for what this run left out, then
+// what it left out for other reasons.
+func (t *textReport) elsewhere() {
+	list, left := machines(t.Report)
+	if t.verbose {
+		left = nil // outOfScope has them all
+	}
+	if len(list)+len(left) == 0 {
+		return
+	}
+	t.title("Not tested in this run")
+	t.blank()
+	column, commands, capitals, needsListen := 0, 0, false, false
+	for _, m := range list {
+		column, commands = max(column, 2+width(m.name)+2), max(commands, width(m.command))
+		capitals = capitals || strings.Contains(m.command, " --key KEY")
+		needsListen = needsListen || m.needsListen
+	}
+	if column+commands > t.width { // each command on a line of its own
+		column = t.width
+	}
+	for _, m := range list {
+		t.whole("  "+m.name, m.command, column)
+	}
+	if capitals {
+		t.hang("  ", "Fill in what is in capitals. KEY is what listen printed.", 0, faint)
+	}
+	if needsListen {
+		t.hang("  ", "To be dialed, this machine needs to run listen.", 0, faint)
+	}
+	if len(list) > 0 && len(left) > 0 {
+		t.blank()
+	}
+	t.reasons(left, maxRows)
+	t.blank()
+}
+
+// reasons lists rows by why they were left out, and names no more than so many of
+// each; 0: all.
+func (t *textReport) reasons(rows []result.OutOfScope, most int) {
+	var reasons []string
+	flows := map[string][]string{}
+	for _, o := range rows {
+		reasons = addOnce(reasons, o.Why)
+		flows[o.Why] = addOnce(flows[o.Why], o.Flow)
+	}
+	for _, why := range reasons {
+		names := strings.Join(flows[why], ", ")
+		if n := len(flows[why]); most > 0 && n > most {
+			names = fmt.Sprintf("%d other rows", n)
+		}
+		t.hang("  * ", names+": "+cmp.Or(why, "no reason given"), 0, plain)
+	}
+}
+
+// outOfScope lists every row that was left out, and why.
 func (t *textReport) outOfScope() {
 	if len(t.OutOfScope) == 0 {
 		return
 	}
-	var reasons []string
-	flows := map[string][]string{}
-	for _, o := range t.OutOfScope {
-		reasons = addOnce(reasons, o.Why)
-		flows[o.Why] = addOnce(flows[o.Why], o.Flow)
-	}
-	t.title("Not tested in this run")
+	t.title("Rows that this run left out")
 	t.blank()
-	for _, why := range reasons {
-		t.hang("  * ", strings.Join(flows[why], ", ")+": "+cmp.Or(why, "no reason given"), 0, plain)
-	}
+	t.reasons(t.OutOfScope, 0)
 	t.blank()
 }
 
-// bottomLine ends the report with its result in one sentence, and with what it
-// speaks for.
+// bottomLine ends the report with what it speaks for, and its result.
 func (t *textReport) bottomLine() {
-	t.hang("", answer(t.Report), 0, answerStyle(t.Report))
 	t.hang("", t.caveat(), 0, plain)
+	t.blank()
+	t.hang("", answer(t.Report), 0, answerStyle(t.Report))
 }
 
 func answerStyle(r *result.Report) style {

@@ -96,7 +96,7 @@ type gauge struct {
 // body gathers what the page shows.
 func (t *textReport) body() pathsBody {
 	r := t.Report
-	b := pathsBody{Findings: r.Findings, Pictures: pictures(r), Speeds: speeds(r), Noted: noted(r), Facts: fillLabels(t.facts())}
+	b := pathsBody{Findings: r.Findings, Pictures: pictures(r), Speeds: speeds(r), Noted: noted(r, func(s string) string { return s }), Facts: fillLabels(t.runFacts())}
 	b.Machines, b.LeftOut = leftOut(r)
 	asked := map[*result.Path]int{}
 	kind := stepKind(0)
@@ -145,7 +145,11 @@ func copied(what string, fields [][2]string) asIs {
 func leftOut(r *result.Report) (on []htmlMachine, others []string) {
 	list, left := machines(r)
 	for _, m := range list {
-		on = append(on, htmlMachine{m.name, m.command, m.note, strings.Join(m.rows, ", ")})
+		note := ""
+		if m.needsListen {
+			note = "while listen runs here"
+		}
+		on = append(on, htmlMachine{m.name, m.command, note, strings.Join(m.rows, ", ")})
 	}
 	var reasons []string
 	flows := map[string][]string{}
@@ -198,7 +202,7 @@ func story(r *result.Report, n int, b bundle, asked map[*result.Path]int) htmlPa
 		if q.Why != "" {
 			whys = addOnce(whys, q.Why)
 		}
-		needs = addOnce(needs, row(q)[colNeed].s)
+		needs = addOnce(needs, need(q))
 		for _, n := range q.Notes {
 			h.Notes = addOnce(h.Notes, cmp.Or(n.Text, string(n.Code)))
 		}

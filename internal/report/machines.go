@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -13,31 +14,32 @@ import (
 // A machine is another one to run dial on, or this one with another command: it
 // tests rows that a report lists as left out.
 type machine struct {
-	name    string // as people call it: "a staff PC"
-	command string // to paste; the key is a placeholder. "": nobody can run dial there
-	note    string // what else is to be known, "" nothing
-	rows    []string
+	name    string // as people call it: "staff PC"
+	command string // to paste; words in capitals are to be filled in
+	// needsListen: listen has to run on this machine meanwhile.
+	needsListen bool
+	rows        []string
 }
 
 // machineNames are what people call the machines of roles.
 var machineNames = map[plan.Role]string{
-	plan.RoleClient: "a staff PC", plan.RoleServer: "the server", plan.RoleWeb: "the web server", plan.RoleDatabase: "the database server",
-	plan.RolePeer: "a partner's server", "patron": "a patron's PC", "admin": "an administrator's PC", "reports": "a PC that makes reports",
+	plan.RoleClient: "staff PC", plan.RoleServer: "server", plan.RoleWeb: "web server", plan.RoleDatabase: "database server",
+	plan.RolePeer: "partner's server", "patron": "patron's PC", "admin": "admin's PC", "reports": "PC for reports",
 }
 
 func machineName(role string) string {
 	if s := machineNames[plan.Role(role)]; s != "" {
 		return s
 	}
-	return "a machine of role " + role
+	return role
 }
 
-// machines lists where the rows are tested that a report left out, each machine
-// once for each command, in the order of the plan. left are those that were left out on purpose or
-// of which it is not known where they are tested.
+// machines lists where the rows are tested that a report left out, this machine
+// first, each once for each command. left are those that were left out on purpose,
+// or that nobody can test, or of which it is not known where they are tested.
 func machines(r *result.Report) (list []machine, left []result.OutOfScope) {
 	add := func(m machine, row string) {
-		i := slices.IndexFunc(list, func(o machine) bool { return o.name == m.name && o.command == m.command && o.note == m.note })
+		i := slices.IndexFunc(list, func(o machine) bool { return o.name == m.name && o.command == m.command })
 		if i < 0 {
 			i = len(list)
 			list = append(list, m)
@@ -50,10 +52,11 @@ func machines(r *result.Report) (list []machine, left []result.OutOfScope) {
 		local := slices.ContainsFunc(from, func(f string) bool { return slices.Contains(own, f) })
 		switch o.TestedBy {
 		case plan.ByNobody:
-			add(machine{name: "other people's hosts", note: "nobody can run dial there; while they connect, listen here shows who came"}, o.Flow)
+			o.Why = "other people's hosts open it, on which nobody can run dial: while they connect, listen shows who came"
+			left = append(left, o)
 		case plan.ByHost:
 			for _, h := range o.Hosts {
-				add(machine{name: "this machine", command: dialCommand(r, "", own, h)}, o.Flow)
+				add(machine{name: thisMachine, command: dialCommand(r, "", own, h)}, o.Flow)
 			}
 		case plan.ByPartner:
 			add(machine{name: machineName(string(plan.RoleServer)), command: dialCommand(r, "odyssey", nil, "PARTNER")}, o.Flow)
@@ -61,29 +64,28 @@ func machines(r *result.Report) (list []machine, left []result.OutOfScope) {
 			for _, f := range from {
 				m := machine{name: machineName(f), command: egressCommand(r, f)}
 				if slices.Contains(own, f) {
-					m.name = "this machine"
+					m.name = thisMachine
 				}
 				add(m, o.Flow)
 			}
 		case plan.ByRole:
 			for _, f := range from {
 				m := machine{name: machineName(f)}
-				host := hostOf(r.To)
+				host := strings.ToUpper(o.To) // to be filled in
 				switch {
 				case slices.Contains(far, f) && slices.Contains(far, o.To):
-					m.command, m.note = dialCommand(r, "", []string{f}, "HOST"), "only if the "+o.To+" is another machine: HOST"
-				case slices.Contains(far, o.To):
-					m.command = dialCommand(r, "", []string{f}, host)
+					m.name += ", if apart"
+				case slices.Contains(far, o.To), slices.Contains(far, "all"):
+					host = hostOf(r.To)
 				case slices.Contains(own, o.To):
-					m.command, m.note = dialCommand(r, "", []string{f}, hostOf(r.From)), "while listen runs here"
-				default:
-					m.command, m.note = dialCommand(r, "", []string{f}, "HOST"), "HOST is the "+o.To
+					m.needsListen, host = true, hostOf(r.From)
 				}
+				m.command = dialCommand(r, "", []string{f}, host)
 				if local {
 					if !slices.Contains(own, f) {
 						continue // this machine plays another of the row's roles
 					}
-					m.name = "this machine"
+					m.name = thisMachine
 				}
 				add(m, o.Flow)
 			}
@@ -91,8 +93,23 @@ func machines(r *result.Report) (list []machine, left []result.OutOfScope) {
 			left = append(left, o)
 		}
 	}
+	found := slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b machine) int { return cmp.Compare(rank(a, found), rank(b, found)) })
 	return list, left
 }
+
+// rank puts this machine first, and all that is to be run on one machine together.
+func rank(m machine, list []machine) int {
+	if m.name == thisMachine {
+		return -1
+	}
+	return slices.IndexFunc(list, func(o machine) bool {
+		return strings.TrimSuffix(o.name, ", if apart") == strings.TrimSuffix(m.name, ", if apart")
+	})
+}
+
+// thisMachine is what the one is called that ran dial.
+const thisMachine = "this machine"
 
 // roleList are the roles that an end plays, or a row has.
 func roleList(s string) []string {

@@ -13,8 +13,8 @@ func machineLines(r *result.Report) []string {
 	var out []string
 	for _, m := range list {
 		s := m.name + ": " + m.command
-		if m.note != "" {
-			s += " (" + m.note + ")"
+		if m.needsListen {
+			s += " (needs listen here)"
 		}
 		out = append(out, s)
 	}
@@ -42,22 +42,22 @@ func TestWhatWasLeftOutNamesTheMachineAndItsCommand(t *testing.T) {
 	out("sql-far", "client", "database", plan.ByHost, "sql.example.edu")
 	out("unused", "client", "database", "")
 	want := []string{
-		"a patron's PC: dial --key KEY --port-shift 10000 --role patron library.example.edu",
-		"the web server: dial --key KEY --port-shift 10000 --role web HOST (only if the database is another machine: HOST)",
-		"a partner's server: dial --key KEY --port-shift 10000 --role peer library.example.edu",
 		"this machine: dial egress --role client",
-		"the server: dial egress --role server",
-		"the web server: dial egress --role web",
-		"the server: dial odyssey --key KEY --port-shift 10000 PARTNER",
-		"other people's hosts:  (nobody can run dial there; while they connect, listen here shows who came)",
 		"this machine: dial --key KEY --port-shift 10000 sql.example.edu",
+		"patron's PC: dial --key KEY --port-shift 10000 --role patron library.example.edu",
+		"web server, if apart: dial --key KEY --port-shift 10000 --role web DATABASE",
+		"web server: dial egress --role web",
+		"partner's server: dial --key KEY --port-shift 10000 --role peer library.example.edu",
+		"server: dial egress --role server",
+		"server: dial odyssey --key KEY --port-shift 10000 PARTNER",
+		"left ftp-data",
 		"left unused",
 	}
 	if got := machineLines(r); !slices.Equal(got, want) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 	r.Plan, r.Paths = "ares", nil
-	if got, want := machineLines(r)[0], "a patron's PC: dial --key KEY --plan ares --role patron library.example.edu"; got != want {
+	if got, want := machineLines(r)[2], "patron's PC: dial --key KEY --plan ares --role patron library.example.edu"; got != want {
 		t.Errorf("got %s", got)
 	}
 }

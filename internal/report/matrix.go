@@ -1,23 +1,49 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
-// renderMatrixText writes a matrix for people.
+// fewRows is how many machines a matrix shows one by one where it is not to tell
+// all; more of them are gathered by what is wrong with them.
+const fewRows = 12
+
+// fewNames is how many machines are named that need the same thing.
+const fewNames = 12
+
+// renderMatrixText writes a matrix for people: the answer, what to do, and who is
+// not well; at the end the answer again.
 func renderMatrixText(m *result.Matrix, o Options) ([]byte, error) {
-	t := matrixText{Matrix: m, page: newPage(o)}
-	t.head()
-	t.table()
-	t.legend()
+	t := matrixText{Matrix: m, page: newPage(o), verbose: o.Verbose}
+	st := good
+	if len(t.Rows) == 0 || slices.ContainsFunc(t.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
+		st = bad
+	}
+	t.hang("", matrixAnswer(m), 0, st)
+	t.blank()
+	t.findings()
 	t.requests()
-	t.bottomLine()
+	t.title(fmt.Sprintf("Path matrix of %d %s", len(t.Rows), one(len(t.Rows), "report", "reports")))
+	t.blank()
+	if t.verbose || len(t.Rows) <= fewRows {
+		t.table()
+	} else {
+		t.gathered()
+	}
+	t.legend()
+	t.hang("", matrixLimits, 0, plain)
+	t.blank()
+	t.hang("", matrixAnswer(m), 0, st)
 	return []byte(t.b.String()), nil
 }
 
@@ -25,18 +51,132 @@ func renderMatrixText(m *result.Matrix, o Options) ([]byte, error) {
 type matrixText struct {
 	*result.Matrix
 	*page
+	verbose bool // with every machine, and each of its requests
 }
 
-func (t *matrixText) head() {
-	t.title(fmt.Sprintf("Path matrix of %d %s", len(t.Rows), one(len(t.Rows), "report", "reports")))
-	t.blank()
-	for _, f := range t.Findings {
-		t.hang("  !  ", f.Text, 0, bad)
-		if f.Advice != "" {
-			t.hang("     ", f.Advice, 0, plain)
+// findings writes what is said of single machines, or of all; what differs by
+// addresses alone is said once.
+func (t *matrixText) findings() {
+	for _, g := range t.alikeFindings() {
+		text := g.text
+		if g.isSame {
+			text = t.few(g.names) + ": " + text
+		} else if len(g.names) > 0 {
+			text = g.names[0] + ": " + text
+		}
+		t.hang("  !  ", t.once(text, "above"), 0, bad)
+		if g.advice != "" {
+			t.hang("     ", t.once(g.advice, "above"), 0, plain)
+		}
+		if rest := g.names; !g.isSame && len(rest) > 1 {
+			t.hang("     ", fmt.Sprintf("It is the same, each with its own addresses, with %d more: %s.", len(rest)-1, t.few(rest[1:])), 0, plain)
 		}
 		t.blank()
 	}
+}
+
+// few names machines, or as many of them as there is room for.
+func (t *matrixText) few(names []string) string {
+	n := len(names) - fewNames
+	if n <= 1 || t.verbose {
+		return list(names)
+	}
+	return strings.Join(names[:fewNames], ", ") + fmt.Sprintf(" and %d more", n)
+}
+
+// A toldOf is a finding and the machines of which it is told.
+type toldOf struct {
+	text, advice string
+	names        []string // none: it is about none by name
+	isSame       bool     // word by word the same of several
+}
+
+// anAddress is an address in a text.
+var anAddress = regexp.MustCompile(`\b\d+\.\d+\.\d+\.\d+\b|\b[0-9a-f]{1,4}(:[0-9a-f]{0,4}){2,}`)
+
+// alikeFindings gathers the findings that differ by the machine's name, or by that
+// and by addresses.
+func (t *matrixText) alikeFindings() []toldOf {
+	var out []toldOf
+	index := map[string]int{}
+	for _, f := range t.Findings {
+		name := ""
+		for _, r := range t.Rows {
+			if r.Name != "" && len(r.Name) > len(name) && strings.HasPrefix(f.Text, r.Name+": ") {
+				name = r.Name
+			}
+		}
+		text := strings.TrimPrefix(f.Text, name+": ")
+		if name == "" || t.verbose {
+			out = append(out, toldOf{text: f.Text, advice: f.Advice})
+			continue
+		}
+		k := string(f.Code) + "\n" + anAddress.ReplaceAllString(text+"\n"+f.Advice, "ADDRESS")
+		n, ok := index[k]
+		if !ok {
+			n = len(out)
+			index[k] = n
+			out = append(out, toldOf{text: text, advice: f.Advice, isSame: true})
+		}
+		g := &out[n]
+		g.names = addOnce(g.names, name)
+		g.isSame = g.isSame && g.text == text && g.advice == f.Advice
+	}
+	return out
+}
+
+// gathered counts the machines that are well, and names the others by what is wrong.
+func (t *matrixText) gathered() {
+	type group struct {
+		mark  mark
+		what  string
+		names []string
+	}
+	var groups []group
+	well := 0
+	for i := range t.Rows {
+		r := &t.Rows[i]
+		if r.OK {
+			well++
+			continue
+		}
+		what := cmp.Or(t.wrong(r), "no required path was tested")
+		n := slices.IndexFunc(groups, func(g group) bool { return g.what == what })
+		if n < 0 {
+			n = len(groups)
+			groups = append(groups, group{markBroken, what, nil})
+		}
+		groups[n].names = append(groups[n].names, cmp.Or(r.Name, addressWords(r.Addresses)))
+	}
+	lead := func(m mark, n int) (string, int) {
+		const digits = 4
+		return "  " + t.paint(text.Pad(m.word, len("ok"), ' '), m.style) + fmt.Sprintf("  %*d  ", digits, n), 2 + len("ok") + 2 + digits + 2
+	}
+	if well > 0 {
+		s, columns := lead(markOK, well)
+		t.hangAt(s, columns, "as they should be: every required path works", plain)
+	}
+	for _, g := range groups {
+		s, columns := lead(g.mark, len(g.names))
+		t.hangAt(s, columns, g.what+": "+strings.Join(g.names, ", "), plain)
+	}
+	t.hang("", "--verbose shows them one by one.", 2, faint)
+	t.blank()
+}
+
+// wrong is what is not ok in a row, what counts first.
+func (t *matrixText) wrong(r *result.MatrixRow) string {
+	var counted, other []string
+	for n, c := range r.Cells {
+		switch {
+		case c == nil || c.OK || n >= len(t.Columns):
+		case c.Counted:
+			counted = append(counted, t.columnName(t.Columns[n])+" "+string(c.Verdict))
+		default:
+			other = append(other, "("+t.columnName(t.Columns[n])+" "+string(c.Verdict)+")")
+		}
+	}
+	return strings.Join(append(counted, other...), ", ")
 }
 
 // columnName names a column: the flow, and what tells it from others of the
@@ -74,19 +214,44 @@ func (t *matrixText) table() {
 		t.blank()
 		return
 	}
+	lines := t.grid(t.cells(false))
+	if !t.fits(lines) {
+		t.rowByRow()
+		return
+	}
 	var names [][2]string
 	for n, c := range t.Columns {
 		names = append(names, [2]string{strconv.Itoa(n + 1), t.columnName(c)})
 	}
 	t.fields(2, names)
 	t.blank()
-	for n, line := range t.grid(t.cells(false)) {
+	for n, line := range lines {
 		t.lines([]string{line})
 		if n > 0 {
 			if s := t.broken(&t.Rows[n-1]); s != "" {
 				t.hang("", s, 6, faint)
 			}
 		}
+	}
+	t.blank()
+}
+
+// rowByRow writes each machine as a text, where no table fits.
+func (t *matrixText) rowByRow() {
+	for i := range t.Rows {
+		r := &t.Rows[i]
+		m, what := markOK, "every path works"
+		if !r.OK {
+			m = markBroken
+		}
+		if s := t.wrong(r); s != "" {
+			what = s
+		}
+		s := cmp.Or(r.Name, "-") + " (" + addressWords(r.Addresses) + ")"
+		if r.To != "" {
+			s += " to " + r.To
+		}
+		t.hangAt("  "+t.paint(text.Pad(m.word, len("ok"), ' '), m.style)+"  ", 2+len("ok")+2, s+": "+what, plain)
 	}
 	t.blank()
 }
@@ -194,43 +359,118 @@ func matrixWords(m *result.Matrix) [][2]string {
 }
 
 // requests lists what to ask for, once for all machines that need it: first
-// what is needed, then the rest.
+// what is needed, then the rest. What is asked for at several targets alike is one
+// item.
 func (t *matrixText) requests() {
+	n := 0
 	for _, of := range []struct {
 		title   string
 		counted bool
 	}{{"What to ask for", true}, {"Only if these are needed too", false}} {
 		titled := false
-		for i := range t.Requests {
-			q := &t.Requests[i]
-			if q.Counted != of.counted {
-				continue
-			}
+		for _, all := range t.alikeRequests(of.counted) {
 			if !titled {
 				titled = true
 				t.title(of.title)
 				t.blank()
 			}
-			t.request(q)
+			n++
+			t.request(n, all)
 		}
 	}
 }
 
-// request writes one request.
-func (t *matrixText) request(q *result.Request) {
-	lead := fmt.Sprintf("%3d. ", q.Number)
-	t.hang(lead, q.Advice, 0, strong)
-	fields := [][2]string{{"For", fmt.Sprintf("%s of %d: %s", strings.Join(q.Flows, ", "), len(needers(t.Matrix, q)), strings.Join(needers(t.Matrix, q), ", "))}}
+// alikeRequests gathers the requests that differ by the far end's address alone.
+func (t *matrixText) alikeRequests(counted bool) [][]*result.Request {
+	var out [][]*result.Request
+	index := map[string]int{}
+	for i := range t.Requests {
+		q := &t.Requests[i]
+		if q.Counted != counted {
+			continue
+		}
+		words := q.Advice
+		for _, s := range t.targets(q) {
+			words = replaceWhole(words, s, "TARGET")
+		}
+		k := fmt.Sprint(q.Code, q.Port, q.Transport, q.Direction, q.Flows, words)
+		n, ok := index[k]
+		if !ok || t.verbose {
+			n = len(out)
+			index[k] = n
+			out = append(out, nil)
+		}
+		out[n] = append(out[n], q)
+	}
+	return out
+}
+
+// targets are the names and addresses of the other ends of a request.
+func (t *matrixText) targets(q *result.Request) []string {
+	var out []string
+	for _, e := range q.Log {
+		at := e.Target
+		if q.Direction == plan.Reverse {
+			at = e.Source
+		}
+		if at.IsValid() {
+			out = addOnce(out, at.Addr().String())
+		}
+	}
+	for _, n := range q.Rows {
+		if n >= 0 && n < len(t.Rows) && t.Rows[n].To != "" {
+			out = addOnce(out, t.Rows[n].To)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // 10.0.0.12 before 10.0.0.1
+	return out
+}
+
+// request writes requests that are alike as one.
+func (t *matrixText) request(number int, all []*result.Request) {
+	q := all[0]
+	where := fmt.Sprintf("in %d", number)
+	lead := fmt.Sprintf("%3d. ", number)
+	t.hang(lead, t.once(q.Advice, where), 0, strong)
+	var names, also, logs []string
+	var subnets []result.Subnet
+	for i, q := range all {
+		for _, n := range q.Rows {
+			if n >= 0 && n < len(t.Rows) {
+				names = addOnce(names, t.Rows[n].Name)
+			}
+		}
+		if targets := t.targets(q); i > 0 && len(targets) > 0 {
+			also = addOnce(also, targets[0])
+		}
+		for _, s := range q.Subnets {
+			if !slices.ContainsFunc(subnets, func(o result.Subnet) bool { return o.Prefix == s.Prefix && slices.Equal(o.Addresses, s.Addresses) }) {
+				subnets = append(subnets, s)
+			}
+		}
+		for _, e := range q.Log {
+			p := result.Path{Transport: q.Transport, Source: e.Source, SeenAs: e.SeenAs, Target: e.Target, At: e.At}
+			logs = append(logs, logLines([]*result.Path{&p})...)
+		}
+	}
+	var fields [][2]string
+	if len(also) > 0 {
+		fields = append(fields, [2]string{"Also", "the same at " + t.few(also)})
+	}
+	fields = append(fields, [2]string{"For", fmt.Sprintf("%s of %d: %s", strings.Join(q.Flows, ", "), len(names), t.few(names))})
 	label := "From"
 	if q.Direction == plan.Reverse {
 		label = "Towards"
 	}
-	for _, s := range subnetLines(q) {
-		fields = append(fields, [2]string{label, s})
+	for _, s := range subnets {
+		fields = append(fields, [2]string{label, fmt.Sprintf("%s (in %s)", t.few(s.Addresses), s.Prefix)})
 		label = ""
 	}
 	label = "Log"
-	for _, s := range requestLog(q) {
+	if n := len(logs) - maxItems; n > 1 && !t.verbose {
+		logs = append(logs[:maxItems:maxItems], fmt.Sprintf("and %d more, which --verbose lists", n))
+	}
+	for _, s := range logs {
 		fields = append(fields, [2]string{label, s})
 		label = ""
 	}
@@ -266,16 +506,6 @@ func requestLog(q *result.Request) []string {
 		out = append(out, logLines([]*result.Path{&p})...)
 	}
 	return out
-}
-
-// bottomLine ends the matrix with its result.
-func (t *matrixText) bottomLine() {
-	st := good
-	if len(t.Rows) == 0 || slices.ContainsFunc(t.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
-		st = bad
-	}
-	t.hang("", matrixAnswer(t.Matrix), 0, st)
-	t.hang("", matrixLimits, 0, plain)
 }
 
 // matrixLimits is what a matrix does not speak for.

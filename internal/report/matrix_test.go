@@ -90,16 +90,25 @@ func TestAMatrixThatIsTooWideNumbersItsColumns(t *testing.T) {
 	row.Cells[2] = &result.MatrixCell{Verdict: result.Filtered, Counted: true}
 	row.Cells[7] = &result.MatrixCell{Verdict: result.Silent}
 	m.Rows = []result.MatrixRow{row}
-	wide, narrow := matrixAs(t, Text, m, Options{}), matrixAs(t, Text, m, Options{Width: 80})
-	if !strings.Contains(wide, "odyssey-client IPv6") || strings.Contains(wide, "3 filtered") {
-		t.Errorf("wide:\n%s", wide)
-	}
+	narrow := matrixAs(t, Text, m, Options{})
 	if !strings.Contains(narrow, "3  odyssey-client IPv4") || !strings.Contains(narrow, "3 filtered, 8 (silent)") {
 		t.Errorf("narrow:\n%s", narrow)
 	}
-	for _, line := range strings.Split(narrow, "\n") {
-		if width(line) > 80 {
-			t.Errorf("too wide: %q", line)
+	m.Columns, row.Cells = m.Columns[:4], row.Cells[:4]
+	m.Rows = []result.MatrixRow{row}
+	if wide := matrixAs(t, Text, m, Options{Width: 120}); !strings.Contains(wide, "odyssey-client IPv6") || strings.Contains(wide, "3 filtered") {
+		t.Errorf("wide:\n%s", wide)
+	}
+	m.Rows[0].Name = strings.Repeat("University of a long name ", 3)
+	none := matrixAs(t, Text, m, Options{})
+	if said := strings.Join(strings.Fields(none), " "); !strings.Contains(said, "(10.1.0.1 +1): odyssey-client IPv4 filtered") {
+		t.Errorf("where no table fits:\n%s", none)
+	}
+	for _, text := range []string{narrow, none} {
+		for line := range strings.SplitSeq(text, "\n") {
+			if width(line) > 80 {
+				t.Errorf("too wide: %q", line)
+			}
 		}
 	}
 }

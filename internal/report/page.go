@@ -9,9 +9,16 @@ import (
 	"dialtone/internal/clean"
 )
 
-// proseWidth is the widest that sentences get, however wide the terminal:
-// longer lines are hard to read, and break badly in e-mail.
-const proseWidth = 100
+// Widths, in columns. A page fits 80 where nothing is known of where it goes: that
+// is what terminals, e-mails and tickets show unbroken.
+const (
+	usualWidth = 80
+	minWidth   = 40 // the narrowest that is laid out; a narrower terminal wraps
+	maxWidth   = 120
+	// proseWidth is the widest that sentences get, however wide the terminal:
+	// longer lines are hard to read.
+	proseWidth = 100
+)
 
 // Longest text that is shown, in runes: of anything, and of one table cell.
 const (
@@ -27,16 +34,14 @@ const (
 type page struct {
 	b     strings.Builder
 	color bool
-	width int // columns; 0: unlimited
+	width int               // columns
+	said  map[string]string // sentences that stand on the page, and where
 }
 
-// minWidth is the narrowest page that is laid out; a narrower terminal wraps.
-const minWidth = 40
-
 func newPage(o Options) *page {
-	p := &page{color: o.Color, width: o.Width}
+	p := &page{color: o.Color, width: usualWidth, said: map[string]string{}}
 	if o.Width > 0 {
-		p.width = max(o.Width, minWidth)
+		p.width = min(max(o.Width, minWidth), maxWidth)
 	}
 	return p
 }
@@ -71,10 +76,14 @@ func (p *page) title(s string) { p.hang("", s, 0, strong) }
 // hang writes s after the lead, wrapped, with every line of s indented to the
 // column in which the lead ends or to indent, whichever is further.
 func (p *page) hang(lead, s string, indent int, st style) {
-	lead, s = clean.Line(lead, maxText), clean.Line(s, maxText)
-	lead = text.Pad(lead, indent, ' ')
-	margin := strings.Repeat(" ", width(lead))
-	for i, line := range wrap(s, p.proseWidth()-len(margin)) {
+	lead = text.Pad(clean.Line(lead, maxText), indent, ' ')
+	p.hangAt(lead, width(lead), s, st)
+}
+
+// hangAt is hang after a lead that is ready for the page, so many columns wide.
+func (p *page) hangAt(lead string, columns int, s string, st style) {
+	margin := strings.Repeat(" ", columns)
+	for i, line := range wrap(clean.Line(s, maxText), p.proseWidth()-columns) {
 		if i > 0 {
 			lead = margin
 		}
@@ -83,11 +92,70 @@ func (p *page) hang(lead, s string, indent int, st style) {
 	}
 }
 
-func (p *page) proseWidth() int {
-	if p.width > 0 && p.width < proseWidth {
-		return p.width
+// whole writes what must not be broken, such as a command to paste, after the
+// lead, or on a line of its own where there is no room.
+func (p *page) whole(lead, s string, indent int) {
+	lead, s = text.Pad(clean.Line(lead, maxText), indent, ' '), clean.Line(s, maxText)
+	if width(lead)+width(s) <= p.width {
+		p.lines([]string{lead + s})
+		return
 	}
-	return proseWidth
+	p.lines([]string{strings.TrimRight(lead, " "), "    " + s})
+}
+
+func (p *page) proseWidth() int { return min(p.width, proseWidth) }
+
+// once is what of a text does not stand on the page yet, and where the rest of it
+// stands; where says where this text is to stand. A page says no sentence twice.
+func (p *page) once(s, where string) string {
+	var fresh []string
+	elsewhere := ""
+	for _, sentence := range sentences(s) {
+		at, ok := p.said[sentence]
+		switch {
+		case !ok:
+			p.said[sentence] = where
+			fresh = append(fresh, sentence)
+		case at == where: // this very text says it twice
+		case elsewhere == "":
+			elsewhere = at
+		}
+	}
+	switch {
+	case elsewhere == "":
+	case len(fresh) == 0:
+		fresh = []string{"As " + elsewhere + "."}
+	default:
+		fresh = append(fresh, "The rest is as "+elsewhere+".")
+	}
+	return strings.Join(fresh, " ")
+}
+
+// stands reports whether all of a text stands on the page already.
+func (p *page) stands(s string) bool {
+	for _, sentence := range sentences(s) {
+		if _, ok := p.said[sentence]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// sentences splits a text after each full stop that a capital letter follows.
+func sentences(s string) []string {
+	var out []string
+	for s = strings.TrimSpace(s); s != ""; {
+		end := len(s)
+		for i := 0; i+2 < len(s); i++ {
+			if s[i] == '.' && s[i+1] == ' ' && s[i+2] >= 'A' && s[i+2] <= 'Z' {
+				end = i + 1
+				break
+			}
+		}
+		out = append(out, s[:end])
+		s = strings.TrimSpace(s[end:])
+	}
+	return out
 }
 
 // fields writes labelled texts, aligned.
@@ -133,7 +201,7 @@ func (p *page) grid(rows [][]cell) []string {
 // fits reports whether every line fits the page.
 func (p *page) fits(lines []string) bool {
 	for _, line := range lines {
-		if p.width > 0 && width(line) > p.width {
+		if width(line) > p.width {
 			return false
 		}
 	}
@@ -151,11 +219,12 @@ func (p *page) lines(lines []string) {
 func width(s string) int { return text.StringWidthWithoutEscSequences(s) }
 
 // wrap breaks s between words into lines of at most columns. A longer word,
-// such as an address, stays whole: it is there to be copied.
+// such as an address, stays whole: it is there to be copied. So does what an arrow
+// joins, where a line has room for it.
 func wrap(s string, columns int) []string {
 	var lines []string
 	var line string
-	for _, word := range strings.Fields(s) {
+	for _, word := range arrowed(strings.Fields(s), columns) {
 		switch {
 		case line == "":
 			line = word
@@ -167,4 +236,24 @@ func wrap(s string, columns int) []string {
 		}
 	}
 	return append(lines, line)
+}
+
+// arrowed makes one word of an arrow and its two ends, if it fits into so many
+// columns; else it leaves the arrow with its second end.
+func arrowed(words []string, columns int) []string {
+	var out []string
+	for i := 0; i < len(words); i++ {
+		if words[i] != "->" || i+1 == len(words) || len(out) == 0 {
+			out = append(out, words[i])
+			continue
+		}
+		i++
+		to := "-> " + words[i]
+		if pair := out[len(out)-1] + " " + to; width(pair) <= columns {
+			out[len(out)-1] = pair
+		} else {
+			out = append(out, to)
+		}
+	}
+	return out
 }

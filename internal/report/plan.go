@@ -6,35 +6,41 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jedib0t/go-pretty/v6/text"
+
 	"dialtone/internal/clean"
 	"dialtone/internal/plan"
 )
 
 // WritePlan writes a plan as a table for people: who dials what and how much it
 // matters, and below each row why, and who says so.
-func WritePlan(w io.Writer, p *plan.Plan, excluded []plan.Excluded) error {
-	t := newPage(Options{})
+func WritePlan(w io.Writer, p *plan.Plan, excluded []plan.Excluded, o Options) error {
+	t := newPage(o)
 	t.title(fmt.Sprintf("%s (plan %s)", p.Title, p.Name))
 	t.blank()
-	rows := [][]cell{{{"ROW", faint}, {"PORT", faint}, {"FROM -> TO", faint}, {"NEED", faint}}}
+	ids, ports := len("ROW"), len("PORT")
 	for _, r := range p.Rows {
-		rows = append(rows, []cell{{r.ID, strong}, {planPort(r), plain}, {planRoles(r), plain}, {planNeed(r), plain}})
+		ids, ports = max(ids, width(r.ID)), max(ports, width(planPort(r)))
 	}
-	lines := t.grid(rows)
-	t.lines(lines[:1])
-	for i, r := range p.Rows {
-		t.lines(lines[i+1 : i+2])
+	line := func(id, port, rest string, st style) {
+		t.hangAt("  "+t.paint(text.Pad(id, ids, ' '), st)+"  "+text.Pad(port, ports, ' ')+"  ", 2+ids+2+ports+2, rest, plain)
+	}
+	line("ROW", "PORT", "FROM -> TO: NEED", faint)
+	for _, r := range p.Rows {
+		line(clean.Line(r.ID, maxCell), planPort(r), planRoles(r)+": "+planNeed(r), strong)
 		t.hang("", r.Name+" ["+planService(r)+"]. "+r.Why, 6, plain)
 		t.hang("", "Source: "+r.Source, 6, faint)
 	}
 	if len(p.Sources) > 0 {
 		t.blank()
 		t.title("Pages that the sources name")
-		var pages [][2]string
+		names := 0
 		for _, s := range p.Sources {
-			pages = append(pages, [2]string{s.Name, s.At})
+			names = max(names, width(s.Name))
 		}
-		t.fields(2, pages)
+		for _, s := range p.Sources {
+			t.whole("  "+s.Name, s.At, 2+names+2)
+		}
 	}
 	if len(excluded) > 0 {
 		t.blank()

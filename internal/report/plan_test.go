@@ -39,7 +39,7 @@ func TestPlansPageIsMadeFromThePlans(t *testing.T) {
 	// listen plan, the page and the files agree: every row, with its source.
 	for _, p := range plans {
 		var text bytes.Buffer
-		if err := WritePlan(&text, p, nil); err != nil {
+		if err := WritePlan(&text, p, nil, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		said := strings.Join(strings.Fields(text.String()), " ")
@@ -66,11 +66,11 @@ func TestPlanIsNoWiderThanAPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		var b bytes.Buffer
-		if err := WritePlan(&b, p, []plan.Excluded{{Row: p.Rows[0], Why: strings.Repeat("because of this and that ", 20)}}); err != nil {
+		if err := WritePlan(&b, p, []plan.Excluded{{Row: p.Rows[0], Why: strings.Repeat("because of this and that ", 20)}}, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.SplitSeq(b.String(), "\n") {
-			if width(line) > 120 && !strings.Contains(line, "://") { // an address stays whole
+			if width(line) > 80 && !strings.Contains(line, "://") { // an address stays whole
 				t.Errorf("%s: %d columns: %s", name, width(line), line)
 			}
 		}

@@ -29,8 +29,9 @@ const (
 // Options are what the destination can show. The zero value is right for a
 // file.
 type Options struct {
-	Color bool // colour by ANSI escape sequences; without it the output has none
-	Width int  // columns; 0: tables are as wide as they need
+	Color   bool // colour by ANSI escape sequences; without it the output has none
+	Width   int  // columns of text, of which it uses up to 120; 0: 80
+	Verbose bool // text has all evidence, too
 
 	// Ask says for whom and for how long requests are, and Dialect in whose words
 	// their rules stand; "": in words for people.

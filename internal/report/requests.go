@@ -8,18 +8,160 @@ import (
 	"dialtone/internal/result"
 )
 
-// requests lists the steps, numbered through.
+// maxItems is how many lines of a log, and reasons, a step gives where it is not to
+// tell all.
+const maxItems = 6
+
+// requests lists the steps, numbered through. Those that ask the same for other
+// ports are one item. What is said of the whole run already is not said again.
 func (t *textReport) requests() {
 	n, kind := 0, stepKind(0)
-	for _, s := range steps(t.Report) {
-		if s.kind != kind {
-			kind = s.kind
+	for _, all := range t.items() {
+		if t.isSaid(all[0]) {
+			continue
+		}
+		if all[0].kind != kind {
+			kind = all[0].kind
 			t.title(stepTitles[kind])
 			t.blank()
 		}
 		n++
-		t.step(n, s)
+		t.step(n, all)
 	}
+}
+
+// isSaid reports whether what is to be mended stands on the page already: a page
+// that tells all wants it of every path.
+func (t *textReport) isSaid(s step) bool {
+	for i, p := range s.paths {
+		f := finding(p)
+		if (i == 0 || t.verbose) && (f.Advice == "" || !t.stands(f.Advice) || !t.stands(f.Text)) {
+			return false
+		}
+	}
+	return s.kind == stepOwn
+}
+
+// items are the steps as the page lists them.
+func (t *textReport) items() [][]step {
+	all := steps(t.Report)
+	if !t.verbose {
+		return alike(all)
+	}
+	var out [][]step
+	for _, s := range all {
+		out = append(out, []step{s})
+	}
+	return out
+}
+
+// step writes steps that are alike as one.
+func (t *textReport) step(n int, all []step) {
+	first := all[0]
+	var paths []*result.Path
+	var reasons []reason
+	var also []string
+	for i, s := range all {
+		paths = append(paths, s.paths...)
+		reasons = append(reasons, s.reasons()...)
+		if i > 0 {
+			also = append(also, alsoLine(first, s))
+		}
+	}
+	what, why := withoutWhy(first.paths[0]), texts(first.paths)
+	if what == "" {
+		if what = finding(first.paths[0]).Text; what == "" {
+			what = "No finding was recorded."
+		}
+		why = nil
+	}
+	where := fmt.Sprintf("in %d", n)
+	lead := fmt.Sprintf("%3d. ", n)
+	t.hang(lead, t.once(what, where), 0, strong)
+	var fields [][2]string
+	list := func(label string, items []string) {
+		for _, s := range items {
+			if s != "" {
+				fields = append(fields, [2]string{label, s})
+				label = ""
+			}
+		}
+	}
+	list("Also", also)
+	list("For", []string{forLine(t.Report, paths)})
+	if first.kind != stepOwn {
+		var why []string
+		for _, r := range reasons {
+			lead := ""
+			if len(reasons) > 1 && r.service != "" && !t.stands(r.why) {
+				lead = r.service + ": "
+			}
+			if s := t.once(r.why, where); s != "" {
+				why = addOnce(why, lead+s)
+			}
+		}
+		list("Why", t.most(why))
+	}
+	var seen []string
+	for _, w := range why {
+		s := w.text
+		if once := triedTimes.ReplaceAllString(s, ""); !t.verbose && (len(all) > 1 || t.stands(once)) {
+			s = once
+		}
+		if s = t.once(s, where); len(why) > 1 && s != "" {
+			s = strings.Join(labels(t.Report, w.paths, false), ", ") + ": " + s
+		}
+		seen = append(seen, s)
+	}
+	list("Seen", seen)
+	if !isOwn(first.paths[0]) { // no firewall's log has anything of what is own
+		list("Log", t.most(logLines(paths)))
+	}
+	t.fields(len(lead), fields)
+	t.blank()
+}
+
+// most is as many items as a page that does not tell all has room for.
+func (t *textReport) most(items []string) []string {
+	n := len(items) - maxItems
+	if n <= 1 || t.verbose {
+		return items
+	}
+	return append(items[:maxItems:maxItems], fmt.Sprintf("and %d more, which --verbose lists", n))
+}
+
+// forLine names paths with their outcomes: where there are many that all came to
+// the same, once for all.
+func forLine(r *result.Report, paths []*result.Path) string {
+	const few = 3
+	names := labels(r, paths, false)
+	if len(names) <= few {
+		return strings.Join(labels(r, paths, true), ", ")
+	}
+	for _, p := range paths {
+		if outcome(p) != outcome(paths[0]) {
+			return strings.Join(labels(r, paths, true), ", ")
+		}
+	}
+	how := outcome(paths[0])
+	if over := " over " + familyName(paths[0].Family); !slices.ContainsFunc(names, func(s string) bool { return !strings.HasSuffix(s, over) }) {
+		for i, s := range names {
+			names[i] = strings.TrimSuffix(s, over)
+		}
+		how += over
+	}
+	return strings.Join(names, ", ") + " (all " + how + ")"
+}
+
+// alsoLine is what one step more asks for beside the one that speaks for it.
+func alsoLine(first, s step) string {
+	p := s.paths[0]
+	is, of := tupleOf(p), tupleOf(first.paths[0])
+	words := is.words()
+	if of.port, of.sourcePort = is.port, is.sourcePort; is == of {
+		words = fmt.Sprintf("port %d", is.port)
+	}
+	return words + ", for " + p.Service
 }
 
 // alsoFor names the services of a request beside the one that its words name,
@@ -34,20 +176,6 @@ func alsoFor(paths []*result.Path) []string {
 		}
 	}
 	return out
-}
-
-// step writes one step.
-func (t *textReport) step(n int, s step) {
-	what, fields := s.details(t.Report)
-	lead := fmt.Sprintf("%3d. ", n)
-	t.hang(lead, what, 0, strong)
-	for i := len(fields) - 1; i > 0; i-- {
-		if fields[i][0] == fields[i-1][0] {
-			fields[i][0] = ""
-		}
-	}
-	t.fields(len(lead), fields)
-	t.blank()
 }
 
 // details are what a step asks for, in its first path's words, and what else is to
@@ -90,7 +218,7 @@ func sentence(s string) string {
 
 // remarks lists what is noted.
 func (t *textReport) remarks() {
-	items := noted(t.Report)
+	items := noted(t.Report, func(s string) string { return t.once(s, "above") })
 	if len(items) == 0 {
 		return
 	}
@@ -102,8 +230,9 @@ func (t *textReport) remarks() {
 	t.blank()
 }
 
-// noted are the findings on which nothing depends, and the notes.
-func noted(r *result.Report) []string {
+// noted are the findings on which nothing depends, and the notes, each as once has
+// it.
+func noted(r *result.Report, once func(string) string) []string {
 	var items []string
 	for _, g := range groups(r,
 		func(p *result.Path) bool { return !wanted(p) && !optional(p) && p.Finding != nil },
@@ -112,7 +241,7 @@ func noted(r *result.Report) []string {
 		f := g[0].Finding
 		body := strings.TrimSpace(sentence(f.Text) + " " + f.Advice)
 		if body != "" {
-			items = append(items, strings.Join(labels(r, g, true), ", ")+": "+body)
+			items = append(items, strings.Join(labels(r, g, true), ", ")+": "+once(body))
 		}
 	}
 	type about struct {
@@ -133,7 +262,7 @@ func noted(r *result.Report) []string {
 	}
 	for _, n := range notes {
 		if n.note.Text != "" {
-			items = append(items, fmt.Sprintf("%s (%s): %s", n.note.Code, strings.Join(labels(r, n.paths, false), ", "), n.note.Text))
+			items = append(items, fmt.Sprintf("%s (%s): %s", n.note.Code, strings.Join(labels(r, n.paths, false), ", "), once(n.note.Text)))
 		}
 	}
 	return items

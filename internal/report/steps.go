@@ -169,11 +169,42 @@ func (s step) pattern() string {
 		return strconv.Itoa(int(s.kind)) + adviceKey(p)
 	}
 	words := withoutWhy(p) + "\n" + triedTimes.ReplaceAllString(f.Text, "")
-	words = strings.NewReplacer(
-		", for "+p.Service+".", ", for SERVICE.", "port "+strconv.Itoa(p.Port), "port N",
-		" ("+p.From+") ", " (FROM) ", " ("+p.To+") ", " (TO) ",
-	).Replace(words)
+	for _, r := range [][2]string{
+		{", for " + p.Service + ".", ", for SERVICE."}, {" (" + p.From + ") ", " (FROM) "}, {" (" + p.To + ") ", " (TO) "},
+		{p.Source.Addr().String(), "SOURCE"}, {p.Target.Addr().String(), "TARGET"}, {"port " + strconv.Itoa(p.Port), "port N"},
+	} {
+		words = replaceWhole(words, r[0], r[1])
+	}
 	return strconv.Itoa(int(s.kind)) + string(f.Code) + string(p.Direction) + string(p.Transport) + "\n" + words
+}
+
+// replaceWhole replaces old in s where it is no part of a longer number, name or
+// address.
+func replaceWhole(s, old, to string) string {
+	if old == "" {
+		return s
+	}
+	isPart := func(c byte) bool {
+		return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	}
+	var b strings.Builder
+	for {
+		at := strings.Index(s, old)
+		if at < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		end := at + len(old)
+		before := at > 0 && isPart(old[0]) && (isPart(s[at-1]) || s[at-1] == '.' || s[at-1] == ':')
+		after := end < len(s) && isPart(old[len(old)-1]) && (isPart(s[end]) || (s[end] == '.' || s[end] == ':') && end+1 < len(s) && isPart(s[end+1]))
+		b.WriteString(s[:at])
+		if before || after {
+			b.WriteString(old)
+		} else {
+			b.WriteString(to)
+		}
+		s = s[end:]
+	}
 }
 
 // whyNeeded leads in why a path is needed, at the end of an advice.
@@ -192,12 +223,15 @@ func withoutWhy(p *result.Path) string {
 	return advice
 }
 
-// reasons are the services of a step's paths, each with why it is needed.
-func (s step) reasons() []string {
-	var out []string
+// A reason is why a service is needed.
+type reason struct{ service, why string }
+
+// reasons are why a step's paths are needed, each once.
+func (s step) reasons() []reason {
+	var out []reason
 	for _, p := range s.paths {
 		if p.Why != "" {
-			out = addOnce(out, strings.TrimPrefix(p.Service+": "+p.Why, ": "))
+			out = addOnce(out, reason{p.Service, p.Why})
 		}
 	}
 	return out

@@ -6,140 +6,65 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jedib0t/go-pretty/v6/text"
+
 	"dialtone/internal/clean"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
-// A column is a field of a path's row.
-type column int
-
-const (
-	colMark column = iota
-	colVerdict
-	colFlow
-	colService
-	colPort
-	colEndpoints
-	colNeed
-	colProof
-	colNotes
-)
-
-var headers = []string{"", "verdict", "flow", "service", "port", "source -> target", "need", "proof", "notes"}
-
-// layouts are the ways to lay out the tables, by the columns that they keep,
-// the widest first. Whatever has no column stands below its row.
-var layouts = [][]column{
-	{colMark, colVerdict, colFlow, colService, colPort, colEndpoints, colNeed, colProof, colNotes},
-	{colMark, colVerdict, colFlow, colPort, colNeed, colProof, colNotes},
-	{colMark, colVerdict, colFlow, colPort, colNeed, colProof},
-	{colMark, colVerdict, colFlow},
-}
-
-// tables writes a table for each direction, both in the widest layout that
-// fits.
-func (t *textReport) tables() {
-	forward, reverse := t.paths(plan.Forward), t.paths(plan.Reverse)
-	noted := slices.ContainsFunc(t.Paths, func(p result.Path) bool { return row(&p)[colNotes].s != "" })
-	for i, columns := range layouts {
-		if !noted {
-			columns = slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return c == colNotes })
-		}
-		f, r := t.grid(rows(forward, columns)), t.grid(rows(reverse, columns))
-		if i < len(layouts)-1 && !(t.fits(f) && t.fits(r)) {
-			continue
-		}
-		t.table("From here ("+about(t.Report.From, t.sources(plan.Forward))+") to "+hostName(t.To), forward, f, columns)
-		t.table("From "+hostName(t.To)+" ("+about(t.To, t.sources(plan.Reverse))+") to here", reverse, r, columns)
-		return
-	}
-}
-
-func (t *textReport) paths(d plan.Direction) []*result.Path {
-	var out []*result.Path
-	for i := range t.Paths {
-		if p := &t.Paths[i]; isReverse(p) == (d == plan.Reverse) {
-			out = append(out, p)
+// places writes where the paths lead, and a line for each tuple there.
+func (t *textReport) places() {
+	all := places(t.Report)
+	shifted := shiftOf(t.Report) != 0 // as the whole run is: no line needs to say so
+	var verdicts, ports int
+	for _, l := range all {
+		for _, b := range l.bundles {
+			number, _ := b.portWords()
+			verdicts, ports = max(verdicts, width(b.verdict())), max(ports, width(number))
 		}
 	}
-	return out
-}
-
-// rows is paths as rows of a table, after a row of headers.
-func rows(paths []*result.Path, columns []column) [][]cell {
-	out := make([][]cell, 1+len(paths))
-	for _, c := range columns {
-		out[0] = append(out[0], cell{headers[c], faint})
-		for i, p := range paths {
-			out[1+i] = append(out[1+i], row(p)[c])
-		}
-	}
-	return out
-}
-
-// table writes one direction's table, and below each row what has no column.
-func (t *textReport) table(title string, paths []*result.Path, lines []string, columns []column) {
-	if len(paths) == 0 {
-		return
-	}
-	t.title(title)
-	t.blank()
-	indent := 2 + len("ok") + 2
-	if slices.Contains(columns, colPort) { // there is room
-		verdict := len(headers[colVerdict])
-		for _, p := range paths {
-			verdict = max(verdict, width(clean.Line(row(p)[colVerdict].s, maxCell)))
-		}
-		indent += verdict + 2
-	}
-	t.lines(lines[:1])
-	for i, p := range paths {
-		t.lines(lines[1+i : 2+i])
-		c := row(p)
-		below := func(s string, st style) { t.hang("", s, indent, st) }
-		if !slices.Contains(columns, colPort) {
-			s := c[colPort].s + ", " + c[colNeed].s
-			if c[colProof].s != "-" {
-				s += ", proof " + c[colProof].s
+	for _, l := range all {
+		t.title(l.heading(t.Report))
+		t.blank()
+		for _, b := range l.bundles {
+			m := b.mark()
+			number, more := b.portWords()
+			lead := "  " + t.paint(text.Pad(m.word, len("ok"), ' '), m.style) + "  " + t.paint(text.Pad(b.verdict(), verdicts, ' '), m.style) + "  " + text.Pad(number, ports, ' ') + "  "
+			columns := 2 + len("ok") + 2 + verdicts + 2 + ports + 2
+			if shifted && strings.HasPrefix(more, "plan ") {
+				_, more, _ = strings.Cut(more, ", ")
 			}
-			below(s, plain)
+			words := b.names()
+			if b[0].Expect == plan.ExpectClosed {
+				more = strings.TrimPrefix(more+", must be closed", ", ")
+			}
+			if more != "" {
+				words += " (" + more + ")"
+			}
+			t.hangAt(lead, columns, words, plain)
+			for _, s := range b.shown() {
+				if s = t.once(s, "above"); s != "" {
+					t.hang("", s, columns, faint)
+				}
+			}
 		}
-		if !slices.Contains(columns, colEndpoints) {
-			below(p.Service+": "+c[colEndpoints].s, faint)
-		}
-		if s := shownBy(p); s != "" {
-			below(s, faint)
-		}
-		if !slices.Contains(columns, colNotes) && c[colNotes].s != "" {
-			below("notes: "+c[colNotes].s, plain)
-		}
+		t.blank()
 	}
-	t.blank()
 }
 
-// row is a path as the fields of the table, by column.
-func row(p *result.Path) []cell {
-	m := markOf(p)
-	need := string(p.Need)
-	if !p.Counted {
-		need = "(" + need + ")"
+// verdict is a bundle's, as it may stand on a page.
+func (b bundle) verdict() string { return clean.Line(string(b[0].Verdict), maxCell) }
+
+// shown is what real software behind a bundle says of itself.
+func (b bundle) shown() []string {
+	var out []string
+	for _, p := range b {
+		if s := shownBy(p); s != "" {
+			out = addOnce(out, s)
+		}
 	}
-	var notes []string
-	if p.Expect == plan.ExpectClosed {
-		notes = append(notes, "must be closed")
-	}
-	for _, n := range p.Notes {
-		notes = addOnce(notes, string(n.Code))
-	}
-	proof := string(p.Proof)
-	if p.Proof == result.ProofNone {
-		proof = ""
-	}
-	return []cell{
-		{m.word, m.style}, {string(p.Verdict), m.style}, {p.Flow, strong}, {p.Service, plain}, {port(p), plain},
-		{endpoints(p), plain}, {need, plain}, {cmp.Or(proof, "-"), plain}, {strings.Join(notes, ", "), plain},
-	}
+	return out
 }
 
 // port is the port that was dialed, and how it differs from the plan's.
@@ -247,7 +172,7 @@ func endpoint(e result.Endpoint) string {
 	return e.String()
 }
 
-// legend explains the words that the tables used, and no others.
+// legend explains the words that stand before, and no others.
 func (t *textReport) legend() {
 	var marks, verdicts, proofs [][2]string
 	uncounted := false
@@ -264,12 +189,12 @@ func (t *textReport) legend() {
 		}
 	}
 	for _, f := range []result.Proof{result.ProofKeyed, result.ProofService, result.ProofPlain} {
-		if slices.ContainsFunc(t.Paths, func(p result.Path) bool { return p.Proof == f }) {
+		if t.verbose && slices.ContainsFunc(t.Paths, func(p result.Path) bool { return p.Proof == f }) {
 			proofs = append(proofs, [2]string{string(f), "proof by " + proofMeaning[f]})
 		}
 	}
 	if uncounted {
-		marks = append(marks, [2]string{"(need)", "in brackets: does not count towards the result"})
+		marks = append(marks, [2]string{"(name)", "in brackets: does not count towards the result"})
 	}
 	all := slices.Concat(verdicts, proofs, marks)
 	if len(all) == 0 {

@@ -15,15 +15,23 @@ import (
 // match by eye.
 const notableClock = 2 * time.Second
 
-// renderText writes a report for people.
+// renderText writes a report for people: the answer, what to do, the paths, and
+// what it rests on; at the end the answer again, where a terminal stops scrolling.
 func renderText(r *result.Report, o Options) ([]byte, error) {
-	t := textReport{Report: r, page: newPage(o)}
-	t.head()
-	t.tables()
-	t.legend()
+	t := textReport{Report: r, page: newPage(o), verbose: o.Verbose}
+	t.hang("", answer(r), 0, answerStyle(r))
+	t.blank()
+	t.findings()
 	t.requests()
+	t.places()
 	t.remarks()
-	t.outOfScope()
+	t.elsewhere()
+	t.head()
+	if t.verbose {
+		t.evidence()
+		t.outOfScope()
+	}
+	t.legend()
 	t.bottomLine()
 	return []byte(t.b.String()), nil
 }
@@ -32,25 +40,30 @@ func renderText(r *result.Report, o Options) ([]byte, error) {
 type textReport struct {
 	*result.Report
 	*page
+	verbose bool // with all evidence
+}
+
+// findings are about the run as a whole.
+func (t *textReport) findings() {
+	for _, f := range t.Findings {
+		t.hang("  !  ", t.once(f.Text, "above"), 0, bad)
+		if f.Advice != "" {
+			t.hang("     ", t.once(f.Advice, "above"), 0, plain)
+		}
+		t.blank()
+	}
 }
 
 // head says what holds for the whole run, and what was tested.
 func (t *textReport) head() {
-	t.title("Path report")
+	t.title("This run")
 	t.blank()
-	for _, f := range t.Findings {
-		t.hang("  !  ", f.Text, 0, bad)
-		if f.Advice != "" {
-			t.hang("     ", f.Advice, 0, plain)
-		}
-		t.blank()
-	}
-	t.fields(2, t.facts())
+	t.fields(2, t.runFacts())
 	t.blank()
 }
 
-// facts are what was tested, when, and what is known of the far end, labelled.
-func (t *textReport) facts() [][2]string {
+// runFacts are what was tested, when, and what is known of the far end, labelled.
+func (t *textReport) runFacts() [][2]string {
 	fields := [][2]string{
 		{"From", endName(t.Report.From)},
 		{"To", endName(t.To)},
@@ -64,19 +77,18 @@ func (t *textReport) facts() [][2]string {
 	case result.ModeInstalled, result.ModeEgress:
 		fields = append(fields, [2]string{"Asked", "real software, each service in its own language; no proof was sent to it"})
 	default:
-		line := contactLine(t.Contact)
-		if t.Contact == nil && t.Joined != nil {
-			line = "none: what each end saw is from its own report"
+		switch line := contactLine(t.Contact); {
+		case t.Contact == nil && t.Joined != nil:
+			fields = append(fields, [2]string{"Contact", "none: what each end saw is from its own report"})
+		case t.Contact == nil || t.verbose:
+			fields = append(fields, [2]string{"Contact", line})
 		}
-		fields = append(fields, [2]string{"Contact", line})
 	}
 	if j := t.Joined; j != nil {
 		fields = append(fields, [2]string{"Joined", joinLine(j)}, [2]string{"Clock", joinClockLine(j)})
-	} else if c := t.Contact; c != nil {
-		if c.ClockMS != nil {
-			if s := clockLine(*c.ClockMS); s != "" {
-				fields = append(fields, [2]string{"Clock", s})
-			}
+	} else if c := t.Contact; c != nil && c.ClockMS != nil {
+		if s := clockLine(*c.ClockMS); s != "" {
+			fields = append(fields, [2]string{"Clock", s})
 		}
 	}
 	if c := t.Contact; c != nil {
@@ -93,7 +105,7 @@ func (t *textReport) facts() [][2]string {
 	if t.Tool != "" {
 		by = append(by, "by "+t.Tool)
 	}
-	if len(by) > 0 {
+	if len(by) > 0 && t.verbose {
 		fields = append(fields, [2]string{"Run", strings.Join(by, " ")})
 	}
 	return fields
@@ -146,7 +158,12 @@ func about(e result.End, used []string) string {
 	if s := roles(e); s != "" {
 		parts = append(parts, s)
 	}
-	if parts = append(parts, used...); len(parts) == 0 {
+	for _, a := range used {
+		if a != e.Host || len(used) > 1 {
+			parts = append(parts, a)
+		}
+	}
+	if len(parts) == 0 {
 		return "address not known"
 	}
 	return strings.Join(parts, ", ")
@@ -224,7 +241,7 @@ func joinLine(j *result.Join) string {
 // from where.
 func joinClockLine(j *result.Join) string {
 	if j.ClockMS == nil {
-		return "how far the other end's is from this machine's is not known; below, each end's times are by its own"
+		return "how far the other end's is from this machine's is not known; each end's times are by its own"
 	}
 	s := cmp.Or(clockLine(*j.ClockMS), "both agree to 2 s")
 	if j.Clock == result.ClockArrival {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
@@ -187,7 +188,7 @@ func (b bundle) mark() mark {
 // portWords is the port of a bundle, and what of it is not as the plan has it.
 func (b bundle) portWords() (number, more string) {
 	p := b[0]
-	number, more, _ = strings.Cut(port(p), " ")
+	number, more, _ = strings.Cut(clean.Line(port(p), maxCell), " ")
 	return number, strings.Trim(more, "()")
 }
 

@@ -100,6 +100,8 @@ func decode(b []byte, v any) error {
 		return errCutOff
 	case errors.As(err, &syntax):
 		return fmt.Errorf("line %d: it is not JSON (%v); give a file that dial --out FILE.json wrote", line(b, syntax.Offset), err)
+	case errors.As(err, &typ) && typ.Field == "" && typ.Value != "array": // a text that begins like a number
+		return fmt.Errorf("line %d: it is not JSON of a report (it begins with a %s); give a file that dial --out FILE.json wrote", line(b, typ.Offset), typ.Value)
 	case errors.As(err, &typ):
 		return fmt.Errorf("line %d: %s is %s, which no report has there; give a file that dial --out FILE.json wrote", line(b, typ.Offset), cmp.Or(typ.Field, "the whole"), typ.Value)
 	case err != nil:

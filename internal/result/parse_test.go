@@ -30,6 +30,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"empty", "", "it is empty"},
 		{"blank", " \n", "it is empty"},
+		{"a text report that begins with a number", "2 of 3 required paths do not work.\n", "line 1: it is not JSON"},
 		{"a text report", "Path report\n\n  From     server", "line 1: it is not JSON"},
 		{"half of it", good[:len(good)/2], "cut off"},
 		{"all but the last brace", strings.TrimRight(good, "}\n"), "cut off"},
