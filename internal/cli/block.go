@@ -82,6 +82,9 @@ func (b *Block) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Flush draws what has changed by now.
+func (b *Block) Flush() { b.drawOnce() }
+
 // Close takes the lines away.
 func (b *Block) Close() {
 	b.mu.Lock()
@@ -115,6 +118,8 @@ func (b *Block) draw() {
 }
 
 func (b *Block) drawOnce() {
+	b.drawing.Lock() // before the other: what was taken first is written first
+	defer b.drawing.Unlock()
 	b.mu.Lock()
 	if !b.stale {
 		b.mu.Unlock()
@@ -123,19 +128,17 @@ func (b *Block) drawOnce() {
 	b.stale = false
 	columns, most := b.Size()
 	lines := fit(b.lines, columns, most)
-	above := bytes.Clone(b.above.Bytes())
+	above := fold(b.above.String(), columns)
 	b.above.Reset()
 	b.mu.Unlock()
 
-	b.drawing.Lock()
-	defer b.drawing.Unlock()
 	var out bytes.Buffer
 	if b.drawn > 0 {
 		fmt.Fprintf(&out, "\x1b[%dA", b.drawn)
 	}
 	out.WriteString("\r\x1b[J")
-	out.Write(above)
-	if len(above) > 0 && !bytes.HasSuffix(above, []byte("\n")) {
+	out.WriteString(above)
+	if above != "" && !strings.HasSuffix(above, "\n") {
 		out.WriteByte('\n')
 	}
 	for _, line := range lines {
@@ -147,6 +150,26 @@ func (b *Block) drawOnce() {
 		return
 	}
 	_, _ = b.to.Write(out.Bytes())
+}
+
+// fold breaks the lines of a text between words, so that a terminal of so many
+// columns need not do so in their middle. What is indented stays whole: it is a
+// command to be copied, or a table.
+func fold(text string, columns int) string {
+	var out strings.Builder
+	for line := range strings.SplitAfterSeq(text, "\n") {
+		for utf8.RuneCountInString(line) > columns && !strings.HasPrefix(line, " ") {
+			runes := []rune(line)
+			end := strings.LastIndex(strings.TrimRight(string(runes[:columns+1]), " "), " ")
+			if end <= 0 {
+				break
+			}
+			out.WriteString(strings.TrimRight(line[:end], " ") + "\n")
+			line = strings.TrimLeft(line[end:], " ")
+		}
+		out.WriteString(line)
+	}
+	return out.String()
 }
 
 // fit cuts lines to what a terminal has room for.

@@ -245,3 +245,50 @@ func TestATerminalShowsARunWhileItLasts(t *testing.T) {
 		}
 	})
 }
+
+// On a terminal listen shows who has to reach which port and who has, below what it
+// tells of each; at the end that is gone, and the summary stands.
+func TestATerminalShowsWhoListenWaitsFor(t *testing.T) {
+	const at = "127.78.2.95"
+	argv := []string{filepath.Join(programs, "listen"), "--bind", at, "--port-shift", strconv.Itoa(troubleShift), "--for", "2m"}
+	for _, size := range []struct{ columns, lines uint16 }{{80, 40}, {120, 50}} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			const first, then = "still waiting for: staff PC, partner's server, patron's PC", "still waiting for: partner's server, patron's PC"
+			dialed := false
+			var shown, after string
+			seen, raw := watched(t, size.columns, size.lines, nil, func(s *screen) bool {
+				now := s.String()
+				switch {
+				case !dialed && strings.Contains(now, first):
+					shown, dialed = now, true
+					go dialing(t, netip.MustParseAddr("127.78.2.96"), netip.MustParseAddr(at))
+				case dialed && strings.Contains(now, then) && strings.Contains(now, "report "):
+					after = now
+					return true
+				}
+				return false
+			}, argv...)
+			if !strings.Contains(shown, "\n  11533/tcp  staff PC, (PC for reports)  nobody yet\n") {
+				t.Errorf("before anybody came:\n%s\n%q", shown, raw)
+			}
+			if !strings.Contains(after, "\n  11533/tcp  staff PC, (PC for reports)  127.78.2.96\n") || !strings.Contains(strings.Join(strings.Fields(after), " "), "dial with the key") {
+				t.Errorf("once somebody came:\n%s", after)
+			}
+			end := seen.String()
+			if strings.Contains(end, "still waiting for") || !strings.Contains(end, "Who reached what:") {
+				t.Errorf("at the end:\n%s", end)
+			}
+			for _, line := range seen.wrapped {
+				if !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "listen: the key") { // a command, a line of the summary, or said before there is a board
+					t.Errorf("broken by the terminal: %q", line)
+				}
+			}
+		})
+	}
+	t.Run("dumb", func(t *testing.T) {
+		_, raw := watched(t, 80, 40, []string{"TERM=dumb"}, func(s *screen) bool { return strings.Contains(s.String(), "Stop it with Ctrl-C") }, argv...)
+		if strings.Contains(raw, "\x1b") || strings.Contains(raw, "still waiting") || !strings.Contains(raw, "Nobody reached any port.") {
+			t.Errorf("not as lines: %q", raw)
+		}
+	})
+}
