@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -70,8 +68,13 @@ func test(c *ucli.Context, cfg survey.Config, wait time.Duration) (*result.Repor
 		sayTo(c, "")("this run ends by itself within %v", cfg.Longest().Round(time.Second))
 	}
 	r, err := func() (*result.Report, error) {
-		stop := showProgress(c.App.ErrWriter, &cfg)
-		defer stop()
+		w := c.App.ErrWriter
+		beside, stop := watch(w, &cfg)
+		c.App.ErrWriter = beside
+		defer func() {
+			stop()
+			c.App.ErrWriter = w
+		}()
 		return survey.Run(c.Context, cfg)
 	}()
 	if err == nil && cli.Bool(c, "verbose") {
@@ -192,34 +195,4 @@ func readHost(c *ucli.Context, m mode) (string, error) {
 		sayTo(c, "")("%s is taken for the name of a machine; if the file is meant, write @%s.", host, args[0])
 	}
 	return host, err
-}
-
-// showProgress counts attempts on a terminal; the function it returns clears
-// the line.
-func showProgress(w io.Writer, cfg *survey.Config) func() {
-	if cli.Terminal(w) == nil {
-		return func() {}
-	}
-	var mu sync.Mutex
-	cfg.OnHold = func(left time.Duration) {
-		mu.Lock()
-		defer mu.Unlock()
-		cli.Over(w, "idle connections: %v left", left.Round(time.Second))
-	}
-	cfg.OnRestart = func() {
-		mu.Lock()
-		defer mu.Unlock()
-		cli.Over(w, "listen was started anew; beginning again")
-	}
-	cfg.OnProgress = func(done, all int) {
-		mu.Lock()
-		defer mu.Unlock()
-		cli.Over(w, "%d of %d paths tried", done, all)
-	}
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		cfg.OnProgress = nil
-		cli.Over(w, "")
-	}
 }

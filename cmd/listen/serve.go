@@ -33,6 +33,7 @@ type serving struct {
 	inviteFile, name string     // "": no invitation; no name in it
 	public           []string   // what partners dial; none: this machine's addresses
 	user             *sock.User // whom it becomes once all is bound; nil: it stays who it is
+	board            *board     // on a terminal; nil: elsewhere
 }
 
 func serve(c *ucli.Context) error {
@@ -108,9 +109,16 @@ func serve(c *ucli.Context) error {
 		}
 		defer journal.Ledger.Close()
 	}
+	if !c.Bool("check") {
+		s.watch(journal)
+		defer s.board.end()
+	}
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
-		Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: journal.Write,
+		Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: func(c listener.Contact) {
+			journal.Write(c)
+			s.board.contact(c)
+		},
 		Lines: s.lines(), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
 	failed := l.Bind(c.Context)
@@ -150,7 +158,9 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	err = l.Serve(ctx, func(taken []*listener.BindError) {
 		s.sayFailed(taken)
 		s.sayReady(l, time.Now().Add(limit), invitation)
+		s.board.begin()
 		if file := c.String("ready-file"); file != "" {
+			s.board.flush()
 			s.screen.Flush(time.Second) // whoever waits for the file reads what was said
 			if readyErr = writeReady(file, l); readyErr != nil {
 				cancel()
@@ -161,6 +171,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	if readyErr != nil {
 		return cli.Usage(fmt.Errorf("--ready-file: %w", readyErr), "Give a file in a directory that can be written.")
 	}
+	s.board.end()
 	fmt.Fprint(s.words, "\n", journal.Summary())
 	if s.isFromOutside() {
 		fmt.Fprint(s.words, "\n", journal.Came(s.Plan.Ports(s.roles)))

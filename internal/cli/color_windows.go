@@ -16,3 +16,6 @@ func EnableColor(f *os.File) bool {
 	}
 	return windows.SetConsoleMode(h, mode|windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING) == nil
 }
+
+// movesCursor reports whether a terminal's cursor can be moved by escapes.
+func movesCursor(f *os.File) bool { return os.Getenv("TERM") != "dumb" && EnableColor(f) }

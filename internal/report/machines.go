@@ -27,7 +27,9 @@ var machineNames = map[plan.Role]string{
 	plan.RolePeer: "partner's server", "patron": "patron's PC", "admin": "admin's PC", "reports": "PC for reports",
 }
 
-func machineName(role string) string {
+// MachineName is what people call the machine that plays a role: the role's own
+// name where there is no other.
+func MachineName(role string) string {
 	if s := machineNames[plan.Role(role)]; s != "" {
 		return s
 	}
@@ -59,10 +61,10 @@ func machines(r *result.Report) (list []machine, left []result.OutOfScope) {
 				add(machine{name: thisMachine, command: dialCommand(r, "", own, h)}, o.Flow)
 			}
 		case plan.ByPartner:
-			add(machine{name: machineName(string(plan.RoleServer)), command: dialCommand(r, "odyssey", nil, "PARTNER")}, o.Flow)
+			add(machine{name: MachineName(string(plan.RoleServer)), command: dialCommand(r, "odyssey", nil, "PARTNER")}, o.Flow)
 		case plan.ByEgress:
 			for _, f := range from {
-				m := machine{name: machineName(f), command: egressCommand(r, f)}
+				m := machine{name: MachineName(f), command: egressCommand(r, f)}
 				if slices.Contains(own, f) {
 					m.name = thisMachine
 				}
@@ -70,7 +72,7 @@ func machines(r *result.Report) (list []machine, left []result.OutOfScope) {
 			}
 		case plan.ByRole:
 			for _, f := range from {
-				m := machine{name: machineName(f)}
+				m := machine{name: MachineName(f)}
 				host := strings.ToUpper(o.To) // to be filled in
 				switch {
 				case slices.Contains(far, f) && slices.Contains(far, o.To):

@@ -28,6 +28,7 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 			s.finish(j, result.Initiator{NotTried: "this machine could not open a high port for the data connection"})
 		default:
 			ask = append(ask, j)
+			s.tell(j, nil)
 		}
 	}
 	if _, ok := s.contacts.helloOf(f); !ok && !s.backAddress(f).IsValid() {

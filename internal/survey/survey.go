@@ -66,6 +66,11 @@ type Config struct {
 	OnRestart func()
 	// OnProgress is told how many of all known attempts are over; nil: nobody is.
 	OnProgress func(done, all int)
+	// OnAttempt is told when an attempt begins, and when it is over; OnPhase what
+	// the run does once all were attempted, one of Phases. They are called by many
+	// at once, and must not wait. nil: nobody is told.
+	OnAttempt func(Attempt)
+	OnPhase   func(name string)
 }
 
 // DefaultRemote are the roles of a far end that does not say which it plays:
@@ -189,6 +194,9 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	for _, p := range phases {
 		if s.isCutOff(ctx) {
 			break
+		}
+		if s.OnPhase != nil {
+			s.OnPhase(p.name)
 		}
 		p.do(s, ctx)
 	}
@@ -453,6 +461,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 		return
 	}
 	s.takeTurn(ctx)
+	s.tell(j, nil)
 	s.finish(j, s.attempt(ctx, j, j.trace))
 	s.mayOffer(ctx, j)
 }
@@ -561,6 +570,7 @@ func (s *survey) finish(j *job, i result.Initiator) {
 	if s.OnProgress != nil {
 		s.OnProgress(done, all)
 	}
+	s.tell(j, &i)
 }
 
 // nameHighPorts gives forward rows of a family that have no port the one that

@@ -369,6 +369,42 @@ func TestProgressCountsToTheEnd(t *testing.T) {
 	}
 }
 
+// Whoever watches sees every attempt begin and end, with all rows that share it.
+func TestWhoeverWatchesIsToldOfEachAttempt(t *testing.T) {
+	p := planOf(row("a", 24186, "client", "server"), row("a-too", 24186, "client", "server"), row("b", 24187, "server", "client"))
+	listen(t, p, far)
+	c := config(p, far)
+	var mu sync.Mutex
+	var begun, over, phases []string
+	c.OnAttempt = func(a Attempt) {
+		mu.Lock()
+		defer mu.Unlock()
+		name := fmt.Sprint(a.Direction, a.Port, a.Flows, a.To.IsValid())
+		if a.Half == nil {
+			begun = append(begun, name)
+		} else {
+			over = append(over, name+" "+string(a.Half.Answer))
+		}
+	}
+	c.OnPhase = func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		phases = append(phases, name)
+	}
+	run(t, t.Context(), c)
+	slices.Sort(begun)
+	slices.Sort(over)
+	if got, want := fmt.Sprint(begun), "[forward24186 [a a-too] true reverse24187 [b] false]"; got != want {
+		t.Errorf("begun: %s, want %s", got, want)
+	}
+	if got, want := fmt.Sprint(over), "[forward24186 [a a-too] true keyed reverse24187 [b] false keyed]"; got != want {
+		t.Errorf("over: %s, want %s", got, want)
+	}
+	if !slices.Equal(phases, Phases()) {
+		t.Errorf("phases %v", phases)
+	}
+}
+
 // A NAT of this end's in front of a far end that is dialed at its own address
 // is on that end's network, too, and hides nothing.
 func TestTranslationAtTheFarEndHidesTheSource(t *testing.T) {

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"dialtone/internal/cli"
+	"dialtone/internal/echo"
+	"dialtone/internal/listener"
+	"dialtone/internal/plan"
+)
+
+func boardOf(t *testing.T, roles ...plan.Role) *board {
+	t.Helper()
+	p, err := plan.Load("illiad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return (&serving{Common: cli.Common{Plan: p}, roles: roles}).newBoard(nil)
+}
+
+func keyed(kind echo.Kind, from string, transport plan.Transport, port uint16, flow string) listener.Contact {
+	return listener.Contact{Kind: kind, Peer: echo.Peer{
+		Remote: netip.AddrPortFrom(netip.MustParseAddr(from), 50000), Local: netip.AddrPortFrom(netip.MustParseAddr("10.2.0.10"), port), Transport: transport, Flow: flow,
+	}}
+}
+
+func TestTheBoardShowsWhoHasToComeAndWhoHas(t *testing.T) {
+	b := boardOf(t)
+	if got, want := b.waiting(), "still waiting for: staff PC, partner's server, patron's PC"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	b.contact(keyed(echo.KindProved, "10.1.0.10", plan.TCP, 1433, "sql-client"))
+	b.contact(keyed(echo.KindProved, "10.1.0.10", plan.TCP, 1433, "sql-client"))
+	b.contact(keyed(echo.KindAsked, "10.1.0.11", plan.TCP, 1433, "sql-client"))
+	b.contact(keyed(echo.KindPlain, "10.9.9.9", plan.TCP, 1433, "sql-client"))              // no key
+	b.contact(keyed(echo.KindProved, "203.0.113.2", plan.TCP, 7968, "odyssey-out"))         // as the partner calls what is odyssey-in here
+	b.contact(keyed(echo.KindProved, "203.0.113.2", plan.TCP, 9999, "no-such-row\x1b[31m")) // of another plan
+	lines := b.lines(79, 40)
+	for _, want := range []string{
+		"  1433/tcp   staff PC, (PC for reports)  10.1.0.10, 10.1.0.11",
+		"  7968/tcp   staff PC, partner's server  203.0.113.2",
+		"  1611/tcp   (partner's server)          nobody yet",
+		"still waiting for: patron's PC",
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no line %q in\n%s", want, strings.Join(lines, "\n"))
+		}
+	}
+	for _, size := range [][2]int{{79, 40}, {79, 8}, {40, 12}, {119, 6}} {
+		lines := b.lines(size[0], size[1])
+		if len(lines) > max(5, size[1]) {
+			t.Errorf("%v: %d lines", size, len(lines))
+		}
+		for _, line := range lines[2 : len(lines)-1] {
+			if len(line) > size[0] {
+				t.Errorf("%v: %q", size, line)
+			}
+		}
+		if lines[len(lines)-1] != b.waiting() {
+			t.Errorf("%v: the last line is %q", size, lines[len(lines)-1])
+		}
+	}
+	b.contact(keyed(echo.KindProved, "10.7.0.1", plan.TCP, 443, "web-https"))
+	if got, want := b.waiting(), "all have come that have to by the plan"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTheBoardOfOneRoleHasItsPortsAlone(t *testing.T) {
+	b := boardOf(t, plan.RoleDatabase)
+	var ports []int
+	for _, p := range b.ports {
+		ports = append(ports, p.port)
+	}
+	if want := []int{1344, 1433, 1434}; !slices.Equal(ports, want) {
+		t.Errorf("ports %v, want %v", ports, want)
+	}
+	if got, want := b.waiting(), "still waiting for: staff PC"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
