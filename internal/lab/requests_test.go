@@ -159,3 +159,40 @@ func pastedLines(requests string) (add, remove string) {
 	}
 	return add, remove
 }
+
+// The rules of the plan, pasted before anything was tested, let a staff PC through
+// a firewall that passes nothing else.
+func TestThePlansRulesAreEnough(t *testing.T) {
+	needLab(t)
+	t.Parallel()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := &stage{lab: up(t), dir: t.TempDir(), bin: filepath.Dir(bin.Listen)}
+	plant(t, st.lab, "fws", `table inet filter { chain forward { type filter hook forward priority filter; policy drop; }; }`)
+	server := "10.2.0.10,2001:db8:2::10"
+	rules, exit := st.says(t, "server", bin.Listen, "rules", "--dialect", "nft", "--address", "client=10.1.0.0/24,2001:db8:1::/64",
+		"--address", "server="+server, "--address", "web="+server, "--address", "database="+server)
+	_, between, ok := strings.Cut(rules, "\n# On the firewalls on the way")
+	if exit != 0 || !ok {
+		t.Fatalf("exit %d:\n%s", exit, rules)
+	}
+	listen := st.lab.Command(t.Context(), "server", bin.Listen, "--key", "six words that both know", "--ready-file", filepath.Join(st.dir, "ready"))
+	if err := listen.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, filepath.Join(st.dir, "ready"))
+	dial := func() (string, int) {
+		return st.says(t, "client", bin.Dial, "--key", "six words that both know", "--only", "sql-client,platform,odyssey-client", "server.lab")
+	}
+	if before, exit := dial(); exit != 1 {
+		t.Fatalf("nothing is let through, and dial ends with %d:\n%s", exit, before)
+	}
+	if out, exit := st.says(t, "fws", "sh", "-ec", "#"+between); exit != 0 {
+		t.Fatalf("exit %d:\n%s\n%s", exit, between, out)
+	}
+	if after, exit := dial(); exit != 0 {
+		t.Errorf("exit %d:\n%s\n%s", exit, between, after)
+	}
+}
