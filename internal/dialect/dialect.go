@@ -51,6 +51,7 @@ type Dialect struct {
 	Title   string // the product
 	Comment string // begins a line that the product ignores; "": it knows none
 	On      string // whose rule it always is, for products that are no firewall on the way; "": the firewall's
+	Network bool   // it is always a firewall on the way, and never a machine's own
 	Paste   string // where the lines go, and which words in capitals are to be replaced
 	// render writes one rule whose addresses are all of one family: lines that add it
 	// and lines that take it away again. No line to add: there is no such rule.
@@ -62,17 +63,17 @@ const Text = "text"
 
 // Dialects are all that there are, people's own first.
 var Dialects = []Dialect{
-	{Text, "in words", "#", "", "The words are for whoever writes the rule.", inWords},
-	{"windows", "Windows Defender Firewall, PowerShell", "#", "on the accepting machine, if its own firewall denies it", "In PowerShell, as administrator, on the machine whose firewall it is: for an inbound rule the one that accepts the connection. A rule that blocks goes before every one that allows (Get-NetFirewallRule -Action Block).", windows},
-	{"nft", "nftables", "#", "", "In a root shell. If your table and chains are not inet filter with input, forward and output, put yours in place (nft list ruleset): an accept in another table does not undo a drop in yours. The lines do not survive a restart: write the rule to /etc/nftables.conf, too.", nft},
-	{"iptables", "iptables", "#", "", "In a root shell. The lines do not survive a restart: keep them with iptables-save or netfilter-persistent.", iptables},
-	{"ufw", "ufw", "#", "", "In a root shell. ufw keeps the rule. On a router it goes under route.", ufw},
-	{"firewalld", "firewalld", "#", "", "In a root shell. On a router the rule stands in a policy of its own, dialtone, that goes before the zones (firewalld 0.9 or later).", firewalld},
-	{"asa", "Cisco ASA", "!", "", "In configuration mode (ASA 8.3 or later). Replace ACL_NAME by the access list that is bound to the interface at which the connection arrives (show running-config access-group). The line goes first.", asa},
-	{"paloalto", "Palo Alto Networks PAN-OS", "", "", "In configuration mode, then commit. Put your zones in place of any if the rulebase wants them. A rule by port passes every application; if the rulebase goes by application (ms-sql-db, web-browsing, …), this one is to show first which it takes the connection for.", paloalto},
-	{"fortigate", "Fortinet FortiGate", "#", "", "In the CLI (FortiOS 6.4 or later). Put your interfaces in place of any if the policies want them, and move the policy before the one that denies (move ID before ID). Where the destination is a virtual IP, name that as dstaddr.", fortigate},
-	{"azure", "Azure network security group, az", "#", "in the group of the accepting machine or its subnet", "In a shell with the Azure CLI. Replace RESOURCE_GROUP and NSG_NAME by those of the network security group, and the priority if it is taken (az network nsg rule list): it has to be smaller than that of the rule that denies.", azure},
-	{"aws", "AWS security group, aws", "#", "in the group of the accepting machine", "In a shell with the AWS CLI. Replace SECURITY_GROUP_ID. A security group keeps state; a network ACL of the subnet does not, and needs the answers' ports as well.", aws},
+	{Text, "in words", "#", "", false, "The words are for whoever writes the rule.", inWords},
+	{"windows", "Windows Defender Firewall, PowerShell", "#", "on the accepting machine, if its own firewall denies it", false, "In PowerShell, as administrator, on the machine whose firewall it is: for an inbound rule the one that accepts the connection. A rule that blocks goes before every one that allows (Get-NetFirewallRule -Action Block).", windows},
+	{"nft", "nftables", "#", "", false, "In a root shell. If your table and chains are not inet filter with input, forward and output, put yours in place (nft list ruleset): an accept in another table does not undo a drop in yours. The lines do not survive a restart: write the rule to /etc/nftables.conf, too.", nft},
+	{"iptables", "iptables", "#", "", false, "In a root shell. The lines do not survive a restart: keep them with iptables-save or netfilter-persistent.", iptables},
+	{"ufw", "ufw", "#", "", false, "In a root shell. ufw keeps the rule. On a router it goes under route.", ufw},
+	{"firewalld", "firewalld", "#", "", false, "In a root shell. On a router the rule stands in a policy of its own, dialtone, that goes before the zones (firewalld 0.9 or later).", firewalld},
+	{"asa", "Cisco ASA", "!", "", true, "In configuration mode (ASA 8.3 or later). Replace ACL_NAME by the access list that is bound to the interface at which the connection arrives (show running-config access-group). The line goes first.", asa},
+	{"paloalto", "Palo Alto Networks PAN-OS", "", "", true, "In configuration mode, then commit. Put your zones in place of any if the rulebase wants them. A rule by port passes every application; if the rulebase goes by application (ms-sql-db, web-browsing and so on), this one is to show first which it takes the connection for.", paloalto},
+	{"fortigate", "Fortinet FortiGate", "#", "", true, "In the CLI (FortiOS 6.4 or later). Put your interfaces in place of any if the policies want them, and move the policy before the one that denies (move ID before ID). Where the destination is a virtual IP, name that as dstaddr.", fortigate},
+	{"azure", "Azure network security group, az", "#", "in the group of the accepting machine or its subnet", false, "In a shell with the Azure CLI. Replace RESOURCE_GROUP and NSG_NAME by those of the network security group, and the priority if it is taken (az network nsg rule list): it has to be smaller than that of the rule that denies.", azure},
+	{"aws", "AWS security group, aws", "#", "in the group of the accepting machine", false, "In a shell with the AWS CLI. Replace SECURITY_GROUP_ID. A security group keeps state; a network ACL of the subnet does not, and needs the answers' ports as well.", aws},
 }
 
 // Names are what the dialects are called.
@@ -248,10 +249,19 @@ func either(is bool, then, otherwise string) string {
 	return otherwise
 }
 
+// isForAll reports whether a rule names no address.
+func (r Rule) isForAll() bool { return isAny(r.From) && isAny(r.To) && len(r.Behind) == 0 }
+
 // inWords is a rule for people.
 func inWords(r Rule) (add, remove []string) {
+	if r.isForAll() && !r.isV4() {
+		return nil, nil // the words are for both families
+	}
 	words := func(list []netip.Prefix) string {
-		if isAny(list) {
+		switch {
+		case r.isForAll():
+			return "any address"
+		case isAny(list):
 			return either(r.isV4(), "any IPv4 address", "any IPv6 address")
 		}
 		return strings.Join(hosts(list), ", ")

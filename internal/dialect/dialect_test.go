@@ -221,6 +221,9 @@ func TestEveryAddressIsThereAndNoOther(t *testing.T) {
 				t.Fatalf("%s: nothing of %+v", d.Name, r)
 			}
 			for _, l := range lines {
+				if len(l.Add) == 0 && len(r.From)+len(r.To) == 0 {
+					continue // the rule for IPv4 has no address and is for both
+				}
 				text := strings.Join(l.Add, "\n")
 				known := map[string]bool{"255.255.252.0": true, "255.255.255.255": true, "0.0.0.0": true, "::": true}
 				for _, p := range slices.Concat(r.From, r.To, r.Behind) {

@@ -10,6 +10,9 @@ import (
 // New-NetFirewallRule, Remove-NetFirewallRule). A rule there is always one machine's
 // own; it keeps state.
 func windows(r Rule) (add, remove []string) {
+	if r.isForAll() && !r.isV4() {
+		return nil, nil // a rule without addresses is for both families
+	}
 	inbound := r.At != Outbound
 	local, remote := r.inside(), r.From
 	localPort, remotePort := r.ports("-"), ""

@@ -55,7 +55,7 @@ var floors = []struct {
 	{"internal/lab/random", floor{[]string{"lab", "lab/random/oracle", "lab/random/router"}, "it reads reports by their documented form, so that it and the programs cannot be wrong alike"}},
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
-	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},
+	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},
 	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "verdict", "dialect", "request", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 

@@ -127,7 +127,7 @@ func TestPastedRequestsMend(t *testing.T) {
 			if n := strings.Count(before, "\nRequest "); exit != 1 || n != 4 || !strings.Contains(before, m.says) {
 				t.Fatalf("exit %d, %d requests (1433 and 7968 over each family are wanted), or not %q:\n%s", exit, n, m.says, before)
 			}
-			add, remove := pastedLines(before)
+			add, remove := pastedLines(before, "")
 			paste(add)
 			if after, exit := dial(); exit != 0 || !strings.HasPrefix(after, "Nothing to ask a firewall team for: ") {
 				t.Fatalf("pasted:\n%s\nexit %d:\n%s\n%s", add, exit, after, read(t, filepath.Join(st.dir, "last.txt")))
@@ -142,14 +142,16 @@ func TestPastedRequestsMend(t *testing.T) {
 }
 
 // pastedLines are the lines of all requests that add a rule, and those that take it
-// away again.
-func pastedLines(requests string) (add, remove string) {
+// away again; of whose side, unless that is "".
+func pastedLines(requests, side string) (add, remove string) {
 	to := (*string)(nil)
 	for line := range strings.Lines(requests) {
 		switch {
+		case strings.HasPrefix(line, "  Rule (") && !strings.Contains(line, side):
+			to = nil
 		case strings.HasPrefix(line, "  Rule ("):
 			to = &add
-		case strings.HasPrefix(line, "  To take it away again:"):
+		case strings.HasPrefix(line, "  To take it away again:") && to != nil:
 			to = &remove
 		case strings.HasPrefix(line, "    ") && to != nil:
 			*to += strings.TrimSpace(line) + "\n"
@@ -158,4 +160,81 @@ func pastedLines(requests string) (add, remove string) {
 		}
 	}
 	return add, remove
+}
+
+// Where a NAT stands between two institutions, each pastes its own half, with the
+// addresses that its firewall sees.
+func TestEachSidePastesItsOwn(t *testing.T) {
+	needLab(t)
+	t.Parallel()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := &stage{lab: up(t), dir: t.TempDir(), bin: filepath.Dir(bin.Listen)}
+	const closed = `table inet filter { chain forward { type filter hook forward priority filter; policy drop; tcp dport 7968 accept; tcp sport 7968 accept; }; }`
+	plant(t, st.lab, "fws", closed)
+	plant(t, st.lab, "fwp", "flush chain inet lab forward\ntable inet lab { chain forward { type filter hook forward priority filter; policy accept; }; }\n"+closed)
+	write(t, filepath.Join(st.dir, "site.yaml"), "uses: [iso]\n")
+	listen := st.lab.Command(t.Context(), "peer", bin.Listen, "--role", "server,peer", "--key", "six words that both know", "--ready-file", filepath.Join(st.dir, "ready"))
+	if err := listen.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, filepath.Join(st.dir, "ready"))
+	dial := func() (string, int) {
+		return st.says(t, "server", bin.Dial, "odyssey", "--key", "six words that both know", "--site", "site.yaml", "--format", "requests", "--dialect", "nft", "--out", "last.txt", "203.0.113.2")
+	}
+	before, exit := dial()
+	if exit != 1 || strings.Count(before, "\nRequest ") != 2 {
+		t.Fatalf("exit %d, and not one request for each direction of ISO ILL:\n%s", exit, before)
+	}
+	for node, side := range map[string]string{"fws": "on our side", "fwp": "on the other side"} {
+		add, _ := pastedLines(before, side)
+		if strings.Count(add, "\n") != 4 {
+			t.Fatalf("%s:\n%s\nof\n%s", side, add, before)
+		}
+		if out, exit := st.says(t, node, "sh", "-ec", add); exit != 0 {
+			t.Fatalf("exit %d:\n%s\n%s", exit, add, out)
+		}
+	}
+	if after, exit := dial(); exit != 0 {
+		t.Errorf("exit %d:\n%s\n%s", exit, after, read(t, filepath.Join(st.dir, "last.txt")))
+	}
+}
+
+// The rules of the plan, pasted before anything was tested, let a staff PC through
+// a firewall that passes nothing else.
+func TestThePlansRulesAreEnough(t *testing.T) {
+	needLab(t)
+	t.Parallel()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := &stage{lab: up(t), dir: t.TempDir(), bin: filepath.Dir(bin.Listen)}
+	plant(t, st.lab, "fws", `table inet filter { chain forward { type filter hook forward priority filter; policy drop; }; }`)
+	server := "10.2.0.10,2001:db8:2::10"
+	rules, exit := st.says(t, "server", bin.Listen, "rules", "--dialect", "nft", "--address", "client=10.1.0.0/24,2001:db8:1::/64",
+		"--address", "server="+server, "--address", "web="+server, "--address", "database="+server)
+	_, between, ok := strings.Cut(rules, "\n# On the firewalls on the way")
+	if exit != 0 || !ok {
+		t.Fatalf("exit %d:\n%s", exit, rules)
+	}
+	listen := st.lab.Command(t.Context(), "server", bin.Listen, "--key", "six words that both know", "--ready-file", filepath.Join(st.dir, "ready"))
+	if err := listen.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, filepath.Join(st.dir, "ready"))
+	dial := func() (string, int) {
+		return st.says(t, "client", bin.Dial, "--key", "six words that both know", "--only", "sql-client,platform,odyssey-client", "server.lab")
+	}
+	if before, exit := dial(); exit != 1 {
+		t.Fatalf("nothing is let through, and dial ends with %d:\n%s", exit, before)
+	}
+	if out, exit := st.says(t, "fws", "sh", "-ec", "#"+between); exit != 0 {
+		t.Fatalf("exit %d:\n%s\n%s", exit, between, out)
+	}
+	if after, exit := dial(); exit != 0 {
+		t.Errorf("exit %d:\n%s\n%s", exit, between, after)
+	}
 }

@@ -263,7 +263,7 @@ func endWords(e request.End, port int, anyPort string) string {
 	if e.Role != "" {
 		s += ", " + e.Role
 	}
-	if e.Host != "" && e.Host != s && !strings.HasPrefix(s, e.Host+",") {
+	if _, err := netip.ParseAddr(e.Host); e.Host != "" && err != nil { // an address stands there already
 		s += " " + e.Host
 	}
 	if port == 0 {

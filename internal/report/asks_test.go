@@ -181,3 +181,51 @@ func TestRequestsAreAFormatOfReportsAndMatrices(t *testing.T) {
 		t.Error("a dialect that is none")
 	}
 }
+
+// The page shows a request as it is written, and one rule in every dialect.
+func TestRequestsPageShowsEachDialect(t *testing.T) {
+	const file = "../../docs/requests.md"
+	doc, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const made = "<!-- from here on made by go test ./internal/report -run TestRequestsPageShowsEachDialect -update -->\n"
+	head, _, ok := strings.Cut(string(doc), made)
+	if !ok {
+		t.Fatalf("%s has no place for the examples", file)
+	}
+	r := base()
+	r.From, r.To = result.End{Role: "client", Host: "ws-114", Addresses: []string{"10.1.0.10"}}, result.End{Role: "server,web,database", Host: "illiad.example.edu", Addresses: []string{"10.2.0.10"}}
+	p := broken(path("sql-client", "SQL Server (TDS)", 1433, "10.1.0.10:32945", "10.2.0.10:1433"), result.Filtered,
+		"No answer came, and the listener, which watched all the time, saw nothing arrive on port 1433. It gets as far as 198.51.100.6 (hop 3).", "Please allow it.")
+	p.To, p.Why, p.IdleS = "database", "Every ILLiad Client works directly on the database and keeps this connection open for hours.", 8*3600
+	local := time.FixedZone("", -5*3600)
+	example, err := renderRequests(with(r, p), Options{Dialect: "asa", Ask: request.Options{Asker: request.Asker{Institution: asker.Institution, Contact: asker.Contact}, Local: local}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page strings.Builder
+	page.WriteString(head + made + "\n## An example\n\n```\n" + string(example) + "```\n\n## That rule in every dialect\n")
+	for _, d := range dialect.Dialects {
+		page.WriteString("\n### " + d.Name + ": " + d.Title + "\n\n" + d.Paste + "\n\n```\n")
+		for _, task := range request.Of(request.Options{}, r).Requests[0].Tasks() {
+			lines, err := d.Render(task.Rule)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, l := range lines {
+				page.WriteString(strings.Join(l.Add, "\n") + "\n```\n")
+				if d.Name != dialect.Text {
+					page.WriteString("\nTo take it away again:\n\n```\n" + strings.Join(l.Remove, "\n") + "\n```\n")
+				}
+			}
+		}
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(page.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if page.String() != string(doc) {
+		t.Errorf("%s is not what is written (make it with -update, and see git diff)", file)
+	}
+}
