@@ -189,7 +189,11 @@ func cause(err error) error {
 // replace puts a new file in a file's place; if the new one could not be like the
 // old one, it writes that.
 func (p place) replace(b []byte, private bool) error {
-	f, err := os.CreateTemp(filepath.Dir(p.path), temporary)
+	create := func(dir string) (*os.File, error) { return os.CreateTemp(dir, temporary) }
+	if private {
+		create = createPrivate
+	}
+	f, err := create(filepath.Dir(p.path))
 	if err == nil {
 		defer os.Remove(f.Name()) // a no-op once it is renamed
 		if p.old == nil || private {

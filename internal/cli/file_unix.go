@@ -68,6 +68,9 @@ func giveToCaller(f *os.File) {
 	}
 }
 
+// createPrivate makes a new file in a directory, its owner's alone.
+func createPrivate(dir string) (*os.File, error) { return os.CreateTemp(dir, temporary) }
+
 // descriptors are the names of this program's own open files.
 var descriptors = regexp.MustCompile(`^(?:/dev/(stdin|stdout|stderr)|/dev/fd/(\d+)|/proc/(?:self|thread-self|(\d+))/fd/(\d+))$`)
 

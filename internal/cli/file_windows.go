@@ -2,9 +2,15 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
@@ -18,6 +24,39 @@ func makeLike(*os.File, string, fs.FileInfo) error { return errors.ErrUnsupporte
 
 // giveToCaller has nothing to do: whoever raises a program's rights stays its user.
 func giveToCaller(*os.File) {}
+
+// createPrivate makes a new file in a directory that inherits nothing of it: its access
+// list has this user alone, from the beginning. A file system without access lists (a
+// stick with FAT) keeps nobody out.
+func createPrivate(dir string) (*os.File, error) {
+	user, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return nil, fmt.Errorf("find this user: %w", err)
+	}
+	// Security Descriptor String Format: a protected list; allow, all of a file, the user.
+	sd, err := windows.SecurityDescriptorFromString("D:P(A;;FA;;;" + user.User.Sid.String() + ")")
+	if err != nil {
+		return nil, fmt.Errorf("make an access list: %w", err)
+	}
+	attributes := windows.SecurityAttributes{SecurityDescriptor: sd}
+	attributes.Length = uint32(unsafe.Sizeof(attributes))
+	for range 100 { // as os.CreateTemp, whose files have the rights of their directory
+		name := filepath.Join(dir, strings.Replace(temporary, "*", strconv.FormatUint(rand.Uint64(), 36), 1))
+		path, err := windows.UTF16PtrFromString(name)
+		if err != nil {
+			return nil, err
+		}
+		h, err := windows.CreateFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE,
+			&attributes, windows.CREATE_NEW, windows.FILE_ATTRIBUTE_NORMAL, 0)
+		if err == nil {
+			return os.NewFile(uintptr(h), name), nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+	}
+	return nil, fs.ErrExist
+}
 
 // descriptorOf is -1: no name stands for an open file of this program.
 func descriptorOf(string) int { return -1 }

@@ -134,6 +134,11 @@ func (d *Door) Half(ctx context.Context, run echo.ID, q echo.WitnessQuery, asSee
 		return &d.l.sightings([]echo.WitnessQuery{q}, asSeen, run)[0]
 	case k.Sibling != "":
 		return d.siblingHalf(ctx, k, run, q)
+	case !k.InUse: // a range that Windows keeps, a privilege that is missing
+		return &result.Acceptor{
+			Instance: d.l.Instance.String(), Port: result.PortUnbound,
+			Saw: result.SawUnknown, Reason: "this end could not open the port: " + k.Error(),
+		}
 	}
 	return &result.Acceptor{
 		Instance: d.l.Instance.String(), Port: result.PortBusy, Holder: k.Holder,

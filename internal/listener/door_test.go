@@ -173,6 +173,17 @@ func TestADoorTellsThatOtherSoftwareHasItsPort(t *testing.T) {
 
 // What has a port on the loopback interface alone is in the way of binding it, and
 // yet accepts nothing that the far end dials back.
+// A port that could not be had for another cause is nobody's: no other software is
+// accused of it.
+func TestADoorAccusesNobodyOfAPortThatItMayNotHave(t *testing.T) {
+	at := netip.AddrPortFrom(netip.MustParseAddr("198.51.100.7"), 7968) // no address of this machine
+	d := openDoor(t, at)
+	h := d.Half(t.Context(), echo.NewID(), queryOf(echo.Ask{}, at), loop)
+	if h == nil || h.Port != result.PortUnbound || h.Holder != nil || h.Saw != result.SawUnknown || !strings.Contains(h.Reason, "could not open the port") {
+		t.Errorf("%+v", h)
+	}
+}
+
 func TestASiblingOnTheLoopbackInterfaceAloneAcceptsNothingFromElsewhere(t *testing.T) {
 	sibling := start(t, Config{})
 	port := int(sibling.at.Port())

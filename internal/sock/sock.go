@@ -280,14 +280,7 @@ func sourceOr(local netip.Addr, remote netip.AddrPort) (netip.Addr, error) {
 
 // SourceFor returns the address from which this machine would send to remote.
 // No packet is sent.
-func SourceFor(remote netip.AddrPort) (netip.Addr, error) {
-	c, err := net.Dial("udp", remote.String())
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	defer c.Close()
-	return AddrPortOf(c.LocalAddr()).Addr(), nil
-}
+func SourceFor(remote netip.AddrPort) (netip.Addr, error) { return sourceFor(remote) }
 
 // AddrPortOf returns the address and port of a TCP or UDP address, an
 // IPv4-mapped one unmapped; the zero value for any other.
