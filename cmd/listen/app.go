@@ -18,7 +18,7 @@ func app() *ucli.App {
 			"listen --invite FILE  the same, with an invitation for a partner institution\n" +
 			"listen --check        say what could be bound, and end\n" +
 			"listen plan [--json]  print the plan: who dials what, why, and who says so\n" +
-			"listen rules          print the firewall rules that the plan needs, in the words of a product (--dialect)",
+			"listen rules          print the firewall rules that the plan needs, in the words of a product (--dialect)\n" +
 			"listen version        what this program is, in one line for a bug report",
 		Description: "listen prints the dial command to run on the other machines. It stops by itself\n" +
 			"after --for. It executes, serves and stores nothing that a peer sends.\n\n" +

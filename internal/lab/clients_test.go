@@ -89,7 +89,7 @@ var clients = []client{
 	{name: "tds on 1344: tsql", pkg: "freetds-bin", command: `tsql -H $A -p 1344 -U u -P x </dev/null`, exit: -1, prints: []string{"This is Dialtone's test listener, not SQL Server"}},
 	{name: "tds: nmap", pkg: "nmap", command: `nmap -n -Pn -sV -p 1433 $A`, prints: []string{"1433/tcp open  ms-sql-s Microsoft SQL Server"}},
 	{name: "sql browser, before the key: tsql -L", pkg: "freetds-bin", command: `timeout 3 tsql -L -H $A`, exit: -1, lacks: []string{"DIALTONE", "InstanceName"}},
-	{name: "the key", pkg: "none", command: `dial --only sql-client server4.lab`, prints: []string{"keyed"}},
+	{name: "the key", pkg: "none", command: `dial --verbose --only sql-client server4.lab`, prints: []string{"proof keyed"}},
 	{name: "sql browser, after the key: tsql -L", pkg: "freetds-bin", command: `timeout 20 tsql -L -H $A`, exit: -1, prints: []string{"DIALTONE", "MSSQLSERVER", "1433"}},
 	{name: "ldap: ldapsearch", fresh: true, pkg: "ldap-utils", command: `ldapsearch -x -H ldap://$A -s base -b "" '(objectClass=*)' '*' '+'`, prints: []string{"vendorName: Dialtone", "result: 0 Success"}},
 	{name: "ldaps: ldapsearch", pkg: "ldap-utils", command: `LDAPTLS_REQCERT=never ldapsearch -x -H ldaps://$A -s base -b "" '(objectClass=*)' '*' '+'`, prints: []string{"vendorName: Dialtone", "result: 0 Success"}},
