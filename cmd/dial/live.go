@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	ucli "github.com/urfave/cli/v2"
+
 	"dialtone/internal/cli"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -52,13 +54,29 @@ var phaseWords = map[string]string{
 	"siblings":        "asking the other listeners here",
 }
 
+// watched makes the run that cfg configures, and shows it on the terminal that the
+// program's words go to. It ends by itself within longest; 0: that is not known.
+func watched(c *ucli.Context, cfg *survey.Config, longest time.Duration, run func() (*result.Report, error)) (*result.Report, error) {
+	w := c.App.ErrWriter
+	beside, stop := watch(w, cfg, longest)
+	c.App.ErrWriter = beside
+	defer func() {
+		stop()
+		c.App.ErrWriter = w
+	}()
+	return run()
+}
+
 // watch shows a run that cfg makes on the terminal that w leads to. It returns
 // where else to write meanwhile, and what ends it.
-func watch(w io.Writer, cfg *survey.Config) (io.Writer, func()) {
+func watch(w io.Writer, cfg *survey.Config, longest time.Duration) (io.Writer, func()) {
 	if cli.Terminal(w) == nil {
 		return w, func() {}
 	}
-	l := &live{plain: w, block: cli.NewBlock(w), ends: time.Now().Add(cfg.Longest()), phase: "trying every path", finished: make(chan struct{})}
+	l := &live{plain: w, block: cli.NewBlock(w), phase: "trying every path", finished: make(chan struct{})}
+	if longest > 0 {
+		l.ends = time.Now().Add(longest)
+	}
 	cfg.OnAttempt, cfg.OnPhase, cfg.OnHold, cfg.OnRestart = l.attempt, l.enter, l.hold, l.restart
 	if l.block == nil {
 		return w, func() {}
@@ -94,7 +112,7 @@ func (l *live) attempt(a survey.Attempt) {
 	row := &liveRow{Attempt: a, until: now.Add(a.Within)}
 	known := false
 	for i, r := range l.rows {
-		if r.Direction == a.Direction && r.To == a.To && strings.Join(r.Flows, ",") == strings.Join(a.Flows, ",") {
+		if r.Direction == a.Direction && r.To == a.To && r.Host == a.Host && strings.Join(r.Flows, ",") == strings.Join(a.Flows, ",") {
 			l.rows[i], known = row, true
 		}
 	}
@@ -181,13 +199,19 @@ func (l *live) lines(now time.Time, columns, most int) []string {
 	if !l.until.IsZero() {
 		words += ", " + left(l.until) + " left"
 	}
-	return append(out, "", fmt.Sprintf("%s (the run ends by itself within %s)", words, left(l.ends)))
+	if !l.ends.IsZero() {
+		words += fmt.Sprintf(" (the run ends by itself within %s)", left(l.ends))
+	}
+	return append(out, "", words)
 }
 
 func (r *liveRow) names() string {
 	s := strings.Join(r.Flows, ", ")
-	if r.Direction == plan.Reverse {
+	switch {
+	case r.Direction == plan.Reverse:
 		return s + " to here"
+	case r.Host != "":
+		return s + " at " + r.Host
 	}
 	return s
 }
@@ -210,6 +234,9 @@ func (r *liveRow) words(now time.Time, ports, names int) string {
 
 // state is how far it is, in words: what this end saw, which is no verdict yet.
 func (r *liveRow) state(now time.Time) string {
+	if r.Half == nil && r.Within == 0 {
+		return "trying"
+	}
 	if r.Half == nil {
 		return fmt.Sprintf("trying, at most %v more", max(0, r.until.Sub(now)).Round(time.Second))
 	}
@@ -221,6 +248,10 @@ func (r *liveRow) state(now time.Time) string {
 		return "proved"
 	case i.Answer == result.AnswerWrongKey:
 		return "another key"
+	case r.Real && i.Conversation != nil && i.Conversation.Outcome == result.ConversationCompleted:
+		return "answers in its own language"
+	case r.Real && i.Connect == result.ConnectOpen && i.Answer == result.AnswerForeign:
+		return "something answers"
 	case i.Answer == result.AnswerForeign, i.Answer == result.AnswerEchoed, i.Answer == result.AnswerOwn:
 		return "something else answers"
 	}
@@ -238,6 +269,9 @@ func (r *liveRow) state(now time.Time) string {
 	case result.ConnectOpen:
 		if r.Transport == plan.UDP {
 			return "no answer"
+		}
+		if r.Real {
+			return "connected"
 		}
 		return "connected, and not proved"
 	}

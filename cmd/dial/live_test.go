@@ -90,6 +90,17 @@ func TestEachOutcomeHasItsWords(t *testing.T) {
 		}
 		words[c.want] = true
 	}
+	// Real software proves nothing, and answers.
+	for want, half := range map[string]result.Initiator{
+		"answers in its own language": {Connect: result.ConnectOpen, Answer: result.AnswerForeign, Conversation: &result.Conversation{Outcome: result.ConversationCompleted}},
+		"something answers":           {Connect: result.ConnectOpen, Answer: result.AnswerForeign},
+		"connected":                   {Connect: result.ConnectOpen, Answer: result.AnswerSilent},
+	} {
+		r := liveRow{Attempt: survey.Attempt{Transport: plan.TCP, Real: true, Half: &half}}
+		if got := r.state(time.Now()); got != want {
+			t.Errorf("%+v: %q, want %q", half, got, want)
+		}
+	}
 	for v := range words {
 		if slices.Contains(result.Verdicts, result.Verdict(v)) {
 			t.Errorf("%q is a verdict, and nobody has judged yet", v)

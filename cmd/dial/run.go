@@ -67,16 +67,7 @@ func test(c *ucli.Context, cfg survey.Config, wait time.Duration) (*result.Repor
 	if cli.Bool(c, "verbose") {
 		sayTo(c, "")("this run ends by itself within %v", cfg.Longest().Round(time.Second))
 	}
-	r, err := func() (*result.Report, error) {
-		w := c.App.ErrWriter
-		beside, stop := watch(w, &cfg)
-		c.App.ErrWriter = beside
-		defer func() {
-			stop()
-			c.App.ErrWriter = w
-		}()
-		return survey.Run(c.Context, cfg)
-	}()
+	r, err := watched(c, &cfg, cfg.Longest(), func() (*result.Report, error) { return survey.Run(c.Context, cfg) })
 	if err == nil && cli.Bool(c, "verbose") {
 		sayTo(c, "")("%s", verdict.SampleWords(r))
 	}

@@ -13,6 +13,7 @@ import (
 	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 	"dialtone/internal/report"
+	"dialtone/internal/result"
 	"dialtone/internal/survey"
 	"dialtone/internal/verdict"
 )
@@ -86,7 +87,7 @@ func visit(c *ucli.Context, cfg survey.VisitConfig) error {
 	if err := out.check(); err != nil {
 		return err
 	}
-	r, err := survey.Visit(c.Context, cfg)
+	r, err := watched(c, &cfg.Config, 0, func() (*result.Report, error) { return survey.Visit(c.Context, cfg) })
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}

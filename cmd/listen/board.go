@@ -32,9 +32,14 @@ type board struct {
 type boardPort struct {
 	transport plan.Transport
 	port      int
-	must, may []plan.Role // that open connections to it: where one has to work, and where it may not be needed
-	reached   []netip.Addr
+	must, may []plan.Role  // that open connections to it: where one has to work, and where it may not be needed
+	reached   []netip.Addr // maxReached at most
+	more      bool         // others did, too
 }
+
+// maxReached bounds the addresses that a board has of one port: it has room for few,
+// and each is looked for at every contact.
+const maxReached = 32
 
 // newBoard makes a board of the rows that are to be reached here.
 func (s *serving) newBoard(block *cli.Block) *board {
@@ -106,17 +111,34 @@ func (b *board) contact(c listener.Contact) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	changed := false
 	if p := b.portOf(c.Peer.Transport, int(c.Peer.Local.Port())); p != nil {
-		p.reached = addOnce(p.reached, c.Peer.Remote.Addr().Unmap())
+		changed = p.add(c.Peer.Remote.Addr().Unmap())
 	}
 	for _, r := range b.plan.Rows {
 		if r.ID == c.Peer.Flow {
 			for _, from := range dialers(r) {
+				changed = changed || !b.came[from]
 				b.came[from] = true
 			}
 		}
 	}
-	b.show()
+	if changed { // who waits to be answered does not wait for more than that
+		b.show()
+	}
+}
+
+// add adds who reached a port, and reports whether that changes what is shown.
+func (p *boardPort) add(a netip.Addr) bool {
+	switch {
+	case p.more || slices.Contains(p.reached, a):
+		return false
+	case len(p.reached) == maxReached:
+		p.more = true
+	default:
+		p.reached = append(p.reached, a)
+	}
+	return true
 }
 
 // show draws it, once it has begun. The lock is held.
@@ -152,6 +174,12 @@ func (b *board) lines(columns, most int) []string {
 				list = append(list, a.String())
 			}
 			who = strings.Join(list, ", ")
+			if n := len(list); len(who) > max(20, columns-15-names) { // the count says more than a cut list
+				who = fmt.Sprintf("%s and %d more", list[n-1], n-1)
+				if p.more {
+					who = fmt.Sprintf("%s and more than %d others", list[n-1], n-1)
+				}
+			}
 		}
 		out = append(out, cli.Cut(fmt.Sprintf("  %-9s  %-*s  %s", fmt.Sprintf("%d/%s", p.port, p.transport), names, cli.Cut(p.roles(), names), who), columns))
 	}

@@ -82,3 +82,31 @@ func TestTheBoardOfOneRoleHasItsPortsAlone(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// Many that come neither fill the terminal nor memory.
+func TestTheBoardCountsThoseForWhomThereIsNoRoom(t *testing.T) {
+	b := boardOf(t)
+	line := func() string {
+		for _, l := range b.lines(79, 40) {
+			if strings.HasPrefix(l, "  1433/tcp") {
+				return l
+			}
+		}
+		return ""
+	}
+	for n := range 5 {
+		b.contact(keyed(echo.KindProved, netip.AddrFrom4([4]byte{10, 1, 0, byte(n)}).String(), plan.TCP, 1433, "sql-client"))
+	}
+	if got, want := line(), "  1433/tcp   staff PC, (PC for reports)  10.1.0.4 and 4 more"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for n := range 250 {
+		b.contact(keyed(echo.KindProved, netip.AddrFrom4([4]byte{10, 1, 1, byte(n)}).String(), plan.TCP, 1433, "sql-client"))
+	}
+	if got, want := line(), "  1433/tcp   staff PC, (PC for reports)  10.1.1.26 and more than 31 others"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if n := len(b.portOf(plan.TCP, 1433).reached); n > maxReached {
+		t.Errorf("%d addresses are kept", n)
+	}
+}

@@ -219,7 +219,17 @@ func TestATerminalShowsARunWhileItLasts(t *testing.T) {
 			}
 		})
 	}
-	dumb, noColour := dial(), dial()
+	dumb, noColour, real := dial(), dial(), dial()
+	t.Run("installed", func(t *testing.T) {
+		t.Parallel()
+		seen, raw := watched(t, 80, 24, nil, nil, append(real, "--installed")...)
+		isLive := func(frame string) bool {
+			return strings.Contains(frame, "platform") && strings.Contains(frame, "answers in its own language") && strings.Contains(frame, "trying every path")
+		}
+		if !slices.ContainsFunc(seen.frames, isLive) || strings.Contains(seen.String(), "trying every path") {
+			t.Errorf("it is not shown, or stays:\n%s", raw)
+		}
+	})
 	t.Run("dumb", func(t *testing.T) {
 		t.Parallel()
 		seen, raw := watched(t, 80, 24, []string{"TERM=dumb"}, nil, dumb...)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -12,6 +13,9 @@ import (
 
 // maxRows is how many rows are named that were left out for one reason.
 const maxRows = 6
+
+// placeholder is a word of a command that is to be filled in.
+var placeholder = regexp.MustCompile(` [A-Z]{3,}\b`)
 
 // elsewhere lists the machines to run dial on for what this run left out, then
 // what it left out for other reasons.
@@ -25,10 +29,10 @@ func (t *textReport) elsewhere() {
 	}
 	t.title("Not tested in this run")
 	t.blank()
-	column, commands, capitals, needsListen := 0, 0, false, false
+	column, commands, needsListen, words := 0, 0, false, ""
 	for _, m := range list {
 		column, commands = max(column, 2+width(m.name)+2), max(commands, width(m.command))
-		capitals = capitals || strings.Contains(m.command, " --key KEY")
+		words += " " + m.command
 		needsListen = needsListen || m.needsListen
 	}
 	if column+commands > t.width { // each command on a line of its own
@@ -37,8 +41,12 @@ func (t *textReport) elsewhere() {
 	for _, m := range list {
 		t.whole("  "+m.name, m.command, column)
 	}
-	if capitals {
-		t.hang("  ", "Fill in what is in capitals. KEY is what listen printed.", 0, faint)
+	if placeholder.MatchString(words) {
+		s := "Fill in what is in capitals."
+		if strings.Contains(words, " --key KEY") {
+			s += " KEY is what listen printed."
+		}
+		t.hang("  ", s, 0, faint)
 	}
 	if needsListen {
 		t.hang("  ", "To be dialed, this machine needs to run listen.", 0, faint)

@@ -46,8 +46,10 @@ func (t *textReport) facts(b bundle) [][2]string {
 		add([]string{"Rows", ""}[min(i, 1)], s)
 	}
 	proof := ""
-	if p.Proof != "" && p.Proof != result.ProofNone {
-		proof = ", proof " + string(p.Proof)
+	for _, p := range b {
+		if words := ", proof " + string(p.Proof); p.Proof != "" && p.Proof != result.ProofNone && !strings.Contains(proof+",", words+",") {
+			proof += words
+		}
 	}
 	add("Result", outcome(p)+proof)
 	add("Port", port(p))

@@ -71,6 +71,10 @@ func machines(r *result.Report) (list []machine, left []result.OutOfScope) {
 				add(m, o.Flow)
 			}
 		case plan.ByRole:
+			if local && o.To == string(plan.RoleClient) && !slices.Contains(far, o.To) {
+				left = append(left, o) // nobody runs listen on each staff PC to be dialed from here
+				continue
+			}
 			for _, f := range from {
 				m := machine{name: MachineName(f)}
 				host := strings.ToUpper(o.To) // to be filled in
@@ -137,7 +141,11 @@ func dialCommand(r *result.Report, sub string, roles []string, host string) stri
 	if sub != "" {
 		words = append(words, sub)
 	}
-	words = append(words, "--key", "KEY")
+	if r.Mode == result.ModeInstalled {
+		words = append(words, "--installed")
+	} else {
+		words = append(words, "--key", "KEY")
+	}
 	words = append(words, planFlags(r)...)
 	if sub == "" && !slices.Equal(roles, []string{string(plan.RoleClient)}) {
 		words = append(words, "--role", strings.Join(roles, ","))

@@ -56,6 +56,11 @@ func TestWhatWasLeftOutNamesTheMachineAndItsCommand(t *testing.T) {
 	if got := machineLines(r); !slices.Equal(got, want) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
+	r.Mode = result.ModeInstalled
+	if got, want := machineLines(r)[2], "patron's PC: dial --installed --port-shift 10000 --role patron library.example.edu"; got != want {
+		t.Errorf("got %s", got)
+	}
+	r.Mode = result.ModePaths
 	r.Plan, r.Paths = "ares", nil
 	if got, want := machineLines(r)[2], "patron's PC: dial --key KEY --plan ares --role patron library.example.edu"; got != want {
 		t.Errorf("got %s", got)

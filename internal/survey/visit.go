@@ -229,12 +229,15 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 
 // visitAt visits one row at one address and port of its host.
 func (v *visit) visitAt(ctx context.Context, f plan.Flow, family result.Family, to netip.Addr, host string, port int, leftOut []netip.Addr) result.Path {
+	at := netip.AddrPortFrom(to, uint16(port))
+	v.tell(f, host, at, nil)
 	i := dialer.Visit(ctx, dialer.Path{
 		Flow: f.Row.ID, Transport: f.Row.Transport, Probe: echo.NewID(),
-		Target: netip.AddrPortFrom(to, uint16(port)), Source: netip.AddrPortFrom(v.Bind.For(family), 0),
+		Target: at, Source: netip.AddrPortFrom(v.Bind.For(family), 0),
 	}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
 		Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row), Path: f.Row.Path, Status: f.Row.Status,
 	})
+	v.tell(f, host, at, &i)
 	return v.path(f, family, host, port, i, leftOut)
 }
 
