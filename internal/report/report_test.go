@@ -16,7 +16,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"dialtone/internal/dialect"
 	"dialtone/internal/plan"
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
@@ -647,6 +649,9 @@ func TestHostileStringsAreDefused(t *testing.T) {
 			}
 			colored := render(t, Text, poisoned(s), Options{Color: true})
 			harmless(t, ansi.ReplaceAllString(colored, ""))
+			for _, d := range dialect.Names() {
+				harmless(t, render(t, Requests, poisoned(s), Options{Dialect: d, Ask: request.Options{Asker: request.Asker{Name: s, Institution: s, Contact: s}, Until: s}}))
+			}
 			out := render(t, JSON, poisoned(s), Options{})
 			harmless(t, out)
 			var back result.Report
@@ -663,7 +668,11 @@ func TestHostileStringsAreDefused(t *testing.T) {
 // Windows consoles mangle anything else in a pipe.
 func TestOwnWordsAreASCII(t *testing.T) {
 	for _, r := range []*result.Report{base(), mixedBag(), noContact(), interrupted(), everything()} {
-		for _, r := range render(t, Text, r, Options{}) {
+		all := render(t, Text, r, Options{})
+		for _, d := range dialect.Names() {
+			all += render(t, Requests, r, Options{Dialect: d})
+		}
+		for _, r := range all {
 			if r > unicode.MaxASCII {
 				t.Fatalf("%q in a report of ASCII strings", r)
 			}
