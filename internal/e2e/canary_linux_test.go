@@ -578,7 +578,9 @@ func TestNoFieldOfAReportActsOnAnything(t *testing.T) {
 		program(t, "dial", "merge", name, name)
 	}
 	// Each by itself: the whole report is shown then.
-	parallel(len(taken), func(i int) { program(t, "dial", "merge", "--out", taken[i]+".out.json", "--out", taken[i]+".requests", taken[i], taken[i]) })
+	parallel(len(taken), func(i int) {
+		program(t, "dial", "merge", "--out", taken[i]+".out.json", "--out", taken[i]+".requests", taken[i], taken[i])
+	})
 }
 
 // Whatever stands in any field of a report that is handed over to a dial that waits, it

@@ -137,7 +137,7 @@ func mixedBag() *result.Report {
 	rejected.SeenAs = ap("203.0.113.7:40120")
 	rdp := broken(path("rdp", "Remote Desktop", 3389, "192.0.2.5:51618", "198.51.100.9:3389"), result.Open,
 		"Remote Desktop answers, though this plan wants it closed.", "Ask for TCP port 3389 to be closed to 192.0.2.5.")
-	rdp.Proof, rdp.Expect = result.ProofKeyed, plan.ExpectClosed
+	rdp.Proof, rdp.Expect, rdp.Finding.Code = result.ProofKeyed, plan.ExpectClosed, result.CodeShouldBeClosed
 	browser := uncounted(broken(path("sql-browser", "SQL Browser", 1434, "192.0.2.5:51619", "198.51.100.9:1434"), result.Silent,
 		"Nothing came back, and the far end could not bind the port to watch it.", "Needed only for named instances."), plan.Conditional)
 	browser.Transport = plan.UDP

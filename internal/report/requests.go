@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
@@ -54,8 +55,10 @@ func (t *textReport) requests() {
 		}
 	}
 	isAsked := func(p *result.Path) bool { return wanted(p) || optional(p) && asked[tupleOf(p)] }
-	n := t.requestsFor("What to mend first, at the two ends", func(p *result.Path) bool { return (wanted(p) || optional(p)) && isOwn(p) }, 0)
-	n = t.requestsFor("What to ask for", func(p *result.Path) bool { return isAsked(p) && !isOwn(p) }, n)
+	// What may as well be that nothing listens is no request either.
+	asks := func(p *result.Path) bool { return request.Asks(t.Report, p) }
+	n := t.requestsFor("What to mend first, at the two ends", func(p *result.Path) bool { return isAsked(p) && !asks(p) || optional(p) && isOwn(p) }, 0)
+	n = t.requestsFor("What to ask for", func(p *result.Path) bool { return isAsked(p) && asks(p) }, n)
 	t.requestsFor("Only if this site needs these too", func(p *result.Path) bool { return optional(p) && !isAsked(p) && !isOwn(p) }, n)
 }
 

@@ -121,6 +121,16 @@ func (c *collector) path(r *result.Report, p *result.Path) {
 	}
 }
 
+// Asks reports whether a path of a report leads to a request. One that is ok, was not
+// tested, or is for the people at the two ends does not.
+func Asks(r *result.Report, p *result.Path) bool {
+	if p.OK || p.Opposite || p.Verdict == result.Untested || p.Finding == nil {
+		return false
+	}
+	_, ok := asks(r, p)
+	return ok
+}
+
 // asks returns what a path's finding means for a firewall's people, and false if it
 // is no business of theirs.
 func asks(r *result.Report, p *result.Path) (row, bool) {
