@@ -33,8 +33,8 @@ func blocked(flow string, port int, code result.Code) result.Path {
 	}
 }
 
-// requested are the codes that lead to a request, written down once more by hand:
-// whoever adds a code decides here what becomes of it.
+// requested are the codes that lead to a request, written down once more by hand. A
+// code that is not among them leads to none.
 var requested = map[Change][]result.Code{
 	Allow:   {"rejected", "rejected-by-host", "refused-by-host", "refused-on-the-way", "filtered", "filtered-by-host", "silent"},
 	Replies: {"reply-lost"},
