@@ -171,6 +171,9 @@ func (t *asks) request(q request.Request) error {
 	add("Asked by", askerWords(t.o.Ask.Asker))
 	add("Source", endWords(q.From, q.SourcePort, "any port"))
 	add("Destination", fmt.Sprintf("%s/%s", endWords(q.To, q.Port, "any port from 1024 on"), strings.ToUpper(string(q.Transport))))
+	if q.Named != "" {
+		add("Name", q.Named+" is somebody else's host, and its address may change: allow the name where the firewall can.")
+	}
 	if q.Change != request.Block {
 		add("Direction", "the source opens the connection, and what belongs to it comes back: a stateful rule. Nothing new the other way.")
 		add("Idle time", idleNeed(q))
@@ -193,6 +196,9 @@ func (t *asks) request(q request.Request) error {
 	}
 	add("Log", logWords(q, t.o.Ask.Local)...)
 	add("Look for", lookWords(q.Look)...)
+	if q.Change == request.Replies { // it may be the way back, and no rule
+		add("What to do", q.Advice)
+	}
 	if !q.Change.HasRule() {
 		add("What to do", q.Advice)
 		add("Rule", noRule(q.Change))

@@ -94,6 +94,9 @@ func (c *collector) path(r *result.Report, p *result.Path) {
 			Transport: p.Transport, Direction: p.Direction, Port: k.port, SourcePort: p.SourcePort, Look: wordsOf(kind.look),
 			From: End{Role: p.From, Host: fromHost}, To: End{Role: p.To, Host: toHost},
 		}
+		if _, err := netip.ParseAddr(toHost); r.Mode == result.ModeEgress && err != nil {
+			q.Named = toHost
+		}
 		c.index[k] = q
 		c.found = append(c.found, q)
 	}

@@ -264,6 +264,10 @@ func TestWhatIsToBeMadeSureOfFirstIsSaid(t *testing.T) {
 	if got := Of(Options{}, r).Requests[0].First; !strings.Contains(got, "that the service runs there") {
 		t.Error(got)
 	}
+	r.To.Host, r.Paths[0].Host = "", "webservices.oclc.org"
+	if q := Of(Options{}, r).Requests[0]; q.Named != "webservices.oclc.org" || q.To.Host != q.Named {
+		t.Errorf("%+v", q)
+	}
 	p = blocked("sql-client", 1433, "rejected")
 	p.Initiator.ICMP = &result.ICMP{Type: 3, Code: 1}
 	if got := Of(Options{}, report(p)).Requests[0].First; !strings.Contains(got, "right address") {
