@@ -53,6 +53,7 @@ func readOutputs[T any](c *ucli.Context, k report.Kind[T]) (outputs, error) {
 		o.files[name] = f
 		o.order = append(o.order, name)
 	}
+	o.sayUnused(c)
 	return o, nil
 }
 

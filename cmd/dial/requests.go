@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,4 +74,16 @@ func (o *outputs) readAsker(c *ucli.Context) error {
 	}
 	o.askedBy(s)
 	return nil
+}
+
+// sayUnused says so where something was said of requests, and none are written.
+func (o *outputs) sayUnused(c *ucli.Context) {
+	if o.format == report.Requests || slices.Contains(slices.Collect(maps.Values(o.files)), report.Requests) {
+		return
+	}
+	for _, f := range requestFlags() {
+		if name := f.Names()[0]; cli.IsGiven(c, name) {
+			sayTo(c, "")("--%s is of use in requests only: add --format requests, or --out FILE.requests.", name)
+		}
+	}
 }

@@ -571,14 +571,16 @@ func TestNoFieldOfAReportActsOnAnything(t *testing.T) {
 	}
 	t.Logf("%d reports are taken, and refused in %d ways", len(taken), len(refused))
 	out := filepath.Join(dir, "all")
-	if said := program(t, "dial", append([]string{"merge", "--out", out + ".json", "--out", out + ".csv", "--out", out + ".txt"}, taken...)...); !strings.Contains(said, "FORGED") {
+	if said := program(t, "dial", append([]string{"merge", "--out", out + ".json", "--out", out + ".csv", "--out", out + ".txt", "--out", out + ".requests", "--dialect", "nft"}, taken...)...); !strings.Contains(said, "FORGED") {
 		t.Error("nothing that was planted is shown")
 	}
 	for _, name := range refused {
 		program(t, "dial", "merge", name, name)
 	}
 	// Each by itself: the whole report is shown then.
-	parallel(len(taken), func(i int) { program(t, "dial", "merge", "--out", taken[i]+".out.json", taken[i], taken[i]) })
+	parallel(len(taken), func(i int) {
+		program(t, "dial", "merge", "--out", taken[i]+".out.json", "--out", taken[i]+".requests", taken[i], taken[i])
+	})
 }
 
 // Whatever stands in any field of a report that is handed over to a dial that waits, it

@@ -171,11 +171,18 @@ func (t *asks) request(q request.Request) error {
 	add("Asked by", askerWords(t.o.Ask.Asker))
 	add("Source", endWords(q.From, q.SourcePort, "any port"))
 	add("Destination", fmt.Sprintf("%s/%s", endWords(q.To, q.Port, "any port from 1024 on"), strings.ToUpper(string(q.Transport))))
+	if q.Named != "" {
+		add("Name", q.Named+" is somebody else's host, and its address may change: allow the name where the firewall can.")
+	}
 	if q.Change != request.Block {
 		add("Direction", "the source opens the connection, and what belongs to it comes back: a stateful rule. Nothing new the other way.")
 		add("Idle time", idleNeed(q))
 	}
-	add("How long", until(t.o.Ask.Until))
+	day := t.o.Ask.Until
+	if q.Change == request.Block { // what must be closed must be so for good
+		day = ""
+	}
+	add("How long", until(day))
 	for _, s := range []struct {
 		side         request.Side
 		whose, label string
@@ -184,14 +191,20 @@ func (t *asks) request(q request.Request) error {
 			add(side(q, s.side, s.whose, s.label))
 		}
 	}
+	if q.Change == request.Allow && q.To.IsTranslated() {
+		add("NAT", fmt.Sprintf("A rule alone is not enough: the NAT at %s has to forward the port to %s, too.", prefixWords(q.To.Seen), prefixWords(q.To.Own)))
+	}
 	add("Log", logWords(q, t.o.Ask.Local)...)
 	add("Look for", lookWords(q.Look)...)
+	if q.Change == request.Replies { // it may be the way back, and no rule
+		add("What to do", q.Advice)
+	}
 	if !q.Change.HasRule() {
 		add("What to do", q.Advice)
 		add("Rule", noRule(q.Change))
 	}
 	t.fields(2, fields)
-	if err := t.rules(q); err != nil {
+	if err := t.rules(q, day); err != nil {
 		return err
 	}
 	t.blank()
@@ -294,7 +307,7 @@ func side(q request.Request, s request.Side, whose, label string) (string, strin
 	}
 	words := fmt.Sprintf("%s %s from %s to %s port %s", way, strings.ToUpper(string(q.Transport)), prefixWords(s.From), prefixWords(s.To), targetPort(q.Port))
 	if len(s.Behind) > 0 {
-		words += fmt.Sprintf(", which the NAT leads to %s", prefixWords(s.Behind))
+		words += fmt.Sprintf(", and on to %s", prefixWords(s.Behind))
 	}
 	if q.OnHost {
 		words += ", in the machine's own firewall"
@@ -364,15 +377,29 @@ var ruleFor = map[request.Party]string{
 	request.Host:   "on the accepting machine itself",
 }
 
-// rules writes the rules to paste. Nothing wraps them.
-func (t *asks) rules(q request.Request) error {
+// where says on whose firewall a rule goes; "": it is not for this product.
+func (t *asks) where(q request.Request, task request.Task) string {
+	on := ruleFor[task.Whose]
+	switch {
+	case t.dialect.On != "" && !task.Inbound:
+		return ""
+	case t.dialect.On != "":
+		on = t.dialect.On
+	case task.Whose == request.Either && q.Change == request.Block:
+		return "on one firewall on the way, or on the accepting machine itself"
+	}
+	if q.Change == request.Block {
+		on, _, _ = strings.Cut(on, ", if") // nothing denies it
+	}
+	return on
+}
+
+// rules writes the rules to paste, for good or until a day. Nothing wraps them.
+func (t *asks) rules(q request.Request, until string) error {
 	for _, task := range q.Tasks() {
-		where := ruleFor[task.Whose]
-		if t.dialect.On != "" {
-			if !task.Inbound {
-				continue
-			}
-			where = t.dialect.On
+		where := t.where(q, task)
+		if where == "" {
+			continue
 		}
 		lines, err := t.dialect.Render(task.Rule)
 		if err != nil {
@@ -390,8 +417,8 @@ func (t *asks) rules(q request.Request) error {
 				continue // its words say it
 			}
 			again := "To take it away again:"
-			if t.o.Ask.Until != "" {
-				again = "After " + t.o.Ask.Until + ":"
+			if until != "" {
+				again = "After " + until + ":"
 			}
 			t.hang("  ", again, 0, plain)
 			t.verbatim(l.Remove)

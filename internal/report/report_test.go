@@ -16,7 +16,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"dialtone/internal/dialect"
 	"dialtone/internal/plan"
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
@@ -135,7 +137,7 @@ func mixedBag() *result.Report {
 	rejected.SeenAs = ap("203.0.113.7:40120")
 	rdp := broken(path("rdp", "Remote Desktop", 3389, "192.0.2.5:51618", "198.51.100.9:3389"), result.Open,
 		"Remote Desktop answers, though this plan wants it closed.", "Ask for TCP port 3389 to be closed to 192.0.2.5.")
-	rdp.Proof, rdp.Expect = result.ProofKeyed, plan.ExpectClosed
+	rdp.Proof, rdp.Expect, rdp.Finding.Code = result.ProofKeyed, plan.ExpectClosed, result.CodeShouldBeClosed
 	browser := uncounted(broken(path("sql-browser", "SQL Browser", 1434, "192.0.2.5:51619", "198.51.100.9:1434"), result.Silent,
 		"Nothing came back, and the far end could not bind the port to watch it.", "Needed only for named instances."), plan.Conditional)
 	browser.Transport = plan.UDP
@@ -656,6 +658,9 @@ func TestHostileStringsAreDefused(t *testing.T) {
 			}
 			colored := render(t, Text, poisoned(s), Options{Color: true})
 			harmless(t, ansi.ReplaceAllString(colored, ""))
+			for _, d := range dialect.Names() {
+				harmless(t, render(t, Requests, poisoned(s), Options{Dialect: d, Ask: request.Options{Asker: request.Asker{Name: s, Institution: s, Contact: s}, Until: s}}))
+			}
 			out := render(t, JSON, poisoned(s), Options{})
 			harmless(t, out)
 			var back result.Report
@@ -672,7 +677,11 @@ func TestHostileStringsAreDefused(t *testing.T) {
 // Windows consoles mangle anything else in a pipe.
 func TestOwnWordsAreASCII(t *testing.T) {
 	for _, r := range []*result.Report{base(), mixedBag(), noContact(), interrupted(), everything()} {
-		for _, r := range render(t, Text, r, Options{}) {
+		all := render(t, Text, r, Options{})
+		for _, d := range dialect.Names() {
+			all += render(t, Requests, r, Options{Dialect: d})
+		}
+		for _, r := range all {
 			if r > unicode.MaxASCII {
 				t.Fatalf("%q in a report of ASCII strings", r)
 			}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
@@ -54,13 +55,15 @@ func steps(r *result.Report) []step {
 		}
 	}
 	isAsked := func(p *result.Path) bool { return wanted(p) || optional(p) && asked[causeOf(p)] }
+	// What may as well be that nothing listens is no request either.
+	asks := func(p *result.Path) bool { return request.Asks(r, p) }
 	var out []step
 	for _, of := range []struct {
 		kind stepKind
 		keep func(*result.Path) bool
 	}{
-		{stepOwn, func(p *result.Path) bool { return (wanted(p) || optional(p)) && isOwn(p) }},
-		{stepAsk, func(p *result.Path) bool { return isAsked(p) && !isOwn(p) }},
+		{stepOwn, func(p *result.Path) bool { return isAsked(p) && !asks(p) || optional(p) && isOwn(p) }},
+		{stepAsk, func(p *result.Path) bool { return isAsked(p) && asks(p) }},
 		{stepOptional, func(p *result.Path) bool { return optional(p) && !isAsked(p) && !isOwn(p) }},
 	} {
 		for _, paths := range groups(r, of.keep, requestKey()) {

@@ -94,6 +94,9 @@ func (c *collector) path(r *result.Report, p *result.Path) {
 			Transport: p.Transport, Direction: p.Direction, Port: k.port, SourcePort: p.SourcePort, Look: wordsOf(kind.look),
 			From: End{Role: p.From, Host: fromHost}, To: End{Role: p.To, Host: toHost},
 		}
+		if _, err := netip.ParseAddr(toHost); r.Mode == result.ModeEgress && err != nil {
+			q.Named = toHost
+		}
 		c.index[k] = q
 		c.found = append(c.found, q)
 	}
@@ -119,6 +122,16 @@ func (c *collector) path(r *result.Report, p *result.Path) {
 	if p.Source.IsValid() && p.Target.IsValid() && len(q.Log) < maxLog {
 		q.Log = addOnce(q.Log, result.LogEntry{At: p.At, Source: p.Source, SeenAs: p.SeenAs, Target: p.Target})
 	}
+}
+
+// Asks reports whether a path of a report leads to a request. One that is ok, was not
+// tested, or is for the people at the two ends does not.
+func Asks(r *result.Report, p *result.Path) bool {
+	if p.OK || p.Opposite || p.Verdict == result.Untested || p.Finding == nil {
+		return false
+	}
+	_, ok := asks(r, p)
+	return ok
 }
 
 // asks returns what a path's finding means for a firewall's people, and false if it

@@ -56,7 +56,10 @@ type Request struct {
 	To         End            // who accepts it
 	Port       int            // of To; 0: any from 1024 on
 	SourcePort int            // of From; 0: any
-	IdleS      int64          // seconds that a connection must survive without traffic; 0: nothing is known to need more than usual
+	// Named is the name of To where that is somebody else's host, whose address may
+	// change; "": it is none.
+	Named string
+	IdleS int64 // seconds that a connection must survive without traffic; 0: nothing is known to need more than usual
 
 	Ours, Theirs Side // of the machine that ran dial, and of the other
 	Log          []result.LogEntry

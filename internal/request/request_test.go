@@ -33,8 +33,8 @@ func blocked(flow string, port int, code result.Code) result.Path {
 	}
 }
 
-// requested are the codes that lead to a request, written down once more by hand:
-// whoever adds a code decides here what becomes of it.
+// requested are the codes that lead to a request, written down once more by hand. A
+// code that is not among them leads to none.
 var requested = map[Change][]result.Code{
 	Allow:   {"rejected", "rejected-by-host", "refused-by-host", "refused-on-the-way", "filtered", "filtered-by-host", "silent"},
 	Replies: {"reply-lost"},
@@ -263,6 +263,10 @@ func TestWhatIsToBeMadeSureOfFirstIsSaid(t *testing.T) {
 	r.Mode = result.ModeEgress
 	if got := Of(Options{}, r).Requests[0].First; !strings.Contains(got, "that the service runs there") {
 		t.Error(got)
+	}
+	r.To.Host, r.Paths[0].Host = "", "webservices.oclc.org"
+	if q := Of(Options{}, r).Requests[0]; q.Named != "webservices.oclc.org" || q.To.Host != q.Named {
+		t.Errorf("%+v", q)
 	}
 	p = blocked("sql-client", 1433, "rejected")
 	p.Initiator.ICMP = &result.ICMP{Type: 3, Code: 1}
