@@ -126,6 +126,14 @@ func (t *textReport) initiator(i *result.Initiator, add func(label, s string)) {
 	}
 }
 
+// connectedIn is how long the handshake took, "" if there was none.
+func connectedIn(i *result.Initiator) string {
+	if i.Connect != result.ConnectOpen {
+		return ""
+	}
+	return milliseconds(", connected in ", &i.ConnectMS)
+}
+
 // milliseconds is a time behind a lead, "" if it is not known.
 func milliseconds(lead string, ms *float64) string {
 	if ms == nil || *ms <= 0 {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -172,6 +173,13 @@ func sentence(s string) string {
 	return s + "."
 }
 
+// portOfAddress is the port behind an address in a text.
+var portOfAddress = regexp.MustCompile(`([0-9a-f\]]):\d{4,5}\b`)
+
+// withoutPorts is a text without the ports that the system drew: what differs in
+// nothing else is said once.
+func withoutPorts(s string) string { return portOfAddress.ReplaceAllString(s, "$1") }
+
 // remarks lists the findings on which nothing depends, and the notes.
 func (t *textReport) remarks() {
 	var items []string
@@ -186,24 +194,31 @@ func (t *textReport) remarks() {
 		}
 	}
 	type about struct {
-		note  result.Note
+		code  result.NoteCode
+		texts []string
 		paths []*result.Path
 	}
 	var notes []about
 	for i := range t.Paths {
 		p := &t.Paths[i]
 		for _, n := range p.Notes {
-			at := slices.IndexFunc(notes, func(a about) bool { return a.note == n })
+			at := slices.IndexFunc(notes, func(a about) bool {
+				return a.code == n.Code && (a.texts[0] == n.Text || !t.verbose && withoutPorts(a.texts[0]) == withoutPorts(n.Text))
+			})
 			if at < 0 {
 				at = len(notes)
-				notes = append(notes, about{note: n})
+				notes = append(notes, about{code: n.Code})
 			}
-			notes[at].paths = append(notes[at].paths, p)
+			notes[at].texts, notes[at].paths = addOnce(notes[at].texts, n.Text), append(notes[at].paths, p)
 		}
 	}
 	for _, n := range notes {
-		if n.note.Text != "" {
-			items = append(items, fmt.Sprintf("%s (%s): %s", n.note.Code, strings.Join(labels(t.Report, n.paths, false), ", "), t.once(n.note.Text, "above")))
+		words := n.texts[0]
+		if len(n.texts) > 1 {
+			words = withoutPorts(words)
+		}
+		if words != "" {
+			items = append(items, fmt.Sprintf("%s (%s): %s", n.code, strings.Join(labels(t.Report, n.paths, false), ", "), t.once(words, "above")))
 		}
 	}
 	if len(items) == 0 {
