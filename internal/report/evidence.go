@@ -91,7 +91,7 @@ func (t *textReport) facts(b bundle) [][2]string {
 func (t *textReport) initiator(i *result.Initiator, add func(label, s string)) {
 	add("Here", strings.Join(slices.DeleteFunc([]string{
 		string(i.Connect), string(i.Answer), i.Error, i.NotTried, i.ResolveError, i.SourceError,
-	}, func(s string) bool { return s == "" }), ", ")+milliseconds(", connected in ", &i.ConnectMS))
+	}, func(s string) bool { return s == "" }), ", ")+connectedIn(i))
 	if m := i.ICMP; m != nil && m.From.IsValid() {
 		add("ICMP", fmt.Sprintf("type %d code %d from %s", m.Type, m.Code, m.From))
 	}
