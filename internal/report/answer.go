@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -165,14 +164,36 @@ func labels(r *result.Report, paths []*result.Path, outcomes bool) []string {
 	return out
 }
 
+// rowNames are what to call the rows of a matrix: the name, and the address where
+// several have that name.
+func rowNames(m *result.Matrix) []string {
+	times := map[string]int{}
+	for _, r := range m.Rows {
+		times[r.Name]++
+	}
+	var out []string
+	for _, r := range m.Rows {
+		switch {
+		case r.Name == "":
+			out = append(out, addressWords(r.Addresses))
+		case times[r.Name] > 1:
+			out = append(out, r.Name+" ("+addressWords(r.Addresses)+")")
+		default:
+			out = append(out, r.Name)
+		}
+	}
+	return out
+}
+
 // matrixAnswer is the result of a matrix in one sentence.
 func matrixAnswer(m *result.Matrix) string {
 	fine, broken := 0, []string{}
-	for _, r := range m.Rows {
+	names := rowNames(m)
+	for i, r := range m.Rows {
 		if r.OK {
 			fine++
 		} else {
-			broken = append(broken, cmp.Or(r.Name, addressWords(r.Addresses)))
+			broken = append(broken, names[i])
 		}
 	}
 	switch {
@@ -183,12 +204,12 @@ func matrixAnswer(m *result.Matrix) string {
 	case len(broken) == 0:
 		return fmt.Sprintf("All %d are as they should be: every required path works.", fine)
 	}
-	names := ""
+	which := ""
 	if len(broken) <= maxNamed {
-		names = ": " + strings.Join(broken, ", ")
+		which = ": " + strings.Join(broken, ", ")
 	}
 	return fmt.Sprintf("%d of %d are not as they should be%s. %d of %d required paths do not work.",
-		len(broken), len(m.Rows), names, m.Summary.Failed, m.Summary.Counted)
+		len(broken), len(m.Rows), which, m.Summary.Failed, m.Summary.Counted)
 }
 
 // addressAnswer is the result of an address report: what its first finding says.

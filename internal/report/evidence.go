@@ -87,7 +87,7 @@ func (t *textReport) facts(b bundle) [][2]string {
 func (t *textReport) initiator(i *result.Initiator, add func(label, s string)) {
 	add("Here", strings.Join(slices.DeleteFunc([]string{
 		string(i.Connect), string(i.Answer), i.Error, i.NotTried, i.ResolveError, i.SourceError,
-	}, func(s string) bool { return s == "" }), ", ")+milliseconds(", connected in ", &i.ConnectMS))
+	}, func(s string) bool { return s == "" }), ", ")+connectedIn(i))
 	if m := i.ICMP; m != nil && m.From.IsValid() {
 		add("ICMP", fmt.Sprintf("type %d code %d from %s", m.Type, m.Code, m.From))
 	}
@@ -120,6 +120,14 @@ func (t *textReport) initiator(i *result.Initiator, add func(label, s string)) {
 	if tr := i.Trace; tr != nil {
 		add("Hops", traceLine(tr))
 	}
+}
+
+// connectedIn is how long the handshake took, "" if there was none.
+func connectedIn(i *result.Initiator) string {
+	if i.Connect != result.ConnectOpen {
+		return ""
+	}
+	return milliseconds(", connected in ", &i.ConnectMS)
 }
 
 // milliseconds is a time behind a lead, "" if it is not known.

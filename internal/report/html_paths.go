@@ -96,7 +96,7 @@ type gauge struct {
 // body gathers what the page shows.
 func (t *textReport) body() pathsBody {
 	r := t.Report
-	b := pathsBody{Findings: r.Findings, Pictures: pictures(r), Speeds: speeds(r), Noted: noted(r, func(s string) string { return s }), Facts: fillLabels(t.runFacts())}
+	b := pathsBody{Findings: r.Findings, Pictures: pictures(r), Speeds: speeds(r), Noted: noted(r, false, func(s string) string { return s }), Facts: fillLabels(t.runFacts())}
 	b.Machines, b.LeftOut = leftOut(r)
 	asked := map[*result.Path]int{}
 	kind := stepKind(0)

@@ -71,8 +71,8 @@ func machines(r *result.Report) (list []machine, left []result.OutOfScope) {
 				add(m, o.Flow)
 			}
 		case plan.ByRole:
-			if local && o.To == string(plan.RoleClient) && !slices.Contains(far, o.To) {
-				left = append(left, o) // nobody runs listen on each staff PC to be dialed from here
+			if o.To == string(plan.RoleClient) && !slices.Contains(far, o.To) && !slices.Contains(own, o.To) {
+				left = append(left, o) // nobody runs listen on each staff PC to be dialed
 				continue
 			}
 			for _, f := range from {

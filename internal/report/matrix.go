@@ -133,6 +133,7 @@ func (t *matrixText) gathered() {
 		names []string
 	}
 	var groups []group
+	names := rowNames(t.Matrix)
 	well := 0
 	for i := range t.Rows {
 		r := &t.Rows[i]
@@ -146,7 +147,7 @@ func (t *matrixText) gathered() {
 			n = len(groups)
 			groups = append(groups, group{markBroken, what, nil})
 		}
-		groups[n].names = append(groups[n].names, cmp.Or(r.Name, addressWords(r.Addresses)))
+		groups[n].names = append(groups[n].names, names[i])
 	}
 	lead := func(m mark, n int) (string, int) {
 		const digits = 4
@@ -433,11 +434,12 @@ func (t *matrixText) request(number int, all []*result.Request) {
 	lead := fmt.Sprintf("%3d. ", number)
 	t.hang(lead, t.once(q.Advice, where), 0, strong)
 	var names, also, logs []string
+	called := rowNames(t.Matrix)
 	var subnets []result.Subnet
 	for i, q := range all {
 		for _, n := range q.Rows {
 			if n >= 0 && n < len(t.Rows) {
-				names = addOnce(names, t.Rows[n].Name)
+				names = addOnce(names, called[n])
 			}
 		}
 		if targets := t.targets(q); i > 0 && len(targets) > 0 {

@@ -171,3 +171,22 @@ func TestMatrixSchemaDescribesEveryField(t *testing.T) {
 		}
 	}
 }
+
+// Two machines of one name are two, wherever they are named.
+func TestMachinesOfOneNameAreToldApart(t *testing.T) {
+	m := &result.Matrix{
+		Columns: []result.MatrixColumn{{Flow: "sql-client", Port: 1433, Transport: plan.TCP, Direction: plan.Forward, Family: result.IP4}},
+		Rows: []result.MatrixRow{
+			{Name: "ws", Addresses: []string{"10.1.0.1"}, Cells: []*result.MatrixCell{{Verdict: result.Filtered, Counted: true, Request: 1}}},
+			{Name: "ws", Addresses: []string{"10.1.0.2"}, Cells: []*result.MatrixCell{{Verdict: result.Filtered, Counted: true, Request: 1}}},
+		},
+		Requests: []result.Request{{Number: 1, Advice: "Please allow it.", Counted: true, Flows: []string{"sql-client"}, Rows: []int{0, 1}}},
+		Summary:  result.Summary{Counted: 2, Failed: 2, Verdicts: map[result.Verdict]int{result.Filtered: 2}},
+	}
+	text := matrixAs(t, Text, m, Options{})
+	for _, want := range []string{"2 of 2 are not as they should be: ws (10.1.0.1), ws (10.1.0.2).", "sql-client of 2: ws (10.1.0.1) and ws (10.1.0.2)"} {
+		if !strings.Contains(flat(text), want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -216,9 +217,16 @@ func sentence(s string) string {
 	return s + "."
 }
 
+// portOfAddress is the port behind an address in a text.
+var portOfAddress = regexp.MustCompile(`([0-9a-f\]]):\d{4,5}\b`)
+
+// withoutPorts is a text without the ports that the system drew: what differs in
+// nothing else is said once.
+func withoutPorts(s string) string { return portOfAddress.ReplaceAllString(s, "$1") }
+
 // remarks lists what is noted.
 func (t *textReport) remarks() {
-	items := noted(t.Report, func(s string) string { return t.once(s, "above") })
+	items := noted(t.Report, t.verbose, func(s string) string { return t.once(s, "above") })
 	if len(items) == 0 {
 		return
 	}
@@ -231,8 +239,8 @@ func (t *textReport) remarks() {
 }
 
 // noted are the findings on which nothing depends, and the notes, each as once has
-// it.
-func noted(r *result.Report, once func(string) string) []string {
+// it; verbose tells those apart that differ by ports that the system drew.
+func noted(r *result.Report, verbose bool, once func(string) string) []string {
 	var items []string
 	for _, g := range groups(r,
 		func(p *result.Path) bool { return !wanted(p) && !optional(p) && p.Finding != nil },
@@ -245,24 +253,31 @@ func noted(r *result.Report, once func(string) string) []string {
 		}
 	}
 	type about struct {
-		note  result.Note
+		code  result.NoteCode
+		texts []string
 		paths []*result.Path
 	}
 	var notes []about
 	for i := range r.Paths {
 		p := &r.Paths[i]
 		for _, n := range p.Notes {
-			at := slices.IndexFunc(notes, func(a about) bool { return a.note == n })
+			at := slices.IndexFunc(notes, func(a about) bool {
+				return a.code == n.Code && (a.texts[0] == n.Text || !verbose && withoutPorts(a.texts[0]) == withoutPorts(n.Text))
+			})
 			if at < 0 {
 				at = len(notes)
-				notes = append(notes, about{note: n})
+				notes = append(notes, about{code: n.Code})
 			}
-			notes[at].paths = append(notes[at].paths, p)
+			notes[at].texts, notes[at].paths = addOnce(notes[at].texts, n.Text), append(notes[at].paths, p)
 		}
 	}
 	for _, n := range notes {
-		if n.note.Text != "" {
-			items = append(items, fmt.Sprintf("%s (%s): %s", n.note.Code, strings.Join(labels(r, n.paths, false), ", "), once(n.note.Text)))
+		words := n.texts[0]
+		if len(n.texts) > 1 {
+			words = withoutPorts(words)
+		}
+		if words != "" {
+			items = append(items, fmt.Sprintf("%s (%s): %s", n.code, strings.Join(labels(r, n.paths, false), ", "), once(words)))
 		}
 	}
 	return items

@@ -52,3 +52,23 @@ func TestWhyItIsNeededIsSplitFromWhatToAskFor(t *testing.T) {
 		t.Errorf("words that are not the plan's were taken away: %s", got)
 	}
 }
+
+// Paths that a NAT translates alike are one remark, whatever ports they had.
+func TestNotesThatDifferByPortsAreOne(t *testing.T) {
+	noted := func(flow string, port string) result.Path {
+		p := path(flow, "S", 443, "192.0.2.5:"+port, "198.51.100.9:443")
+		p.Notes = []result.Note{{Code: result.NoteNAT, Text: "the source 192.0.2.5:" + port + " is seen as [2001:db8::1]:" + port + " there"}}
+		return p
+	}
+	r := with(base(), noted("a", "50001"), noted("b", "50002"))
+	if got, want := flat(render(t, Text, r, Options{})), "nat (a, b): the source 192.0.2.5 is seen as [2001:db8::1] there"; !strings.Contains(got, want) {
+		t.Errorf("%q is not in %s", want, got)
+	}
+	if got := flat(render(t, Text, r, Options{Verbose: true})); !strings.Contains(got, "192.0.2.5:50001 is seen") || !strings.Contains(got, "192.0.2.5:50002 is seen") {
+		t.Errorf("with all evidence the ports are there: %s", got)
+	}
+	one := with(base(), noted("a", "50001"))
+	if got := flat(render(t, Text, one, Options{})); !strings.Contains(got, "192.0.2.5:50001 is seen") {
+		t.Errorf("of one path the port is there: %s", got)
+	}
+}
