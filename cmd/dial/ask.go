@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"dialtone/internal/cli"
 	"dialtone/internal/invite"
 	"dialtone/internal/paste"
 )
@@ -14,7 +13,7 @@ import (
 // ask asks whoever opened dial by a double-click for what it cannot do without: whom to
 // dial and the key. Who pastes the line that listen printed is understood, too.
 func ask(line func() (string, bool), w io.Writer) []string {
-	fmt.Fprintf(w, "%s: tests the paths from this computer to the one that runs listen.\n\n", cli.VersionLine("dial"))
+	fmt.Fprint(w, "dial tests the paths from this computer to the one that runs listen.\n\n")
 	fmt.Fprint(w, "Paste the line that listen printed there (dial --key ...), or an invitation,\nor type the name or address of that computer: ")
 	text, ok := line()
 	if !ok || paste.Value(text) == "" {

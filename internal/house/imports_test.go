@@ -53,6 +53,7 @@ var floors = []struct {
 	{"internal/lab/random/oracle", floor{nil, "what judges the programs must share no code with them"}},
 	{"internal/lab/random/router", floor{nil, "it is a piece of network, and knows nothing of who uses it"}},
 	{"internal/lab/random", floor{[]string{"lab", "lab/random/oracle", "lab/random/router"}, "it reads reports by their documented form, so that it and the programs cannot be wrong alike"}},
+	{"internal/release", floor{[]string{"cli"}, "it packs the built programs, and shares nothing with them but their version"}},
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},

@@ -1,0 +1,359 @@
+package main
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"debug/buildinfo"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"dialtone/internal/cli"
+)
+
+// make1 makes a release, from a copy of the checkout without its
+// history.
+func make1(t *testing.T, args ...string) (dir string) {
+	t.Helper()
+	root := copyOf(t)
+	t.Setenv("SOURCE_DATE_EPOCH", "1790000000")
+	dir = filepath.Join(t.TempDir(), "dist")
+	var out, said strings.Builder
+	if err := run(t.Context(), append([]string{"--root", root, "--scratch", t.TempDir(), "--out", dir}, args...), &out, &said); err != nil {
+		t.Fatalf("%v\n%s", err, &said)
+	}
+	return dir
+}
+
+// copyOf copies what is built, and the documents, to a directory of its own.
+func copyOf(t *testing.T) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "a copy")
+	for _, name := range []string{"cmd", "internal", "docs", "go.mod", "go.sum", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"} {
+		from := filepath.Join("..", "..", name)
+		err := filepath.WalkDir(from, func(p string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			rel, _ := filepath.Rel(filepath.Join("..", ".."), p)
+			switch at := filepath.Join(to, rel); {
+			case d.IsDir() && d.Name() == "testdata":
+				return filepath.SkipDir
+			case d.IsDir():
+				return os.MkdirAll(at, 0o755)
+			default:
+				b, err := os.ReadFile(p)
+				return errors.Join(err, os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, b, 0o644))
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
+// A release is made twice, in other directories, time zones and habits, and not a byte
+// differs.
+func TestTwoRunsMakeTheSameBytes(t *testing.T) {
+	only := "--only=windows/amd64,linux/amd64"
+	if os.Getenv("DIALTONE_SOAK") != "" { // scripts/test --long
+		only = "--only="
+	}
+	// nfpm comes by Go's proxy: with all that the tests of other machines take.
+	all := os.Getenv("DIALTONE_LAB") != ""
+	packages := fmt.Sprintf("--packages=%v", all)
+	first := make1(t, only, packages)
+	t.Setenv("TZ", "Asia/Kathmandu")
+	t.Setenv("LC_ALL", "C")
+	t.Setenv("GOFLAGS", "-buildvcs=false -trimpath=false")
+	t.Setenv("GOAMD64", "v2")
+	second := make1(t, only, packages)
+	names, err := filepath.Glob(filepath.Join(first, "*"))
+	if err != nil || len(names) < 3 || all && len(names) < 5 {
+		t.Fatalf("%v, %v: want zip, tar.gz and SHA256SUMS, and with packages deb and rpm", names, err)
+	}
+	for _, name := range names {
+		a, err1 := os.ReadFile(name)
+		b, err2 := os.ReadFile(filepath.Join(second, filepath.Base(name)))
+		if err := errors.Join(err1, err2); err != nil {
+			t.Error(err)
+		} else if !bytes.Equal(a, b) {
+			t.Errorf("%s differs: %d bytes, then %d", filepath.Base(name), len(a), len(b))
+		}
+	}
+	// What everybody has checks the checksums.
+	check := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
+	check.Dir = second
+	if out, err := check.CombinedOutput(); err != nil || strings.Count(string(out), ": OK") != len(names)-1 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	t.Run("zip", func(t *testing.T) { checkArchive(t, readZip(t, first), "windows-amd64", ".exe") })
+	t.Run("tar", func(t *testing.T) { checkArchive(t, readTar(t, first), "linux-amd64", "") })
+	if all && os.Geteuid() == 0 {
+		t.Run("deb", func(t *testing.T) { checkInstalled(t, first) })
+	}
+}
+
+func readZip(t *testing.T, dir string) map[string]file {
+	t.Helper()
+	z, err := zip.OpenReader(filepath.Join(dir, "dialtone-"+cli.Version+"-windows-amd64.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	out := map[string]file{}
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[f.Name] = file{f.Name, f.Mode(), b}
+		if !f.Modified.Equal(time.Unix(1790000000, 0)) {
+			t.Errorf("%s is of %v", f.Name, f.Modified)
+		}
+	}
+	return out
+}
+
+func readTar(t *testing.T, dir string) map[string]file {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "dialtone-"+cli.Version+"-linux-amd64.tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]file{}
+	for r := tar.NewReader(g); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[h.Name] = file{h.Name, fs.FileMode(h.Mode), b}
+		if h.Uid != 0 || h.Uname != "" || !h.ModTime.Equal(time.Unix(1790000000, 0)) {
+			t.Errorf("%s is of %d %q, %v", h.Name, h.Uid, h.Uname, h.ModTime)
+		}
+	}
+}
+
+// checkArchive looks at an archive as who unpacks it does.
+func checkArchive(t *testing.T, files map[string]file, of, ending string) {
+	base := "dialtone-" + cli.Version + "-" + of + "/"
+	at := func(name string) file {
+		t.Helper()
+		f, ok := files[base+name]
+		if !ok {
+			t.Fatalf("no %s in %v", name, slices.Sorted(maps.Keys(files)))
+		}
+		return f
+	}
+	licences := string(at("LICENCES.txt").data)
+	parts := partsOf(t, at("dialtone.cdx.json").data)
+	texts := licenceTexts(t)
+	for _, name := range []string{"dial" + ending, "listen" + ending} {
+		f := at(name)
+		if f.mode.Perm() != 0o755 {
+			t.Errorf("%s has mode %v", name, f.mode)
+		}
+		info, err := buildinfo.Read(bytes.NewReader(f.data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range info.Deps {
+			if !strings.Contains(licences, "\n"+d.Path+" "+d.Version+": ") {
+				t.Errorf("%s holds %s, whose licence is not there", name, d.Path)
+			}
+			if text := texts[d.Path]; text == "" || !strings.Contains(licences, text) {
+				t.Errorf("the licence of %s is not whole (it has %d bytes)", d.Path, len(text))
+			}
+			if !parts["pkg:golang/"+d.Path+"@"+d.Version] {
+				t.Errorf("%s holds %s %s, which the list of parts lacks", name, d.Path, d.Version)
+			}
+		}
+		for _, s := range info.Settings {
+			if s.Key == "CGO_ENABLED" && s.Value != "0" || s.Key == "GOAMD64" && s.Value != "v1" {
+				t.Errorf("%s: %s=%s", name, s.Key, s.Value)
+			}
+		}
+		home, _ := os.UserHomeDir()
+		for _, ours := range []string{os.TempDir() + "/", home + "/go/pkg/mod"} {
+			if bytes.Contains(f.data, []byte(ours)) {
+				t.Errorf("%s holds the path %s of this machine", name, ours)
+			}
+		}
+	}
+	if !strings.Contains(licences, "Go's standard library and runtime, go1.") || !strings.Contains(licences, "Redistribution and use in source and binary forms") {
+		t.Error("Go's own licence is missing")
+	}
+	// No link of a page leads out of the archive, but for those to the source.
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	for name, f := range files {
+		if !strings.HasSuffix(name, ".md") {
+			continue
+		}
+		for _, m := range link.FindAllStringSubmatch(string(f.data), -1) {
+			to := path.Join(path.Dir(name), m[1])
+			if _, ok := files[to]; !ok && !strings.HasPrefix(to, base+"internal/") {
+				t.Errorf("%s links to %s, which is not there", name, m[1])
+			}
+		}
+	}
+}
+
+// licenceTexts are the modules' own, from where Go keeps them.
+func licenceTexts(t *testing.T) map[string]string {
+	t.Helper()
+	list, err := exec.Command("go", "list", "-m", "-f", "{{.Path}}\t{{.Dir}}", "all").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for line := range strings.Lines(string(list)) {
+		name, dir, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		for _, file := range []string{"LICENSE", "LICENSE.txt", "LICENSE.md", "License"} {
+			if b, err := os.ReadFile(filepath.Join(dir, file)); err == nil {
+				out[name] = strings.TrimSpace(string(b))
+			}
+		}
+	}
+	return out
+}
+
+// partsOf reads a list of parts, by their package URLs, and checks what CycloneDX 1.5
+// demands of each.
+func partsOf(t *testing.T, data []byte) map[string]bool {
+	t.Helper()
+	var bom struct {
+		BOMFormat, SpecVersion string
+		Version                int
+		Components             []struct {
+			Type, Name, Version, PURL string
+			BOMRef                    string `json:"bom-ref"`
+			Hashes                    []struct{ Alg, Content string }
+		}
+		Dependencies []struct {
+			Ref       string
+			DependsOn []string
+		}
+	}
+	if err := json.Unmarshal(data, &bom); err != nil {
+		t.Fatal(err)
+	}
+	if bom.BOMFormat != "CycloneDX" || bom.SpecVersion != "1.5" || bom.Version != 1 {
+		t.Errorf("it calls itself %s %s, version %d", bom.BOMFormat, bom.SpecVersion, bom.Version)
+	}
+	out := map[string]bool{}
+	hash := regexp.MustCompile(`^[0-9a-f]{64}$`)
+	for _, c := range bom.Components {
+		if out[c.PURL] || c.BOMRef == "" || c.Type != "library" || c.Name == "" || c.Version == "" {
+			t.Errorf("%+v", c)
+		}
+		out[c.PURL] = true
+		for _, h := range c.Hashes {
+			if h.Alg != "SHA-256" || !hash.MatchString(h.Content) {
+				t.Errorf("%s: %+v", c.Name, h)
+			}
+		}
+	}
+	for _, d := range bom.Dependencies {
+		for _, on := range d.DependsOn {
+			if !out[on] {
+				t.Errorf("%s depends on %s, which is no part", d.Ref, on)
+			}
+		}
+	}
+	return out
+}
+
+// checkInstalled installs, uses and removes the package on a copy of this machine's
+// files.
+func checkInstalled(t *testing.T, dir string) {
+	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(debs) != 1 {
+		t.Fatal(debs, err)
+	}
+	script, err := filepath.Abs(filepath.Join("testdata", "installed.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", script, t.TempDir(), debs[0])
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
+
+func TestManualStaysWhatTheHelpIs(t *testing.T) {
+	help := "NAME:\n   dial - test every path\n\nUSAGE:\n   dial [flags] HOST  from here\n   .hidden 'quoted'\n\nGLOBAL OPTIONS:\n   --key WORDS  the key (C:\\x)\n"
+	want := `.TH DIAL 1 2026-09-21 "Dialtone 9.9"
+.SH NAME
+dial \- test every path
+.SH USAGE
+.nf
+dial [flags] HOST  from here
+\&.hidden 'quoted'
+
+.fi
+.SH GLOBAL OPTIONS
+.nf
+\-\-key WORDS  the key (C:\ex)
+.fi
+`
+	if got := string(manual("dial", "9.9", time.Unix(1790000000, 0).UTC(), help)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestWrongUseIsToldBeforeAnythingIsBuilt(t *testing.T) {
+	for _, args := range [][]string{{"--only", "plan9/amd64"}, {"extra"}, {"--nothing"}} {
+		var said strings.Builder
+		if err := run(t.Context(), args, io.Discard, &said); !errors.Is(err, errUsage) || said.Len() == 0 {
+			t.Errorf("%v: %v, %q", args, err, &said)
+		}
+	}
+}
+
+func TestOnlyItsOwnFilesAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"dialtone-0.0.9-linux-amd64.tar.gz", "dialtone_0.0.9_amd64.deb", "SHA256SUMS", "mine.txt", "dialtone"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := (&release{options: options{out: dir}}).clear(); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if got := fmt.Sprintln(len(left), filepath.Base(left[0])); got != "2 dialtone\n" {
+		t.Errorf("left: %v", left)
+	}
+}
