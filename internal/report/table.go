@@ -39,6 +39,9 @@ func (t *textReport) places() {
 			if b[0].Expect == plan.ExpectClosed {
 				more = strings.TrimPrefix(more+", must be closed", ", ")
 			}
+			if p := b[0].Proof; !isUsual(p) {
+				more = strings.TrimPrefix(more+", proof "+string(p), ", ")
+			}
 			if more != "" {
 				words += " (" + more + ")"
 			}
@@ -51,6 +54,12 @@ func (t *textReport) places() {
 		}
 		t.blank()
 	}
+}
+
+// isUsual reports whether a proof goes without saying: that of an exchange with the
+// holder of the key, or none where nothing was proved.
+func isUsual(p result.Proof) bool {
+	return p == "" || p == result.ProofNone || p == result.ProofKeyed
 }
 
 // verdict is a bundle's, as it may stand on a page.
@@ -189,7 +198,7 @@ func (t *textReport) legend() {
 		}
 	}
 	for _, f := range []result.Proof{result.ProofKeyed, result.ProofService, result.ProofPlain} {
-		if t.verbose && slices.ContainsFunc(t.Paths, func(p result.Path) bool { return p.Proof == f }) {
+		if (t.verbose || !isUsual(f)) && slices.ContainsFunc(t.Paths, func(p result.Path) bool { return p.Proof == f }) {
 			proofs = append(proofs, [2]string{string(f), "proof by " + proofMeaning[f]})
 		}
 	}
