@@ -159,7 +159,7 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 		a.leftFrom.Store(uint32(d.Source.Port()))
 	}
 	s.ICMP = d.ICMP
-	s.Connect = sock.Classify(d.Err)
+	s.Connect, s.ICMPUntold = sock.Classify(d.Err), d.ICMP == nil && sock.MayHideICMP(d.Err)
 	if d.ICMP != nil {
 		s.Connect = result.ConnectICMP
 	}

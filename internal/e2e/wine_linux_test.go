@@ -226,6 +226,7 @@ func (d dialed) counts() map[string]int {
 // The programs of Windows, as far as wine shows it, with each other and with those of
 // this system: the whole plan both ways, and what fails.
 func TestWine(t *testing.T) {
+	t.Parallel() // it mostly waits
 	w := newWinery(t)
 	n := byte(0)
 	addresses := func() (a, b string) {

@@ -13,6 +13,7 @@ const (
 	CodeNotBorneOut    Code = "not-borne-out"
 	CodeNoRoute        Code = "no-route"
 	CodeNoNeighbour    Code = "no-neighbour"
+	CodeNotReached     Code = "not-reached"
 	CodeBlockedLocally Code = "blocked-locally"
 	CodeNoLocalPort    Code = "no-local-port"
 	CodeNoDescriptor   Code = "no-descriptor"
@@ -240,6 +241,7 @@ var Codes = []CodeGroup{
 		{CodeNotBorneOut, "the other end's report claims more of the path than its evidence shows", false},
 		{CodeNoRoute, "the machine that dials has no route to the address", false},
 		{CodeNoNeighbour, "nobody on the machine's own network answers for the address, or for the gateway to it", false},
+		{CodeNotReached, "the address cannot be reached, and the system of the machine that dials does not tell whether it found so itself or a device on the way said so", false},
 		{CodeBlockedLocally, "the machine that dials does not let the packets out: its own firewall or a policy", false},
 		{CodeNoLocalPort, "the machine that dials has no source port left", true},
 		{CodeNoDescriptor, "the machine that dials, or dial itself, may open no more files and connections", true},

@@ -19,8 +19,9 @@ type Initiator struct {
 	Failed       []Failed       `json:"failed,omitempty"` // earlier attempts that failed: of a path that proved itself later, or while both ends waited for each other
 	Connect      ConnectOutcome `json:"connect"`
 	ConnectMS    float64        `json:"connect_ms,omitempty"`
-	Error        string         `json:"error,omitempty"` // the operating system's words
-	ICMP         *ICMP          `json:"icmp,omitempty"`  // the error message that ended the attempt
+	Error        string         `json:"error,omitempty"`       // the operating system's words
+	ICMP         *ICMP          `json:"icmp,omitempty"`        // the error message that ended the attempt
+	ICMPUntold   bool           `json:"icmp_untold,omitempty"` // one may have ended it, and this system does not tell
 	Answer       AnswerOutcome  `json:"answer,omitempty"`
 	Reply        string         `json:"reply,omitempty"`      // first bytes of an answer that was no proof, escaped
 	Software     string         `json:"software,omitempty"`   // what that answer says it is

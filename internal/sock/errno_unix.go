@@ -3,6 +3,7 @@
 package sock
 
 import (
+	"runtime"
 	"syscall"
 
 	"dialtone/internal/result"
@@ -38,6 +39,12 @@ func isTupleInUse(e syscall.Errno) bool { return e == syscall.EADDRNOTAVAIL }
 func isNoPort(e syscall.Errno) bool { return e == syscall.EAGAIN }
 
 func isNoDescriptor(e syscall.Errno) bool { return e == syscall.EMFILE || e == syscall.ENFILE }
+
+// isUnreachableHost: Linux hands up the ICMP error beside it (ip(7), IP_RECVERR), and
+// what has none is its own finding.
+func isUnreachableHost(e syscall.Errno) bool {
+	return runtime.GOOS != "linux" && (e == syscall.EHOSTUNREACH || e == syscall.EHOSTDOWN || e == syscall.ENETUNREACH)
+}
 
 // isTooLarge reports EMSGSIZE.
 func isTooLarge(e syscall.Errno) bool { return e == syscall.EMSGSIZE }

@@ -22,6 +22,9 @@ func isNoPort(e syscall.Errno) bool { return winsockOf(e).is(winNoPort) }
 
 func isNoDescriptor(e syscall.Errno) bool { return winsockOf(e).is(winNoDescriptor) }
 
+// isUnreachableHost: recv and connect name no sender.
+func isUnreachableHost(e syscall.Errno) bool { return winsockOf(e).is(winUnreachable) }
+
 // isTooLarge reports EMSGSIZE.
 func isTooLarge(e syscall.Errno) bool { return winsockOf(e).is(winTooLarge) }
 

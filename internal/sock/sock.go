@@ -41,6 +41,14 @@ func Classify(err error) result.ConnectOutcome {
 	return result.ConnectFailed
 }
 
+// MayHideICMP reports whether err may stem from an ICMP error that a device on the way
+// sent, where this system does not tell: a host that is unreachable is so by its own
+// network, or by a router's word.
+func MayHideICMP(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && isUnreachableHost(errno)
+}
+
 // isDatagrams reports whether an error came of a UDP socket.
 func isDatagrams(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)

@@ -28,6 +28,7 @@ const (
 	winNoPort                                // no local port could be chosen
 	winNoDescriptor                          // this process may have no more sockets
 	winTooLarge                              // the datagram is larger than the path carries
+	winUnreachable                           // no host: its own network may say so, or a device on the way
 	winNoPermission                          // this program may not have the port, or not send there
 )
 
@@ -36,8 +37,8 @@ var winsockCodes = []winsockCode{
 	{64, "ERROR_NETNAME_DELETED", result.ConnectFailed, "", winReset},
 	{121, "ERROR_SEM_TIMEOUT", result.ConnectTimeout, "", 0},
 	{1225, "ERROR_CONNECTION_REFUSED", result.ConnectRST, "", 0},
-	{1231, "ERROR_NETWORK_UNREACHABLE", result.ConnectNoRoute, "", 0},
-	{1232, "ERROR_HOST_UNREACHABLE", result.ConnectNoRoute, "", 0},
+	{1231, "ERROR_NETWORK_UNREACHABLE", result.ConnectNoRoute, "", winUnreachable},
+	{1232, "ERROR_HOST_UNREACHABLE", result.ConnectNoRoute, "", winUnreachable},
 	{1234, "ERROR_PORT_UNREACHABLE", result.ConnectFailed, result.ConnectRST, 0},
 	{1236, "ERROR_CONNECTION_ABORTED", result.ConnectFailed, "", winReset},
 	// A reserved range, HTTP.SYS, another program's SO_EXCLUSIVEADDRUSE; in connecting,
@@ -60,8 +61,8 @@ var winsockCodes = []winsockCode{
 	{10055, "WSAENOBUFS", result.ConnectFailed, "", winNoPort},
 	{10060, "WSAETIMEDOUT", result.ConnectTimeout, "", 0},
 	{10061, "WSAECONNREFUSED", result.ConnectRST, "", 0},
-	{10064, "WSAEHOSTDOWN", result.ConnectNoRoute, "", 0},
-	{10065, "WSAEHOSTUNREACH", result.ConnectNoRoute, "", 0},
+	{10064, "WSAEHOSTDOWN", result.ConnectNoRoute, "", winUnreachable},
+	{10065, "WSAEHOSTUNREACH", result.ConnectNoRoute, "", winUnreachable},
 }
 
 // winsockOf finds what an error of Windows means; one that the table lacks tells

@@ -18,8 +18,8 @@ func TestEveryCodeOfWindowsSocketsHasItsMeaning(t *testing.T) {
 		64:    {result.ConnectFailed, result.ConnectFailed, winReset},
 		121:   {result.ConnectTimeout, result.ConnectTimeout, 0},
 		1225:  {result.ConnectRST, result.ConnectRST, 0},
-		1231:  {result.ConnectNoRoute, result.ConnectNoRoute, 0},
-		1232:  {result.ConnectNoRoute, result.ConnectNoRoute, 0},
+		1231:  {result.ConnectNoRoute, result.ConnectNoRoute, winUnreachable},
+		1232:  {result.ConnectNoRoute, result.ConnectNoRoute, winUnreachable},
 		1234:  {result.ConnectFailed, result.ConnectRST, 0}, // ICMP port unreachable
 		1236:  {result.ConnectFailed, result.ConnectFailed, winReset},
 		10013: {result.ConnectDenied, result.ConnectDenied, winNoPermission},
@@ -37,8 +37,8 @@ func TestEveryCodeOfWindowsSocketsHasItsMeaning(t *testing.T) {
 		10055: {result.ConnectFailed, result.ConnectFailed, winNoPort},
 		10060: {result.ConnectTimeout, result.ConnectTimeout, 0},
 		10061: {result.ConnectRST, result.ConnectRST, 0},
-		10064: {result.ConnectNoRoute, result.ConnectNoRoute, 0},
-		10065: {result.ConnectNoRoute, result.ConnectNoRoute, 0},
+		10064: {result.ConnectNoRoute, result.ConnectNoRoute, winUnreachable},
+		10065: {result.ConnectNoRoute, result.ConnectNoRoute, winUnreachable},
 		// What says nothing of a path.
 		10004: {result.ConnectFailed, result.ConnectFailed, 0}, // WSAEINTR
 		10035: {result.ConnectFailed, result.ConnectFailed, 0}, // WSAEWOULDBLOCK

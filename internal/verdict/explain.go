@@ -222,6 +222,10 @@ func (e explainer) unreachable() *result.Finding {
 		return e.say(result.CodeNoNeighbour, fmt.Sprintf("On its own network nobody answers for %s, or for the gateway on the way there.", e.at()),
 			"Check the address, that the machine and the gateway are switched on, and that the machine that dials is in the right network. No firewall was reached.")
 	}
+	if e.i.ICMPUntold {
+		return e.say(result.CodeNotReached, fmt.Sprintf("%s cannot be reached (%s). The system of the machine that dials does not tell whether it found so itself, having no route or nobody on its own network that answers, or a device on the way said so", e.at(), e.words()),
+			"Check the address, that the machine is switched on, and the network settings of the machine that dials: address, mask and default gateway. If those are right, run dial on a Linux machine of the same network, which tells what came back and from whom.")
+	}
 	return e.say(result.CodeNoRoute, fmt.Sprintf("The machine that dials has no route to %s (%s)", e.at(), e.words()),
 		"Check its network settings: address, mask and default gateway. No firewall was reached.")
 }

@@ -207,6 +207,7 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 		{"reset-listener", connected(result.AnswerReset), acceptor(result.PortBound, result.SawAccepted), []string{"reset (RST)"}},
 		{"name-not-found", result.Initiator{ResolveError: "illiad.example.edu: no such name"}, nil, []string{"illiad.example.edu"}},
 		{"no-route", failed(result.ConnectNoRoute), nil, []string{"no route to 10.2.0.5"}},
+		{"not-reached", func() result.Initiator { i := failed(result.ConnectNoRoute); i.ICMPUntold = true; return i }(), nil, []string{"10.2.0.5", "does not tell", "a device on the way said so"}},
 		{"no-neighbour", func() result.Initiator {
 			i := rejectedBy(result.ICMP{Type: 3, Code: 1, From: source.Addr(), Local: true})
 			i.ConnectMS = 3100
