@@ -42,6 +42,25 @@ type sheet struct {
 // if none has.
 type todo struct{ Text, Href string }
 
+// A labelledTexts is what is said under one label.
+type labelledTexts struct {
+	Label string
+	Texts []string
+}
+
+// labelled joins texts that have the same label, or "" behind one.
+func labelled(fields [][2]string) []labelledTexts {
+	var out []labelledTexts
+	for _, f := range fields {
+		if n := len(out); n > 0 && (f[0] == "" || f[0] == out[n-1].Label) {
+			out[n-1].Texts = append(out[n-1].Texts, f[1])
+			continue
+		}
+		out = append(out, labelledTexts{f[0], []string{f[1]}})
+	}
+	return out
+}
+
 // asIs is text that is clean already and has line breaks of our own.
 type asIs string
 

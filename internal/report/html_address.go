@@ -19,7 +19,7 @@ func renderAddressHTML(r *result.AddressReport, _ Options) ([]byte, error) {
 	if len(r.Seen) == 0 || r.Interrupted {
 		s.Class = classes[markUnknown.word]
 	}
-	b := addressBody{Pictures: addressPictures(r), Mappings: mappingWords(r.Mappings), Facts: addressFacts(r)}
+	b := addressBody{Pictures: addressPictures(r), Mappings: labelled(mappingWords(r.Mappings)), Facts: labelled(addressFacts(r))}
 	if len(r.Findings) > 0 {
 		b.Findings = r.Findings[1:]
 		if advice := r.Findings[0].Advice; advice != "" {
@@ -47,8 +47,8 @@ type addressBody struct {
 	Pictures []picture
 	Heads    []string
 	Views    [][]string
-	Mappings [][2]string
-	Facts    [][2]string
+	Mappings []labelledTexts
+	Facts    []labelledTexts
 }
 
 // addressPictures draws who saw this machine as what, and who reached it at which

@@ -277,6 +277,23 @@ func TestALineEndsWhereThePathStops(t *testing.T) {
 	}
 }
 
+// A device that rejects what it is to forward answers for the next distance, too.
+func TestADeviceThatRejectsIsNotSeenTwice(t *testing.T) {
+	device := netip.MustParseAddr("203.0.113.6")
+	hops := []result.Hop{{TTL: 1, What: result.HopExceeded, From: netip.MustParseAddr("10.1.0.1")}, {TTL: 2, What: result.HopExceeded, From: device}, {TTL: 3, What: result.HopICMP, From: device}}
+	p := broken(path("sql", "SQL Server", 1433, "192.0.2.5:50001", "198.51.100.9:1433"), result.Rejected, "Rejected.", "Ask.")
+	p.Initiator = &result.Initiator{ICMP: &result.ICMP{From: device}, Trace: &result.Trace{Hops: hops}}
+	pic := pictures(with(base(), p))[0]
+	if len(pic.Devices) != 2 || pic.Lanes[0].To != pic.Devices[1].X || pic.Lanes[0].Symbol != "stop" {
+		t.Errorf("%+v", pic)
+	}
+	// One that does not let packets die shows itself by its rejection alone.
+	p.Initiator.Trace.Hops = []result.Hop{hops[0], {TTL: 2, What: result.HopSilent}, hops[2]}
+	if pic := pictures(with(base(), p))[0]; len(pic.Devices) != 3 || !pic.Devices[1].Hidden || pic.Devices[2].Sub != device.String() {
+		t.Errorf("%+v", pic)
+	}
+}
+
 func TestThePictureShowsWhatIsTranslated(t *testing.T) {
 	p := path("odyssey", "Odyssey", 7968, "10.3.0.10:50002", "203.0.113.2:7968")
 	p.SeenAs = ap("198.51.100.2:40113")
