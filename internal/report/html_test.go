@@ -476,7 +476,7 @@ func TestAnAddressPageHasTheConclusionFirst(t *testing.T) {
 		lanes = append(lanes, attr(n, "class")+": "+inner(n))
 	}
 	for i, want := range []string{
-		"lane ok: stun:stun.example.org over TCP stun:stun.example.org o... seen as 198.51.100.1seen as 198.51.100.1",
+		"lane ok: stun:stun.example.org over TCP stun:stun.example.org o... seen as 198.51.100.1198.51.100.1",
 		"lane unknown: nosuch.example.org nosuch.example.org not seen: unresolvednot seen: unresolved",
 		"lane bad: peer dialed 198.51.100.1:7968 peer dialed 198.51.100.... NO silentNO silent",
 	} {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -31,6 +32,7 @@ type picture struct {
 // A box is one of the two machines.
 type box struct {
 	Name  string
+	Short string   // where there is little room; of the right one
 	Lines []string // what else is known of it
 }
 
@@ -127,6 +129,8 @@ const (
 	roomForNames  = 8
 	longLabel     = 70 // runes
 	shortLabel    = 26
+	shortState    = 22
+	shortLine     = 42 // a label and a state together
 )
 
 // newPicture draws the paths of one direction and family.
@@ -200,10 +204,11 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 func (pic *picture) translate(s string) { pic.NAT = addOnce(pic.NAT, nat{Text: s}) }
 
 // name says what was tried.
-func (l *lane) name(s string) { l.Label, l.Short = cut(s, longLabel), cut(s, shortLabel) }
+func (l *lane) name(s string) { l.Label = cut(s, longLabel) }
 
 // lay gives everything on a picture its height.
 func (pic *picture) lay() {
+	pic.Right.Short = cut(pic.Right.Name, shortLabel)
 	y := boxHeight + boxLine*max(len(pic.Left.Lines), len(pic.Right.Lines))
 	pic.Box = y - 4
 	for i := range pic.NAT {
@@ -222,6 +227,8 @@ func (pic *picture) lay() {
 		if l.By == "" {
 			l.By = l.State
 		}
+		l.State = cut(l.State, shortState)
+		l.Short = cut(l.Label, min(shortLabel, shortLine-utf8.RuneCountInString(l.State)))
 		l.Text, l.Line = y+17, y+29
 		y += laneHeight
 		if l.Back != "" {
