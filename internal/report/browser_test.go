@@ -246,7 +246,7 @@ func (w *tab) opens() {
 		w.Fatal("nothing to open, or it is open already")
 	}
 	w.do(chromedp.KeyEvent("\r"))
-	if !eval[bool](w, `(() => { const d = document.querySelector("details"); return d.open && d.querySelector("dd, li, p").getBoundingClientRect().height > 0 })()`) {
+	if !eval[bool](w, `(() => { const d = document.querySelector("details"); return d.open && d.querySelector("dd, li, p, pre").getBoundingClientRect().height > 0 })()`) {
 		w.Error("it stays closed")
 	}
 }

@@ -10,10 +10,8 @@ import (
 	"strings"
 
 	"dialtone/internal/clean"
+	"dialtone/internal/request"
 )
-
-// HTML is a page for a browser: one file that asks nobody for anything.
-const HTML Format = "html"
 
 //go:embed html
 var htmlFiles embed.FS
@@ -41,6 +39,16 @@ type sheet struct {
 // A todo is something to do next, and the place on the page that has more of it; ""
 // if none has.
 type todo struct{ Text, Href string }
+
+// letterOf is the requests as a text for a firewall's people: the form of that name, in
+// the words and for the asker that the options name; "" if there is nothing to ask for.
+func letterOf(l request.List, render func(Options) ([]byte, error), o Options) (asIs, error) {
+	if len(l.Requests) == 0 {
+		return "", nil
+	}
+	b, err := render(Options{Ask: o.Ask, Dialect: o.Dialect})
+	return asIs(clean.Text(b)), err
+}
 
 // A labelledTexts is what is said under one label.
 type labelledTexts struct {

@@ -8,27 +8,34 @@ import (
 	"strings"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
 var matrixPage = htmlTemplate("matrix.html")
 
 // renderMatrixHTML makes a page of a matrix.
-func renderMatrixHTML(m *result.Matrix, _ Options) ([]byte, error) {
+func renderMatrixHTML(m *result.Matrix, o Options) ([]byte, error) {
 	s := sheet{
 		Kind: "Path matrix", Title: fmt.Sprintf("Path matrix of %d %s", len(m.Rows), one(len(m.Rows), "report", "reports")),
-		Class: classes[markOK.word], Answer: matrixAnswer(m), Limits: matrixLimits, Tool: m.Tool, Body: newMatrixBody(m),
+		Class: classes[markOK.word], Answer: matrixAnswer(m), Limits: matrixLimits, Tool: m.Tool, Next: matrixNext(m),
 	}
 	if len(m.Rows) == 0 || slices.ContainsFunc(m.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
 		s.Class = classes[markBroken.word]
 	}
-	s.Next = matrixNext(m)
+	b := newMatrixBody(m)
+	var err error
+	if b.Letter, err = letterOf(request.Of(o.Ask, m.Whole...), func(o Options) ([]byte, error) { return renderMatrixRequests(m, o) }, o); err != nil {
+		return nil, err
+	}
+	s.Body = b
 	return renderHTML(matrixPage, s)
 }
 
 // A matrixBody is what a page has of a matrix beside its frame.
 type matrixBody struct {
 	Causes   []causes
+	Letter   asIs // to a firewall's people; "": there is nothing to ask for
 	Findings []told
 	Heads    []htmlHead
 	Upright  bool // the columns are too many for their names to lie

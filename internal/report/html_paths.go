@@ -6,19 +6,25 @@ import (
 	"slices"
 	"strings"
 
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
 var pathsPage = htmlTemplate("paths.html")
 
 // renderPathsHTML makes a page of a report.
-func renderPathsHTML(r *result.Report, _ Options) ([]byte, error) {
+func renderPathsHTML(r *result.Report, o Options) ([]byte, error) {
 	t := &textReport{Report: r, verbose: true}
 	s := sheet{
 		Kind: "Path report", Class: answerClass(r), Answer: answer(r), Limits: t.caveat(), Next: next(r), Tool: r.Tool,
 		Title: "Path report: " + cmp.Or(r.From.Host, strings.Join(r.From.Addresses, ", "), "this machine") + " to " + hostName(r.To),
-		Body:  t.body(),
 	}
+	b := t.body()
+	var err error
+	if b.Letter, err = letterOf(request.Of(o.Ask, r), func(o Options) ([]byte, error) { return renderRequests(r, o) }, o); err != nil {
+		return nil, err
+	}
+	s.Body = b
 	return renderHTML(pathsPage, s)
 }
 
@@ -38,6 +44,7 @@ type pathsBody struct {
 	Findings []result.Finding
 	Pictures []picture
 	Sections []htmlSection
+	Letter   asIs // to a firewall's people; "": there is nothing to ask for
 	Paths    []htmlPath
 	Speeds   []speed
 	Noted    []string

@@ -307,8 +307,19 @@ func TestThePictureShowsWhatIsTranslated(t *testing.T) {
 func TestAButtonCopiesTheWholeRequest(t *testing.T) {
 	w := parsePage(t, render(t, HTML, mixedBag(), Options{}))
 	buttons := w.all("button")
-	if len(buttons) != 5 {
+	if len(buttons) != 6 {
 		t.Fatalf("%d buttons", len(buttons))
+	}
+	// One more copies all of it, in the words of the firewall that was named.
+	o := Options{Dialect: "nft"}
+	letter := parsePage(t, render(t, HTML, mixedBag(), o)).all("button")[5]
+	for _, want := range []string{"Firewall requests: ", "Request 1. Allow TCP from 192.0.2.5 to 198.51.100.9 port 1433", "tcp dport 1433"} {
+		if !strings.Contains(attr(letter, "data-copy"), want) {
+			t.Errorf("%q is not in\n%s", want, attr(letter, "data-copy"))
+		}
+	}
+	if len(parsePage(t, render(t, HTML, allOpen(), o)).all("button")) != 0 {
+		t.Error("something to copy where there is nothing to ask for")
 	}
 	const want = `Ask whoever runs 198.51.100.1 to allow TCP port 1611 from 192.0.2.5 to
 198.51.100.9.
