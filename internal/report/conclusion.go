@@ -29,11 +29,9 @@ func (t *textReport) elsewhere() {
 	}
 	t.title("Not tested in this run")
 	t.blank()
-	column, commands, needsListen, words := 0, 0, false, ""
+	column, commands := 0, 0
 	for _, m := range list {
 		column, commands = max(column, 2+width(m.name)+2), max(commands, width(m.command))
-		words += " " + m.command
-		needsListen = needsListen || m.needsListen
 	}
 	if column+commands > t.width { // each command on a line of its own
 		column = t.width
@@ -41,21 +39,35 @@ func (t *textReport) elsewhere() {
 	for _, m := range list {
 		t.whole("  "+m.name, m.command, column)
 	}
-	if placeholder.MatchString(words) {
-		s := "Fill in what is in capitals."
-		if strings.Contains(words, " --key KEY") {
-			s += " KEY is what listen printed."
-		}
-		t.hang("  ", s, 0, faint)
-	}
-	if needsListen {
-		t.hang("  ", "To be dialed, this machine needs to run listen.", 0, faint)
+	for _, hint := range hints(list) {
+		t.hang("  ", hint, 0, faint)
 	}
 	if len(list) > 0 && len(left) > 0 {
 		t.blank()
 	}
 	t.reasons(left, maxRows)
 	t.blank()
+}
+
+// hints are what else is to be known of the commands of machines.
+func hints(list []machine) []string {
+	needsListen, words := false, ""
+	for _, m := range list {
+		words += " " + m.command
+		needsListen = needsListen || m.needsListen
+	}
+	var out []string
+	if placeholder.MatchString(words) {
+		s := "Fill in what is in capitals."
+		if strings.Contains(words, " --key KEY") {
+			s += " KEY is what listen printed."
+		}
+		out = append(out, s)
+	}
+	if needsListen {
+		out = append(out, "To be dialed, this machine needs to run listen.")
+	}
+	return out
 }
 
 // reasons lists rows by why they were left out, and names no more than so many of

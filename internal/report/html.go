@@ -10,10 +10,8 @@ import (
 	"strings"
 
 	"dialtone/internal/clean"
+	"dialtone/internal/request"
 )
-
-// HTML is a page for a browser: one file that asks nobody for anything.
-const HTML Format = "html"
 
 //go:embed html
 var htmlFiles embed.FS
@@ -41,6 +39,35 @@ type sheet struct {
 // A todo is something to do next, and the place on the page that has more of it; ""
 // if none has.
 type todo struct{ Text, Href string }
+
+// letterOf is the requests as a text for a firewall's people: the form of that name, in
+// the words and for the asker that the options name; "" if there is nothing to ask for.
+func letterOf(l request.List, render func(Options) ([]byte, error), o Options) (asIs, error) {
+	if len(l.Requests) == 0 {
+		return "", nil
+	}
+	b, err := render(Options{Ask: o.Ask, Dialect: o.Dialect})
+	return asIs(clean.Text(b)), err
+}
+
+// A labelledTexts is what is said under one label.
+type labelledTexts struct {
+	Label string
+	Texts []string
+}
+
+// labelled joins texts that have the same label, or "" behind one.
+func labelled(fields [][2]string) []labelledTexts {
+	var out []labelledTexts
+	for _, f := range fields {
+		if n := len(out); n > 0 && (f[0] == "" || f[0] == out[n-1].Label) {
+			out[n-1].Texts = append(out[n-1].Texts, f[1])
+			continue
+		}
+		out = append(out, labelledTexts{f[0], []string{f[1]}})
+	}
+	return out
+}
 
 // asIs is text that is clean already and has line breaks of our own.
 type asIs string

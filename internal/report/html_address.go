@@ -19,7 +19,7 @@ func renderAddressHTML(r *result.AddressReport, _ Options) ([]byte, error) {
 	if len(r.Seen) == 0 || r.Interrupted {
 		s.Class = classes[markUnknown.word]
 	}
-	b := addressBody{Pictures: addressPictures(r), Mappings: mappingWords(r.Mappings), Facts: addressFacts(r)}
+	b := addressBody{Pictures: addressPictures(r), Mappings: labelled(mappingWords(r.Mappings)), Facts: labelled(addressFacts(r))}
 	if len(r.Findings) > 0 {
 		b.Findings = r.Findings[1:]
 		if advice := r.Findings[0].Advice; advice != "" {
@@ -47,14 +47,14 @@ type addressBody struct {
 	Pictures []picture
 	Heads    []string
 	Views    [][]string
-	Mappings [][2]string
-	Facts    [][2]string
+	Mappings []labelledTexts
+	Facts    []labelledTexts
 }
 
 // addressPictures draws who saw this machine as what, and who reached it at which
 // address.
 func addressPictures(r *result.AddressReport) []picture {
-	left := box{"This machine", addressLines(r.Own)}
+	left := box{Name: "This machine", Lines: addressLines(r.Own)}
 	out := picture{Title: "Who sees this machine as what", Left: left, Right: box{Name: "Those who were asked"}}
 	in := picture{Title: "Whether those addresses lead here", Left: left, Right: box{Name: "Those who dialed"}}
 	type seen struct{ observer, over, as string }
@@ -63,7 +63,7 @@ func addressPictures(r *result.AddressReport) []picture {
 		l := lane{Class: classes[markOK.word], State: "not seen: " + string(v.Outcome), From: percent(0, false), To: percent(1, false), Symbol: "arrow"}
 		switch {
 		case v.Outcome == result.ViewAnswered && v.SeenAs.IsValid():
-			l.State = "seen as " + v.SeenAs.Addr().String()
+			l.By, l.State = "seen as "+v.SeenAs.Addr().String(), v.SeenAs.Addr().String()
 			if v.Source.IsValid() && !result.IsSameAddr(v.Source.Addr(), v.SeenAs.Addr()) {
 				out.translate(fmt.Sprintf("NAT: %s is seen as %s", v.Source.Addr(), v.SeenAs.Addr()))
 			}

@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"strings"
 
 	"dialtone/internal/result"
 )
@@ -32,14 +31,6 @@ var (
 		result.AnswerSilent:    "none",
 		result.AnswerICMP:      "an ICMP error",
 	}
-	transferWords = map[result.TransferOutcome]string{
-		result.TransferIntact:    "all unchanged",
-		result.TransferCorrupted: "arrived changed",
-		result.TransferStalled:   "stopped on the way",
-		result.TransferReset:     "cut off by a reset (RST)",
-		result.TransferClosed:    "cut off",
-		result.TransferUnknown:   "the other end did not tell",
-	}
 	portWordsAt = map[result.PortState]string{
 		result.PortUnknown: "not known whether it was open",
 		result.PortBound:   "listened on",
@@ -65,22 +56,15 @@ var (
 		result.DropQueue:       "its program had too many connections waiting",
 		result.DropListener:    "the listener did not take it",
 	}
-	hopWords = map[result.HopOutcome]string{
-		result.HopExceeded: "let it pass that far",
-		result.HopICMP:     "refused it (ICMP)",
-		result.HopRST:      "a reset (RST) came back",
-		result.HopOpen:     "it opened",
-		result.HopSilent:   "nothing came back",
-	}
 )
 
 // word is what a map says of a value, or the value.
 func word[K ~string](words map[K]string, k K) string { return cmp.Or(words[k], string(k)) }
 
-// A table of labelled texts, to which only those are added that say something.
-type labelled [][2]string
+// An evidence is labelled texts, to which only those are added that say something.
+type evidence [][2]string
 
-func (l *labelled) add(label, s string) {
+func (l *evidence) add(label, s string) {
 	if s != "" {
 		*l = append(*l, [2]string{label, s})
 	}
@@ -88,7 +72,7 @@ func (l *labelled) add(label, s string) {
 
 // initiatorSaw is what the end that opened the connection saw of a path.
 func initiatorSaw(p *result.Path) [][2]string {
-	var l labelled
+	var l evidence
 	i := p.Initiator
 	if i == nil {
 		return nil
@@ -138,8 +122,8 @@ func initiatorSaw(p *result.Path) [][2]string {
 	if i.Origin.IsValid() && i.Origin != i.Target {
 		l.add("Answered from", i.Origin.String())
 	}
-	l.add("Data out", transferSaw(i.Sent))
-	l.add("Data back", transferSaw(i.Received))
+	l.add("Data out", transferLine(i.Sent))
+	l.add("Data back", transferLine(i.Received))
 	if i.RTTMS != nil {
 		l.add("Round trip", msWords(*i.RTTMS))
 	}
@@ -156,75 +140,28 @@ func initiatorSaw(p *result.Path) [][2]string {
 			l.add("Connections", fmt.Sprintf("%d of %d did all they were for", len(passed), len(passed)+len(failed)))
 		}
 	}
-	for _, d := range i.Datagrams {
-		l.add("Datagrams", fmt.Sprintf("%d of %d of %d bytes were answered", d.Answered, d.Sent, d.Request))
+	if d := i.Datagrams; len(d) > 0 {
+		l.add("Datagrams", datagramLine(d))
 	}
 	if c := i.Conversation; c != nil {
-		l.add("In its own language", conversationSaw(c))
+		l.add("Service", conversationLine(c))
+		l.add("It said", c.Refusal.Reply())
+		for _, f := range c.Facts {
+			l.add("Told", f.Name+": "+f.Value)
+		}
 	}
 	for _, d := range i.Idle {
 		l.add("Idle", fmt.Sprintf("%d s, then the %s spoke: %s", d.GapMS/1000, d.First, d.Outcome))
 	}
 	if t := i.Trace; t != nil {
-		l.add("Trace", traceSaw(t))
+		l.add("Hops", traceLine(t))
 	}
 	return l
 }
 
-func transferSaw(t *result.Transfer) string {
-	if t == nil {
-		return ""
-	}
-	s := fmt.Sprintf("%s of %s: %s", bytesWords(t.Intact), bytesWords(t.Want), word(transferWords, t.Outcome))
-	if t.ElapMS > 0 {
-		s += ", in " + msWords(t.ElapMS)
-	}
-	if h := t.Hole; h != nil {
-		s += fmt.Sprintf("; %d bytes cross in one packet, %d never do", h.Passes, h.Fails)
-	}
-	if t.Detail != "" {
-		s += " (" + t.Detail + ")"
-	}
-	return s
-}
-
-func conversationSaw(c *result.Conversation) string {
-	words := []string{c.Speaks.Language().Title + ": " + string(c.Outcome)}
-	if r := c.Refusal.Reply(); r != "" {
-		words = append(words, r)
-	}
-	if c.Software != "" {
-		words = append(words, "it says it is "+c.Software)
-	}
-	for _, f := range c.Facts {
-		words = append(words, f.Name+": "+f.Value)
-	}
-	words = append(words, c.Changed...)
-	words = append(words, c.Adapted...)
-	if c.Error != "" {
-		words = append(words, c.Error)
-	}
-	return strings.Join(words, "; ")
-}
-
-func traceSaw(t *result.Trace) string {
-	if t.Unknown != "" {
-		return t.Unknown
-	}
-	var hops []string
-	for _, h := range t.Hops {
-		s := fmt.Sprintf("%d: ", h.TTL)
-		if h.From.IsValid() {
-			s += h.From.String() + " "
-		}
-		hops = append(hops, s+word(hopWords, h.What))
-	}
-	return strings.Join(hops, "; ")
-}
-
 // acceptorSaw is what the end that was to accept the connection saw of a path.
 func acceptorSaw(p *result.Path) [][2]string {
-	var l labelled
+	var l evidence
 	a := p.Acceptor
 	if a == nil {
 		return nil

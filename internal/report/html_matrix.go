@@ -8,35 +8,42 @@ import (
 	"strings"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
 var matrixPage = htmlTemplate("matrix.html")
 
 // renderMatrixHTML makes a page of a matrix.
-func renderMatrixHTML(m *result.Matrix, _ Options) ([]byte, error) {
+func renderMatrixHTML(m *result.Matrix, o Options) ([]byte, error) {
 	s := sheet{
 		Kind: "Path matrix", Title: fmt.Sprintf("Path matrix of %d %s", len(m.Rows), one(len(m.Rows), "report", "reports")),
-		Class: classes[markOK.word], Answer: matrixAnswer(m), Limits: matrixLimits, Tool: m.Tool, Body: newMatrixBody(m),
+		Class: classes[markOK.word], Answer: matrixAnswer(m), Limits: matrixLimits, Tool: m.Tool, Next: matrixNext(m),
 	}
 	if len(m.Rows) == 0 || slices.ContainsFunc(m.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
 		s.Class = classes[markBroken.word]
 	}
-	s.Next = matrixNext(m)
+	b := newMatrixBody(m)
+	var err error
+	if b.Letter, err = letterOf(request.Of(o.Ask, m.Whole...), func(o Options) ([]byte, error) { return renderMatrixRequests(m, o) }, o); err != nil {
+		return nil, err
+	}
+	s.Body = b
 	return renderHTML(matrixPage, s)
 }
 
 // A matrixBody is what a page has of a matrix beside its frame.
 type matrixBody struct {
 	Causes   []causes
-	Findings []result.Finding
+	Letter   asIs // to a firewall's people; "": there is nothing to ask for
+	Findings []told
 	Heads    []htmlHead
 	Upright  bool // the columns are too many for their names to lie
 	Several  bool // more than one host was dialed
 	Rows     []htmlRow
 	Fine     int // rows that are as they should be
 	Broken   int
-	Words    [][2]string
+	Words    []labelledTexts
 }
 
 // An htmlHead is the head of a column, and how many of it count and are not ok.
@@ -44,6 +51,9 @@ type htmlHead struct {
 	Name   string
 	Broken int
 }
+
+// A told is a finding, and of which machines.
+type told struct{ Names, Text, Advice string }
 
 // causes are the requests under one title.
 type causes struct {
@@ -55,7 +65,7 @@ type causes struct {
 type htmlCause struct {
 	Number             int
 	Headline           string
-	What               string
+	What, Also         string
 	Names, From, Log   []string
 	Label              string // what From is called
 	Many, ManyLogLines bool
@@ -79,7 +89,7 @@ type htmlCell struct{ Class, Text string }
 // first.
 func newMatrixBody(m *result.Matrix) matrixBody {
 	t := &matrixText{Matrix: m}
-	b := matrixBody{Findings: m.Findings, Words: matrixWords(m), Upright: len(m.Columns) > 6}
+	b := matrixBody{Findings: toldOfMachines(t), Words: labelled(matrixWords(m)), Upright: len(m.Columns) > 6}
 	for n, c := range m.Columns {
 		h := htmlHead{Name: t.columnName(c)}
 		for _, r := range m.Rows {
@@ -112,12 +122,12 @@ func newMatrixBody(m *result.Matrix) matrixBody {
 		b.Rows = append(b.Rows, row)
 	}
 	slices.SortStableFunc(b.Rows, func(x, y htmlRow) int { return strings.Compare(x.Class, y.Class) }) // "bad" comes before "ok"
+	n := 0
 	for i, title := range []string{"What to ask for", "Only if these are needed too"} {
 		c := causes{Title: title}
-		for j := range m.Requests {
-			if q := &m.Requests[j]; q.Counted == (i == 0) {
-				c.Items = append(c.Items, newCause(m, q))
-			}
+		for _, all := range t.alikeRequests(i == 0) {
+			n++
+			c.Items = append(c.Items, newCause(t, n, all))
 		}
 		if len(c.Items) > 0 {
 			b.Causes = append(b.Causes, c)
@@ -126,15 +136,44 @@ func newMatrixBody(m *result.Matrix) matrixBody {
 	return b
 }
 
-func newCause(m *result.Matrix, q *result.Request) htmlCause {
-	h := htmlCause{Number: q.Number, What: q.Advice, Names: needers(m, q), From: subnetLines(q), Log: requestLog(q), Label: "From"}
+// toldOfMachines are the findings, those that are alike as one.
+func toldOfMachines(t *matrixText) []told {
+	var out []told
+	for _, g := range t.alikeFindings() {
+		f := told{Text: g.text, Advice: g.advice, Names: strings.Join(g.names, ", ")}
+		if !g.isSame && len(g.names) > 1 {
+			f.Names += " (each with its own addresses)"
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// newCause makes one request of those that are alike.
+func newCause(t *matrixText, number int, all []*result.Request) htmlCause {
+	q := all[0]
+	names, also, logs, subnets := t.gather(all)
+	h := htmlCause{Number: number, What: q.Advice, Names: names, Log: logs, Label: "From"}
+	for _, s := range subnets {
+		h.From = append(h.From, fmt.Sprintf("%s (in %s)", strings.Join(s.Addresses, ", "), s.Prefix))
+	}
 	if q.Direction == plan.Reverse {
 		h.Label = "Towards"
 	}
+	joined := *q
+	joined.Rows, joined.Subnets = nil, subnets
+	for _, q := range all {
+		joined.Rows = append(joined.Rows, q.Rows...)
+	}
 	p := result.Path{Port: q.Port, Transport: q.Transport}
-	h.Headline = fmt.Sprintf("%s: %s, %s %s", whose(m, q), strings.Join(q.Flows, ", "), port(&p), outcomeOf(m, q))
+	h.Headline = fmt.Sprintf("%s: %s, %s %s", whose(t.Matrix, &joined), strings.Join(q.Flows, ", "), port(&p), outcomeOf(t.Matrix, q))
 	h.Many, h.ManyLogLines = len(h.Names) > manyNames, len(h.Log) > manyNames
-	fields := [][2]string{{"For", fmt.Sprintf("%s of %d: %s", strings.Join(q.Flows, ", "), len(h.Names), strings.Join(h.Names, ", "))}}
+	var fields [][2]string
+	if len(also) > 0 {
+		h.Also = "the same at " + strings.Join(also, ", ")
+		fields = append(fields, [2]string{"Also", h.Also})
+	}
+	fields = append(fields, [2]string{"For", fmt.Sprintf("%s of %d: %s", strings.Join(q.Flows, ", "), len(h.Names), strings.Join(h.Names, ", "))})
 	for _, s := range h.From {
 		fields = append(fields, [2]string{h.Label, s})
 	}
@@ -170,7 +209,9 @@ func whose(m *result.Matrix, q *result.Request) string {
 		return fmt.Sprintf("All %d", len(needs))
 	}
 	if len(needs) == 1 {
-		return needers(m, q)[0]
+		for n := range needs {
+			return m.Rows[n].Name
+		}
 	}
 	var own []netip.Addr
 	for n := range m.Rows {
@@ -198,14 +239,14 @@ func whose(m *result.Matrix, q *result.Request) string {
 		}
 		known += those
 		switch {
-		case those == 0: // a NAT gives it another address than its own
+		case those == 0, len(all) == len(m.Rows): // a NAT gives it another address than its own; or it tells nothing
 		case those == len(all):
 			parts = append(parts, fmt.Sprintf("all %d in %s", those, p))
 		default:
 			parts = append(parts, fmt.Sprintf("%d of %d in %s", those, len(all), p))
 		}
 	}
-	if len(parts) > 3 || known != len(needs) {
+	if len(parts) == 0 || len(parts) > 3 || known != len(needs) {
 		return fmt.Sprintf("%d of %d", len(needs), len(m.Rows))
 	}
 	return fmt.Sprintf("%d of %d (%s)", len(needs), len(m.Rows), strings.Join(parts, ", "))
@@ -272,19 +313,12 @@ func covering(addresses []netip.Addr) netip.Prefix {
 // matrixNext is what to do, from the first thing on.
 func matrixNext(m *result.Matrix) []todo {
 	var out []todo
-	n, at := 0, ""
-	for _, q := range m.Requests {
-		if q.Counted {
-			if n++; n == 1 {
-				at = fmt.Sprintf("#request-%d", q.Number)
-			}
-		}
+	t := &matrixText{Matrix: m}
+	if n := len(t.alikeRequests(true)); n > 0 {
+		out = append(out, todo{sendWords(n), "#request-1"})
 	}
-	if n > 0 {
-		out = append(out, todo{sendWords(n), at})
-	}
-	if len(m.Findings) > 0 {
-		out = append(out, todo{fmt.Sprintf("Read what is noted of single machines: %d %s.", len(m.Findings), one(len(m.Findings), "point", "points")), "#noted"})
+	if n := len(t.alikeFindings()); n > 0 {
+		out = append(out, todo{fmt.Sprintf("Read what is noted of single machines: %d %s.", n, one(n, "point", "points")), "#noted"})
 	}
 	switch {
 	case len(m.Rows) == 0:

@@ -6,19 +6,25 @@ import (
 	"slices"
 	"strings"
 
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
 var pathsPage = htmlTemplate("paths.html")
 
 // renderPathsHTML makes a page of a report.
-func renderPathsHTML(r *result.Report, _ Options) ([]byte, error) {
-	t := &textReport{Report: r}
+func renderPathsHTML(r *result.Report, o Options) ([]byte, error) {
+	t := &textReport{Report: r, verbose: true}
 	s := sheet{
 		Kind: "Path report", Class: answerClass(r), Answer: answer(r), Limits: t.caveat(), Next: next(r), Tool: r.Tool,
 		Title: "Path report: " + cmp.Or(r.From.Host, strings.Join(r.From.Addresses, ", "), "this machine") + " to " + hostName(r.To),
-		Body:  t.body(),
 	}
+	b := t.body()
+	var err error
+	if b.Letter, err = letterOf(request.Of(o.Ask, r), func(o Options) ([]byte, error) { return renderRequests(r, o) }, o); err != nil {
+		return nil, err
+	}
+	s.Body = b
 	return renderHTML(pathsPage, s)
 }
 
@@ -38,12 +44,14 @@ type pathsBody struct {
 	Findings []result.Finding
 	Pictures []picture
 	Sections []htmlSection
+	Letter   asIs // to a firewall's people; "": there is nothing to ask for
 	Paths    []htmlPath
 	Speeds   []speed
 	Noted    []string
 	Machines []htmlMachine
+	Hints    []string // of their commands
 	LeftOut  []string
-	Facts    [][2]string
+	Facts    []labelledTexts
 }
 
 // An htmlSection is the requests under one title.
@@ -56,12 +64,12 @@ type htmlSection struct {
 type htmlRequest struct {
 	Number int
 	What   string
-	Fields [][2]string
+	Fields []labelledTexts
 	Copy   asIs
 }
 
 // An htmlMachine is another machine to run dial on.
-type htmlMachine struct{ Name, Command, Note, Rows string }
+type htmlMachine struct{ Name, Command, Rows string }
 
 // An htmlPath is a bundle and its story.
 type htmlPath struct {
@@ -76,8 +84,8 @@ type htmlPath struct {
 	Need              string
 	Notes             []string
 	Here, There       string // which machine each half is of
-	Initiator         [][2]string
-	Acceptor          [][2]string
+	Initiator         []labelledTexts
+	Acceptor          []labelledTexts
 	NoAcceptor        bool
 }
 
@@ -96,20 +104,21 @@ type gauge struct {
 // body gathers what the page shows.
 func (t *textReport) body() pathsBody {
 	r := t.Report
-	b := pathsBody{Findings: r.Findings, Pictures: pictures(r), Speeds: speeds(r), Noted: noted(r, false, func(s string) string { return s }), Facts: fillLabels(t.runFacts())}
-	b.Machines, b.LeftOut = leftOut(r)
+	b := pathsBody{Findings: r.Findings, Pictures: pictures(r), Speeds: speeds(r), Facts: labelled(t.runFacts())}
+	b.Noted = noted(r, false, func(s string) string { return s })
+	b.Machines, b.Hints, b.LeftOut = leftOut(r)
 	asked := map[*result.Path]int{}
 	kind := stepKind(0)
-	for i, s := range steps(r) {
-		if s.kind != kind {
-			kind = s.kind
+	for i, all := range alike(steps(r)) {
+		if all[0].kind != kind {
+			kind = all[0].kind
 			b.Sections = append(b.Sections, htmlSection{Title: stepTitles[kind]})
 		}
-		q := htmlRequest{Number: i + 1}
-		q.What, q.Fields = s.details(r)
-		q.Copy = copied(q.What, q.Fields)
-		for _, p := range s.paths {
-			asked[p] = q.Number
+		q := newRequest(r, i+1, all)
+		for _, s := range all {
+			for _, p := range s.paths {
+				asked[p] = q.Number
+			}
 		}
 		at := &b.Sections[len(b.Sections)-1]
 		at.Items = append(at.Items, q)
@@ -125,6 +134,57 @@ func (t *textReport) body() pathsBody {
 	return b
 }
 
+// newRequest makes one request of steps that ask the same for other ports.
+func newRequest(r *result.Report, number int, all []step) htmlRequest {
+	first := all[0]
+	q := htmlRequest{Number: number, What: withoutWhy(first.paths[0])}
+	why := texts(first.paths)
+	if q.What == "" {
+		if q.What = finding(first.paths[0]).Text; q.What == "" {
+			q.What = "No finding was recorded."
+		}
+		why = nil
+	}
+	var fields [][2]string
+	add := func(label string, items ...string) {
+		for _, s := range items {
+			if s != "" {
+				fields = append(fields, [2]string{label, s})
+			}
+		}
+	}
+	var paths []*result.Path
+	for i, s := range all {
+		paths = append(paths, s.paths...)
+		if i > 0 {
+			add("Also", alsoLine(first, s))
+		}
+	}
+	add("For", forLine(r, paths))
+	if first.kind != stepOwn {
+		for _, s := range all {
+			for _, why := range s.reasons() {
+				add("Why", strings.TrimPrefix(why.service+": "+why.why, ": "))
+			}
+		}
+	}
+	for _, w := range why {
+		text := w.text
+		if len(all) > 1 {
+			text = triedTimes.ReplaceAllString(text, "")
+		}
+		if len(why) > 1 {
+			text = strings.Join(labels(r, w.paths, false), ", ") + ": " + text
+		}
+		add("Seen", text)
+	}
+	if !isOwn(first.paths[0]) { // no firewall's log has anything of what is own
+		add("Log", logLines(paths)...)
+	}
+	q.Fields, q.Copy = labelled(fields), copied(q.What, fields)
+	return q
+}
+
 // urgency orders bundles: what does not work, what is not known, what does not
 // count, what works.
 func urgency(b bundle) int {
@@ -136,20 +196,23 @@ func copied(what string, fields [][2]string) asIs {
 	p := newPage(Options{Width: copyWidth})
 	p.hang("", what, 0, plain)
 	p.blank()
-	p.fields(0, fields)
+	once := slices.Clone(fields)
+	for i := len(once) - 1; i > 0; i-- {
+		if once[i][0] == once[i-1][0] {
+			once[i][0] = ""
+		}
+	}
+	p.fields(0, once)
 	return asIs(p.b.String())
 }
 
-// leftOut are the rows that this run left out: the machines that test them, and those
-// of which there is none, by reason.
-func leftOut(r *result.Report) (on []htmlMachine, others []string) {
+// leftOut are the rows that this run left out: the machines that test them, what else
+// is to be known of their commands, and rows of which there is no such machine, by
+// reason.
+func leftOut(r *result.Report) (on []htmlMachine, notes, others []string) {
 	list, left := machines(r)
 	for _, m := range list {
-		note := ""
-		if m.needsListen {
-			note = "while listen runs here"
-		}
-		on = append(on, htmlMachine{m.name, m.command, note, strings.Join(m.rows, ", ")})
+		on = append(on, htmlMachine{m.name, m.command, strings.Join(m.rows, ", ")})
 	}
 	var reasons []string
 	flows := map[string][]string{}
@@ -160,22 +223,11 @@ func leftOut(r *result.Report) (on []htmlMachine, others []string) {
 	for _, why := range reasons {
 		others = append(others, strings.Join(flows[why], ", ")+": "+cmp.Or(why, "no reason given"))
 	}
-	return on, others
+	return on, hints(list), others
 }
 
 // copyWidth fits what a button copies into an e-mail.
 const copyWidth = 78
-
-// fillLabels joins the texts under one label, which the text form writes once.
-func fillLabels(fields [][2]string) [][2]string {
-	out := slices.Clone(fields)
-	for i := range out {
-		if out[i][0] == "" && i > 0 {
-			out[i][0] = out[i-1][0]
-		}
-	}
-	return out
-}
 
 // story tells of one bundle.
 func story(r *result.Report, n int, b bundle, asked map[*result.Path]int) htmlPath {
@@ -183,11 +235,12 @@ func story(r *result.Report, n int, b bundle, asked map[*result.Path]int) htmlPa
 	h := htmlPath{
 		ID: fmt.Sprintf("path-%d", n), Class: classes[m.word], Mark: m.word, Verdict: outcome(p), Name: services(b), Port: port(p), Way: endpoints(p),
 		Means: capital((&textReport{Report: r}).meaning(p.Verdict)), Advice: asked[p], ShownBy: shownBy(p), Flows: b.names(),
-		Initiator: initiatorSaw(p), Acceptor: acceptorSaw(p), Here: "What this machine saw, which dialed", There: "What the other machine saw",
+		Initiator: labelled(initiatorSaw(p)), Acceptor: labelled(acceptorSaw(p)), Here: "What this machine saw, which dialed", There: "What the other machine saw",
 		NoAcceptor: p.Acceptor == nil && p.Verdict != result.Untested && !r.Mode.IsReal(),
 	}
 	if isReverse(p) {
 		h.Here, h.There = "What the other machine saw, which dialed", "What this machine saw"
+		h.Name += ", to here"
 	}
 	if m.word == markIgnored.word {
 		h.Mark = "" // as in the picture
@@ -202,7 +255,11 @@ func story(r *result.Report, n int, b bundle, asked map[*result.Path]int) htmlPa
 		if q.Why != "" {
 			whys = addOnce(whys, q.Why)
 		}
-		needs = addOnce(needs, need(q))
+		need := string(q.Need)
+		if !q.Counted {
+			need = "(" + need + ")"
+		}
+		needs = addOnce(needs, need)
 		for _, n := range q.Notes {
 			h.Notes = addOnce(h.Notes, cmp.Or(n.Text, string(n.Code)))
 		}
@@ -229,9 +286,10 @@ func next(r *result.Report) []todo {
 	}
 	todos := map[stepKind]int{}
 	at := map[stepKind]string{}
-	for i, s := range steps(r) {
-		if todos[s.kind]++; todos[s.kind] == 1 {
-			at[s.kind] = fmt.Sprintf("#request-%d", i+1)
+	for i, all := range alike(steps(r)) {
+		kind := all[0].kind
+		if todos[kind]++; todos[kind] == 1 {
+			at[kind] = fmt.Sprintf("#request-%d", i+1)
 		}
 	}
 	if n := todos[stepOwn]; n > 0 {

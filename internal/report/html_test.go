@@ -277,6 +277,23 @@ func TestALineEndsWhereThePathStops(t *testing.T) {
 	}
 }
 
+// A device that rejects what it is to forward answers for the next distance, too.
+func TestADeviceThatRejectsIsNotSeenTwice(t *testing.T) {
+	device := netip.MustParseAddr("203.0.113.6")
+	hops := []result.Hop{{TTL: 1, What: result.HopExceeded, From: netip.MustParseAddr("10.1.0.1")}, {TTL: 2, What: result.HopExceeded, From: device}, {TTL: 3, What: result.HopICMP, From: device}}
+	p := broken(path("sql", "SQL Server", 1433, "192.0.2.5:50001", "198.51.100.9:1433"), result.Rejected, "Rejected.", "Ask.")
+	p.Initiator = &result.Initiator{ICMP: &result.ICMP{From: device}, Trace: &result.Trace{Hops: hops}}
+	pic := pictures(with(base(), p))[0]
+	if len(pic.Devices) != 2 || pic.Lanes[0].To != pic.Devices[1].X || pic.Lanes[0].Symbol != "stop" {
+		t.Errorf("%+v", pic)
+	}
+	// One that does not let packets die shows itself by its rejection alone.
+	p.Initiator.Trace.Hops = []result.Hop{hops[0], {TTL: 2, What: result.HopSilent}, hops[2]}
+	if pic := pictures(with(base(), p))[0]; len(pic.Devices) != 3 || !pic.Devices[1].Hidden || pic.Devices[2].Sub != device.String() {
+		t.Errorf("%+v", pic)
+	}
+}
+
 func TestThePictureShowsWhatIsTranslated(t *testing.T) {
 	p := path("odyssey", "Odyssey", 7968, "10.3.0.10:50002", "203.0.113.2:7968")
 	p.SeenAs = ap("198.51.100.2:40113")
@@ -290,8 +307,19 @@ func TestThePictureShowsWhatIsTranslated(t *testing.T) {
 func TestAButtonCopiesTheWholeRequest(t *testing.T) {
 	w := parsePage(t, render(t, HTML, mixedBag(), Options{}))
 	buttons := w.all("button")
-	if len(buttons) != 5 {
+	if len(buttons) != 6 {
 		t.Fatalf("%d buttons", len(buttons))
+	}
+	// One more copies all of it, in the words of the firewall that was named.
+	o := Options{Dialect: "nft"}
+	letter := parsePage(t, render(t, HTML, mixedBag(), o)).all("button")[5]
+	for _, want := range []string{"Firewall requests: ", "Request 1. Allow TCP from 192.0.2.5 to 198.51.100.9 port 1433", "tcp dport 1433"} {
+		if !strings.Contains(attr(letter, "data-copy"), want) {
+			t.Errorf("%q is not in\n%s", want, attr(letter, "data-copy"))
+		}
+	}
+	if len(parsePage(t, render(t, HTML, allOpen(), o)).all("button")) != 0 {
+		t.Error("something to copy where there is nothing to ask for")
 	}
 	const want = `Ask whoever runs 198.51.100.1 to allow TCP port 1611 from 192.0.2.5 to
 198.51.100.9.
@@ -459,7 +487,7 @@ func TestAnAddressPageHasTheConclusionFirst(t *testing.T) {
 		lanes = append(lanes, attr(n, "class")+": "+inner(n))
 	}
 	for i, want := range []string{
-		"lane ok: stun:stun.example.org over TCP stun:stun.example.org o... seen as 198.51.100.1seen as 198.51.100.1",
+		"lane ok: stun:stun.example.org over TCP stun:stun.example.org o... seen as 198.51.100.1198.51.100.1",
 		"lane unknown: nosuch.example.org nosuch.example.org not seen: unresolvednot seen: unresolved",
 		"lane bad: peer dialed 198.51.100.1:7968 peer dialed 198.51.100.... NO silentNO silent",
 	} {

@@ -433,28 +433,7 @@ func (t *matrixText) request(number int, all []*result.Request) {
 	where := fmt.Sprintf("in %d", number)
 	lead := fmt.Sprintf("%3d. ", number)
 	t.hang(lead, t.once(q.Advice, where), 0, strong)
-	var names, also, logs []string
-	called := rowNames(t.Matrix)
-	var subnets []result.Subnet
-	for i, q := range all {
-		for _, n := range q.Rows {
-			if n >= 0 && n < len(t.Rows) {
-				names = addOnce(names, called[n])
-			}
-		}
-		if targets := t.targets(q); i > 0 && len(targets) > 0 {
-			also = addOnce(also, targets[0])
-		}
-		for _, s := range q.Subnets {
-			if !slices.ContainsFunc(subnets, func(o result.Subnet) bool { return o.Prefix == s.Prefix && slices.Equal(o.Addresses, s.Addresses) }) {
-				subnets = append(subnets, s)
-			}
-		}
-		for _, e := range q.Log {
-			p := result.Path{Transport: q.Transport, Source: e.Source, SeenAs: e.SeenAs, Target: e.Target, At: e.At}
-			logs = append(logs, logLines([]*result.Path{&p})...)
-		}
-	}
+	names, also, logs, subnets := t.gather(all)
 	var fields [][2]string
 	if len(also) > 0 {
 		fields = append(fields, [2]string{"Also", "the same at " + t.few(also)})
@@ -480,34 +459,30 @@ func (t *matrixText) request(number int, all []*result.Request) {
 	t.blank()
 }
 
-// needers are the names of the rows that need a request.
-func needers(m *result.Matrix, q *result.Request) []string {
-	var names []string
-	for _, n := range q.Rows {
-		if n >= 0 && n < len(m.Rows) {
-			names = addOnce(names, m.Rows[n].Name)
+// gather joins what requests that are alike have: the machines that need them, the
+// targets beside the first, lines to search a log for, and networks.
+func (t *matrixText) gather(all []*result.Request) (names, also, logs []string, subnets []result.Subnet) {
+	called := rowNames(t.Matrix)
+	for i, q := range all {
+		for _, n := range q.Rows {
+			if n >= 0 && n < len(t.Rows) {
+				names = addOnce(names, called[n])
+			}
+		}
+		if targets := t.targets(q); i > 0 && len(targets) > 0 {
+			also = addOnce(also, targets[0])
+		}
+		for _, s := range q.Subnets {
+			if !slices.ContainsFunc(subnets, func(o result.Subnet) bool { return o.Prefix == s.Prefix && slices.Equal(o.Addresses, s.Addresses) }) {
+				subnets = append(subnets, s)
+			}
+		}
+		for _, e := range q.Log {
+			p := result.Path{Transport: q.Transport, Source: e.Source, SeenAs: e.SeenAs, Target: e.Target, At: e.At}
+			logs = append(logs, logLines([]*result.Path{&p})...)
 		}
 	}
-	return names
-}
-
-// subnetLines are the machines of a request, as the firewalls see them.
-func subnetLines(q *result.Request) []string {
-	var out []string
-	for _, s := range q.Subnets {
-		out = append(out, fmt.Sprintf("%s (in %s)", strings.Join(s.Addresses, ", "), s.Prefix))
-	}
-	return out
-}
-
-// requestLog is what to search a firewall's log for.
-func requestLog(q *result.Request) []string {
-	var out []string
-	for _, e := range q.Log {
-		p := result.Path{Transport: q.Transport, Source: e.Source, SeenAs: e.SeenAs, Target: e.Target, At: e.At}
-		out = append(out, logLines([]*result.Path{&p})...)
-	}
-	return out
+	return names, also, logs, subnets
 }
 
 // matrixLimits is what a matrix does not speak for.

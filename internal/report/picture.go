@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -31,6 +32,7 @@ type picture struct {
 // A box is one of the two machines.
 type box struct {
 	Name  string
+	Short string   // where there is little room; of the right one
 	Lines []string // what else is known of it
 }
 
@@ -127,6 +129,8 @@ const (
 	roomForNames  = 8
 	longLabel     = 70 // runes
 	shortLabel    = 26
+	shortState    = 22
+	shortLine     = 42 // a label and a state together
 )
 
 // newPicture draws the paths of one direction and family.
@@ -200,10 +204,11 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 func (pic *picture) translate(s string) { pic.NAT = addOnce(pic.NAT, nat{Text: s}) }
 
 // name says what was tried.
-func (l *lane) name(s string) { l.Label, l.Short = cut(s, longLabel), cut(s, shortLabel) }
+func (l *lane) name(s string) { l.Label = cut(s, longLabel) }
 
 // lay gives everything on a picture its height.
 func (pic *picture) lay() {
+	pic.Right.Short = cut(pic.Right.Name, shortLabel)
 	y := boxHeight + boxLine*max(len(pic.Left.Lines), len(pic.Right.Lines))
 	pic.Box = y - 4
 	for i := range pic.NAT {
@@ -222,6 +227,8 @@ func (pic *picture) lay() {
 		if l.By == "" {
 			l.By = l.State
 		}
+		l.State = cut(l.State, shortState)
+		l.Short = cut(l.Label, min(shortLabel, shortLine-utf8.RuneCountInString(l.State)))
 		l.Text, l.Line = y+17, y+29
 		y += laneHeight
 		if l.Back != "" {
@@ -297,33 +304,40 @@ type way struct {
 	hops [][]string // addresses at 1, 2, ...; none: that one did not show itself
 }
 
-// wayOf joins the traces of attempts.
+// wayOf joins the traces of bundles. Where a packet died of its TTL, a device stands.
+// Another ICMP error may come from any device up to there: one that turns a packet
+// away lets it die first if it can, so it shows itself nearer, too.
 func wayOf(bundles []bundle) way {
-	var w way
-	n := 0
 	byTTL := map[int][]string{}
-	for _, b := range bundles {
-		for _, p := range b {
-			if p.Initiator == nil || p.Initiator.Trace == nil {
-				continue
-			}
-			tr := p.Initiator.Trace
-			n = max(n, tr.Distance-1)
-			for _, h := range tr.Hops {
-				isDevice := h.From.IsValid() && (h.What == result.HopExceeded || h.What == result.HopICMP)
-				if !isDevice || h.TTL < 1 || h.TTL > maxHops || p.Target.IsValid() && h.What == result.HopICMP && h.From == p.Target.Addr() {
+	n, distance := 0, 0
+	known := map[string]bool{}
+	for _, what := range []result.HopOutcome{result.HopExceeded, result.HopICMP} {
+		for _, b := range bundles {
+			for _, p := range b {
+				if p.Initiator == nil || p.Initiator.Trace == nil {
 					continue
 				}
-				n = max(n, h.TTL)
-				s := h.From.String()
-				if p.Target.IsValid() && h.From == p.Target.Addr() {
-					s = "NAT at " + s // it answers in the target's name
+				distance = max(distance, p.Initiator.Trace.Distance)
+				for _, h := range p.Initiator.Trace.Hops {
+					if h.What != what || !h.From.IsValid() || h.TTL < 1 || h.TTL > maxHops {
+						continue
+					}
+					s := h.From.String()
+					if what == result.HopICMP && (known[s] || p.Target.IsValid() && h.From == p.Target.Addr() || distance > 0 && h.TTL >= distance) {
+						continue
+					}
+					known[s] = true
+					if p.Target.IsValid() && h.From == p.Target.Addr() {
+						s = "NAT at " + s // it answers in the target's name
+					}
+					n = max(n, h.TTL)
+					byTTL[h.TTL] = addOnce(byTTL[h.TTL], s)
 				}
-				byTTL[h.TTL] = addOnce(byTTL[h.TTL], s)
 			}
 		}
 	}
-	for i := range min(n, maxHops) {
+	var w way
+	for i := range min(max(n, distance-1), maxHops) {
 		w.hops = append(w.hops, byTTL[i+1])
 	}
 	return w

@@ -23,6 +23,7 @@ const (
 	Text     Format = "text"     // for people, on a terminal or in an e-mail
 	JSON     Format = "json"     // for programs: docs/*.schema.json
 	CSV      Format = "csv"      // for a spreadsheet
+	HTML     Format = "html"     // for a browser: one file that asks nobody for anything
 	Requests Format = "requests" // for the firewall's people: what to ask for, each to be sent as it is
 )
 

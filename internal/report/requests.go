@@ -165,50 +165,6 @@ func alsoLine(first, s step) string {
 	return words + ", for " + p.Service
 }
 
-// alsoFor names the services of a request beside the one that its words name,
-// and why they are needed.
-func alsoFor(paths []*result.Path) []string {
-	said := []string{finding(paths[0]).Advice}
-	var out []string
-	for _, p := range paths {
-		if a := finding(p).Advice; a != "" && !slices.Contains(said, a) {
-			said = append(said, a)
-			out = addOnce(out, strings.TrimSuffix(p.Service+": "+p.Why, ": "))
-		}
-	}
-	return out
-}
-
-// details are what a step asks for, in its first path's words, and what else is to
-// be said of it, labelled.
-func (s step) details(r *result.Report) (what string, fields [][2]string) {
-	first, why := s.paths[0], texts(s.paths)
-	if what = finding(first).Advice; what == "" {
-		if what = finding(first).Text; what == "" {
-			what = "No finding was recorded."
-		}
-		why = nil
-	}
-	fields = append(fields, [2]string{"For", strings.Join(labels(r, s.paths, true), ", ")})
-	for _, also := range alsoFor(s.paths) {
-		fields = append(fields, [2]string{"Also", also})
-	}
-	for _, w := range why {
-		text := w.text
-		if len(why) > 1 {
-			text = strings.Join(labels(r, w.paths, false), ", ") + ": " + text
-		}
-		fields = append(fields, [2]string{"Seen", text})
-	}
-	if isOwn(first) {
-		return what, fields // no firewall's log has anything of it
-	}
-	for _, line := range logLines(s.paths) {
-		fields = append(fields, [2]string{"Log", line})
-	}
-	return what, fields
-}
-
 // sentence ends s with a full stop, unless it ends with one or is empty.
 func sentence(s string) string {
 	if s == "" || strings.HasSuffix(s, ".") {
