@@ -67,7 +67,22 @@ type WitnessQuery struct {
 	// Connect is how the attempt ended at the asking end, where BeganMS is the very
 	// moment of its first packet; "": not told, or the moment is not known.
 	Connect result.ConnectOutcome `json:"connect,omitempty"`
+	// Moment asks about an ordinary connection to a port that live software holds, as the
+	// kernel sees it at this moment; "": about an attempt.
+	Moment Moment `json:"moment,omitempty"`
 }
+
+// Moment is when a WitnessQuery asks about an ordinary connection.
+type Moment string
+
+const (
+	// MomentBefore: before it is opened. What comes from the asking end's address is
+	// remembered, so that the connection can be told from it where its own port is
+	// not known here.
+	MomentBefore Moment = "before"
+	// MomentNow: while the asking end has it open.
+	MomentNow Moment = "now"
+)
 
 // Witness asks about several attempts.
 type Witness struct {

@@ -77,6 +77,7 @@ type Listener struct {
 	mailbox  mailbox
 	opening  sync.Mutex // held while a delivered report is decoded
 	dialed   dialedBack
+	earlier  earlierConns
 
 	certificate tls.Certificate // fresh for this process
 	fingerprint []byte          // of it, SHA-256
@@ -243,10 +244,13 @@ func (l *Listener) HighPort(row string, f result.Family) int {
 	return 0
 }
 
+// ownsPort reports whether half-open connections to a port are watched for: it is
+// bound, or live software holds it.
 func (l *Listener) ownsPort(port int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.bound, func(p *boundPort) bool { return int(p.addr.Port()) == port })
+	return slices.ContainsFunc(l.bound, func(p *boundPort) bool { return int(p.addr.Port()) == port }) ||
+		slices.ContainsFunc(l.busy, func(b result.BusyPort) bool { return b.InUse && b.Transport == plan.TCP && b.Port == port })
 }
 
 // Serve answers on every bound port until ctx ends, then closes them. ready is

@@ -10,3 +10,9 @@ func cameFrom(uint16, netip.Addr) ([]Seen, error) { return nil, ErrNoTable }
 
 // MayBeLedElsewhere is true: this system is not asked.
 func MayBeLedElsewhere() bool { return true }
+
+// LedTo is "": this system is not asked.
+func LedTo(uint16) string { return "" }
+
+// systemHolder is "": here a program has each port.
+func systemHolder(int32) string { return "" }

@@ -3,9 +3,11 @@ package sock
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/registry"
 )
 
 var getExtendedTCPTable = windows.NewLazySystemDLL("iphlpapi.dll").NewProc("GetExtendedTcpTable")
@@ -66,3 +68,34 @@ func cameFrom(port uint16, remote netip.Addr) ([]Seen, error) {
 // MayBeLedElsewhere is true: whether Windows' own translation (WinNAT) takes a
 // connection before any program gets it, its table of connections does not tell.
 func MayBeLedElsewhere() bool { return true }
+
+// LedTo is where this machine leads what comes to one of its TCP ports by a setting
+// that everybody may read (netsh interface portproxy); "": nowhere, or it does not
+// tell.
+func LedTo(port uint16) string {
+	for _, kind := range []string{"v4tov4", "v4tov6", "v6tov4", "v6tov6"} {
+		k, err := registry.OpenKey(registry.LOCAL_MACHINE, `SYSTEM\CurrentControlSet\Services\PortProxy\`+kind+`\tcp`, registry.QUERY_VALUE)
+		if err != nil {
+			continue
+		}
+		names, _ := k.ReadValueNames(0)
+		for _, n := range names { // an address or *, and the port
+			if strings.HasSuffix(n, fmt.Sprintf("/%d", port)) {
+				to, _, _ := k.GetStringValue(n)
+				k.Close()
+				return to
+			}
+		}
+		k.Close()
+	}
+	return ""
+}
+
+// systemHolder names what has a port in the name of the system's own process.
+func systemHolder(pid int32) string {
+	const system = 4
+	if pid == system {
+		return "HTTP.SYS (the Windows kernel)"
+	}
+	return ""
+}

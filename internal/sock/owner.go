@@ -52,6 +52,9 @@ func PortUseOf(ctx context.Context, t plan.Transport, at netip.AddrPort) (use Po
 		if p, err := process.NewProcessWithContext(ctx, pid); err == nil {
 			use.Holder.Name, _ = p.NameWithContext(ctx) // without the name the pid still helps
 		}
+		if name := systemHolder(pid); name != "" {
+			use.Holder.Name = name
+		}
 	}
 	return use
 }
