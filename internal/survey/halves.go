@@ -36,6 +36,9 @@ func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 		}
 		switch j.direction {
 		case plan.Forward:
+			if j.initiator.Ordinary != nil && j.initiator.Connect == result.ConnectOpen {
+				continue // it was asked about while it was open
+			}
 			j.instance = s.expectedAt(j.to)
 			j.acceptor = s.fromHello(j)
 			forward = append(forward, j)
