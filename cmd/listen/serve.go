@@ -31,6 +31,7 @@ type serving struct {
 	portArgs         []string
 	inviteFile, name string     // "": no invitation; no name in it
 	public           []string   // what partners dial; none: this machine's addresses
+	contact          int        // TCP port for control conversations beside the plan's; 0: none
 	user             *sock.User // whom it becomes once all is bound; nil: it stays who it is
 }
 
@@ -100,6 +101,13 @@ func serve(c *ucli.Context) error {
 	if s.user, err = readUser(c); err != nil {
 		return err
 	}
+	if s.contact = c.Int("contact"); s.contact < 0 || s.contact > 65535 {
+		return cli.Usagef("Give a free TCP port that dial can reach, such as 8999.", "--contact %d", s.contact)
+	}
+	beside := cli.Bool(c, "beside")
+	if beside && s.contact == 0 {
+		return cli.Usagef("With --beside nothing of the plan is bound, and dial has to ask somebody: give --contact PORT, a free TCP port that dial can reach, here and for dial.", "--beside without --contact")
+	}
 	journal := &listener.Journal{JSON: c.Bool("json"), Out: screen, Err: c.App.ErrWriter}
 	if file := c.String("ledger"); file != "" && !c.Bool("check") {
 		if journal.Ledger, err = openLedger(file, s.errs); err != nil {
@@ -109,7 +117,7 @@ func serve(c *ucli.Context) error {
 	}
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
-		Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: journal.Write,
+		Beside: beside, ContactPort: s.contact, Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: journal.Write,
 		Lines: s.lines(), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
 	failed := l.Bind(c.Context)

@@ -116,6 +116,9 @@ func (s *serving) flags() string {
 	for _, p := range s.portArgs {
 		out += " --port " + shellQuote(p)
 	}
+	if s.contact != 0 {
+		out += " --contact " + strconv.Itoa(s.contact)
+	}
 	return out
 }
 

@@ -112,6 +112,12 @@ func (c *ordinary) run(ctx context.Context) {
 	c.one.Reached = result.ReachedConnected
 	c.ask(ctx, func(a result.Acceptor) bool { return a.Saw == result.SawAccepted })
 	c.say(ctx, conn)
+	if c.there != nil && c.there.Saw == result.SawAccepted && s.Answer == result.AnswerClosed {
+		// Whose FIN it was shows in who still has the connection.
+		if a, ok := c.look(ctx, s.Source); ok {
+			c.there.Lasts = a.Saw == result.SawAccepted && a.Lasts
+		}
+	}
 	if c.there != nil && c.there.Saw == result.SawNothing && (s.Answer == result.AnswerReset || s.Answer == result.AnswerClosed) {
 		c.there.Saw, c.there.Reason = result.SawUnknown, "the connection may have been over when it was looked for"
 	}
@@ -237,7 +243,9 @@ func (c *ordinary) ended() result.Ended {
 	case result.AnswerReset:
 		return result.EndedReset
 	case result.AnswerClosed:
-		return result.EndedClosed
+		if a.Lasts || o.Sent > 0 && !o.Line {
+			return result.EndedClosed
+		}
 	}
 	switch {
 	case o.Sent == 0:

@@ -92,7 +92,7 @@ func seenAs(a result.Acceptor, s sock.Seen) result.Acceptor {
 	case !taken:
 		a.Saw, a.Counted = result.SawWaiting, nil
 	default:
-		a.Saw, a.Lasts = result.SawAccepted, true
+		a.Saw, a.Lasts = result.SawAccepted, s.State != sock.ConnClosing
 	}
 	return a
 }

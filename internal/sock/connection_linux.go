@@ -312,6 +312,3 @@ func MayBeLedElsewhere() bool {
 
 // LedTo is "": what leads a port elsewhere here, MayBeLedElsewhere tells.
 func LedTo(uint16) string { return "" }
-
-// systemHolder is "": here a program has each port.
-func systemHolder(int32) string { return "" }

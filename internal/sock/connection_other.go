@@ -13,6 +13,3 @@ func MayBeLedElsewhere() bool { return true }
 
 // LedTo is "": this system is not asked.
 func LedTo(uint16) string { return "" }
-
-// systemHolder is "": here a program has each port.
-func systemHolder(int32) string { return "" }

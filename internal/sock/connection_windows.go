@@ -90,12 +90,3 @@ func LedTo(port uint16) string {
 	}
 	return ""
 }
-
-// systemHolder names what has a port in the name of the system's own process.
-func systemHolder(pid int32) string {
-	const system = 4
-	if pid == system {
-		return "HTTP.SYS (the Windows kernel)"
-	}
-	return ""
-}

@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -108,4 +109,21 @@ func (s *survey) lookerOf(j *job, c *echo.Conn) dialer.Look {
 		}
 		return a, ok
 	}
+}
+
+// askFirst asks the far end on the port that it gives for that, if it gives one, and
+// reports whether anything may be attempted then.
+func (s *survey) askFirst(ctx context.Context) bool {
+	if s.ContactPort == 0 {
+		return true
+	}
+	var all sync.WaitGroup
+	for _, f := range s.families() {
+		for _, to := range s.target.Use[f] {
+			all.Go(func() { s.seekAt(ctx, f, to, plan.Row{ID: "contact", Port: s.ContactPort}) })
+		}
+	}
+	all.Wait()
+	_, ok := s.contacts.hello()
+	return ok
 }

@@ -57,6 +57,9 @@ type Config struct {
 	// Enter sends one empty line to live software that says nothing until it is spoken to
 	// and whose protocol is not public.
 	Enter bool
+	// ContactPort is a TCP port of the far end's that no row has and where its listener
+	// is asked before anything is attempted; 0: the rows' ports alone lead to it.
+	ContactPort int
 	// Hold is how long connections are kept idle, to find out which gap they
 	// survive; 0 keeps none.
 	Hold time.Duration
@@ -376,6 +379,11 @@ func (s *survey) pending(d plan.Direction, all bool, families ...result.Family) 
 func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role {
 	var g errgroup.Group
 	families := s.families()
+	if !s.askFirst(ctx) {
+		for _, j := range s.pending(plan.Forward, true, families...) {
+			s.finish(j, result.Initiator{NotTried: fmt.Sprintf("nobody with the key answered on port %d (--contact), and before it is known which ports live software holds none gets the proof", s.ContactPort)})
+		}
+	}
 	first := s.startInTurn(ctx, &g, s.pending(plan.Forward, false, families...))
 	s.contacts.await(ctx, first, families...)
 	if _, ok := s.contacts.hello(); !ok && !s.isCutOff(ctx) {

@@ -29,7 +29,9 @@ func ordinary(c question) result.Verdict {
 		}
 		return answer(c)
 	case result.SawAccepted:
-		if i.Answer == result.AnswerReset || i.Answer == result.AnswerClosed {
+		// That software which was sent nothing closes again is its own affair.
+		isOwn := i.Answer == result.AnswerClosed && !a.Lasts && (o.Sent == 0 || o.Line)
+		if (i.Answer == result.AnswerReset || i.Answer == result.AnswerClosed) && !isOwn {
 			return result.Reset
 		}
 		return accepted(o, a.Counted, t, c)

@@ -33,7 +33,7 @@ func talked(answer result.AnswerOutcome, o result.ConversationOutcome) result.In
 }
 
 func taken(in, out int64) *result.Acceptor {
-	return &result.Acceptor{Saw: result.SawAccepted, Match: result.MatchAddress, Counted: &result.Counted{In: in, Out: out}}
+	return &result.Acceptor{Saw: result.SawAccepted, Lasts: true, Match: result.MatchAddress, Counted: &result.Counted{In: in, Out: out}}
 }
 
 func sighted(s result.Sighting) *result.Acceptor {
@@ -50,7 +50,8 @@ func TestPathToLiveSoftware(t *testing.T) {
 	quiet := connected(result.AnswerSilent)
 	windows := taken(0, 0)
 	windows.Counted = nil
-	mute := *windows
+	mute, left, leftLater := *windows, *taken(0, 0), *taken(94, 0)
+	left.Lasts, leftLater.Lasts = false, false
 	impostor := talked(result.AnswerForeign, result.ConversationCompleted)
 	impostor.Conversation.Impostor = "TLS was ended on the way"
 	for name, c := range map[string]struct {
@@ -63,36 +64,38 @@ func TestPathToLiveSoftware(t *testing.T) {
 		code    result.Code
 		says    string
 	}{
-		"all of it":                                          {completed, sent, taken(94, 43), result.Open, result.ProofSeen, true, "", ""},
-		"more was answered than came by then":                {completed, sent, taken(94, 1500), result.Open, result.ProofSeen, true, "", ""},
-		"no byte was counted":                                {talked(result.AnswerSilent, result.ConversationSilent), result.Ordinary{Sent: 94}, taken(0, 0), result.Stalled, result.ProofNone, false, result.CodeStalledUncounted, "of the 94 bytes sent to it 0 were counted"},
-		"one byte was not counted":                           {completed, sent, taken(93, 43), result.Stalled, result.ProofPlain, false, result.CodeStalledUncounted, "94 bytes sent to it 93"},
-		"one byte too many was counted":                      {completed, sent, taken(95, 43), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "94 bytes sent here and 95 counted there"},
-		"the answer did not come":                            {talked(result.AnswerSilent, result.ConversationSilent), result.Ordinary{Sent: 94}, taken(94, 0), result.Stalled, result.ProofNone, false, result.CodeStalledHolder, "94 were counted there"},
-		"the answer is not its own":                          {completed, sent, taken(94, 0), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "0 sent there and 43 arrived here"},
-		"the answer is longer than what it sent":             {completed, sent, taken(94, 42), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "42 sent there and 43 arrived here"},
-		"it was cut off after the answer":                    {talked(result.AnswerReset, result.ConversationReset), sent, taken(94, 43), result.Reset, result.ProofNone, false, result.CodeResetHolder, "94 were counted"},
-		"the answer is no answer of the service's":           {talked(result.AnswerForeign, result.ConversationForeign), sent, taken(94, 43), result.Occupied, result.ProofPlain, false, result.CodeOccupied, ""},
-		"its certificate is another":                         {impostor, sent, taken(94, 43), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "TLS was ended on the way"},
-		"it never came there":                                {completed, sent, sighted(result.SawNothing), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "never had it"},
-		"it never came there, and nothing was said":          {quiet, result.Ordinary{}, sighted(result.SawNothing), result.Intercepted, result.ProofNone, false, result.CodeIntercepted, "never had it"},
-		"an answer while it waits there":                     {completed, sent, sighted(result.SawWaiting), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "never got as far as"},
-		"an answer while it is half-open there":              {completed, sent, sighted(result.SawHalfOpen), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, ""},
-		"it waits there":                                     {quiet, result.Ordinary{}, sighted(result.SawWaiting), result.Stalled, result.ProofNone, false, result.CodeNotAccepted, "did not accept it"},
-		"it is half-open there":                              {quiet, result.Ordinary{}, sighted(result.SawHalfOpen), result.Stalled, result.ProofNone, false, result.CodeStalledHalfOpen, ""},
-		"nobody knows":                                       {completed, sent, sighted(result.SawUnknown), result.Occupied, result.ProofService, true, result.CodeOccupied, ""},
-		"nobody knows, and nothing was said":                 {quiet, result.Ordinary{}, sighted(result.SawUnknown), result.Stalled, result.ProofNone, false, result.CodeStalledHolder, ""},
-		"nothing was sent":                                   {quiet, result.Ordinary{}, taken(0, 0), result.Arrived, result.ProofSeen, false, result.CodeReached, "arrived at sqlservr (pid 1234) itself"},
-		"it greeted, and nothing was sent":                   {connected(result.AnswerForeign), result.Ordinary{Received: 9}, taken(0, 9), result.Arrived, result.ProofSeen, false, result.CodeReached, "--enter"},
-		"nothing was sent, and it hung up":                   {connected(result.AnswerClosed), result.Ordinary{}, taken(0, 0), result.Reset, result.ProofNone, false, result.CodeResetHolder, "sqlservr"},
-		"one line":                                           {quiet, result.Ordinary{Sent: 2, Line: true}, taken(2, 0), result.Open, result.ProofSeen, true, "", ""},
-		"one line that was not counted":                      {quiet, result.Ordinary{Sent: 2, Line: true}, taken(0, 0), result.Stalled, result.ProofNone, false, result.CodeStalledUncounted, "of the 2 bytes"},
-		"a system that counts nothing":                       {completed, sent, windows, result.Occupied, result.ProofService, true, result.CodeOccupied, ""},
-		"a system that counts nothing, and nothing was sent": {quiet, result.Ordinary{}, &mute, result.Arrived, result.ProofSeen, false, result.CodeReached, "as the system there shows"},
-		"a line where nothing is counted":                    {quiet, result.Ordinary{Sent: 2, Line: true}, &mute, result.Stalled, result.ProofNone, false, result.CodeStalledHolder, ""},
-		"nothing came, and nothing arrived":                  {failed(result.ConnectTimeout), result.Ordinary{}, sighted(result.SawNothing), result.Filtered, result.ProofNone, false, result.CodeFiltered, ""},
-		"nothing came, and it arrived":                       {failed(result.ConnectTimeout), result.Ordinary{}, sighted(result.SawHalfOpen), result.ReplyLost, result.ProofNone, false, result.CodeReplyLost, ""},
-		"nothing came, and nobody knows":                     {failed(result.ConnectTimeout), result.Ordinary{}, sighted(result.SawUnknown), result.Silent, result.ProofNone, false, result.CodeSilent, ""},
+		"all of it":                                            {completed, sent, taken(94, 43), result.Open, result.ProofSeen, true, "", ""},
+		"more was answered than came by then":                  {completed, sent, taken(94, 1500), result.Open, result.ProofSeen, true, "", ""},
+		"no byte was counted":                                  {talked(result.AnswerSilent, result.ConversationSilent), result.Ordinary{Sent: 94}, taken(0, 0), result.Stalled, result.ProofNone, false, result.CodeStalledUncounted, "of the 94 bytes sent to it 0 were counted"},
+		"one byte was not counted":                             {completed, sent, taken(93, 43), result.Stalled, result.ProofPlain, false, result.CodeStalledUncounted, "94 bytes sent to it 93"},
+		"one byte too many was counted":                        {completed, sent, taken(95, 43), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "94 bytes sent here and 95 counted there"},
+		"the answer did not come":                              {talked(result.AnswerSilent, result.ConversationSilent), result.Ordinary{Sent: 94}, taken(94, 0), result.Stalled, result.ProofNone, false, result.CodeStalledHolder, "94 were counted there"},
+		"the answer is not its own":                            {completed, sent, taken(94, 0), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "0 sent there and 43 arrived here"},
+		"the answer is longer than what it sent":               {completed, sent, taken(94, 42), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "42 sent there and 43 arrived here"},
+		"it was cut off after the answer":                      {talked(result.AnswerReset, result.ConversationReset), sent, taken(94, 43), result.Reset, result.ProofNone, false, result.CodeResetHolder, "94 were counted"},
+		"the answer is no answer of the service's":             {talked(result.AnswerForeign, result.ConversationForeign), sent, taken(94, 43), result.Occupied, result.ProofPlain, false, result.CodeOccupied, ""},
+		"its certificate is another":                           {impostor, sent, taken(94, 43), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "TLS was ended on the way"},
+		"it never came there":                                  {completed, sent, sighted(result.SawNothing), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "never had it"},
+		"it never came there, and nothing was said":            {quiet, result.Ordinary{}, sighted(result.SawNothing), result.Intercepted, result.ProofNone, false, result.CodeIntercepted, "never had it"},
+		"an answer while it waits there":                       {completed, sent, sighted(result.SawWaiting), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, "never got as far as"},
+		"an answer while it is half-open there":                {completed, sent, sighted(result.SawHalfOpen), result.Intercepted, result.ProofPlain, false, result.CodeIntercepted, ""},
+		"it waits there":                                       {quiet, result.Ordinary{}, sighted(result.SawWaiting), result.Stalled, result.ProofNone, false, result.CodeNotAccepted, "did not accept it"},
+		"it is half-open there":                                {quiet, result.Ordinary{}, sighted(result.SawHalfOpen), result.Stalled, result.ProofNone, false, result.CodeStalledHalfOpen, ""},
+		"nobody knows":                                         {completed, sent, sighted(result.SawUnknown), result.Occupied, result.ProofService, true, result.CodeOccupied, ""},
+		"nobody knows, and nothing was said":                   {quiet, result.Ordinary{}, sighted(result.SawUnknown), result.Stalled, result.ProofNone, false, result.CodeStalledHolder, ""},
+		"nothing was sent":                                     {quiet, result.Ordinary{}, taken(0, 0), result.Arrived, result.ProofSeen, false, result.CodeReached, "arrived at sqlservr (pid 1234) itself"},
+		"it greeted, and nothing was sent":                     {connected(result.AnswerForeign), result.Ordinary{Received: 9}, taken(0, 9), result.Arrived, result.ProofSeen, false, result.CodeReached, "--enter"},
+		"nothing was sent, and a FIN came that is not its own": {connected(result.AnswerClosed), result.Ordinary{}, taken(0, 0), result.Reset, result.ProofNone, false, result.CodeResetHolder, "sqlservr"},
+		"nothing was sent, and it hung up itself":              {connected(result.AnswerClosed), result.Ordinary{}, &left, result.Arrived, result.ProofSeen, false, result.CodeReached, ""},
+		"it hung up itself at what was sent":                   {talked(result.AnswerClosed, result.ConversationClosed), result.Ordinary{Sent: 94}, &leftLater, result.Reset, result.ProofNone, false, result.CodeResetHolder, "94 were counted"},
+		"one line":                                             {quiet, result.Ordinary{Sent: 2, Line: true}, taken(2, 0), result.Open, result.ProofSeen, true, "", ""},
+		"one line that was not counted":                        {quiet, result.Ordinary{Sent: 2, Line: true}, taken(0, 0), result.Stalled, result.ProofNone, false, result.CodeStalledUncounted, "of the 2 bytes"},
+		"a system that counts nothing":                         {completed, sent, windows, result.Occupied, result.ProofService, true, result.CodeOccupied, ""},
+		"a system that counts nothing, and nothing was sent":   {quiet, result.Ordinary{}, &mute, result.Arrived, result.ProofSeen, false, result.CodeReached, "as the system there shows"},
+		"a line where nothing is counted":                      {quiet, result.Ordinary{Sent: 2, Line: true}, &mute, result.Stalled, result.ProofNone, false, result.CodeStalledHolder, ""},
+		"nothing came, and nothing arrived":                    {failed(result.ConnectTimeout), result.Ordinary{}, sighted(result.SawNothing), result.Filtered, result.ProofNone, false, result.CodeFiltered, ""},
+		"nothing came, and it arrived":                         {failed(result.ConnectTimeout), result.Ordinary{}, sighted(result.SawHalfOpen), result.ReplyLost, result.ProofNone, false, result.CodeReplyLost, ""},
+		"nothing came, and nobody knows":                       {failed(result.ConnectTimeout), result.Ordinary{}, sighted(result.SawUnknown), result.Silent, result.ProofNone, false, result.CodeSilent, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := ordinaryPath(c.i, c.o, c.a)
