@@ -29,6 +29,9 @@ const (
 	// looksAfter are the waits between looks until what is expected is there.
 	looksAfter = 5
 	lookPause  = 120 * time.Millisecond
+	// ordinarySteps is how many times as long as one step a beginning may take, beside the
+	// greeting.
+	ordinarySteps = 2
 	// mutePatience is how long software that says nothing is given to hang up.
 	mutePatience = 300 * time.Millisecond
 	// goodbye is how long the far end is given to close, too, so that nothing is left
@@ -59,8 +62,8 @@ func Ordinary(ctx context.Context, p Path, o Options, t Talk, line bool, look Lo
 		if told == nil || c.one.IsFailed() && !told.one.IsFailed() || c.one.IsPassed() && told.one.Ended == result.EndedUnknown {
 			told = c
 		}
-		if o.ProofOnly || sock.IsOver(ctx) {
-			break
+		if sock.IsOver(ctx) || time.Since(start) > ordinarySteps*o.Timeout {
+			break // more of what stalls takes as long again, and tells no more
 		}
 		drawn, beside = result.DrawnBind, c.one.Source.Port()
 	}
@@ -154,22 +157,27 @@ func (c *ordinary) ask(ctx context.Context, is func(result.Acceptor) bool) {
 
 // say holds what conversation there is to be held.
 func (c *ordinary) say(ctx context.Context, conn net.Conn) {
-	limit, cancel := context.WithTimeout(ctx, conversingTime(c.talk.Speaks, c.Timeout)+greetingTime(c.talk)+looksAfter*lookPause+c.Timeout)
-	defer cancel()
+	// It is counted even if the conversation's own time is over.
 	tap := &tapConn{Conn: conn}
-	tap.answered = func() { c.count(limit, tap) }
+	tap.answered = func() { c.count(ctx, tap) }
 	s := &c.seen
 	if l := c.talk.Speaks.Language(); l.Quiet || !service.Knows(c.talk.Speaks, plan.TCP) {
-		c.beQuiet(limit, tap)
+		c.beQuiet(ctx, tap)
 		return
 	}
 	q := question(conn, c.Options, c.talk)
 	q.Stay = true
+	said := ordinarySteps * c.Timeout
+	if greetingTime(c.talk) > 0 {
+		q.AfterGreeting = said
+	}
+	limit, cancel := context.WithTimeout(ctx, said+greetingTime(c.talk))
+	defer cancel()
 	t := service.Ask(limit, tap, c.talk.Speaks, q)
 	s.Conversation, s.Software, s.Error = &t, t.Software, t.Error
 	s.Answer = answerOf(t.Outcome)
 	if !tap.isAnswered.Load() {
-		c.count(limit, tap)
+		c.count(ctx, tap)
 	}
 }
 

@@ -44,7 +44,7 @@ func (s *survey) tryLive(ctx context.Context) {
 }
 
 // liveTime is how long the ordinary connections of one port may take.
-const liveTime = 2*plan.GreetingTime + 20*time.Second
+const liveTime = 2*plan.GreetingTime + 40*time.Second
 
 func (s *survey) live(ctx context.Context, j *job) {
 	held := s.heldThere(j)

@@ -116,7 +116,11 @@ func seenWords(p result.Path) string {
 	if p.Proof != result.ProofSeen || p.Verdict != result.Open {
 		return ""
 	}
-	return fmt.Sprintf("%s reached %s there, which accepted it: %d bytes sent, %d counted; %d answered, %d arrived here", a.Source, holderName(a.Holder), i.Ordinary.Sent, a.Counted.In, a.Counted.Out, i.Ordinary.Received)
+	answer := ", and its answer came here"
+	if i.Ordinary.Received == 0 {
+		answer = ""
+	}
+	return fmt.Sprintf("%s reached %s there, which accepted it: %d bytes sent, %d counted%s", a.Source, holderName(a.Holder), i.Ordinary.Sent, a.Counted.In, answer)
 }
 
 // heldUnseen explains an ordinary connection to live software that did not come there

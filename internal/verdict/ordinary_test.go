@@ -123,7 +123,7 @@ func TestWhatWasSeenIsTold(t *testing.T) {
 	for _, n := range p.Notes {
 		got = append(got, string(n.Code)+": "+n.Text)
 	}
-	want := "seen: 10.1.0.2:50123 reached sqlservr (pid 1234) there, which accepted it: 94 bytes sent, 94 counted; 43 answered, 43 arrived here"
+	want := "seen: 10.1.0.2:50123 reached sqlservr (pid 1234) there, which accepted it: 94 bytes sent, 94 counted, and its answer came here"
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("%q\nwant %q", got, want)
 	}
