@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -275,9 +276,13 @@ type tapConn struct {
 	sent, received atomic.Int64
 	isAnswered     atomic.Bool
 	answered       func() // called once, before that answer is handed on
+
+	still sync.Mutex // held while something is sent, and while what was sent is counted
 }
 
 func (t *tapConn) Write(b []byte) (int, error) {
+	t.still.Lock()
+	defer t.still.Unlock()
 	n, err := t.Conn.Write(b)
 	t.sent.Add(int64(n))
 	return n, err
@@ -286,6 +291,8 @@ func (t *tapConn) Write(b []byte) (int, error) {
 func (t *tapConn) Read(b []byte) (int, error) {
 	n, err := t.Conn.Read(b)
 	if t.received.Add(int64(n)); n > 0 && t.sent.Load() > 0 && t.isAnswered.CompareAndSwap(false, true) {
+		t.still.Lock()
+		defer t.still.Unlock()
 		t.answered()
 	}
 	return n, err
