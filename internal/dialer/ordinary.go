@@ -40,6 +40,19 @@ const (
 	goodbye = time.Second
 )
 
+// Unseeing is a Look of an end that is watched by the other by itself, and gives that
+// the time to see the connection.
+func Unseeing(ctx context.Context, source result.Endpoint) (result.Acceptor, bool) {
+	if source.IsValid() {
+		sock.Wait(ctx, SeenWithin)
+	}
+	return result.Acceptor{Saw: result.SawUnknown}, true
+}
+
+// SeenWithin is for how long an ordinary connection stays as it is before something is
+// sent on it, and once an answer to that has come.
+const SeenWithin = 250 * time.Millisecond
+
 // Ordinary makes ordinary connections to a port that live software holds, and asks the
 // accepting end about each while it is open. The service's own harmless beginning goes
 // over it where one is known; where none is, nothing does, or with line one empty line.
@@ -210,6 +223,9 @@ func (c *ordinary) beQuiet(ctx context.Context, tap *tapConn) {
 	_ = tap.SetReadDeadline(time.Now().Add(mutePatience))
 	_, err := tap.Read(make([]byte, 512))
 	s.Ordinary.Received = tap.received.Load()
+	if err == nil && c.there != nil && c.there.Saw != result.SawAccepted {
+		c.ask(ctx, func(a result.Acceptor) bool { return a.Saw == result.SawAccepted }) // it may have been slow
+	}
 	switch {
 	case err == nil:
 		s.Answer = result.AnswerForeign

@@ -42,6 +42,8 @@ type Hello struct {
 	// Shed counts the connections that it ended in the last minute, since it had as
 	// many as it may have: it is crowded by strangers.
 	Shed int `json:"shed,omitempty"`
+	// Ordinary: it makes ordinary connections when asked to (BackPath.Ordinary).
+	Ordinary bool `json:"ordinary,omitempty"`
 	// Neighbour: the asking end's address, as it arrives, is on a network that
 	// this machine has an interface in.
 	Neighbour bool `json:"neighbour"`
@@ -136,6 +138,11 @@ type BackPath struct {
 	Study int     `json:"study,omitempty"`
 	Ports []int   `json:"ports,omitempty"`
 	RTTMS float64 `json:"rtt_ms,omitempty"` // how long a round trip took before, for Study; 0: not known
+	// Ordinary asks for ordinary connections, without a byte of the proof, since live
+	// software holds the port at the asking end: by the service's own beginning, or with
+	// Line one empty line where none is known. Only an end whose Hello says so does that.
+	Ordinary bool `json:"ordinary,omitempty"`
+	Line     bool `json:"line,omitempty"`
 	// Address is to be dialed instead of the one that the request came from. It
 	// has to be one that this run proved itself from, or that the answering end's
 	// own configuration names. Invalid (""): the request's.

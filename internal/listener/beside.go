@@ -35,8 +35,8 @@ var proxies = []string{"docker-proxy", "rootlessport", "rootlesskit", "slirp4net
 // its own address, as it arrives here, or one that this very run proved itself from.
 func (l *Listener) heldNow(a result.Acceptor, q echo.WitnessQuery, asSeen netip.Addr, run echo.ID) result.Acceptor {
 	port := uint16(q.Port)
-	if a.Holder != nil && slices.Contains(proxies, a.Holder.Name) {
-		return unknown(a, a.Holder.Name+" holds the port for another machine")
+	if name := holderNamed(a.Holder); slices.Contains(proxies, name) {
+		return unknown(a, name+" holds the port for another machine")
 	}
 	if to := sock.LedTo(port); to != "" {
 		return unknown(a, "that machine leads the port on to "+to)

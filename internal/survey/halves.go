@@ -297,7 +297,16 @@ func (s *survey) sourceChanged(d plan.Direction, f result.Family) bool {
 // ownHalf says what this end saw of a reverse job.
 func (s *survey) ownHalf(ctx context.Context, j *job) {
 	j.instance, _ = s.door.Expects(j.transport, j.port, j.family)
-	j.acceptor = s.door.Half(ctx, s.id, s.reverseQuery(j), s.farAddr(j.family))
+	q := s.reverseQuery(j)
+	if i := j.initiator; j.visits != nil && i.Ordinary != nil {
+		if i.Connect == result.ConnectOpen {
+			a := j.visits.Half(i)
+			j.acceptor = &a
+			return
+		}
+		q.Connect = i.Connect
+	}
+	j.acceptor = s.door.Half(ctx, s.id, q, s.farAddr(j.family))
 }
 
 // watchedOnly says what reached this end's port of a reverse job that nobody

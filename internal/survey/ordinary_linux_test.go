@@ -209,3 +209,42 @@ func TestLiveSoftwareThatHangsUpIsNotOpen(t *testing.T) {
 		t.Error("it is ok")
 	}
 }
+
+// The same the other way: the far end makes ordinary connections to live software
+// here, and this end sees by itself whether they came.
+func TestLiveSoftwareHereIsReachedFromTheFarEnd(t *testing.T) {
+	back, web2 := row("back", 24741, "server", "client"), row("web-back", 24742, "server", "client")
+	back.Speaks, web2.Speaks = plan.Odyssey, plan.HTTP
+	free := row("free", 24743, "client", "server")
+	p := planOf(back, web2, free)
+	silent := hold(t, netip.AddrPortFrom(near, 24741), mute)
+	served := hold(t, netip.AddrPortFrom(near, 24742), web)
+	listen(t, p, far)
+	for _, enter := range []bool{false, true} {
+		c := config(p, far)
+		c.Enter = enter
+		r := run(t, t.Context(), c)
+		got, want := pathTo(t, r, "back", plan.Reverse), result.Arrived
+		sent := ""
+		if enter {
+			want, sent = result.Open, "\r\n\r\n"
+		}
+		expect(t, got, want)
+		if got.Proof != result.ProofSeen || got.Acceptor == nil || got.Acceptor.Source != got.Source || got.Acceptor.Match != result.MatchAddress {
+			t.Errorf("proof %s, %+v", got.Proof, got.Acceptor)
+		}
+		// It is asked once whether it is a listener of this machine's own, since it is this
+		// very program. No path's proof goes there.
+		if s := silent.all(); strings.Contains(s, "back") || !strings.HasSuffix(s, sent) {
+			t.Errorf("with enter %t live software of Odyssey's got %q", enter, s)
+		}
+		got = pathTo(t, r, "web-back", plan.Reverse)
+		expect(t, got, result.Open)
+		if !got.OK || got.Proof != result.ProofSeen {
+			t.Errorf("ok %t, proof %s, %+v", got.OK, got.Proof, got.Finding)
+		}
+	}
+	if s := served.all(); strings.Contains(s, "web-back") {
+		t.Errorf("it got %q", s)
+	}
+}

@@ -65,7 +65,7 @@ func (s *survey) studyAll(ctx context.Context) {
 	defer cancel()
 	var mixed []*job
 	for _, j := range s.jobs {
-		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && !j.studied && !s.isLive(j) && (s.isMixed(j) || s.isThin(j)) {
+		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && !j.studied && !s.isLive(j) && (j.initiator == nil || j.initiator.Ordinary == nil) && (s.isMixed(j) || s.isThin(j)) {
 			mixed = append(mixed, j)
 		}
 	}

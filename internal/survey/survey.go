@@ -338,8 +338,9 @@ type job struct {
 	by        string // the listener that dialed back
 	initiator *result.Initiator
 	acceptor  *result.Acceptor
-	instance  string // that ought to answer; "" = not known
-	vacated   bool   // the sibling that accepted in this end's place let go of the port
+	instance  string           // that ought to answer; "" = not known
+	visits    *listener.Visits // of live software that holds the port here; nil: none does
+	vacated   bool             // the sibling that accepted in this end's place let go of the port
 }
 
 func (s *survey) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
