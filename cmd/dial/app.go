@@ -62,6 +62,8 @@ func dialFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "installed", Usage: "the real software runs on HOST now: ask it in its own language, never send the proof; needs no key and no listen"},
 		&ucli.BoolFlag{Name: "trace", Usage: "find out where every path stops, not only the required ones (Linux)"},
 		&ucli.BoolFlag{Name: "gentle", Usage: "open connections one after the other, and no more than needed: for a network whose intrusion prevention counts them"},
+		&ucli.BoolFlag{Name: "enter", Usage: "where live software holds a port and says nothing until it is spoken to (Odyssey, ISO ILL): send it one empty line, as a person does who tries the port by telnet"},
+		&ucli.IntFlag{Name: "contact", Usage: "the TCP `PORT` that listen was given as --contact: ask there first which ports live software holds, since none of these may get the proof"},
 		verboseFlag("also tell all evidence (hops, sources, times), how long the run may take, and how sure its samples are"),
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
 		timeoutFlag("how long each step may take: connecting and proving, then the payload each way"),

@@ -110,7 +110,10 @@ func steps(c *ucli.Context, common cli.Common) (survey.Config, error) {
 		Software: cli.Software, Hostname: name, Plan: common.Plan, Excluded: common.Excluded,
 		BothWays: cli.Bool(c, "both-ways"), Only: cli.Values(c, "only"), Shift: common.Shift, Trace: cli.Bool(c, "trace"), Gentle: cli.Bool(c, "gentle"),
 		Hold: cli.Duration(c, "hold"), Timeout: cli.Duration(c, "timeout"), Bind: common.Bind,
-		Site: common.Site,
+		Site: common.Site, Enter: cli.Bool(c, "enter"), ContactPort: c.Int("contact"),
+	}
+	if cfg.ContactPort < 0 || cfg.ContactPort > 65535 {
+		return cfg, cli.Usagef("Give the port that listen was given as --contact.", "--contact %d", cfg.ContactPort)
 	}
 	if cfg.Timeout <= 0 {
 		return cfg, cli.Usagef("Give a time such as 4s.", "--timeout %v", cfg.Timeout)

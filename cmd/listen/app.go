@@ -43,6 +43,8 @@ func listenFlags() []ucli.Flag {
 		&ucli.StringSliceFlag{Name: "role", Usage: "bind only what these `ROLES` accept: server, web, database, … (default: every port of the plan)"},
 		&ucli.StringSliceFlag{Name: "allow", Usage: "answer the key only from these `CIDR`s (default: from anywhere)"},
 		&ucli.DurationFlag{Name: "for", Value: 8 * time.Hour, Usage: "stop after this `DURATION`"},
+		&ucli.BoolFlag{Name: "beside", Usage: "bind none of the plan's ports: only bear witness of what comes to those that other software holds; with --contact, which dial then is given too"},
+		&ucli.IntFlag{Name: "contact", Usage: "also bind this TCP `PORT`, over which dial asks, where no port of the plan is free and passes"},
 		&ucli.StringFlag{Name: "ledger", Usage: "append every contact to `FILE` as JSON lines, flushed before it is answered"},
 		&ucli.StringFlag{Name: "ready-file", Usage: "write `FILE` once everything is bound"},
 		&ucli.StringFlag{Name: "invite", Usage: "write to `FILE` and print the one line that a partner gives to dial odyssey; it holds the key"},

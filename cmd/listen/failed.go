@@ -62,7 +62,7 @@ func toSee(became bool, goos string) string {
 
 // inUseWords say who has a port, and how to get it, on a system that goos names.
 func inUseWords(e *listener.BindError, isRoot bool, toSee, goos string) string {
-	const own = "It is left to it, and dial is told so. To test the port itself, %s and start listen again."
+	const own = "It is left to it: dial is told so, and what of it comes there. To prove the port by key, %s and start listen again."
 	if to := e.Use.Remote; to.IsValid() && e.Holder == nil {
 		by := ""
 		if h := e.Use.Holder; h != nil {

@@ -32,6 +32,7 @@ type serving struct {
 	quoteNotes       []string   // what other shells want of that command's arguments
 	inviteFile, name string     // "": no invitation; no name in it
 	public           []string   // what partners dial; none: this machine's addresses
+	contact          int        // TCP port for control conversations beside the plan's; 0: none
 	user             *sock.User // whom it becomes once all is bound; nil: it stays who it is
 	board            *board     // on a terminal; nil: elsewhere
 }
@@ -102,6 +103,13 @@ func serve(c *ucli.Context) error {
 	if s.user, err = readUser(c); err != nil {
 		return err
 	}
+	if s.contact = c.Int("contact"); s.contact < 0 || s.contact > 65535 {
+		return cli.Usagef("Give a free TCP port that dial can reach, such as 8999.", "--contact %d", s.contact)
+	}
+	beside := cli.Bool(c, "beside")
+	if beside && s.contact == 0 {
+		return cli.Usagef("With --beside nothing of the plan is bound, and dial has to ask somebody: give --contact PORT, a free TCP port that dial can reach, here and for dial.", "--beside without --contact")
+	}
 	journal := &listener.Journal{JSON: c.Bool("json"), Out: screen, Err: c.App.ErrWriter}
 	if file := c.String("ledger"); file != "" && !c.Bool("check") {
 		if journal.Ledger, err = openLedger(file, s.errs); err != nil {
@@ -115,7 +123,7 @@ func serve(c *ucli.Context) error {
 	}
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
-		Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: func(c listener.Contact) {
+		Beside: beside, ContactPort: s.contact, Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: func(c listener.Contact) {
 			journal.Write(c)
 			s.board.contact(c)
 		},

@@ -119,6 +119,9 @@ func (s *serving) flags() string {
 	for _, p := range s.portArgs {
 		out += " --port " + s.quoted(p)
 	}
+	if s.contact != 0 {
+		out += " --contact " + strconv.Itoa(s.contact)
+	}
 	return out
 }
 

@@ -86,7 +86,7 @@ func TestAPortThatIsTakenIsExplained(t *testing.T) {
 		goos         string
 		says, absent string
 	}{
-		{"a program", held("nginx", 77), false, "linux", `held by "nginx" (pid 77). It is left to it, and dial is told so. To test the port itself, stop that program and start listen again.`, ""},
+		{"a program", held("nginx", 77), false, "linux", `held by "nginx" (pid 77). It is left to it: dial is told so, and what of it comes there. To prove the port by key, stop that program and start listen again.`, ""},
 		{"a socket unit", held("systemd", 1), true, "linux", "systemctl stop NAME.socket", "stop that program"},
 		{"a user's socket unit", held("systemd", 801), false, "linux", "systemctl --user stop", "stop that program"},
 		{"the first program", held("node", 1), false, "linux", "stop the container", "stop that program"},

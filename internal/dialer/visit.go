@@ -72,14 +72,5 @@ func (a *attempt) visit(ctx context.Context, t Talk) {
 		s.Answer = result.AnswerSilent // as is right, and no word of who accepted
 		return
 	}
-	switch c.Outcome {
-	case result.ConversationCompleted, result.ConversationRefused, result.ConversationForeign, result.ConversationUnread:
-		s.Answer = result.AnswerForeign
-	case result.ConversationClosed:
-		s.Answer = result.AnswerClosed
-	case result.ConversationReset:
-		s.Answer = result.AnswerReset
-	default:
-		s.Answer = result.AnswerSilent
-	}
+	s.Answer = answerOf(c.Outcome)
 }

@@ -42,6 +42,8 @@ type Hello struct {
 	// Shed counts the connections that it ended in the last minute, since it had as
 	// many as it may have: it is crowded by strangers.
 	Shed int `json:"shed,omitempty"`
+	// Ordinary: it makes ordinary connections when asked to (BackPath.Ordinary).
+	Ordinary bool `json:"ordinary,omitempty"`
 	// Neighbour: the asking end's address, as it arrives, is on a network that
 	// this machine has an interface in.
 	Neighbour bool `json:"neighbour"`
@@ -67,7 +69,22 @@ type WitnessQuery struct {
 	// Connect is how the attempt ended at the asking end, where BeganMS is the very
 	// moment of its first packet; "": not told, or the moment is not known.
 	Connect result.ConnectOutcome `json:"connect,omitempty"`
+	// Moment asks about an ordinary connection to a port that live software holds, as the
+	// kernel sees it at this moment; "": about an attempt.
+	Moment Moment `json:"moment,omitempty"`
 }
+
+// Moment is when a WitnessQuery asks about an ordinary connection.
+type Moment string
+
+const (
+	// MomentBefore: before it is opened. What comes from the asking end's address is
+	// remembered, so that the connection can be told from it where its own port is
+	// not known here.
+	MomentBefore Moment = "before"
+	// MomentNow: while the asking end has it open.
+	MomentNow Moment = "now"
+)
 
 // Witness asks about several attempts.
 type Witness struct {
@@ -121,6 +138,11 @@ type BackPath struct {
 	Study int     `json:"study,omitempty"`
 	Ports []int   `json:"ports,omitempty"`
 	RTTMS float64 `json:"rtt_ms,omitempty"` // how long a round trip took before, for Study; 0: not known
+	// Ordinary asks for ordinary connections, without a byte of the proof, since live
+	// software holds the port at the asking end: by the service's own beginning, or with
+	// Line one empty line where none is known. Only an end whose Hello says so does that.
+	Ordinary bool `json:"ordinary,omitempty"`
+	Line     bool `json:"line,omitempty"`
 	// Address is to be dialed instead of the one that the request came from. It
 	// has to be one that this run proved itself from, or that the answering end's
 	// own configuration names. Invalid (""): the request's.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,7 +54,7 @@ func OpenDoor(ctx context.Context, c DoorConfig) *Door {
 	for _, err := range d.l.Bind(ctx) {
 		addr, _ := netip.ParseAddr(err.Address)
 		t := Taken{BindError: err, family: result.FamilyOf(addr)}
-		if err.InUse && err.Transport == plan.TCP {
+		if err.InUse && err.Transport == plan.TCP && mayBeSibling(err.Holder) {
 			t.at, t.Sibling = d.findSibling(ctx, addr, err.Port)
 		}
 		d.taken = append(d.taken, t)
@@ -66,6 +69,19 @@ func OpenDoor(ctx context.Context, c DoorConfig) *Door {
 	<-ready
 	d.since = time.Now()
 	return d
+}
+
+// mayBeSibling reports whether a program that has a port may be one of ours, which
+// alone is to be asked by key. Where the system does not tell which it is, it may.
+func mayBeSibling(h *result.Holder) bool {
+	name := strings.ToLower(holderNamed(h))
+	if name == "" {
+		return true
+	}
+	own, err := os.Executable()
+	const short = 15 // characters of a name that Linux keeps
+	ours := strings.ToLower(filepath.Base(own))
+	return err == nil && (name == ours || name == ours[:min(len(ours), short)]) || strings.Contains(name, "listen") || strings.Contains(name, "dial")
 }
 
 // Close closes the ports again. What came until then is known on.
@@ -139,6 +155,9 @@ func (d *Door) Half(ctx context.Context, run echo.ID, q echo.WitnessQuery, asSee
 			Instance: d.l.Instance.String(), Port: result.PortUnbound,
 			Saw: result.SawUnknown, Reason: "this end could not open the port: " + k.Error(),
 		}
+	}
+	if k.InUse && q.Connect == result.ConnectTimeout {
+		return &d.l.sightings([]echo.WitnessQuery{q}, asSeen, run)[0] // half-open connections are watched for
 	}
 	return &result.Acceptor{
 		Instance: d.l.Instance.String(), Port: result.PortBusy, Holder: k.Holder,

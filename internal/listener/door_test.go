@@ -221,3 +221,15 @@ func TestSiblingsAreLookedForWhereTheFarEndDialsBack(t *testing.T) {
 		}
 	}
 }
+
+// Somebody else's software is not asked by key whether it is one of ours.
+func TestOnlyWhatMayBeOursIsAskedByKey(t *testing.T) {
+	for name, want := range map[string]bool{"sqlservr.exe": false, "nginx": false, "ncat": false, "listen": true, "dial.exe": true, "dialtone-listen": true, "listener.test": true} {
+		if got := mayBeSibling(&result.Holder{Name: name, PID: 7}); got != want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	if !mayBeSibling(nil) || !mayBeSibling(&result.Holder{PID: 7}) {
+		t.Error("what is not told may be one of ours")
+	}
+}

@@ -29,7 +29,7 @@ func (l *Listener) lookAtHeld(ctx context.Context) {
 	for i, b := range busy {
 		speaks := l.speaksAt(b)
 		at, err := netip.ParseAddr(b.Address)
-		if err != nil || !b.InUse || b.Transport != plan.TCP || !service.Knows(speaks, plan.TCP) {
+		if err != nil || !b.InUse || b.Transport != plan.TCP || !service.Knows(speaks, plan.TCP) || speaks.Language().Quiet {
 			continue
 		}
 		all.Go(func() {

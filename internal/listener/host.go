@@ -42,6 +42,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Certificate: l.Fingerprint(), Partners: l.Partners,
 		Started: l.began.UnixMilli(), UptimeMS: time.Since(l.began).Milliseconds(), SleptMS: l.troubles.sleptFor().Milliseconds(),
 		OtherRuns: l.ledger.otherRuns(p.Remote.Addr(), time.Now().Add(-time.Minute), p.Run, l.Instance),
+		Ordinary:  true,
 		Neighbour: sock.IsOnLink(p.Remote.Addr()), Shed: l.sheds.lately(time.Now()),
 	}
 	for _, r := range l.Roles {
@@ -113,6 +114,11 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 		g.Go(func() error {
 			opts := opts
 			opts.Trace, opts.Samples, opts.ProofOnly = b.Trace, min(b.Samples, echo.MaxSamples), b.ProofOnly
+			if b.Ordinary {
+				talk := dialer.Talk{Speaks: path.Speaks, Host: path.Target.Addr().String()}
+				out.Halves[i], _ = dialer.Ordinary(ctx, path, opts, talk, b.Line, dialer.Unseeing)
+				return nil
+			}
 			if n := min(b.Study, echo.MaxSamples); n > 0 {
 				opts.RTT = time.Duration(min(max(0, b.RTTMS), maxBackRTTMS) * float64(time.Millisecond))
 				ports := b.Ports[:min(len(b.Ports), echo.MaxSamples)]

@@ -79,6 +79,9 @@ func clockSet(byClock, passed time.Duration) string {
 
 // binds reports whether a local address and port are bound by it.
 func (l *Listener) binds(local netip.AddrPort) bool {
+	if l.isHeld(local) {
+		return true
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.bound, func(b *boundPort) bool {

@@ -40,6 +40,11 @@ type Config struct {
 	Roles []plan.Role // which rows to accept; nil = every row
 	Ports []plan.Binding
 	Shift int
+	// Beside binds none of Ports: it only says which of them other software holds, and
+	// bears witness of what comes to it.
+	Beside bool
+	// ContactPort is a TCP port to be bound beside Ports, for control conversations; 0: none.
+	ContactPort int
 	// Addrs are the local addresses to bind; none means all, of both families.
 	Addrs []netip.Addr
 	// Partners are addresses that this end itself knows its partner by: it may
@@ -77,6 +82,7 @@ type Listener struct {
 	mailbox  mailbox
 	opening  sync.Mutex // held while a delivered report is decoded
 	dialed   dialedBack
+	earlier  earlierConns
 
 	certificate tls.Certificate // fresh for this process
 	fingerprint []byte          // of it, SHA-256
@@ -144,7 +150,14 @@ func (l *Listener) isSelf(a netip.Addr) bool {
 // cannot. Nothing is answered before Serve.
 func (l *Listener) Bind(ctx context.Context) []*BindError {
 	var errs []*BindError
-	for _, b := range l.Ports {
+	ports := l.Ports
+	if l.Beside {
+		ports, errs = nil, l.holders(ctx)
+	}
+	if c := l.ContactPort; c != 0 && !slices.ContainsFunc(ports, func(b plan.Binding) bool { return b.Transport == plan.TCP && b.Port == c }) {
+		ports = append(slices.Clone(ports), plan.Binding{Transport: plan.TCP, Port: c, PlanPort: c})
+	}
+	for _, b := range ports {
 		for _, addr := range l.addrs() {
 			p, err := l.bind(ctx, b, addr)
 			if err == nil {
@@ -173,6 +186,32 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 	l.began = time.Now() // before, its ports refused whoever came
 	return errs
 }
+
+// holders says of each port which other software holds it, and binds none.
+func (l *Listener) holders(ctx context.Context) (errs []*BindError) {
+	uses := map[plan.Transport]func(context.Context, netip.AddrPort) sock.PortUse{}
+	for _, b := range l.Ports {
+		if uses[b.Transport] == nil {
+			uses[b.Transport] = sock.PortUses(ctx, b.Transport)
+		}
+		for _, addr := range l.addrs() {
+			use := uses[b.Transport](ctx, netip.AddrPortFrom(addr, uint16(b.Port)))
+			if b.Port == 0 || !use.IsListening {
+				continue
+			}
+			e := &BindError{
+				BusyPort: result.BusyPort{Port: b.Port, Transport: b.Transport, Address: addr.String(), InUse: true, Holder: use.Holder, Error: errBeside.Error()},
+				Use:      use, Err: errBeside,
+			}
+			errs = append(errs, e)
+			l.addBusy(e.BusyPort)
+		}
+	}
+	return errs
+}
+
+// errBeside is why a port was not bound that other software holds.
+var errBeside = errors.New("other software listens there")
 
 // Become has the program run as u for good, once everything that wants a
 // privilege is bound and open. After it no further port of a low number can be
@@ -243,10 +282,13 @@ func (l *Listener) HighPort(row string, f result.Family) int {
 	return 0
 }
 
+// ownsPort reports whether half-open connections to a port are watched for: it is
+// bound, or live software holds it.
 func (l *Listener) ownsPort(port int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.ContainsFunc(l.bound, func(p *boundPort) bool { return int(p.addr.Port()) == port })
+	return slices.ContainsFunc(l.bound, func(p *boundPort) bool { return int(p.addr.Port()) == port }) ||
+		slices.ContainsFunc(l.busy, func(b result.BusyPort) bool { return b.InUse && b.Transport == plan.TCP && b.Port == port })
 }
 
 // Serve answers on every bound port until ctx ends, then closes them. ready is

@@ -79,6 +79,12 @@ type running struct {
 // 127.0.0.1 for row "high".
 func start(t *testing.T, c Config) *running {
 	t.Helper()
+	return startBeside(t, c, 0)
+}
+
+// startBeside does the same beside software that holds so many of the ports.
+func startBeside(t *testing.T, c Config, held int) *running {
+	t.Helper()
 	r := &running{told: &contacts{}}
 	if c.Key == (echo.Key{}) {
 		c.Key = rightKey
@@ -96,8 +102,8 @@ func start(t *testing.T, c Config) *running {
 		c.OnContact = r.told.add
 	}
 	r.Listener = New(c)
-	for _, err := range r.Bind(t.Context()) {
-		t.Fatal(err)
+	if errs := r.Bind(t.Context()); len(errs) != held {
+		t.Fatal(errs)
 	}
 	r.at = r.Bound()[0].Addr
 	ctx, cancel := context.WithCancel(context.Background())

@@ -55,7 +55,11 @@ func (l *Listener) saw(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now 
 	if e, ok := l.ledger.byProbe(q.Probe, q.Transport, q.Source.AddrPort); ok && q.Probe != (echo.ID{}) {
 		return accepted(a, e, result.MatchProbe)
 	}
-	if a.Port == result.PortBusy {
+	switch {
+	case a.Port != result.PortBusy:
+	case q.Moment != "" && q.Transport == plan.TCP:
+		return l.heldNow(a, q, asSeen, run)
+	case q.Connect != result.ConnectTimeout || q.Transport != plan.TCP:
 		return unknown(a, "other software holds the port")
 	}
 	if got, ok := l.exactly(a, q, run, from, to); ok {
@@ -301,7 +305,10 @@ func (l *Listener) nothing(a result.Acceptor, q echo.WitnessQuery, syn *sock.Hal
 	if since := l.ledger.startOf(q.Transport, q.Port); since.After(from) {
 		return unknown(a, "the listener was started, or its memory was full, in that time")
 	}
-	if a.Port != result.PortBound {
+	switch {
+	case a.Port == result.PortBusy && sock.MayBeLedElsewhere():
+		return unknown(a, "a translation on that machine may lead the port elsewhere")
+	case a.Port != result.PortBound && a.Port != result.PortBusy:
 		return unknown(a, "the listener does not hold that port")
 	}
 	if syn != nil {

@@ -46,6 +46,9 @@ type Language struct {
 	Instances bool
 	// Mute: a real server says nothing, since nobody here knows its own protocol.
 	Mute bool
+	// Quiet: what live software makes of a beginning is not public, so that none is sent to it beside
+	// its own work.
+	Quiet bool
 	// Bulk: it moves documents as large as scanned articles.
 	Bulk bool
 	// DataBeside: data, and with it the answer to our token, has connections of its own, which may
@@ -61,10 +64,10 @@ type Language struct {
 }
 
 const (
-	// greetingTime is how long a greeting is waited for: longer than the 30 s for
+	// GreetingTime is how long a greeting is waited for: longer than the 30 s for
 	// which mail servers keep callers waiting, and shorter than the five minutes for
 	// which a mail client waits (RFC 5321 section 4.5.3.2.1).
-	greetingTime = 35 * time.Second
+	GreetingTime = 35 * time.Second
 	// ftpSteps: up to four ways to open a data connection, each with a wait.
 	ftpSteps = 8
 	// BulkTime is what a conversation may take at least that is Bulk: a document each way.
@@ -75,17 +78,17 @@ const (
 var Languages = []Language{
 	{Protocol: HTTP, Title: "HTTP", Transport: TCP, Web: true},
 	{Protocol: HTTPS, Title: "HTTPS", Transport: TCP, Within: HTTP, Web: true},
-	{Protocol: FTP, Title: "FTP", Transport: TCP, Greets: true, Greeting: greetingTime, Accepted: "the login", DataBeside: true, Steps: ftpSteps},
-	{Protocol: SMTP, Title: "SMTP", Transport: TCP, Greets: true, Greeting: greetingTime, Accepted: "EHLO"},
-	{Protocol: SMTPS, Title: "SMTP in TLS", Transport: TCP, Within: SMTP, Greeting: greetingTime, Accepted: "EHLO"},
+	{Protocol: FTP, Title: "FTP", Transport: TCP, Greets: true, Greeting: GreetingTime, Accepted: "the login", DataBeside: true, Steps: ftpSteps},
+	{Protocol: SMTP, Title: "SMTP", Transport: TCP, Greets: true, Greeting: GreetingTime, Accepted: "EHLO"},
+	{Protocol: SMTPS, Title: "SMTP in TLS", Transport: TCP, Within: SMTP, Greeting: GreetingTime, Accepted: "EHLO"},
 	{Protocol: TDS, Title: "SQL Server", Spoken: "SQL Server's TDS", Transport: TCP, Instances: true, Crowded: true},
 	{Protocol: SQLBrowser, Title: "SQL Server Browser", Spoken: "SQL Browser", Transport: UDP},
 	{Protocol: LDAP, Title: "LDAP", Transport: TCP, Accepted: "the bind"},
 	{Protocol: LDAPS, Title: "LDAPS", Spoken: "LDAP in TLS", Transport: TCP, Within: LDAP, Accepted: "the bind"},
 	{Protocol: RDP, Title: "Remote Desktop", Spoken: "RDP", Transport: TCP},
 	{Protocol: Z3950, Title: "Z39.50", Transport: TCP, Accepted: "Init", Crowded: true},
-	{Protocol: ISOILL, Title: "ISO ILL", Transport: TCP},
-	{Protocol: Odyssey, Title: "Odyssey", Spoken: "a document transfer", Transport: TCP, Mute: true, Bulk: true, AtLeast: BulkTime},
+	{Protocol: ISOILL, Title: "ISO ILL", Transport: TCP, Quiet: true},
+	{Protocol: Odyssey, Title: "Odyssey", Spoken: "a document transfer", Transport: TCP, Mute: true, Quiet: true, Bulk: true, AtLeast: BulkTime},
 }
 
 // Language is what a protocol is like; the zero Language for one that nobody

@@ -84,7 +84,7 @@ var ends = map[result.Verdict]reach{
 	result.Intercepted: onTheWay, result.Reset: onTheWay, result.Stalled: onTheWay,
 	result.ReplyLost:  wayBack,
 	result.Redirected: there, result.Corrupted: there, result.MTUHole: there, result.IdleDropped: there, result.Unsteady: there,
-	result.Open: there, result.Occupied: there, result.Answered: there,
+	result.Open: there, result.Arrived: there, result.Occupied: there, result.Answered: there,
 }
 
 // pictures draws what was tried: a picture for each direction and family.

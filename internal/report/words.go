@@ -18,6 +18,7 @@ func (t *textReport) meaning(v result.Verdict) string {
 var proofMeaning = map[result.Proof]string{
 	result.ProofKeyed:   "a fresh exchange with the holder of the key",
 	result.ProofService: "the service's own conversation",
+	result.ProofSeen:    "the far end's kernel, which saw live software there accept this very connection",
 	result.ProofPlain:   "an answer that does not prove who gave it",
 }
 

@@ -67,6 +67,8 @@ const (
 	CodeStalledSomeoneElse Code = "stalled-someone-else"
 	CodeStalledHolder      Code = "stalled-holder"
 	CodeStalledUnknown     Code = "stalled-unknown"
+	CodeStalledUncounted   Code = "stalled-uncounted"
+	CodeNotAccepted        Code = "not-accepted"
 	CodeStalledPayload     Code = "stalled-payload"
 	CodeStalledMidway      Code = "stalled-midway"
 	CodeAcceptedSilently   Code = "accepted-silently"
@@ -97,6 +99,7 @@ const (
 	CodeRedirectedHost      Code = "redirected-host"
 	CodeRedirectedInTurn    Code = "redirected-in-turn"
 	CodeSeveralListeners    Code = "several-listeners"
+	CodeReached             Code = "reached"
 	CodeOccupied            Code = "occupied"
 	CodeIntercepted         Code = "intercepted"
 	CodeTLSIntercepted      Code = "tls-intercepted"
@@ -289,6 +292,8 @@ var Codes = []CodeGroup{
 		{CodeStalledSomeoneElse, "no byte came back; something else than the listener had accepted the connection", false},
 		{CodeStalledHolder, "no byte came back; other software holds the port", false},
 		{CodeStalledUnknown, "no byte came back; who accepted the connection is not known", false},
+		{CodeStalledUncounted, "live software accepted the connection, and not all that was sent to it was counted there", false},
+		{CodeNotAccepted, "the connection came to the machine, and the software that holds the port did not accept it", false},
 		{CodeStalledPayload, "the proof passed, and the data after it did not", false},
 		{CodeStalledMidway, "the service spoke, and then nothing more came", false},
 		{CodeAcceptedSilently, "something accepted the connection, and nobody knows what: not a word was said on it", false},
@@ -315,6 +320,7 @@ var Codes = []CodeGroup{
 		{CodeRedirectedHost, "another listener answered than on the other paths", false},
 		{CodeRedirectedInTurn, "connections to one port do not all lead to the same listener", false},
 		{CodeSeveralListeners, "paths lead to more than one listener with this key", false},
+		{CodeReached, "live software that holds the port accepted the connection; nothing was sent over it", false},
 		{CodeOccupied, "other software holds the port where listen runs", false},
 		{CodeIntercepted, "something on the way answered in the listener's place", false},
 		{CodeTLSIntercepted, "TLS ends on the way, or the certificate is not that host's", false},

@@ -38,6 +38,7 @@ const (
 	PurposeControl      Purpose = "control"      // asking the far end
 	PurposeHold         Purpose = "hold"         // to be kept idle
 	PurposeLook         Purpose = "look"         // a second look at real software that did not speak as its row has it
+	PurposeOrdinary     Purpose = "ordinary"     // one as any program makes it, to live software, while its end is asked whether it came there
 )
 
 // Drawn is how a source port was chosen. On Linux an ordinary connect draws

@@ -47,6 +47,21 @@ type Initiator struct {
 	WantedSource int           `json:"wanted_source_port,omitempty"`
 	SourceError  string        `json:"source_error,omitempty"` // why the wanted source port was not used
 	Lacks        Lack          `json:"lacks,omitempty"`        // what this machine had none left of for one of its connections; "": not that
+	// Ordinary is what went over the connection that all the rest tells of, where that
+	// is an ordinary one to live software and no attempt; nil: it is an attempt.
+	Ordinary *Ordinary `json:"ordinary,omitempty"`
+}
+
+// An Ordinary connection is one as any program makes it, to a port that live
+// software holds. Not a byte of the proof goes over it.
+type Ordinary struct {
+	// Sent and Received are bytes of payload, at the moment when the accepting end
+	// was asked what it counted.
+	Sent     int64 `json:"sent"`
+	Received int64 `json:"received"`
+	// Line: what was sent is one empty line, as a person sends it who tries the port
+	// by hand.
+	Line bool `json:"line,omitempty"`
 }
 
 // A Lack is what a machine has run out of.
@@ -289,8 +304,17 @@ type Acceptor struct {
 	Detail    string    `json:"detail,omitempty"` // such as "ended by RST"
 	// Dropped is what kept a packet that arrived at this machine from the
 	// program that listens; "": nothing is known to have.
-	Dropped Drop    `json:"dropped,omitempty"`
-	Joined  *Joined `json:"joined,omitempty"` // nil: it was told while the run lasted
+	Dropped Drop `json:"dropped,omitempty"`
+	// Counted is what this end's kernel counted of an ordinary connection to live
+	// software; nil: it was not such a one, or the system does not tell.
+	Counted *Counted `json:"counted,omitempty"`
+	Joined  *Joined  `json:"joined,omitempty"` // nil: it was told while the run lasted
+}
+
+// A Counted is bytes of payload, without what SYN and FIN count for.
+type Counted struct {
+	In  int64 `json:"in"`  // that arrived
+	Out int64 `json:"out"` // that were sent and acknowledged
 }
 
 // A Drop is what a machine itself did to a packet that reached it.
@@ -329,6 +353,7 @@ const (
 	SawUnknown  Sighting = "unknown"
 	SawNothing  Sighting = "nothing"   // watched throughout; no packet reached its TCP stack
 	SawHalfOpen Sighting = "half-open" // the SYN arrived; the handshake never completed
+	SawWaiting  Sighting = "waiting"   // the handshake completed; live software that holds the port has not accepted it
 	SawAccepted Sighting = "accepted"  // the connection was accepted (UDP: a datagram arrived)
 )
 

@@ -237,6 +237,8 @@ const (
 	NoteOldTLS              NoteCode = "old-tls"
 	NoteChain               NoteCode = "certificate-chain"
 	NoteInstancePort        NoteCode = "instance-port"
+	NoteSeen                NoteCode = "seen"
+	NoteOneLine             NoteCode = "one-line"
 )
 
 // A Summary counts verdicts.

@@ -19,6 +19,7 @@ const (
 	IdleDropped    Verdict = "idle-dropped"    // proof, but idle connections die
 	Unsteady       Verdict = "unsteady"        // proof, and other connections of the same run failed
 	Open           Verdict = "open"            // proof, and the payload crossed unchanged both ways
+	Arrived        Verdict = "reached"         // live software there accepted it, and nothing was sent
 	Occupied       Verdict = "occupied"        // other software holds the port there
 	Intercepted    Verdict = "intercepted"     // something else answered in the listener's place
 	Answered       Verdict = "answered"        // something answered; nobody to say what
@@ -66,6 +67,7 @@ var VerdictRows = []VerdictRow{
 	{Verdict: IdleDropped, Means: "proved, but a connection that is idle for a while is cut", Reach: 170},
 	{Verdict: Unsteady, Means: "proved, and not every connection gets through", Reach: 180},
 	{Verdict: Open, Means: "proved end to end, data unchanged both ways", Reach: 200},
+	{Verdict: Arrived, Means: "the live software there accepted it; nothing was sent over it", Reach: 190},
 	{Verdict: Occupied, Means: "other software holds the port there", Reach: 130},
 	{Verdict: Intercepted, Means: "something on the way answered or changed the data", Reach: 110},
 	{Verdict: Answered, Means: "something answered; nothing proves what", Reach: 120, Becomes: []Verdict{Occupied, Intercepted}},
@@ -101,5 +103,6 @@ const (
 	ProofNone    Proof = "none"
 	ProofPlain   Proof = "plain"   // something answered, without proving who it is
 	ProofService Proof = "service" // the service's own conversation
+	ProofSeen    Proof = "seen"    // the far end's kernel: live software there accepted this very connection
 	ProofKeyed   Proof = "keyed"   // a fresh transaction with the holder of the key
 )

@@ -205,6 +205,10 @@ func webRequest(conn net.Conn, q Question, secure bool) *http.Request {
 	if q.Answer == nil { // a path that it knows, and yet in no cache
 		u = &url.URL{Path: "/" + strings.TrimPrefix(q.Path, "/"), RawQuery: "dialtone=" + hex.EncodeToString(q.Token[:8])}
 	}
+	keep := "close"
+	if q.Stay {
+		keep = "keep-alive"
+	}
 	return &http.Request{
 		Method: http.MethodGet, URL: u, Host: host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -213,7 +217,7 @@ func webRequest(conn net.Conn, q Question, secure bool) *http.Request {
 			"Accept":          {"text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"},
 			"Accept-Encoding": {"gzip, deflate"},
 			"Accept-Language": {"en-US,en;q=0.5"},
-			"Connection":      {"close"},
+			"Connection":      {keep},
 		},
 	}
 }

@@ -58,6 +58,9 @@ type Question struct {
 	// DataAddr is the local address on which the asking side of FTP's active
 	// mode accepts the data connection; invalid: active mode is left out.
 	DataAddr netip.Addr
+	// Stay: the far end is to keep the connection open after it answered, where the
+	// protocol can say so: it is looked at while it is.
+	Stay bool
 	// DocumentSize is how many bytes the Odyssey test's document has, 16 MiB at
 	// most; 0 means 8 MiB.
 	DocumentSize int

@@ -25,13 +25,22 @@ type PortUse struct {
 }
 
 // PortUseOf finds what has a port. It walks every process: not for polling.
-func PortUseOf(ctx context.Context, t plan.Transport, at netip.AddrPort) (use PortUse) {
+func PortUseOf(ctx context.Context, t plan.Transport, at netip.AddrPort) PortUse {
+	return PortUses(ctx, t)(ctx, at)
+}
+
+// PortUses walks every process once, and returns what tells of each port what has it.
+func PortUses(ctx context.Context, t plan.Transport) func(ctx context.Context, at netip.AddrPort) PortUse {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conns, err := net.ConnectionsWithContext(ctx, string(t))
 	if err != nil {
-		return use
+		conns = nil
 	}
+	return func(ctx context.Context, at netip.AddrPort) PortUse { return portUse(ctx, conns, t, at) }
+}
+
+func portUse(ctx context.Context, conns []net.ConnectionStat, t plan.Transport, at netip.AddrPort) (use PortUse) {
 	var pid int32
 	for _, c := range conns {
 		if c.Laddr.Port != uint32(at.Port()) || c.Status == "TIME_WAIT" || !overlaps(c.Laddr.IP, at.Addr()) {

@@ -167,10 +167,16 @@ func (s *survey) proveBack(ctx context.Context, j *job) result.Initiator {
 func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (halves []result.Initiator, by string, err error) {
 	var paths []echo.BackPath
 	strict := true
+	hello, _ := s.contacts.hello()
 	for _, j := range jobs {
 		var path echo.BackPath
 		path, strict = s.backPath(j)
 		path.Trace, path.Samples = j.trace, j.samples()
+		if hello.Ordinary && j.transport == plan.TCP && j.sourcePort == 0 {
+			j.visits = s.door.Watch(j.port, s.farAddr(f))
+			defer j.visits.End()
+		}
+		path.Ordinary, path.Line = j.visits != nil, s.Enter
 		paths = append(paths, path)
 	}
 	return s.dialedBack(ctx, f, strict, paths)

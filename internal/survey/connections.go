@@ -77,6 +77,13 @@ func (s *survey) connectionsOf(j *job) []result.Connection {
 			}
 		}
 	}
+	if j.initiator.Ordinary != nil {
+		for i := range all {
+			if c := &all[i]; c.Purpose != result.PurposeOrdinary && c.Reached != result.ReachedNothing {
+				c.Ended = result.EndedUnknown // what live software makes of a proof tells nothing
+			}
+		}
+	}
 	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At.Time) })
 	return all
 }

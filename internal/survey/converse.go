@@ -180,6 +180,9 @@ func (s *survey) mayTalk() (done func()) {
 // passed, to the same listener over TCP too: that answers nobody else.
 func (s *survey) mayConverse(j *job) bool {
 	i := j.initiator
+	if i != nil && i.Ordinary != nil {
+		return false // it had its say
+	}
 	if j.speaks == "" || j.sourcePort != 0 || i == nil || i.NotTried != "" || i.Connect != result.ConnectOpen || i.Answer == result.AnswerOwn {
 		return false
 	}

@@ -47,6 +47,9 @@ func (s *survey) hasUnproved(to netip.Addr) bool {
 		if i == nil || j.direction != plan.Forward || j.to != to || j.transport != plan.TCP || i.Connect != result.ConnectOpen {
 			continue
 		}
+		if i.Ordinary != nil && j.acceptor != nil && j.acceptor.Saw == result.SawAccepted {
+			continue // it is known who accepted
+		}
 		switch i.Answer {
 		case result.AnswerKeyed, result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion, result.AnswerOwn:
 		default:

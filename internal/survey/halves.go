@@ -36,6 +36,9 @@ func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 		}
 		switch j.direction {
 		case plan.Forward:
+			if j.initiator.Ordinary != nil && j.initiator.Connect == result.ConnectOpen {
+				continue // it was asked about while it was open
+			}
 			j.instance = s.expectedAt(j.to)
 			j.acceptor = s.fromHello(j)
 			forward = append(forward, j)
@@ -294,7 +297,16 @@ func (s *survey) sourceChanged(d plan.Direction, f result.Family) bool {
 // ownHalf says what this end saw of a reverse job.
 func (s *survey) ownHalf(ctx context.Context, j *job) {
 	j.instance, _ = s.door.Expects(j.transport, j.port, j.family)
-	j.acceptor = s.door.Half(ctx, s.id, s.reverseQuery(j), s.farAddr(j.family))
+	q := s.reverseQuery(j)
+	if i := j.initiator; j.visits != nil && i.Ordinary != nil {
+		if i.Connect == result.ConnectOpen {
+			a := j.visits.Half(i)
+			j.acceptor = &a
+			return
+		}
+		q.Connect = i.Connect
+	}
+	j.acceptor = s.door.Half(ctx, s.id, q, s.farAddr(j.family))
 }
 
 // watchedOnly says what reached this end's port of a reverse job that nobody

@@ -98,7 +98,7 @@ func (s *survey) studyAll(ctx context.Context) {
 	defer cancel()
 	var mixed []*job
 	for _, j := range s.jobs {
-		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && !j.studied && (s.isMixed(j) || s.isThin(j)) {
+		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && !j.studied && !s.isLive(j) && (j.initiator == nil || j.initiator.Ordinary == nil) && (s.isMixed(j) || s.isThin(j)) {
 			mixed = append(mixed, j)
 		}
 	}
@@ -210,8 +210,8 @@ const (
 // doubtful says whether a failure is of a kind that noise causes too.
 func doubtful(j *job) doubt {
 	i := j.initiator
-	if j.transport != plan.TCP {
-		return doubtNone // datagrams were sent several times
+	if j.transport != plan.TCP || i.Ordinary != nil {
+		return doubtNone // datagrams were sent several times; live software gets no more of it
 	}
 	switch i.Connect {
 	case result.ConnectRST:

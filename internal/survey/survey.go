@@ -54,6 +54,12 @@ type Config struct {
 	// Gentle opens one connection after the other, and no more than needed: for a
 	// network that shuts out whoever opens many.
 	Gentle bool
+	// Enter sends one empty line to live software that says nothing until it is spoken to
+	// and whose protocol is not public.
+	Enter bool
+	// ContactPort is a TCP port of the far end's that no row has and where its listener
+	// is asked before anything is attempted; 0: the rows' ports alone lead to it.
+	ContactPort int
 	// Hold is how long connections are kept idle, to find out which gap they
 	// survive; 0 keeps none.
 	Hold time.Duration
@@ -254,6 +260,7 @@ var phases = []struct {
 }{
 	{"settle", (*survey).settle},
 	{"meet others", (*survey).meetOthers},
+	{"live software", (*survey).tryLive},
 	{"dial back again", (*survey).dialBackAgain},
 	{"retry", (*survey).retryAll},
 	{"study", (*survey).studyAll},
@@ -336,13 +343,15 @@ type job struct {
 	gentle    bool   // no more connections than needed
 	trace     bool   // find out where it stops
 	hold      bool   // keep connections idle on it
+	required  bool   // a row that needs it is one that the plan requires
 	studied   bool   // further connections told what those that failed have in common
 	port      int    // as dialed; differs from the key's for named ports
 	by        string // the listener that dialed back
 	initiator *result.Initiator
 	acceptor  *result.Acceptor
-	instance  string // that ought to answer; "" = not known
-	vacated   bool   // the sibling that accepted in this end's place let go of the port
+	instance  string           // that ought to answer; "" = not known
+	visits    *listener.Visits // of live software that holds the port here; nil: none does
+	vacated   bool             // the sibling that accepted in this end's place let go of the port
 }
 
 func (s *survey) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
@@ -356,6 +365,7 @@ func (s *survey) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
 		j.speaks = ""
 	}
 	j.trace = j.trace || s.Trace || f.Counted
+	j.required = j.required || f.Row.Need == plan.Required
 	j.hold = j.hold || f.Counted || len(s.Only) > 0
 	return j
 }
@@ -381,7 +391,12 @@ func (s *survey) pending(d plan.Direction, all bool, families ...result.Family) 
 func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role {
 	var g errgroup.Group
 	families := s.families()
-	first := s.startForward(ctx, &g, s.pending(plan.Forward, false, families...))
+	if !s.askFirst(ctx) {
+		for _, j := range s.pending(plan.Forward, true, families...) {
+			s.finish(j, result.Initiator{NotTried: fmt.Sprintf("nobody with the key answered on port %d (--contact), and before it is known which ports live software holds none gets the proof", s.ContactPort)})
+		}
+	}
+	first := s.startInTurn(ctx, &g, s.pending(plan.Forward, false, families...))
 	s.contacts.await(ctx, first, families...)
 	if _, ok := s.contacts.hello(); !ok && !s.isCutOff(ctx) {
 		s.greetAgain(ctx)
@@ -449,6 +464,50 @@ func (s *survey) startForward(ctx context.Context, g *errgroup.Group, jobs []*jo
 	return done
 }
 
+// turnTime is how long those that are tried first are given to lead to the far end.
+const turnTime = 400 * time.Millisecond
+
+// startInTurn does as startForward, and tries those first that live software is least
+// likely to hold: once the far end has said which ports are held, none of these gets a
+// proof.
+func (s *survey) startInTurn(ctx context.Context, g *errgroup.Group, jobs []*job) <-chan struct{} {
+	turns := make([][]*job, lastTurn+1)
+	for _, j := range jobs {
+		turns[j.turn()] = append(turns[j.turn()], j)
+	}
+	all := s.startForward(ctx, g, nil)
+	for n, jobs := range turns {
+		if len(jobs) == 0 {
+			continue
+		}
+		over := s.startForward(ctx, g, jobs)
+		all = join(all, over)
+		if _, ok := s.contacts.hello(); ok || !slices.ContainsFunc(turns[n+1:], func(later []*job) bool { return len(later) > 0 }) {
+			continue
+		}
+		waiting, cancel := context.WithTimeout(ctx, turnTime)
+		s.contacts.await(waiting, over, s.families()...)
+		cancel()
+	}
+	return all
+}
+
+// lastTurn is the turn of those whose live software is best left alone.
+const lastTurn = 3
+
+// turn says when a job is tried: what a site must have is likely to be held where
+// ILLiad runs already.
+func (j *job) turn() int {
+	turn := 0
+	if j.required {
+		turn++
+	}
+	if j.speaks.Language().Quiet {
+		turn += 2
+	}
+	return turn
+}
+
 func (s *survey) forward(ctx context.Context, j *job) {
 	select {
 	case s.slots <- struct{}{}:
@@ -459,6 +518,9 @@ func (s *survey) forward(ctx context.Context, j *job) {
 	if j.port == 0 {
 		s.finish(j, result.Initiator{NotTried: "there was no contact to name the high port of the data connection"})
 		return
+	}
+	if s.isLive(j) {
+		return // it gets ordinary connections, once the far end can be asked about them
 	}
 	s.takeTurn(ctx)
 	s.tell(j, nil)

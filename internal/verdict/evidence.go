@@ -21,7 +21,12 @@ func lacksEvidence(p result.Path) bool {
 	switch p.Verdict {
 	case result.Filtered, result.ReplyLost, result.Occupied:
 		return a == nil
+	case result.Arrived:
+		return i.Ordinary == nil || a == nil || a.Saw != result.SawAccepted
 	case result.Intercepted:
+		if i.Ordinary != nil {
+			return a == nil && i.Conversation == nil
+		}
 		foreign := i.Answer == result.AnswerForeign || i.Answer == result.AnswerEchoed
 		return i.Conversation == nil && (ofService || a == nil || a.Port == result.PortBusy || !foreign)
 	case result.Reset, result.Stalled:

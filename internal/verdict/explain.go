@@ -53,6 +53,9 @@ func (e explainer) finding() *result.Finding {
 	if lacksEvidence(p) {
 		return e.noEvidence()
 	}
+	if f := e.heldUnseen(); f != nil {
+		return f
+	}
 	if p.Initiator != nil && p.Initiator.Answer == result.AnswerKeyed && isWhole(p.Initiator) {
 		switch p.Verdict {
 		case result.Intercepted, result.Reset, result.Stalled:
@@ -85,6 +88,8 @@ func (e explainer) finding() *result.Finding {
 		return e.redirected()
 	case result.Corrupted:
 		return e.corrupted()
+	case result.Arrived:
+		return e.arrived()
 	case result.Occupied:
 		return e.occupied()
 	case result.Intercepted:
@@ -735,6 +740,8 @@ func (e explainer) accepter() (by accepter, words string) {
 	switch {
 	case e.a == nil:
 		return byNobodyKnows, "Who accepted it is not known: there was no contact to ask."
+	case e.i.Ordinary != nil && e.a.Saw == result.SawAccepted:
+		return byHolder, fmt.Sprintf("It is %s that accepted it, %s.", holderWords(e.a.Holder), orElse(countedWords(e.i.Ordinary, e.a.Counted), "and nothing was sent over it"))
 	case e.answerLost():
 		return byListener, "The listener accepted it, received our request and answered; what did not arrive is the answer."
 	case e.a.Saw == result.SawAccepted && !e.a.Proved && e.a.BytesIn == 0:

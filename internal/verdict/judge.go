@@ -74,7 +74,7 @@ func isAlive(paths []result.Path, of result.Path) bool {
 			continue // another machine accepts
 		}
 		switch {
-		case p.Proof == result.ProofKeyed, p.Proof == result.ProofService:
+		case p.Proof == result.ProofKeyed, p.Proof == result.ProofService, p.Proof == result.ProofSeen:
 			return true
 		case p.Initiator != nil && p.Initiator.NotTried == "" && isLiving(question{Initiator: p.Initiator, Acceptor: p.Acceptor}):
 			return true
@@ -102,6 +102,12 @@ func proof(c question) result.Proof {
 	if c.Initiator == nil {
 		return result.ProofNone
 	}
+	if isSeen(c) {
+		return result.ProofSeen
+	}
+	if isDisproved(c) {
+		return plainProof(c.Initiator.Answer)
+	}
 	if t := c.Initiator.Conversation; t != nil && t.Outcome == result.ConversationCompleted {
 		switch c.Initiator.Answer {
 		case result.AnswerReset, result.AnswerClosed, result.AnswerSilent:
@@ -116,6 +122,13 @@ func proof(c question) result.Proof {
 	switch c.Initiator.Answer {
 	case result.AnswerKeyed, result.AnswerVersion:
 		return result.ProofKeyed
+	}
+	return plainProof(c.Initiator.Answer)
+}
+
+// plainProof is what an answer proves by itself.
+func plainProof(a result.AnswerOutcome) result.Proof {
+	switch a {
 	case result.AnswerForeign, result.AnswerEchoed, result.AnswerWrongKey, result.AnswerForbidden:
 		return result.ProofPlain
 	}
@@ -145,6 +158,9 @@ func verdict(c question) result.Verdict {
 	case result.ConnectTimeout:
 		return silence(c.Acceptor)
 	case result.ConnectOpen:
+		if i.Ordinary != nil {
+			return ordinary(c)
+		}
 		return withConversation(c, answer(c))
 	}
 	return result.Untested // a failure of this machine, before any packet

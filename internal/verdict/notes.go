@@ -43,6 +43,12 @@ func notesOf(p result.Path, portAssumed bool, leftOut ...netip.Addr) []result.No
 			add(result.NoteRetried, "the service's own conversation failed %d of %d times", t.Failures, max(t.Failures, t.Attempts))
 		}
 	}
+	if text := seenWords(p); text != "" {
+		add(result.NoteSeen, "%s", text)
+		if i.Ordinary.Line {
+			add(result.NoteOneLine, "one empty line was sent, as a person sends it who tries the port by hand: whether documents pass is not known by it")
+		}
+	}
 	if text := relayed(i, a); text != "" {
 		add(result.NoteRelayed, "%s", text)
 	}

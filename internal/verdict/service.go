@@ -99,7 +99,7 @@ func serviceNote(p result.Path) string {
 		return fmt.Sprintf("the keyed proof got %s, and %s itself came through unchanged, answered by a holder of the key; that it arrived on this port there could not be confirmed, so the path is not called open", answerWords(i.Answer), name)
 	case p.Verdict == result.Intercepted && isKeyedWhole(t):
 		return fmt.Sprintf("the keyed proof was answered by something else, and %s itself came through unchanged: a proxy that relays what it knows may answer that from a cache as well", name)
-	case p.Verdict == result.Open && t.Speaks.Language().DataBeside && t.Outcome == result.ConversationCompleted && !t.Keyed:
+	case p.Verdict == result.Open && i.Ordinary == nil && t.Speaks.Language().DataBeside && t.Outcome == result.ConversationCompleted && !t.Keyed:
 		return fmt.Sprintf("the control connection came through and no data connection did (passive mode: %s; active mode: %s): a firewall lets them through only if it reads %s, or has a rule for their ports",
 			orElse(t.Fact("passive"), "not tried"), orElse(t.Fact("active"), "not tried"), name)
 	case p.Verdict == result.Open && len(t.Adapted) > 0:

@@ -14,6 +14,9 @@ import (
 // that was proved is no more than unsteady if others of the same run failed,
 // unless the loss of packets that the run shows makes so many failures likely.
 func steady(c question, v result.Verdict) result.Verdict {
+	if unlike(c.Initiator) {
+		return result.Unsteady
+	}
 	if c.Initiator == nil || c.Initiator.Answer != result.AnswerKeyed {
 		return v
 	}

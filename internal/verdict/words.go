@@ -119,6 +119,8 @@ func holderWords(h *result.Holder) string {
 		return "other software (run listen as administrator or root to see which)"
 	case h.Name == "":
 		return fmt.Sprintf("the program with pid %d", h.PID)
+	case h.Name == "System" && h.PID == 4:
+		return "HTTP.SYS, the Windows kernel itself (System, pid 4)"
 	}
 	return fmt.Sprintf("%s (pid %d)", h.Name, h.PID)
 }

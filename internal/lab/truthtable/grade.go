@@ -81,7 +81,7 @@ func gradeOther(t truth, c claim) grade {
 			return ambiguous
 		}
 		return wrong
-	case result.Occupied:
+	case result.Occupied, result.Arrived:
 		switch c {
 		case claimOpen, claimOpenOrBlocked:
 			return ambiguous
@@ -129,13 +129,13 @@ func gradeOther(t truth, c claim) grade {
 const rules = `| truth | right | ambiguous | wrong |
 | --- | --- | --- | --- |
 | open | open | open or filtered | anything else |
-| occupied | | open, open or filtered: something listens, and not what it is | anything else |
+| occupied, reached | | open, open or filtered: something listens, and not what it is | anything else |
 | filtered, reply-lost, silent | | no answer, or an error: something blocks, and not where or in which direction | closed |
 | rejected | an error; closed, if no listener runs | anything else | |
 | unreachable, blocked-locally | an error that only this machine can give | no answer, or an error that a device could have sent | closed |
 | refused | closed, if no listener runs: the host itself says so | closed, if one does: a device says so in its name | anything else |
 | redirected, corrupted, mtu-hole, idle-dropped, intercepted, answered, reset, stalled | | | anything but the next line |
-| any but open and occupied | | open or filtered; a failure without a word | **open: FALSE OPEN** |
+| any but open, occupied and reached | | open or filtered; a failure without a word | **open: FALSE OPEN** |
 `
 
 // gradeDial grades dial by the same measure: the right verdict is ambiguous
