@@ -366,6 +366,41 @@ func TestWhatIsFoldedAwayIsNotPrinted(t *testing.T) {
 	}
 }
 
+// A consortium's matrix can be scrolled and filtered.
+func TestABrowserShowsFifteenHundredPartners(t *testing.T) {
+	var m result.Matrix
+	if err := json.Unmarshal(unpacked(t, "m-200"), &m); err != nil {
+		t.Fatal(err)
+	}
+	broken := 0
+	for len(m.Rows) < 1500 {
+		m.Rows = append(m.Rows, m.Rows[len(m.Rows)-200])
+	}
+	for _, r := range m.Rows {
+		if !r.OK {
+			broken++
+		}
+	}
+	w := chromium(t)(t, asHTML(t, report.Matrix, &m))
+	const shown = `[...document.querySelectorAll("tbody tr")].filter((r) => r.getClientRects().length).length`
+	if n := eval[int](w, shown); n != 1500 {
+		t.Errorf("%d rows", n)
+	}
+	if last := eval[bool](w, `(() => {
+		const box = document.querySelector(".tall"), row = box.querySelector("tbody tr:last-child");
+		box.scrollTo(0, box.scrollHeight);
+		const at = row.getBoundingClientRect(), within = box.getBoundingClientRect(), head = box.querySelector("thead th").getBoundingClientRect();
+		return at.bottom <= within.bottom + 1 && head.top >= within.top - 1 && head.bottom < at.top;
+	})()`); !last {
+		t.Error("the last row cannot be reached, or not with the head above it")
+	}
+	w.do(chromedp.Click(chromedp.CSS("#only-broken")))
+	if n := eval[int](w, shown); n != broken || n == 0 {
+		t.Errorf("%d rows are shown, want %d", n, broken)
+	}
+	w.isQuiet()
+}
+
 // manyMachines is a matrix of so many machines, each a copy of a real run.
 func manyMachines(t *testing.T, n int) *result.Matrix {
 	t.Helper()
