@@ -502,5 +502,13 @@ func TestAnAddressPageHasTheConclusionFirst(t *testing.T) {
 			t.Errorf("%q is not on the page", want)
 		}
 	}
+	if got := attr(w.classed("answer")[0], "class"); got != "answer unknown" { // nobody has tested whether it leads here
+		t.Errorf("the answer looks %q", got)
+	}
+	good := addressReportOf(t)
+	good.Findings[0].Code = result.CodePublish
+	if got := attr(parsePage(t, renderAddress(t, HTML, good, Options{})).classed("answer")[0], "class"); got != "answer ok" {
+		t.Errorf("the answer looks %q", got)
+	}
 	isSound(t, parsePage(t, renderAddress(t, HTML, &result.AddressReport{}, Options{})))
 }
