@@ -311,7 +311,7 @@ func asHTML[T any](t *testing.T, k report.Kind[T], v T) []byte {
 
 func TestABrowserShowsThePagesOfRealRuns(t *testing.T) {
 	open := chromium(t)
-	for _, name := range []string{"r-open", "r-filtered", "r-filtered-both", "r-behind-a-nat", "r-blocked", "r-wrongkey", "r-several", "r-all-roles", "r-egress", "o-31"} {
+	for _, name := range []string{"r-open", "r-filtered", "r-filtered-both", "r-behind-a-nat", "r-blocked", "r-several", "r-all-roles", "r-egress"} {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, name)
 			w := open(t, asHTML(t, report.Paths, r))
@@ -437,16 +437,12 @@ func TestABrowserShowsAnAddressReport(t *testing.T) {
 
 func TestABrowserShowsAMatrixOfManyMachines(t *testing.T) {
 	open := chromium(t)
-	for _, n := range []int{3, 40, 200} {
+	for _, n := range []int{3, 40} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			w := open(t, asHTML(t, report.Matrix, manyMachines(t, n)))
 			w.looksRight()
-			if n < 100 { // it takes long for many cells
-				w.axe()
-			}
-			if n >= 40 {
-				w.opens()
-			}
+			w.axe()
+			w.opens()
 			if got := w.copies(); !strings.Contains(got, "Please allow TCP") {
 				t.Errorf("the clipboard has %q", got)
 			}

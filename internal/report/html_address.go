@@ -13,11 +13,16 @@ var addressPage = htmlTemplate("address.html")
 // renderAddressHTML makes a page of an address report.
 func renderAddressHTML(r *result.AddressReport, _ Options) ([]byte, error) {
 	s := sheet{
-		Kind: "Address report", Title: "Address report: " + cmp.Or(r.Host, "this machine"), Class: classes[markOK.word], Answer: addressAnswer(r),
+		Kind: "Address report", Title: "Address report: " + cmp.Or(r.Host, "this machine"), Class: classes[markUnknown.word], Answer: addressAnswer(r),
 		Limits: "This speaks for this machine, and for those who were asked.", Tool: r.Tool,
 	}
-	if len(r.Seen) == 0 || r.Interrupted {
-		s.Class = classes[markUnknown.word]
+	if len(r.Findings) > 0 && !r.Interrupted {
+		switch r.Findings[0].Code {
+		case result.CodePublish, result.CodePublishedConfirmed:
+			s.Class = classes[markOK.word] // it leads here, which was tested
+		case result.CodeNothingLearned:
+			s.Class = classes[markBroken.word]
+		}
 	}
 	b := addressBody{Pictures: addressPictures(r), Mappings: labelled(mappingWords(r.Mappings)), Facts: labelled(addressFacts(r))}
 	if len(r.Findings) > 0 {

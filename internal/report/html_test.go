@@ -142,6 +142,7 @@ func TestAPageHasTheAnswerAndEveryPath(t *testing.T) {
 		"no contact":   {noContact(), "None of the 2 required paths works: sql-client (silent), odyssey-client (answered).", "bad"},
 		"interrupted":  {interrupted(), "Interrupted, so this is not the whole picture. 1 of 2 required paths works; 1 was not tested: odyssey-client.", "unknown"},
 		"two families": {twoFamilies(), "2 of 6 required paths do not work: sql-client over IPv6 (refused), platform over IPv6 (unreachable).", "bad"},
+		"none counts":  {with(base(), uncounted(path("sql", "SQL Server", 1433, "192.0.2.5:51612", "198.51.100.9:1433"), plan.Optional)), "The one path works. None of them counts as required here.", "unknown"},
 		"nothing":      {base(), "No path was tested, so nothing is known.", "bad"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -501,6 +502,14 @@ func TestAnAddressPageHasTheConclusionFirst(t *testing.T) {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not on the page", want)
 		}
+	}
+	if got := attr(w.classed("answer")[0], "class"); got != "answer unknown" { // nobody has tested whether it leads here
+		t.Errorf("the answer looks %q", got)
+	}
+	good := addressReportOf(t)
+	good.Findings[0].Code = result.CodePublish
+	if got := attr(parsePage(t, renderAddress(t, HTML, good, Options{})).classed("answer")[0], "class"); got != "answer ok" {
+		t.Errorf("the answer looks %q", got)
 	}
 	isSound(t, parsePage(t, renderAddress(t, HTML, &result.AddressReport{}, Options{})))
 }
