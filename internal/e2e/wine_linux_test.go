@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -322,7 +323,45 @@ func TestWine(t *testing.T) {
 			t.Errorf("listen says %s", said())
 		}
 	})
+	t.Run("installer", func(t *testing.T) { w.install(t) })
 	t.Run("unit tests", func(t *testing.T) { w.runTests(t) })
+}
+
+// install installs what scripts/release --msi makes, runs it and removes it.
+func (w *winery) install(t *testing.T) {
+	dir := t.TempDir()
+	release := exec.Command(filepath.Join("..", "..", "scripts", "release"), "--only", "windows/amd64", "--packages=false", "--msi", "--out", dir)
+	if out, err := release.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	msis, err := filepath.Glob(filepath.Join(dir, "*.msi"))
+	if err != nil || len(msis) != 1 {
+		t.Fatal(msis, err)
+	}
+	run := func(args ...string) string {
+		t.Helper()
+		c := exec.Command(wine64, args...)
+		c.Env = w.env()
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	installed := filepath.Join(w.dir, "drive_c", "Program Files", "Dialtone")
+	run("msiexec", "/i", msis[0], "/qn")
+	for _, name := range []string{"dial.exe", "listen.exe", "START-HERE.txt", "docs/windows.md", "docs/systemd/dialtone-listen.service"} {
+		if _, err := os.Stat(filepath.Join(installed, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if said := run(`C:\Program Files\Dialtone\dial.exe`, "version"); !strings.HasPrefix(said, "dial ") || !strings.Contains(said, "windows/amd64") {
+		t.Errorf("%q", said)
+	}
+	run("msiexec", "/x", msis[0], "/qn")
+	if _, err := os.Stat(installed); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left: %v", installed, err)
+	}
 }
 
 // runTests runs unit tests that only Windows can run, and some that everybody can.

@@ -40,6 +40,7 @@ type options struct {
 	out      string
 	only     []platform
 	packages bool // deb and rpm, too
+	msi      bool // an installer for Windows, too
 }
 
 // A release is what one run makes.
@@ -93,6 +94,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.out, "out", "dist", "the directory to write to; what it holds of an earlier run is replaced")
 	only := flags.String("only", "", "make these alone, as in windows/amd64,linux/arm64")
 	flags.BoolVar(&o.packages, "packages", true, "also make deb and rpm for Linux")
+	flags.BoolVar(&o.msi, "msi", false, "also make an installer for windows/amd64, by wixl; its bytes are others each time")
 	if err := flags.Parse(args); err != nil {
 		return o, errUsage
 	}

@@ -79,6 +79,12 @@ func (r *release) pack(ctx context.Context, b built) ([]string, error) {
 	if err := os.WriteFile(filepath.Join(r.out, name), out.Bytes(), 0o644); err != nil {
 		return nil, err
 	}
+	if b.String() == "windows/amd64" && r.msi {
+		if err := r.installer(ctx, b, files, base+".msi"); err != nil {
+			return nil, err
+		}
+		made = append(made, base+".msi")
+	}
 	if b.goos == "linux" && r.packages {
 		packages, err := r.systemPackages(ctx, b, licences)
 		if err != nil {
