@@ -24,6 +24,8 @@ type exchange struct {
 	DialCommand, Broken, Mended                            string
 	WaitHere, WaitThere, HalfHere, HalfThere, MergeCommand string
 	Merged                                                 string
+	LiveListenCommand, LiveListen                          string
+	LiveCommand, Live, LineCommand, Line                   string
 }
 
 // TestTheExchangeInTheDocs does what docs/two-institutions.md tells, across real
@@ -111,12 +113,52 @@ func playExchange(t *testing.T, bin Binaries) string {
 	x.MergeCommand = "dial merge example.json sample.json"
 	x.Merged, _ = st.says(t, "server", bin.Dial, "merge", "example.json", "sample.json")
 	x.HalfHere, x.HalfThere = brief(x.HalfHere), brief(x.HalfThere)
+	playLive(t, st, &x)
 
 	var page bytes.Buffer
 	if err := template.Must(template.ParseFiles("testdata/two-institutions.md.tmpl")).Execute(&page, x); err != nil {
 		t.Fatal(err)
 	}
 	return page.String()
+}
+
+// playLive does what the page tells of two institutions whose Odyssey runs.
+func playLive(t *testing.T, st *stage, x *exchange) {
+	t.Helper()
+	for _, node := range []string{"fwp", "fws"} {
+		plant(t, st.lab, node, "delete table inet fault")
+	}
+	for _, node := range []string{"server", "peer"} {
+		if err := st.plantProgram(t.Context(), node, "exec ncat -lk 7968 -c 'cat >/dev/null'", 7968); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.LiveListenCommand = `sudo listen --role server,peer --for 2h --key "six words that both know"`
+	listen := st.lab.Command(t.Context(), "server", filepath.Join(st.bin, "listen"), "--role", "server,peer", "--for", "2h", "--key", "six words that both know", "--ready-file", "live")
+	var said bytes.Buffer
+	listen.Dir, listen.Stderr = st.dir, &said
+	listen.Cancel = func() error { return listen.Process.Signal(os.Interrupt) }
+	if err := listen.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, filepath.Join(st.dir, "live"))
+	x.LiveCommand = `sudo dial odyssey --key "six words that both know" server4.lab`
+	x.LineCommand = `sudo dial odyssey --enter --key "six words that both know" server4.lab`
+	x.Live, _ = st.says(t, "peer", filepath.Join(st.bin, "dial"), "odyssey", "--key", "six words that both know", "server4.lab")
+	x.Line, _ = st.says(t, "peer", filepath.Join(st.bin, "dial"), "odyssey", "--enter", "--key", "six words that both know", "server4.lab")
+	x.Line = brief(x.Line)
+	if err := listen.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := listen.Wait(); err != nil {
+		t.Errorf("listen: %v", err)
+	}
+	for line := range strings.Lines(said.String()) {
+		if strings.Contains(line, "7968") {
+			x.LiveListen += line
+		}
+	}
+	x.LiveListen = strings.TrimSpace(x.LiveListen)
 }
 
 // says runs a program on a node, in the stage's directory, and returns what it
@@ -210,6 +252,7 @@ var changing = []struct {
 	{regexp.MustCompile(`dialtone-invitation-1:[a-z2-7…\s>.]*?\.end`), "INVITATION"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d(\.\d+)?)?`), "TIME"},
 	{regexp.MustCompile(`\d\d:\d\d:\d\d`), "TIME"},
+	{regexp.MustCompile(`\b(pid|process) \d+`), "PID"},
 	{regexp.MustCompile(`\b(took|for) [0-9.]+ ?(ms|s)\b`), "DURATION"},
 	{regexp.MustCompile(`[0-9.]+ (ms|s|seconds|min)\b`), "DURATION"},
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},

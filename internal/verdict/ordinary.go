@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -97,8 +98,12 @@ func (e explainer) arrived() *result.Finding {
 	if e.a.Counted == nil {
 		did = "and has it, as the system there shows"
 	}
-	return e.say(result.CodeReached, fmt.Sprintf("Your connection (%s) arrived at %s itself, which holds %s of %s %s. Nothing was sent over it, so whether data passes is not known",
-		e.arrivedFrom(), holderName(e.a.Holder), e.port(), e.at(), did),
+	whose := "Your"
+	if e.p.Direction == plan.Reverse {
+		whose = "The far end's"
+	}
+	return e.say(result.CodeReached, fmt.Sprintf("%s connection (%s) arrived at %s itself, which holds %s of %s %s. Nothing was sent over it, so whether data passes is not known",
+		whose, e.arrivedFrom(), holderName(e.a.Holder), e.port(), e.at(), did),
 		fmt.Sprintf("Nothing to ask for yet. To know whether documents pass, send one; or run dial once more with --enter, which sends one empty line; or stop %s for five minutes and let listen hold %s.", holderName(e.a.Holder), e.port()))
 }
 
