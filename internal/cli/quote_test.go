@@ -27,7 +27,7 @@ func TestArgumentsAreQuotedForEveryShell(t *testing.T) {
 			t.Errorf("%s: %s and %s, want %s and %s", arg, text, otherwise, want.text, want.otherwise)
 		}
 		if runtime.GOOS == "windows" {
-			continue // wine has no sh; e2e tries cmd.exe
+			continue // wine has no sh
 		}
 		if out, err := exec.Command("sh", "-c", "printf %s "+text).Output(); err != nil || string(out) != arg {
 			t.Errorf("%s: sh makes %q of %s (%v)", arg, out, text, err)
