@@ -65,6 +65,12 @@ func (l *Listener) heldNow(a result.Acceptor, q echo.WitnessQuery, asSeen netip.
 	case sock.MayBeLedElsewhere():
 		return unknown(a, "the table of connections there does not show it, and a translation on that machine may lead the port elsewhere")
 	}
+	if s, ok, err := sock.LookThrough(port, remote); err != nil {
+		return unknown(a, tableError(err))
+	} else if ok && l.isHeld(s.Local) {
+		a.Match = result.MatchAddress
+		return seenAs(a, s)
+	}
 	a.Saw = result.SawNothing
 	return a
 }

@@ -228,7 +228,7 @@ func (w witness) isCrowded(t attempt, from netip.Addr) bool {
 
 // reach orders sightings by how far the attempt got.
 func reach(s result.Sighting) int {
-	return slices.Index([]result.Sighting{result.SawUnknown, result.SawNothing, result.SawHalfOpen, result.SawAccepted}, s)
+	return slices.Index([]result.Sighting{result.SawUnknown, result.SawNothing, result.SawHalfOpen, result.SawWaiting, result.SawAccepted}, s)
 }
 
 // began reports whether an arrival began at the time of an attempt. The clocks

@@ -43,13 +43,26 @@ func (s ConnState) String() string {
 var ErrNoTable = errors.New("this system does not show its connections to this program")
 
 // LookUp finds the connection that came to a local port from a remote address and
-// port, as this machine sees them; false: there is none. It costs no more where
-// there are many, unless none is found.
+// port, at one of this machine's own addresses; false: there is none. On Linux it costs
+// no more where there are many.
 func LookUp(port uint16, remote netip.AddrPort) (Seen, bool, error) {
 	if port == 0 || !remote.IsValid() || remote.Port() == 0 {
 		return Seen{}, false, fmt.Errorf("look up %s to port %d: not a connection's", remote, port)
 	}
 	return lookUp(port, netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()))
+}
+
+// LookThrough does the same by looking through all connections, so that it finds one
+// that came to an address which is not known as this machine's own, too. It is for who
+// is about to say that there is none.
+func LookThrough(port uint16, remote netip.AddrPort) (Seen, bool, error) {
+	all, err := CameFrom(port, remote.Addr())
+	for _, s := range all {
+		if s.Remote.Port() == remote.Port() {
+			return s, true, nil
+		}
+	}
+	return Seen{}, false, err
 }
 
 // CameFrom lists the connections that came to a local port from an address, in no

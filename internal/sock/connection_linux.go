@@ -40,8 +40,7 @@ const (
 )
 
 // lookUp asks for the connection by its four numbers, with each address of this
-// machine's in turn, and then looks through all for one whose address is none of
-// them.
+// machine's in turn.
 func lookUp(port uint16, remote netip.AddrPort) (Seen, bool, error) {
 	d, err := openDiag()
 	if err != nil {
@@ -52,8 +51,8 @@ func lookUp(port uint16, remote netip.AddrPort) (Seen, bool, error) {
 	if err != nil {
 		return Seen{}, false, fmt.Errorf("this machine's addresses: %w", err)
 	}
-	if remote.Addr().IsLinkLocalUnicast() {
-		own = nil // nor is its own address among them
+	if remote.Addr().IsLinkLocalUnicast() { // nor is its own address among them
+		return LookThrough(port, remote)
 	}
 	for _, a := range own {
 		if a.Is4() != remote.Addr().Is4() {
@@ -72,15 +71,6 @@ func lookUp(port uint16, remote netip.AddrPort) (Seen, bool, error) {
 			}
 		}
 	}
-	all, err := d.cameFrom(port, remote.Port(), remote.Addr().Is4())
-	if err != nil {
-		return Seen{}, false, err
-	}
-	for _, s := range all {
-		if s.isOf(port, remote) {
-			return s.Seen, true, nil
-		}
-	}
 	return Seen{}, false, nil
 }
 
@@ -90,7 +80,7 @@ func cameFrom(port uint16, remote netip.Addr) ([]Seen, error) {
 		return nil, err
 	}
 	defer d.close()
-	all, err := d.cameFrom(port, 0, remote.Is4())
+	all, err := d.cameFrom(port, remote.Is4())
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +103,9 @@ func (s diagSeen) isOf(port uint16, remote netip.AddrPort) bool {
 	return s.state != tcpListen && s.Local.Port() == port && s.Remote.Port() == remote.Port() && s.Remote.Addr() == remote.Addr().WithZone("")
 }
 
-// cameFrom has the kernel filter by ports; from 0: any. An IPv4 connection may be one
-// of a socket of IPv6.
-func (d *diag) cameFrom(port, from uint16, is4 bool) ([]diagSeen, error) {
+// cameFrom has the kernel filter by the local port. An IPv4 connection may be one of a
+// socket of IPv6.
+func (d *diag) cameFrom(port uint16, is4 bool) ([]diagSeen, error) {
 	any := netip.IPv6Unspecified()
 	families := []netip.Addr{any}
 	if is4 {
@@ -123,7 +113,7 @@ func (d *diag) cameFrom(port, from uint16, is4 bool) ([]diagSeen, error) {
 	}
 	var out []diagSeen
 	for _, a := range families {
-		all, err := d.ask(diagRequest(netip.AddrPortFrom(a, port), netip.AddrPortFrom(a, from), true))
+		all, err := d.ask(diagRequest(netip.AddrPortFrom(a, port), netip.AddrPortFrom(a, 0), true))
 		if errors.Is(err, unix.ENOENT) && a.Is6() {
 			continue // this kernel has no IPv6
 		}

@@ -1,11 +1,14 @@
 package sock
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strconv"
 	"testing"
 	"time"
@@ -142,41 +145,69 @@ func FuzzDiag(f *testing.F) {
 	})
 }
 
-// BenchmarkLookUp looks one of very many established connections up
-// (DIALTONE_CONNECTIONS of them, 50,000 unless it says otherwise). Both ends are on
-// this machine, so that the kernel's table has twice as many.
+// heldEnv has this program hold so many connections to itself until its input ends.
+const heldEnv = "DIALTONE_TEST_CONNECTIONS"
+
+func TestHoldConnections(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv(heldEnv))
+	if err != nil {
+		t.Skip("BenchmarkLookUp runs it")
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		c, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		far, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer far.Close()
+	}
+	fmt.Println("held")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// BenchmarkLookUp looks one connection up among more than 50,000 that are established.
+// Other processes hold those, since one may not have so many descriptors; both ends of
+// each are on this machine, so that the kernel's table has twice as many.
 func BenchmarkLookUp(b *testing.B) {
-	n := 50000
-	if s := os.Getenv("DIALTONE_CONNECTIONS"); s != "" {
-		n, _ = strconv.Atoi(s)
-	}
-	limit := unix.Rlimit{Cur: uint64(2*n + 1000), Max: uint64(2*n + 1000)}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		b.Skipf("%d descriptors: %v", limit.Cur, err)
-	}
-	var from netip.AddrPort
-	var port uint16
-	for n > 0 { // a listener for each 20,000, since a source has so many ports
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+	const holders, each = 7, 7500
+	for range holders {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestHoldConnections$")
+		cmd.Env = append(os.Environ(), heldEnv+"="+strconv.Itoa(each))
+		in, err := cmd.StdinPipe()
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer l.Close()
-		for range min(n, 20000) {
-			c, err := net.Dial("tcp4", l.Addr().String())
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer c.Close()
-			far, err := l.Accept()
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer far.Close()
-			from, port = AddrPortOf(c.LocalAddr()), AddrPortOf(l.Addr()).Port()
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			b.Fatal(err)
 		}
-		n -= 20000
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		defer func() { in.Close(); _ = cmd.Wait() }()
+		if line, err := bufio.NewReader(out).ReadString('\n'); line != "held\n" {
+			b.Skipf("%q, %v", line, err)
+		}
 	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	from, port := AddrPortOf(c.LocalAddr()), AddrPortOf(l.Addr()).Port()
 	b.Run("found", func(b *testing.B) {
 		for b.Loop() {
 			if _, ok, err := LookUp(port, from); err != nil || !ok {

@@ -103,8 +103,16 @@ func (e explainer) arrived() *result.Finding {
 		whose = "The far end's"
 	}
 	return e.say(result.CodeReached, fmt.Sprintf("%s connection (%s) arrived at %s itself, which holds %s of %s %s. Nothing was sent over it, so whether data passes is not known",
-		whose, e.arrivedFrom(), holderName(e.a.Holder), e.port(), e.at(), did),
-		fmt.Sprintf("Nothing to ask for yet. To know whether documents pass, send one; or run dial once more with --enter, which sends one empty line; or stop %s for five minutes and let listen hold %s.", holderName(e.a.Holder), e.port()))
+		whose, e.arrivedFrom(), liveName(e.a.Holder), e.port(), e.at(), did),
+		fmt.Sprintf("Nothing to ask for yet. To know whether documents pass, send one; or run dial once more with --enter, which sends one empty line; or stop %s for five minutes and let listen hold %s.", liveName(e.a.Holder), e.port()))
+}
+
+// liveName is live software in few words.
+func liveName(h *result.Holder) string {
+	if h == nil {
+		return "the program that has the port"
+	}
+	return holderWords(h)
 }
 
 // arrivedFrom is the connection's source as the accepting end saw it.
@@ -125,7 +133,7 @@ func seenWords(p result.Path) string {
 	if i.Ordinary.Received == 0 {
 		answer = ""
 	}
-	return fmt.Sprintf("%s reached %s there, which accepted it: %d bytes sent, %d counted%s", a.Source, holderName(a.Holder), i.Ordinary.Sent, a.Counted.In, answer)
+	return fmt.Sprintf("%s reached %s there, which accepted it: %d bytes sent, %d counted%s", a.Source, liveName(a.Holder), i.Ordinary.Sent, a.Counted.In, answer)
 }
 
 // heldUnseen explains an ordinary connection to live software that did not come there
@@ -135,7 +143,7 @@ func (e explainer) heldUnseen() *result.Finding {
 		return nil
 	}
 	o, n := e.i.Ordinary, e.a.Counted
-	holder := holderName(e.a.Holder)
+	holder := liveName(e.a.Holder)
 	switch {
 	case e.p.Verdict == result.Intercepted && e.i.Conversation != nil && e.i.Conversation.Impostor != "":
 		return nil
