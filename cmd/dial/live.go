@@ -39,19 +39,21 @@ type liveRow struct {
 
 // phaseWords are what a run does in each of survey's phases.
 var phaseWords = map[string]string{
-	"settle":          "waiting for what is late",
-	"meet others":     "asking further listeners who they are",
-	"dial back again": "having the far end dial back once more",
-	"retry":           "trying again what failed",
-	"study":           "opening more connections where some failed",
-	"decoys":          "seeing whether something answers for any port",
-	"halves":          "asking the far end what arrived there",
-	"converse":        "speaking each service's own language",
-	"study again":     "opening more connections where some failed",
-	"confirm":         "confirming what was found",
-	"trace":           "finding out which way the packets take",
-	"hold":            "keeping connections idle",
-	"siblings":        "asking the other listeners here",
+	"settle":                    "waiting for what is late",
+	"meet others":               "asking further listeners who they are",
+	"live software":             "trying what other software holds there by ordinary connections",
+	"dial back again":           "having the far end dial back once more",
+	"retry":                     "trying again what failed",
+	"retry what a pause spoilt": "trying again what failed while one end stood still",
+	"study":                     "opening more connections where some failed",
+	"decoys":                    "seeing whether something answers for any port",
+	"halves":                    "asking the far end what arrived there",
+	"converse":                  "speaking each service's own language",
+	"study again":               "opening more connections where some failed",
+	"confirm":                   "confirming what was found",
+	"trace":                     "finding out which way the packets take",
+	"hold":                      "keeping connections idle",
+	"siblings":                  "asking the other listeners here",
 }
 
 // watched makes the run that cfg configures, and shows it on the terminal that the
