@@ -187,7 +187,7 @@ func TestATerminalShowsARunWhileItLasts(t *testing.T) {
 	dial := func() []string {
 		from := next
 		next = next.Next()
-		return []string{filepath.Join(programs, "dial"), "--bind", from.String(), "--port-shift", strconv.Itoa(troubleShift), "--timeout", "1s", "--only", "sql-client,platform,odyssey-client", at.String()}
+		return []string{filepath.Join(programs, "dial"), "--bind", from.String(), "--port-shift", strconv.Itoa(troubleShift), "--timeout", "3s", "--only", "sql-client,platform,odyssey-client", at.String()}
 	}
 	const answer = "1 of 3 required paths does not work: sql-client (stalled)."
 	for _, size := range []struct{ columns, lines uint16 }{{80, 24}, {120, 40}, {50, 10}} {
