@@ -53,7 +53,7 @@ func TestOpenIsFalseForEveryOtherTruth(t *testing.T) {
 		if got := gradeDial(tr, result.Open); (got == falseOpen) != (v != result.Open) {
 			t.Errorf("dial says open of %s: %s", v, marks[got])
 		}
-		if v == result.Occupied {
+		if v == result.Occupied || v == result.Arrived { // something is there, and whether it works nobody knows
 			continue
 		}
 		if got := gradeOther(tr, claimOpen); (got == falseOpen) != (v != result.Open) {
