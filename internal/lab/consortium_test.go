@@ -65,7 +65,7 @@ var ailments = []ailment{
 	{name: "redirected to a stranger", out: result.Answered, in: result.Open},
 	{name: "wrong key", out: result.Answered, in: result.Untested},
 	{name: "nobody listens", out: result.Refused, in: result.Untested},
-	{name: "other software", out: result.Stalled, in: result.Open},
+	{name: "other software", out: result.Arrived, in: result.Open},
 	{name: "expired", out: result.Untested, in: result.Untested},
 	{name: "altered", out: result.Untested, in: result.Untested},
 }
