@@ -73,11 +73,11 @@ func (s *survey) isSpoilt(j *job) bool {
 	if i.Answer == result.AnswerKeyed && (j.transport == plan.UDP || isWhole(i)) {
 		return false
 	}
+	attempt := result.Connection{At: i.At, ElapsedMS: i.ElapsedMS}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	over := i.At.Add(time.Duration(i.ElapsedMS * float64(time.Millisecond)))
 	return slices.ContainsFunc(slices.Concat(s.pauses, s.ownPauses), func(p pause) bool {
-		return !p.shed && !p.declined && !i.At.After(p.to) && !over.Before(p.from)
+		return !p.shed && !p.declined && p.meets(&attempt)
 	})
 }
 
