@@ -1,8 +1,6 @@
 package verdict
 
 import (
-	"math"
-
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
@@ -16,8 +14,8 @@ type Loss struct {
 	There, Back Lost
 	// Datagrams asked for an answer, and lost is that or the answer.
 	Datagrams Lost
-	// Handshakes are the SYNs of TCP's handshakes that came about, and lost is one or
-	// the answer to it.
+	// Handshakes are those of TCP that came about by the first or the second SYN, and
+	// lost is the first one or the answer to it.
 	Handshakes Lost
 }
 
@@ -86,10 +84,10 @@ func (l *Lost) ofTCP(t *result.TCP, sent *result.Transfer) {
 	l.add(all, t.Lost())
 }
 
-// ofConnections adds the handshakes of a path's connections that came about, by
-// how much longer than a round trip they took: a SYN is sent again after 1, 3 and
-// 7 seconds (RFC 6298 section 2). Those that never came about may have another
-// cause.
+// ofConnections adds the handshakes of a path's connections that came about by the
+// first or the second SYN, by how much longer than a round trip they took: it is
+// sent again after 1 second (RFC 6298 section 2), and then when the system likes
+// (after 2 or 3). Those that never came about may have another cause.
 func (l *Lost) ofConnections(i *result.Initiator) {
 	took := []float64{i.ConnectMS}
 	if len(i.Connections) > 0 {
@@ -100,16 +98,31 @@ func (l *Lost) ofConnections(i *result.Initiator) {
 			took = append(took, c.ConnectMS)
 		}
 	}
+	const first, second = 1000, 2000 // ms
 	for _, ms := range took {
-		if ms <= 0 {
-			continue
+		switch late := ms - i.RoundTripMS(); {
+		case ms <= 0 || late >= second:
+		case late >= first:
+			l.add(1, 1)
+		default:
+			l.add(1, 0)
 		}
-		lost := 0
-		for after := 1.0; ms-i.RoundTripMS() >= after*1000; after = 2*after + 1 {
-			lost++
-		}
-		l.add(1+lost, lost)
 	}
+}
+
+// ofFirstSYNs is what Handshakes tell of round trips. Who waits only so long sees
+// too few that lost their SYNs, for many of those come about too late; but of
+// those that the second SYN opened there are, for each that the first one opened,
+// as many as round trips are lost, however long anybody waits.
+func (l Loss) ofFirstSYNs() Lost {
+	return Lost{l.Handshakes.Sent - l.Handshakes.Lost, l.Handshakes.Lost}
+}
+
+// asked is what was counted of packets and the answers to them.
+func (l Loss) asked() Lost {
+	asked, syns := l.Datagrams, l.ofFirstSYNs()
+	asked.add(syns.Sent, syns.Lost)
+	return asked
 }
 
 // fewPackets is too few to tell a rate by.
@@ -118,7 +131,7 @@ const fewPackets = 20
 // IsOfHandshakes reports whether SYNs get lost that payload at the same time does
 // not: chance loses all alike, and a device that does not take every new
 // connection loses these (a full state table, a limit).
-func (l Loss) IsOfHandshakes() bool { return l.isUnlike(l.Handshakes) }
+func (l Loss) IsOfHandshakes() bool { return l.isUnlike(l.ofFirstSYNs()) }
 
 // isUnlike reports whether more of what was asked for gets lost than payload at
 // the same time shows by chance.
@@ -136,50 +149,27 @@ func (l Loss) isUnlike(asked Lost) bool {
 	return atLeast(asked.Lost, asked.Sent, 1-(1-oneWay)*(1-oneWay)) < unlikely
 }
 
-// RoundTripOf is RoundTrip as far as it tells of a transport's connections. Where
+// RoundTripOf is the share of round trips, a packet there and the answer to it, of
+// which either gets lost, as far as it tells of a transport's connections. Where
 // SYNs and datagrams get lost and payload does not, nothing passed for a moment,
 // or something chooses: no chance made a connection fail then.
 func (l Loss) RoundTripOf(t plan.Transport) float64 {
-	asked := l.Datagrams
-	asked.add(l.Handshakes.Sent, l.Handshakes.Lost)
-	if t == plan.TCP && l.isUnlike(asked) {
-		l.Datagrams, l.Handshakes = Lost{}, Lost{}
+	if t == plan.TCP && l.isUnlike(l.asked()) || t != plan.TCP && l.IsOfHandshakes() {
+		l.Handshakes = Lost{}
+		if t == plan.TCP {
+			l.Datagrams = Lost{}
+		}
 	}
-	return l.RoundTrip()
-}
-
-// RoundTrip is the share of round trips, a packet there and the answer to it, of
-// which either gets lost: the worse of what was counted directly and of what the
-// two directions come to.
-func (l Loss) RoundTrip() float64 {
+	asked := l.asked()
 	ways := 1 - (1-l.There.share())*(1-l.Back.share())
-	asked := l.Datagrams
-	if !l.IsOfHandshakes() {
-		asked.add(l.Handshakes.Sent, l.Handshakes.Lost)
-	}
-	switch {
-	case asked.Sent < fewPackets && l.There.Sent+l.Back.Sent >= fewPackets:
-		return ways // one SYN of three is no rate
-	case l.There.Sent+l.Back.Sent < fewPackets:
+	pairs := min(l.There.Sent, l.Back.Sent) // of which both directions are known
+	switch payload := l.There.Sent + l.Back.Sent; {
+	case payload < fewPackets:
 		return asked.share()
+	case asked.Sent < fewPackets:
+		return ways // one SYN of three is no rate
+	case t == plan.TCP && pairs >= fewPackets:
+		return (ways*float64(pairs) + float64(asked.Lost)) / float64(pairs+asked.Sent)
 	}
 	return max(ways, asked.share())
-}
-
-// OneWay is the share of packets that get lost in the worse direction. Where only
-// round trips were counted, both are taken to lose alike.
-func (l Loss) OneWay() float64 {
-	if l.There.Sent+l.Back.Sent >= fewPackets {
-		return max(l.There.share(), l.Back.share())
-	}
-	return 1 - math.Sqrt(1-l.RoundTrip())
-}
-
-// Explains is how likely it is that loss alone made at least one of so many
-// connections fail, each of which had so many tries of a round trip (a SYN is
-// sent again after 1, 3 and 7 seconds, RFC 6298). Where no loss was seen it is 0:
-// then something else did.
-func (l Loss) Explains(connections, tries int) float64 {
-	one := math.Pow(l.RoundTrip(), float64(max(1, tries)))
-	return 1 - math.Pow(1-one, float64(max(1, connections)))
 }

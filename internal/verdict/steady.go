@@ -45,8 +45,7 @@ const (
 	// round trips is lost.
 	likely, unlikely, refuted = 0.05, 0.01, 0.001
 	// synTries and datagramTries are how often a further connection's SYN is sent
-	// within its time (RFC 6298 section 2: after 1 s again), and a datagram
-	// (RFC 8489 section 6.2.1: after 0.5 and 1.5 s).
+	// within its time, and a datagram (RFC 8489 section 6.2.1: after 0.5 and 1.5 s).
 	synTries, datagramTries = 2, 3
 )
 
@@ -63,16 +62,41 @@ func IsUndecided(t plan.Transport, loss float64, passed int, failed []result.Con
 }
 
 // byLoss is how likely it is that loss alone makes as many connections fail, or
-// more.
+// more. One that was given longer had more tries, and is the less likely to fail
+// by chance: those that had so many are held against as many as there are.
 func byLoss(t plan.Transport, loss float64, passed int, failed []result.Connection) float64 {
 	if slices.ContainsFunc(failed, func(f result.Connection) bool { return f.Ended != result.EndedSilent }) {
 		return 0 // lost packets answer nothing
 	}
-	tries := synTries
+	n := passed + len(failed)
 	if t == plan.UDP {
-		tries = datagramTries
+		return atLeast(len(failed), n, math.Pow(loss, datagramTries))
 	}
-	return atLeast(len(failed), passed+len(failed), math.Pow(loss, float64(tries)))
+	had := make([]int, len(failed))
+	for i, f := range failed {
+		had[i] = triesOf(f)
+	}
+	slices.Sort(had)
+	chance := 1.0
+	for i, tries := range had {
+		chance = min(chance, atLeast(len(failed)-i, n, math.Pow(loss, float64(tries))))
+	}
+	return chance
+}
+
+// triesOf is how many SYNs a connection that did not come about had time for, at
+// least: one is sent again after 1, 3 and 7 seconds (RFC 6298 section 2), or
+// sooner. Of another it is what any has.
+func triesOf(c result.Connection) int {
+	const answer = 200 // ms: what is sent in the last moment is no try
+	if c.Reached != result.ReachedNothing {
+		return synTries
+	}
+	tries := 1
+	for after := 1.0; c.ElapsedMS >= after*1000+answer; after = 2*after + 1 {
+		tries++
+	}
+	return tries
 }
 
 // isStoppedByLoss reports whether a conversation stopped where the payload had come
