@@ -86,7 +86,7 @@ type Contact struct {
 	Busy      []BusyPort     `json:"busy"`     // ports it could not bind
 	Witness   WitnessState   `json:"witness"`
 	// HidesSource: a translation at the far end's side gives connections an
-	// address of that end's own network, so SeenAs is not as which others see the
+	// address of that end's own network, or the dialed one, so SeenAs is not as which others see the
 	// end that opened it.
 	HidesSource bool `json:"hides_source,omitempty"`
 	// Partners are the addresses that it dials for this end by its own

@@ -106,8 +106,12 @@ func (s *survey) hidden(f result.Family) string {
 	if !isClosed(c.ready) || !c.hides {
 		return ""
 	}
-	return fmt.Sprintf("the far end sees this machine as %s, which is an address of its own network: a translation at its side (such as that of a container's host, or a load balancer's) hides this machine's own address, and there it cannot be dialed. "+
-		"Run listen there without that translation (a container on its host's network), or name this machine in that end's site file", c.seenAs.Addr())
+	as := "which is an address of its own network"
+	if c.seenAs.Addr() == c.target.Addr() {
+		as = "the address that was dialed"
+	}
+	return fmt.Sprintf("the far end sees this machine as %s, %s: a translation at its side (such as that of a container's host, or a load balancer's) hides this machine's own address, and there it cannot be dialed. "+
+		"Run listen there without that translation (a container on its host's network), or name this machine in that end's site file", c.seenAs.Addr(), as)
 }
 
 // backPath is a reverse job as the far end is asked for it, and reports whether

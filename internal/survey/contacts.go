@@ -224,10 +224,10 @@ func (s *survey) greet(ctx context.Context, c *contact, p proved) bool {
 // hidesSource reports whether a translation at the far end's side hides this
 // machine's address: it is in front of the far end, since that has another
 // address than was dialed, and gives connections an address of the far end's own
-// network. A NAT of this end's would give them its own, which is on the far
-// end's network only where no other translates.
+// network, or the very one that was dialed. A NAT of this end's would give them
+// its own, which is on the far end's network only where no other translates.
 func hidesSource(neighbour bool, source, seenAs, dialed, origin netip.Addr) bool {
-	return neighbour && source != seenAs && origin.IsValid() && !origin.IsUnspecified() && origin != dialed
+	return (neighbour || seenAs == dialed) && source != seenAs && origin.IsValid() && !origin.IsUnspecified() && origin != dialed
 }
 
 // settle makes the expected listener the contact, now that all paths have
