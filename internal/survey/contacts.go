@@ -150,14 +150,34 @@ func (s *survey) comeBack(ctx context.Context) {
 // those that are tested: --only limits what is tested, and somebody has to be
 // asked what arrived; and whoever only accepts has to ask to be dialed.
 func (s *survey) seek(ctx context.Context, remote []plan.Role) {
-	flows, _, err := s.Plan.Select(plan.Query{Local: s.Local, Remote: remote, All: s.All})
-	if err != nil {
-		return
-	}
 	if s.sought {
 		return
 	}
 	s.sought = true
+	s.seekOn(ctx, remote, func(plan.Row) bool { return true })
+}
+
+// seekLoud looks for a contact before those are tried whose live software is best left
+// alone, where only such are tested. Nobody waits long for it.
+func (s *survey) seekLoud(ctx context.Context, remote []plan.Role) {
+	ctx, cancel := context.WithTimeout(ctx, turnTime)
+	defer cancel()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		s.seekOn(ctx, remote, func(r plan.Row) bool { return !r.Speaks.Language().Quiet })
+	}()
+	s.contacts.await(ctx, over, s.families()...)
+	cancel()
+	<-over
+}
+
+// seekOn looks for a contact on paths that are not tested.
+func (s *survey) seekOn(ctx context.Context, remote []plan.Role, on func(plan.Row) bool) {
+	flows, _, err := s.Plan.Select(plan.Query{Local: s.Local, Remote: remote, All: s.All})
+	if err != nil {
+		return
+	}
 	var all sync.WaitGroup
 	for _, f := range s.families() {
 		tried := map[int]bool{0: true}
@@ -165,7 +185,7 @@ func (s *survey) seek(ctx context.Context, remote []plan.Role) {
 			tried[j.port] = tried[j.port] || j.direction == plan.Forward && j.family == f && j.transport == plan.TCP
 		}
 		for _, flow := range flows {
-			if flow.Row.Transport != plan.TCP || tried[flow.Row.Port] {
+			if flow.Row.Transport != plan.TCP || tried[flow.Row.Port] || !on(flow.Row) {
 				continue
 			}
 			tried[flow.Row.Port] = true

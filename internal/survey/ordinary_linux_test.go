@@ -139,6 +139,26 @@ func TestLiveSoftwareIsReachedWithoutAProof(t *testing.T) {
 	expect(t, pathTo(t, r, "free", plan.Forward), result.Open)
 }
 
+// Where only such a row is tested, the far end is asked first on one that is not: nobody
+// finds out by a proof which software is live.
+func TestLiveSoftwareThatAloneIsTestedGetsNoProof(t *testing.T) {
+	odyssey, free := row("odyssey", 24704, "client", "server"), row("free", 24705, "client", "server")
+	odyssey.Speaks = plan.Odyssey
+	p := planOf(odyssey, free)
+	silent := hold(t, netip.AddrPortFrom(far, 24704), mute)
+	besides(t, p)
+	c := config(p, far)
+	c.Only = []string{"odyssey"}
+	r := run(t, t.Context(), c)
+	expect(t, pathTo(t, r, "odyssey", plan.Forward), result.Arrived)
+	if s := silent.all(); s != "" {
+		t.Errorf("live software of Odyssey's got %q", s)
+	}
+	if len(r.Paths) != 1 {
+		t.Errorf("%d paths, and one was asked for", len(r.Paths))
+	}
+}
+
 // With --enter it is one empty line, and that is counted.
 func TestOneEmptyLineIsCountedByLiveSoftware(t *testing.T) {
 	odyssey, free := row("odyssey", 24711, "client", "server"), row("free", 24712, "client", "server")

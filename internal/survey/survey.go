@@ -396,7 +396,7 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 			s.finish(j, result.Initiator{NotTried: fmt.Sprintf("nobody with the key answered on port %d (--contact), and before it is known which ports live software holds none gets the proof", s.ContactPort)})
 		}
 	}
-	first := s.startInTurn(ctx, &g, s.pending(plan.Forward, false, families...))
+	first := s.startInTurn(ctx, &g, remote, s.pending(plan.Forward, false, families...))
 	s.contacts.await(ctx, first, families...)
 	if _, ok := s.contacts.hello(); !ok && !s.isCutOff(ctx) {
 		s.greetAgain(ctx)
@@ -470,12 +470,15 @@ const turnTime = 400 * time.Millisecond
 // startInTurn does as startForward, and tries those first that live software is least
 // likely to hold: once the far end has said which ports are held, none of these gets a
 // proof.
-func (s *survey) startInTurn(ctx context.Context, g *errgroup.Group, jobs []*job) <-chan struct{} {
+func (s *survey) startInTurn(ctx context.Context, g *errgroup.Group, remote []plan.Role, jobs []*job) <-chan struct{} {
 	turns := make([][]*job, lastTurn+1)
 	for _, j := range jobs {
 		turns[j.turn()] = append(turns[j.turn()], j)
 	}
 	all := s.startForward(ctx, g, nil)
+	if len(jobs) > 0 && len(turns[quietTurn])+len(turns[lastTurn]) == len(jobs) {
+		s.seekLoud(ctx, remote)
+	}
 	for n, jobs := range turns {
 		if len(jobs) == 0 {
 			continue
@@ -492,8 +495,9 @@ func (s *survey) startInTurn(ctx context.Context, g *errgroup.Group, jobs []*job
 	return all
 }
 
-// lastTurn is the turn of those whose live software is best left alone.
-const lastTurn = 3
+// From quietTurn on it is those whose live software is best left alone; lastTurn is the
+// last.
+const quietTurn, lastTurn = 2, 3
 
 // turn says when a job is tried: what a site must have is likely to be held where
 // ILLiad runs already.
@@ -503,7 +507,7 @@ func (j *job) turn() int {
 		turn++
 	}
 	if j.speaks.Language().Quiet {
-		turn += 2
+		turn += quietTurn
 	}
 	return turn
 }
