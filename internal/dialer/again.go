@@ -117,7 +117,7 @@ func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
 		a.payload(ctx, a.conn, a.proof)
 		sized = isWhole(a.seen.Sent) && isWhole(a.seen.Received)
 	}
-	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At.Time))
+	a.seen.ElapsedMS = result.Milliseconds(sock.Since(a.seen.At.Time))
 	a.list(first, second)
 	if a.Source.Port() != 0 {
 		return // it is busy with the first connection, and from another port other rules may hold
@@ -241,7 +241,7 @@ func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
 	if sock.IsOver(ctx) && payloadEnded(a.seen.Sent, a.seen.Received) == result.EndedSilent {
 		a.seen.NotTried = "interrupted"
 	}
-	a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At.Time))
+	a.seen.ElapsedMS = result.Milliseconds(sock.Since(a.seen.At.Time))
 }
 
 // longTrip is from what round trip on samples are opened side by side: one after
@@ -296,9 +296,9 @@ func (a *attempt) further(o Options) *attempt {
 func (a *attempt) open(run context.Context, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(run, timeout)
 	defer cancel()
-	a.seen.At = result.TimeOf(time.Now())
+	a.seen.At = result.TimeOf(sock.Now())
 	defer func() {
-		a.seen.ElapsedMS = result.Milliseconds(time.Since(a.seen.At.Time))
+		a.seen.ElapsedMS = result.Milliseconds(sock.Since(a.seen.At.Time))
 		if run.Err() != nil && a.seen.Answer != result.AnswerKeyed {
 			a.seen.NotTried = "interrupted"
 		}

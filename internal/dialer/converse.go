@@ -53,9 +53,9 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 	opening, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	// The path's own source port, if it has one, may be busy still.
-	one := result.Connection{Purpose: result.PurposeConversation, At: result.TimeOf(time.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing}
+	one := result.Connection{Purpose: result.PurposeConversation, At: result.TimeOf(sock.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing}
 	d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, result.DrawnConnect, 0)
-	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At.Time))
+	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(sock.Since(one.At.Time))
 	var c result.Conversation
 	switch {
 	case d.Err != nil:
@@ -81,7 +81,7 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 	if c.Outcome == result.ConversationCompleted {
 		one.Reached = result.ReachedDone
 	}
-	one.ElapsedMS = result.Milliseconds(time.Since(one.At.Time))
+	one.ElapsedMS = result.Milliseconds(sock.Since(one.At.Time))
 	c.Connection = &one
 	return c
 }
@@ -175,11 +175,11 @@ func again(ctx context.Context, p Path, o Options, t Talk, taken *looks) func(fu
 	return func(look func(context.Context, net.Conn)) bool {
 		opening, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
-		one := result.Connection{Purpose: result.PurposeLook, At: result.TimeOf(time.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing}
+		one := result.Connection{Purpose: result.PurposeLook, At: result.TimeOf(sock.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing}
 		d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, result.DrawnConnect, 0)
-		one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At.Time))
+		one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(sock.Since(one.At.Time))
 		defer func() {
-			one.ElapsedMS = result.Milliseconds(time.Since(one.At.Time))
+			one.ElapsedMS = result.Milliseconds(sock.Since(one.At.Time))
 			taken.add(one)
 		}()
 		if d.Err != nil {

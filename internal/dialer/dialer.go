@@ -71,13 +71,13 @@ const beginTwin = 500 * time.Millisecond
 // that was proved, or of the first.
 func Attempt(ctx context.Context, p Path, o Options) result.Initiator {
 	a := newAttempt(p, o)
-	start := time.Now()
+	start := sock.Now()
 	if o.Trace && p.Transport == plan.TCP {
 		a.late = traceLate(ctx, p, o.Timeout)
 		defer a.late.end()
 	}
 	a = a.begin(ctx)
-	a.seen.At, a.seen.ElapsedMS = result.TimeOf(start), result.Milliseconds(time.Since(start))
+	a.seen.At, a.seen.ElapsedMS = result.TimeOf(start), result.Milliseconds(sock.Since(start))
 	if (stopped(a.seen.Connect) || isUnproved(a.seen.Answer)) && !sock.IsOver(ctx) {
 		a.seen.Trace = a.late.result()
 	}
@@ -116,7 +116,7 @@ type attempt struct {
 
 func newAttempt(p Path, o Options) *attempt {
 	return &attempt{Path: p, Options: o, wanted: p.Source, seen: result.Initiator{
-		Probe: p.Probe.String(), At: result.TimeOf(time.Now()), Target: result.EndpointFrom(p.Target),
+		Probe: p.Probe.String(), At: result.TimeOf(sock.Now()), Target: result.EndpointFrom(p.Target),
 		WantedSource: int(p.Source.Port()),
 	}, drawn: result.DrawnConnect}
 }
@@ -146,14 +146,14 @@ func (a *attempt) prove(ctx context.Context, conn net.Conn) *echo.Conn {
 // that one cannot be had.
 func (a *attempt) connect(ctx context.Context) net.Conn {
 	s := &a.seen
-	start := time.Now()
+	start := sock.Now()
 	d := a.dial(ctx)
 	if d.Err != nil && a.Source.Port() != 0 && sock.IsSourcePort(d.Err) {
 		s.SourceError = d.Err.Error()
 		a.Source = netip.AddrPortFrom(a.Source.Addr(), 0)
 		d = a.dial(ctx)
 	}
-	s.ConnectMS = result.Milliseconds(time.Since(start))
+	s.ConnectMS = result.Milliseconds(sock.Since(start))
 	if d.Source.IsValid() {
 		s.Source = result.EndpointFrom(d.Source)
 		a.leftFrom.Store(uint32(d.Source.Port()))

@@ -105,8 +105,8 @@ func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) (_ resu
 	defer conn.Close()
 	within, cancel := context.WithTimeout(ctx, gap+o.Timeout)
 	defer cancel()
-	for began := time.Now(); time.Since(began) < gap; {
-		if err := c.HoldAsker(within, min(gap/busyShare, gap-time.Since(began))); err != nil {
+	for began := sock.Now(); sock.Since(began) < gap; {
+		if err := c.HoldAsker(within, min(gap/busyShare, gap-sock.Since(began))); err != nil {
 			if sock.IsOver(ctx) {
 				return result.IdleNotHeld, nil
 			}
@@ -121,12 +121,12 @@ func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) (_ resu
 func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (_ net.Conn, _ *echo.Conn, unopened *result.Connection, _ error) {
 	within, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	began := time.Now()
+	began := sock.Now()
 	d := sock.Dial(within, "tcp", netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
 	if d.Err != nil {
 		if !sock.IsOver(ctx) {
 			unopened = &result.Connection{
-				Purpose: result.PurposeHold, At: result.TimeOf(began), ElapsedMS: result.Milliseconds(time.Since(began)),
+				Purpose: result.PurposeHold, At: result.TimeOf(began), ElapsedMS: result.Milliseconds(sock.Since(began)),
 				Source: result.EndpointFrom(d.Source), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: EndedOpening(d),
 			}
 		}

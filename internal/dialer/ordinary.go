@@ -61,7 +61,7 @@ const SeenWithin = 250 * time.Millisecond
 // asked. What Again would open, t may not ask for.
 func Ordinary(ctx context.Context, p Path, o Options, t Talk, line bool, look Look) (result.Initiator, *result.Acceptor) {
 	t.Token = echo.ID{} // whoever it is has no key
-	start := time.Now()
+	start := sock.Now()
 	var told *ordinary
 	var all []result.Connection
 	drawn, beside := result.DrawnConnect, uint16(0)
@@ -76,13 +76,13 @@ func Ordinary(ctx context.Context, p Path, o Options, t Talk, line bool, look Lo
 		if told == nil || c.one.IsFailed() && !told.one.IsFailed() || c.one.IsPassed() && told.one.Ended == result.EndedUnknown {
 			told = c
 		}
-		if sock.IsOver(ctx) || time.Since(start) > ordinarySteps*o.Timeout {
+		if sock.IsOver(ctx) || sock.Since(start) > ordinarySteps*o.Timeout {
 			break // more of what stalls takes as long again, and tells no more
 		}
 		drawn, beside = result.DrawnBind, c.one.Source.Port()
 	}
 	s := &told.seen
-	s.At, s.ElapsedMS, s.Connections = result.TimeOf(start), result.Milliseconds(time.Since(start)), all
+	s.At, s.ElapsedMS, s.Connections = result.TimeOf(start), result.Milliseconds(sock.Since(start)), all
 	if sock.IsOver(ctx) {
 		s.NotTried = "interrupted"
 	}
@@ -105,7 +105,7 @@ type ordinary struct {
 func (c *ordinary) run(ctx context.Context) {
 	s := &c.seen
 	s.Attempts, s.Ordinary = 1, &result.Ordinary{Line: c.line}
-	c.one = result.Connection{Purpose: result.PurposeOrdinary, At: result.TimeOf(time.Now()), Drawn: c.drawn, Reached: result.ReachedNothing}
+	c.one = result.Connection{Purpose: result.PurposeOrdinary, At: result.TimeOf(sock.Now()), Drawn: c.drawn, Reached: result.ReachedNothing}
 	if _, ok := c.look(ctx, result.Endpoint{}); !ok {
 		c.look = func(context.Context, result.Endpoint) (result.Acceptor, bool) { return result.Acceptor{}, false }
 	}
@@ -113,7 +113,7 @@ func (c *ordinary) run(ctx context.Context) {
 	defer cancel()
 	conn := c.connect(opening)
 	c.one.Source, c.one.ConnectMS = s.Source, s.ConnectMS
-	defer func() { c.one.ElapsedMS = result.Milliseconds(time.Since(c.one.At.Time)) }()
+	defer func() { c.one.ElapsedMS = result.Milliseconds(sock.Since(c.one.At.Time)) }()
 	if conn == nil {
 		switch {
 		case s.ICMP != nil:

@@ -110,8 +110,8 @@ func (a *attempt) samplePackets(ctx context.Context, size echo.PacketSize, sourc
 	var all sync.WaitGroup
 	for n, f := range s.of {
 		all.Go(func() {
-			f.seen.At = result.TimeOf(time.Now())
-			defer func() { f.seen.ElapsedMS = result.Milliseconds(time.Since(f.seen.At.Time)) }()
+			f.seen.At = result.TimeOf(sock.Now())
+			defer func() { f.seen.ElapsedMS = result.Milliseconds(sock.Since(f.seen.At.Time)) }()
 			d := f.dialSample(ctx, n)
 			if d.Err != nil || sock.IsOver(ctx) {
 				f.seen.NotTried = "this machine could not open it"

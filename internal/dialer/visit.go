@@ -2,7 +2,6 @@ package dialer
 
 import (
 	"context"
-	"time"
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
@@ -17,7 +16,7 @@ import (
 func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
 	a := newAttempt(p, o)
 	t.Token = echo.ID{} // whoever it is has no key
-	start := time.Now()
+	start := sock.Now()
 	a.visit(ctx, t)
 	if first := a.seen; first.ICMP != nil && sock.Wait(ctx, settle) {
 		a.visit(ctx, t)
@@ -30,7 +29,7 @@ func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
 	if sock.IsOver(ctx) {
 		a.seen.NotTried = "interrupted"
 	}
-	a.seen.ElapsedMS = result.Milliseconds(time.Since(start))
+	a.seen.ElapsedMS = result.Milliseconds(sock.Since(start))
 	if o.Trace && p.Transport == plan.TCP && stopped(a.seen.Connect) && !sock.IsOver(ctx) {
 		a.seen.Trace = Trace(ctx, p.Source.Addr(), p.Target)
 	}
@@ -63,7 +62,7 @@ func (a *attempt) visit(ctx context.Context, t Talk) {
 		if len(looks.all) > 0 {
 			own := a.connection()
 			own.Purpose, own.Ended = result.PurposeConversation, c.Ended()
-			own.ElapsedMS = result.Milliseconds(time.Since(own.At.Time))
+			own.ElapsedMS = result.Milliseconds(sock.Since(own.At.Time))
 			s.Connections = append([]result.Connection{own}, looks.all...)
 		}
 	}

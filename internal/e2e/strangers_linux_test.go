@@ -74,7 +74,8 @@ func fullRunFrom(t *testing.T, from, at netip.Addr) told {
 }
 
 // asUsual reports where a run beside strangers tells anything else than one
-// without them. Of the whole run it may say that listen was crowded.
+// without them. Of the whole run it may say that listen was crowded, and that this
+// machine was too busy to run either program for a while.
 func asUsual(t *testing.T, usual, got told) {
 	t.Helper()
 	if len(got.verdicts) != len(usual.verdicts) {
@@ -86,7 +87,7 @@ func asUsual(t *testing.T, usual, got told) {
 		}
 	}
 	for _, f := range got.findings {
-		if f != "listener-crowded" && !slices.Contains(usual.findings, f) {
+		if !slices.Contains([]string{"listener-crowded", "listener-paused", "dial-paused"}, f) && !slices.Contains(usual.findings, f) {
 			t.Errorf("finding %s:\n%s", f, got.texts)
 		}
 	}

@@ -3,12 +3,14 @@ package echo
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/pion/stun/v3"
@@ -52,10 +54,12 @@ type Conn struct {
 	counter uint32
 }
 
-// Prove makes a keyed Binding on conn. It returns within ctx; the error is
+// Prove makes a keyed Binding on conn. It returns within ctx, or as soon after it as what
+// came in time is read; the error is
 // ErrWrongKey, ErrForbidden, an *OwnError, a *ForeignError, or the network's.
 func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
-	defer guard(ctx, conn)()
+	end := guard(ctx, conn)
+	defer func() { end() }()
 	req, err := ask.binding(0)
 	if err != nil {
 		return nil, err
@@ -63,12 +67,19 @@ func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
 	start := time.Now()
 	_, werr := conn.Write(req.Raw)
 	m, raw, err := readMessage(conn, maxFirst)
+	if errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(ctx.Err(), context.Canceled) {
+		end()
+		end = func() {}
+		m, raw, err = readLying(conn, raw)
+	}
 	rtt := time.Since(start)
 	if errors.Is(err, errNotSTUN) && ask.Greeted && isGreeting(raw) {
 		m, raw, err = afterGreeting(ctx, conn, raw)
 		rtt = time.Since(start)
 	}
 	switch {
+	case err != nil && !errors.Is(err, errNotSTUN) && isBegun(raw, req):
+		return nil, fmt.Errorf("receive binding: %d bytes of an answer, and no more: %w", len(raw), err)
 	case err != nil && len(raw) > 0:
 		return nil, foreign(append(raw, readMore(ctx, conn)...), req.Raw, "")
 	case err != nil && werr != nil:
@@ -83,6 +94,27 @@ func Prove(ctx context.Context, conn net.Conn, ask Ask) (*Conn, error) {
 	}
 	p.RTT = rtt
 	return &Conn{Proof: p, conn: conn, ask: ask, nonce: nonce}, nil
+}
+
+// lyingWait is how long it takes to read what has come.
+const lyingWait = 50 * time.Millisecond
+
+// readLying reads a message of which raw was read before the time was up, as far as it
+// lies there: on a busy machine this program may not have run when it came.
+func readLying(conn net.Conn, raw []byte) (*stun.Message, []byte, error) {
+	_ = conn.SetReadDeadline(time.Now().Add(lyingWait))
+	return readMessage(io.MultiReader(bytes.NewReader(raw), conn), maxFirst)
+}
+
+// isBegun reports whether raw begins an answer to a request that was made, and so is
+// nobody else's word.
+func isBegun(raw []byte, req *stun.Message) bool {
+	if len(raw) < headerSize || !bytes.Equal(raw[8:headerSize], req.TransactionID[:]) {
+		return false
+	}
+	var of stun.MessageType
+	of.ReadValue(binary.BigEndian.Uint16(raw))
+	return of == stun.BindingSuccess || of == stun.BindingError
 }
 
 // packet builds a keyed Binding request for a datagram.

@@ -71,6 +71,84 @@ func TestWrongKeyIsNoProof(t *testing.T) {
 	}
 }
 
+// A stoppedConn's program stands still before it reads the rest of an answer, until
+// the time is up.
+type stoppedConn struct {
+	net.Conn
+	reads int
+	until time.Time
+}
+
+func (c *stoppedConn) Read(b []byte) (int, error) {
+	if c.reads++; c.reads == 2 {
+		time.Sleep(time.Until(c.until))
+	}
+	return c.Conn.Read(b)
+}
+
+// What came in time proves the key, though this program did not run to read it.
+func TestAnswerThatCameWhileTheProgramStoodProves(t *testing.T) {
+	at, _ := serve(t, loop4, newAnswerer(&fakeHost{}))
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	until, _ := ctx.Deadline()
+	c, err := Prove(ctx, &stoppedConn{Conn: dialTCP(t, at), until: until.Add(20 * time.Millisecond)}, newAsk())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hello, err := c.Hello(within(t, guardTime)); err != nil || hello.Plan != "plan" {
+		t.Errorf("and then %+v, %v", hello, err)
+	}
+}
+
+// Half of an answer to this very request is no other software's word, whether the rest
+// is late or the connection ends; half of anything else is.
+func TestHalfAnAnswerIsNobodyElsesWord(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer  func(req []byte) []byte
+		closes  bool
+		foreign bool
+	}{
+		"half, and silence":         {func(req []byte) []byte { return slices.Concat([]byte{1, 1, 0, 80}, req[4:20], []byte{0, 32}) }, false, false},
+		"half, and the end":         {func(req []byte) []byte { return slices.Concat([]byte{1, 1, 0, 80}, req[4:20], []byte{0, 32}) }, true, false},
+		"of another request":        {func(req []byte) []byte { return slices.Concat([]byte{1, 1, 0, 80}, req[4:8], make([]byte, 14)) }, false, true},
+		"of the request itself":     {func(req []byte) []byte { return req[:40] }, false, true},
+		"of another method":         {func(req []byte) []byte { return slices.Concat([]byte{1, 3, 0, 80}, req[4:20], []byte{0, 32}) }, false, true},
+		"fewer bytes than decide":   {func([]byte) []byte { return []byte{1, 1, 0} }, false, true},
+		"something else's greeting": {func([]byte) []byte { return []byte("SSH-2.0-x\r\n") }, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			done := make(chan struct{})
+			t.Cleanup(func() { close(done) })
+			go func() {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, req, _ := readMessage(conn, maxFirst)
+				_, _ = conn.Write(c.answer(req))
+				if !c.closes {
+					<-done
+				}
+				conn.Close()
+			}()
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			_, err = Prove(ctx, dialTCP(t, sock.AddrPortOf(l.Addr())), newAsk())
+			var foreign *ForeignError
+			if err == nil || errors.As(err, &foreign) != c.foreign {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 func TestForbiddenAddressIsToldSoOnlyWithTheKey(t *testing.T) {
 	h := &fakeHost{}
 	a := newAnswerer(h)

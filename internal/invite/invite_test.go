@@ -278,6 +278,22 @@ func TestWhatAnotherProgramSigned(t *testing.T) {
 	}
 }
 
+// Letters that have more bytes in one case than in the other, within what is taken for an
+// invitation, move its end by nothing.
+func TestEndIsFoundBehindLettersOfTwoLengths(t *testing.T) {
+	line := mustMake(t, sample())
+	for _, odd := range []string{"\u0130", "\u2126", "\u212a", "\u023a", "\u1e9e"} {
+		_, err := Parse(begin+"1:"+strings.Repeat(odd, 9)+end, issued)
+		if err == nil {
+			t.Errorf("%q: accepted", odd)
+		}
+		i, err := Parse(begin+"1:"+strings.Repeat(odd, 9)+end+"\n"+line, issued)
+		if err != nil || i.String() != sample().String() {
+			t.Errorf("%q beside an invitation: %v, %v", odd, i, err)
+		}
+	}
+}
+
 // FuzzParse: whatever a text holds, what is accepted could have been made here,
 // and would be accepted again; and no error repeats what could harm a terminal.
 func FuzzParse(f *testing.F) {

@@ -84,6 +84,10 @@ type found struct {
 // A line's beginning may have been made the beginning of a sentence.
 var beginning = regexp.MustCompile(`(?i)` + begin + `([0-9]{1,9}):`)
 
+// ending is a line's end in either case. A text in one case is not as long as it was:
+// some letters have more bytes in the other.
+var ending = regexp.MustCompile(`(?i)` + regexp.QuoteMeta(end))
+
 // find returns everything that begins like an invitation, each text once.
 func find(texts []string) []found {
 	var out []found
@@ -97,8 +101,8 @@ func find(texts []string) []found {
 			}
 			stop = min(stop, at[1]+2*maxToken)
 			f := found{t[at[2]:at[3]], t[at[1]:stop]}
-			if i := strings.Index(strings.ToLower(f.text), end); i >= 0 {
-				f.text = f.text[:i+len(end)] // the same line with other words behind it is no other
+			if last := ending.FindStringIndex(f.text); last != nil {
+				f.text = f.text[:last[1]] // the same line with other words behind it is no other
 				if f.text == strings.ToUpper(f.text) {
 					f.text = strings.ToLower(f.text) // base32 has one case
 				}

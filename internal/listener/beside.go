@@ -124,7 +124,7 @@ func (l *Listener) heldBehindNAT(a result.Acceptor, q echo.WitnessQuery, asSeen 
 		}
 	}
 	switch {
-	case l.ledger.runsFrom(asSeen, began.at.Add(-slack), time.Now(), run, l.Instance):
+	case l.ledger.runsFrom(asSeen, began.at.Add(-slack), sock.Now(), run, l.Instance):
 		return unknown(a, "another run came from the same address at that time, and the addresses are changed on the way")
 	case len(fresh) == 0:
 		return unknown(a, "nothing came from that address in that time, and the addresses are changed on the way: it may have come from another")
@@ -165,7 +165,7 @@ func (e *earlierConns) swap(k connsKey, now []sock.Seen, isBefore bool) (was con
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	was, known = e.all[k]
-	if time.Since(was.at) > earlierLasts {
+	if sock.Since(was.at) > earlierLasts {
 		known = false
 	}
 	if !isBefore {
@@ -174,7 +174,7 @@ func (e *earlierConns) swap(k connsKey, now []sock.Seen, isBefore bool) (was con
 	if e.all == nil || len(e.all) >= maxEarlier {
 		e.all = map[connsKey]connsAt{} // whoever asks again learns that it is not known
 	}
-	c := connsAt{at: time.Now()}
+	c := connsAt{at: sock.Now()}
 	for _, s := range now {
 		c.conns = append(c.conns, s.Remote)
 	}

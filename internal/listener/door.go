@@ -14,6 +14,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // A DoorConfig is a Listener's, and how others of this machine are asked.
@@ -67,7 +68,7 @@ func OpenDoor(ctx context.Context, c DoorConfig) *Door {
 		isReady() // a listener that ended early must not hold up the run
 	})
 	<-ready
-	d.since = time.Now()
+	d.since = sock.Now()
 	return d
 }
 
@@ -144,7 +145,7 @@ func (d *Door) Half(ctx context.Context, run echo.ID, q echo.WitnessQuery, asSee
 	if k != nil && k.Err == errNeverOpened {
 		return nil
 	}
-	q.BeganMS = min(q.BeganMS, time.Since(d.since).Milliseconds())
+	q.BeganMS = min(q.BeganMS, sock.Since(d.since).Milliseconds())
 	switch {
 	case k == nil:
 		return &d.l.sightings([]echo.WitnessQuery{q}, asSeen, run)[0]

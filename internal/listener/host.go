@@ -40,10 +40,10 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Bound: map[string][]int{}, High: map[string]int{},
 		Clock: time.Now().UnixMilli(), Witness: l.watch.State(),
 		Certificate: l.Fingerprint(), Partners: l.Partners,
-		Started: l.began.UnixMilli(), UptimeMS: time.Since(l.began).Milliseconds(), SleptMS: l.troubles.sleptFor().Milliseconds(),
-		OtherRuns: l.ledger.otherRuns(p.Remote.Addr(), time.Now().Add(-time.Minute), p.Run, l.Instance),
+		Started: l.began.UnixMilli(), UptimeMS: sock.Since(l.began).Milliseconds(), SleptMS: l.troubles.sleptFor().Milliseconds(),
+		OtherRuns: l.ledger.otherRuns(p.Remote.Addr(), sock.Now().Add(-time.Minute), p.Run, l.Instance),
 		Ordinary:  true,
-		Neighbour: sock.IsOnLink(p.Remote.Addr()), Shed: l.sheds.lately(time.Now()),
+		Neighbour: sock.IsOnLink(p.Remote.Addr()), Shed: l.sheds.lately(sock.Now()),
 	}
 	for _, r := range l.Roles {
 		h.Roles = append(h.Roles, string(r))
@@ -68,7 +68,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 
 // Witness implements echo.Host.
 func (l *Listener) Witness(p echo.Peer, w echo.Witness) echo.Witnessed {
-	return echo.Witnessed{Answers: l.sightings(w.Queries, p.Remote.Addr(), p.Run), Paused: l.Paused(p.Remote.Addr()), Shed: l.sheds.lately(time.Now())}
+	return echo.Witnessed{Answers: l.sightings(w.Queries, p.Remote.Addr(), p.Run), Paused: l.Paused(p.Remote.Addr()), Shed: l.sheds.lately(sock.Now())}
 }
 
 const (

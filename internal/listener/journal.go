@@ -265,9 +265,10 @@ func knocksOf(all *map[netip.Prefix]*knocks, c Contact) *knocks {
 }
 
 // knock counts one more and says whether it is among the first most of its
-// minute, and at the first of a minute how many the one before hid.
+// minute, and at the first of a minute how many the one before hid. A clock that was
+// set back begins another minute, or what came until it has caught up would be hidden.
 func (k *knocks) knock(at time.Time, most int) (hidden int, ok bool) {
-	if at.Sub(k.since) > time.Minute {
+	if at.Sub(k.since).Abs() > time.Minute {
 		hidden = k.hidden
 		*k = knocks{since: at}
 	}

@@ -55,6 +55,26 @@ func TestStrangerThatKnocksWithoutEndFillsNothing(t *testing.T) {
 	}
 }
 
+// While the clock goes back and forth, none of it hides what comes until it has caught up.
+func TestClockThatIsSetBackHidesNothing(t *testing.T) {
+	var out bytes.Buffer
+	j := &Journal{Out: &out, JSON: true}
+	c := contactOf(echo.KindForeign, "192.0.2.7:50000")
+	hours := []int{0, -1, 1, 0, -24}
+	for _, h := range hours {
+		c.At = noon.Add(time.Duration(h) * time.Hour)
+		for range maxKnocks + 5 {
+			j.Write(c)
+		}
+	}
+	if n := bytes.Count(out.Bytes(), []byte("\n")); n != len(hours)*maxKnocks {
+		t.Errorf("%d lines, want %d", n, len(hours)*maxKnocks)
+	}
+	if n := strings.Count(out.String(), "(5 more from this address"); n != len(hours)-1 {
+		t.Errorf("told %d times how many were hidden", n)
+	}
+}
+
 func TestAHolderOfTheKeyFillsNoDisk(t *testing.T) {
 	var out bytes.Buffer
 	j := &Journal{Out: &out, JSON: true}

@@ -11,6 +11,7 @@ import (
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/service"
+	"dialtone/internal/sock"
 )
 
 // A Contact is what one peer did on one port, for the log and the summary. Of
@@ -128,7 +129,7 @@ type ends struct {
 
 func newLedger() *ledger {
 	return &ledger{
-		began: time.Now(), ports: map[portKey]*shelf{}, sources: map[sourceKey]*entry{},
+		began: sock.Now(), ports: map[portKey]*shelf{}, sources: map[sourceKey]*entry{},
 		probes: map[echo.ID][]*entry{}, runs: map[echo.ID]*runEntries{}, from: map[netip.Addr]*fromAddr{},
 	}
 }
@@ -145,7 +146,7 @@ func (e *entry) source() sourceKey { return keyOfSource(e.Transport, e.Remote, e
 func (e *entry) isKeyed() bool     { return e.Probe != echo.ID{} }
 
 func (l *ledger) accepted(t plan.Transport, remote, local netip.AddrPort) *entry {
-	e := &entry{Transport: t, Remote: remote, Local: local, At: time.Now()}
+	e := &entry{Transport: t, Remote: remote, Local: local, At: sock.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.n >= maxEntries {

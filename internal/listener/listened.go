@@ -19,7 +19,7 @@ const maxArrivals = 256
 // be asked to tell which of it was its own.
 func (l *Listener) Listened(since time.Time) *result.Listened {
 	l.watch.Look()
-	until := time.Now()
+	until := sock.Now()
 	out := &result.Listened{
 		Instance: l.Instance.String(), Tag: l.Key.Tag(), Since: result.TimeOf(since), Until: result.TimeOf(until), Witness: l.watch.State(),
 		Blind: l.watch.Blind(0, since, until), Ports: l.listenedPorts(), Arrivals: []result.Arrival{},
@@ -28,7 +28,7 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 		out.Blind = "its memory was full in that time"
 	}
 	if out.Blind == "" {
-		out.Blind = clockSet(until.Round(0).Sub(since.Round(0)), until.Sub(since))
+		out.Blind = clockSet(time.Since(since.Round(0)), until.Sub(since))
 	}
 	arrivals := map[ends]*result.Arrival{}
 	for i, p := range out.Ports {
@@ -62,7 +62,7 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 }
 
 // clockSet says that the clock was set in a span that was so long by the clock, and
-// so long by what nobody sets (time's monotonic reading), "" if it was not: what came
+// so long by what nobody sets (sock.Now), "" if it was not: what came
 // in it has then no times that the other end's can be held against. Clocks that are
 // slewed (NTP) run no more than 1 in 2,000 apart.
 func clockSet(byClock, passed time.Duration) string {

@@ -183,7 +183,7 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 		}
 	}
 	l.services.Instances = sqlInstances(l.Bound())
-	l.began = time.Now() // before, its ports refused whoever came
+	l.began = sock.Now() // before, its ports refused whoever came
 	return errs
 }
 

@@ -64,7 +64,7 @@ func (l *Listener) answerStranger(p *boundPort, remote, local netip.AddrPort, b 
 		case l.provedAddrs.spend(remote.Addr(), max(0, len(answer)-len(b))):
 			words = "a request came, answered"
 		default:
-			l.sheds.decline(remote.Addr(), time.Now())
+			l.sheds.decline(remote.Addr(), sock.Now())
 			answer, words = nil, "a request came, not answered: as much was sent to that address already as it proved itself for"
 		}
 	}

@@ -168,7 +168,7 @@ func (l *Listener) shed(e *entry) {
 
 // countShed counts a connection that was ended, or not taken, and says it.
 func (l *Listener) countShed(from netip.Addr) {
-	now := time.Now()
+	now := sock.Now()
 	l.sheds.add(from, now)
 	if !l.sheds.shallTell(now) {
 		return

@@ -97,7 +97,7 @@ func (t *troubles) sleptFor() time.Duration {
 func (l *Listener) keepPulse(ctx context.Context) {
 	sock.KeepPulse(ctx, func(since time.Time, gap time.Duration) {
 		why := fmt.Sprintf("the listener was stopped, or its machine asleep or overloaded, for %v at that time", gap.Round(100*time.Millisecond))
-		now := time.Now()
+		now := sock.Now()
 		l.troubles.mu.Lock()
 		l.troubles.slept += gap
 		l.troubles.mu.Unlock()
@@ -134,7 +134,7 @@ func (l *Listener) tell(what string) {
 // among them in which it ended connections from the network of an address to
 // keep within its limits; the zero address: from any.
 func (l *Listener) Paused(from netip.Addr) []echo.Span {
-	now := time.Now()
+	now := sock.Now()
 	all := append(l.troubles.told(now), l.sheds.of(from, now)...)
 	slices.SortFunc(all, func(a, b echo.Span) int { return cmp.Compare(b.BeganMS, a.BeganMS) })
 	return all[max(0, len(all)-echo.MaxPaused):]
@@ -144,7 +144,7 @@ func (l *Listener) Paused(from netip.Addr) []echo.Span {
 // descriptor is free and none can be made free.
 func (l *Listener) outOfDescriptors() {
 	const why = "the listener had no file descriptor left for another connection at that time"
-	now := time.Now()
+	now := sock.Now()
 	l.troubles.add(now.Add(-acceptAgain), now, why)
 	l.watch.NotSeeing(now.Add(-acceptAgain), now, why)
 	l.mu.Lock()

@@ -59,7 +59,7 @@ func TestSightingTellsThatTheListenerWasStopped(t *testing.T) {
 	l := start(t, Config{})
 	q := echo.WitnessQuery{Probe: echo.NewID(), Transport: plan.TCP, Port: int(l.at.Port()), Source: result.EndpointFrom(netip.MustParseAddrPort("127.0.0.9:50000")), BeganMS: 3000, EndedMS: 1000}
 	before := l.sightings([]echo.WitnessQuery{q}, elsewhere, echo.NewID())[0]
-	at := time.Now().Add(-2 * time.Second)
+	at := sock.Now().Add(-2 * time.Second)
 	l.troubles.add(at, at, "the listener was stopped")
 	if got := l.sightings([]echo.WitnessQuery{q}, elsewhere, echo.NewID())[0]; before.Dropped != "" || got.Dropped != result.DropListener || got.Detail != "the listener was stopped" {
 		t.Errorf("%+v, then %+v", before, got)
@@ -69,9 +69,9 @@ func TestSightingTellsThatTheListenerWasStopped(t *testing.T) {
 func TestHelloTellsOfItsOwnTime(t *testing.T) {
 	l := New(Config{Plan: planOf()})
 	l.troubles.slept = 12 * time.Second
-	l.began = time.Now().Add(-time.Minute)
+	l.began = sock.Now().Add(-time.Minute)
 	h := l.Hello(echo.Peer{Remote: netip.MustParseAddrPort("127.0.0.1:50000"), Run: echo.NewID()})
-	if h.SleptMS != 12_000 || h.UptimeMS < 60_000 || h.UptimeMS > 90_000 || time.Since(time.UnixMilli(h.Started)) < time.Minute || h.Neighbour {
+	if h.SleptMS != 12_000 || h.UptimeMS < 60_000 || h.UptimeMS > 90_000 || sock.Since(time.UnixMilli(h.Started)) < time.Minute || h.Neighbour {
 		t.Errorf("%+v", h)
 	}
 }

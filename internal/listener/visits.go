@@ -54,7 +54,7 @@ func (d *Door) Watch(port int, from netip.Addr) *Visits {
 		Instance: d.l.Instance.String(), Port: result.PortBusy, Holder: k.Holder,
 	}}
 	conns, err := sock.CameFrom(v.port, from)
-	v.err, v.last = err, time.Now()
+	v.err, v.last = err, sock.Now()
 	for _, s := range conns {
 		v.before = append(v.before, s.Remote)
 	}
@@ -84,7 +84,7 @@ func (v *Visits) look() {
 		v.err = err
 		return
 	}
-	now := time.Now()
+	now := sock.Now()
 	v.late, v.last = v.late || now.Sub(v.last) >= dialer.SeenWithin, now
 	for _, s := range conns {
 		if slices.Contains(v.before, s.Remote) || !v.l.isHeld(s.Local) {

@@ -19,7 +19,7 @@ const slack = 2 * time.Second
 // sightings says what this listener saw of each attempt. asSeen is the asking
 // end's address as it arrives here, run its run.
 func (l *Listener) sightings(queries []echo.WitnessQuery, asSeen netip.Addr, run echo.ID) []result.Acceptor {
-	asked := time.Now() // the queries' times count from here
+	asked := sock.Now() // the queries' times count from here
 	l.watch.Look()
 	out := make([]result.Acceptor, len(queries))
 	for i, q := range queries {

@@ -101,7 +101,7 @@ func (w *Watch) captureLoop(c *capture) {
 		case err != nil:
 			return // closed
 		case errors.Is(rerr, unix.ENOBUFS):
-			w.notSeeing(time.Now().Add(-time.Second), time.Now(), "more packets arrived than could be captured")
+			w.notSeeing(Now().Add(-time.Second), Now(), "more packets arrived than could be captured")
 			continue
 		case rerr != nil:
 			continue // an interface went down
@@ -111,7 +111,7 @@ func (w *Watch) captureLoop(c *capture) {
 			continue
 		}
 		if h, ok := parseHandshake(buf[:n]); ok {
-			w.sawPacket(h, ll.Pkttype == unix.PACKET_OUTGOING, ll.Ifindex, time.Now())
+			w.sawPacket(h, ll.Pkttype == unix.PACKET_OUTGOING, ll.Ifindex, Now())
 		}
 	}
 }

@@ -20,7 +20,7 @@ func KeepLinks(ctx context.Context, addrs func() []netip.Addr, away func(addr ne
 	tick := time.NewTicker(linkEvery)
 	defer tick.Stop()
 	for {
-		for _, s := range l.look(addrs(), time.Now()) {
+		for _, s := range l.look(addrs(), Now()) {
 			away(s.addr, s.from, s.to)
 		}
 		select {

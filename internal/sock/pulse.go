@@ -22,14 +22,14 @@ type pulse struct {
 }
 
 func newPulse(clock func() time.Duration) *pulse {
-	return &pulse{clock: clock, at: clock(), wall: time.Now()}
+	return &pulse{clock: clock, at: clock(), wall: Now()}
 }
 
 // beat returns since when and for how long it did not run; 0: it did.
 func (p *pulse) beat() (since time.Time, gap time.Duration) {
 	now := p.clock()
 	gap, since = now-p.at, p.wall
-	p.at, p.wall = now, time.Now()
+	p.at, p.wall = now, Now()
 	if gap < pulseLost {
 		return since, 0
 	}

@@ -100,7 +100,7 @@ func (w *Watch) Run(ctx context.Context, ready chan<- struct{}) {
 	var once sync.Once
 	w.run(ctx, func(s result.WitnessState) {
 		w.mu.Lock()
-		w.state, w.started = s, time.Now()
+		w.state, w.started = s, Now()
 		w.mu.Unlock()
 		once.Do(func() { close(ready) })
 	})
@@ -118,7 +118,7 @@ func (w *Watch) State() result.WitnessState {
 // number of callers at once costs two looks at most.
 func (w *Watch) Look() {
 	if w.State() != result.WitnessNone {
-		w.look(time.Now(), true)
+		w.look(Now(), true)
 	}
 }
 
@@ -356,12 +356,12 @@ func pace(every, took time.Duration) time.Duration { return max(every, 9*took) }
 // keepLooking looks until ctx ends, as often as every if that is cheap.
 func (w *Watch) keepLooking(ctx context.Context, every time.Duration) {
 	for {
-		began := time.Now()
+		began := Now()
 		w.look(began, false)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pace(every, time.Since(began))):
+		case <-time.After(pace(every, Since(began))):
 		}
 	}
 }

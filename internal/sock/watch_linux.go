@@ -35,7 +35,7 @@ func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
 		go func() { defer close(stopped); w.captureLoop(w.capture) }()
 		defer func() { w.capture.Close(); <-stopped }()
 	}
-	w.looks = looks{last: time.Now(), counters: before, capturing: state == result.WitnessCapture}
+	w.looks = looks{last: Now(), counters: before, capturing: state == result.WitnessCapture}
 	ready(state)
 	every := pollEvery
 	if w.looks.capturing {
@@ -63,11 +63,11 @@ func (w *Watch) look(asked time.Time, whole bool) {
 	if w.looks.last.After(asked) {
 		return // somebody else's look, which serves as well: to read the tables takes long where they are
 	}
-	began := time.Now()
+	began := Now()
 	if knocked := w.knocked.Swap(false); knocked || whole || w.looks.pending || !w.looks.capturing {
 		var err error
 		if w.looks.pending, err = w.pollTables(began); err != nil {
-			w.notSeeing(w.looks.last, time.Now(), "the kernel's table could not be read: "+err.Error())
+			w.notSeeing(w.looks.last, Now(), "the kernel's table could not be read: "+err.Error())
 		}
 	}
 	if now, err := readCounters(); err == nil {
@@ -78,7 +78,7 @@ func (w *Watch) look(asked time.Time, whole bool) {
 
 // compareCounters notices what makes seeing nothing prove nothing.
 func (w *Watch) compareCounters(b counters) {
-	a, since, now := w.looks.counters, w.looks.last, time.Now()
+	a, since, now := w.looks.counters, w.looks.last, Now()
 	if b.cookies != a.cookies {
 		w.notSeeing(since, now, "the kernel answered with SYN cookies, which leave no half-open connection")
 	}

@@ -19,7 +19,7 @@ func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
 	if err := w.pollTable(ctx); err != nil {
 		return // WitnessNone
 	}
-	w.looks = looks{last: time.Now()}
+	w.looks = looks{last: Now()}
 	ready(result.WitnessTable)
 	w.keepLooking(ctx, pollEvery)
 }
@@ -34,9 +34,9 @@ func (w *Watch) look(asked time.Time, _ bool) {
 	if w.looks.last.After(asked) {
 		return // somebody else's look, which serves as well: to read the tables takes long where they are
 	}
-	began := time.Now()
+	began := Now()
 	_ = w.pollTable(context.Background()) // what it does not show proves nothing anyway
-	w.notSeeing(w.looks.last, time.Now(), "this system's table does not show connections that are reset at once")
+	w.notSeeing(w.looks.last, Now(), "this system's table does not show connections that are reset at once")
 	w.looks.last = began
 }
 
@@ -45,7 +45,7 @@ func (w *Watch) pollTable(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now := Now()
 	for _, c := range conns {
 		if c.Status != "SYN_RECV" && c.Status != "SYN_RECEIVED" {
 			continue

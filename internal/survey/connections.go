@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
-	"time"
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
@@ -37,7 +36,7 @@ func (s *survey) record(phase context.Context, target netip.AddrPort, c result.C
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		b := &s.besides[n]
-		b.ElapsedMS = result.Milliseconds(time.Since(b.At.Time))
+		b.ElapsedMS = result.Milliseconds(sock.Since(b.At.Time))
 		switch {
 		case err == nil || b.Ended != result.EndedWell:
 		case givenUp():

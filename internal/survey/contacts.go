@@ -575,9 +575,9 @@ func (s *survey) open(phase context.Context, target netip.AddrPort, patience tim
 	s.takeTurn(phase)
 	ctx, cancel := context.WithTimeout(phase, patience)
 	defer cancel()
-	one := result.Connection{Purpose: result.PurposeControl, At: result.TimeOf(time.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
+	one := result.Connection{Purpose: result.PurposeControl, At: result.TimeOf(sock.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
 	d := sock.DialNarrow(ctx, s.Bind.For(result.FamilyOf(target.Addr())), target)
-	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(time.Since(one.At.Time))
+	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(sock.Since(one.At.Time))
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = dialer.EndedOpening(d), one.ConnectMS
 		s.record(phase, target, one)

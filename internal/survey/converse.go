@@ -371,7 +371,7 @@ func (s *survey) confirm(ctx context.Context) {
 					if err != nil {
 						return err
 					}
-					s.pausedThere(told.Paused, time.Now())
+					s.pausedThere(told.Paused, sock.Now())
 					s.crowdedThere(told.Shed)
 					for i, j := range chunk {
 						if j.initiator.Conversation.Keyed {

@@ -241,7 +241,7 @@ func (s *survey) askWitness(ctx context.Context, instance string, f result.Famil
 			}
 			w, err := c.Witness(ctx, q)
 			answers = w.Answers
-			s.pausedThere(w.Paused, time.Now())
+			s.pausedThere(w.Paused, sock.Now())
 			s.crowdedThere(w.Shed)
 			return err
 		})
@@ -266,7 +266,7 @@ func (s *survey) askWitness(ctx context.Context, instance string, f result.Famil
 }
 
 func query(j *job, changed bool) echo.WitnessQuery {
-	began := time.Since(j.initiator.At.Time)
+	began := sock.Since(j.initiator.At.Time)
 	return echo.WitnessQuery{
 		Probe: j.probe, Transport: j.transport, Port: j.port, Source: j.initiator.Source, SourceChanged: changed,
 		Connect: j.initiator.Connect, BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),
@@ -320,6 +320,6 @@ func (s *survey) watchedOnly(ctx context.Context, j *job) {
 // ours only knows that it was since the run began.
 func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
 	q := query(j, s.sourceChanged(plan.Reverse, j.family))
-	q.BeganMS, q.EndedMS, q.Connect = time.Since(s.started).Milliseconds(), 0, ""
+	q.BeganMS, q.EndedMS, q.Connect = sock.Since(s.started).Milliseconds(), 0, ""
 	return q
 }

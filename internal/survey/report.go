@@ -49,7 +49,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 		facts.TooLong = s.Longest()
 	}
 	verdict.Conclude(r, facts)
-	r.ElapsedMS = time.Since(s.started).Milliseconds()
+	r.ElapsedMS = sock.Since(s.started).Milliseconds()
 	return r
 }
 
@@ -121,7 +121,7 @@ func (s *survey) half(j *job) *result.Initiator {
 	s.mu.Unlock()
 	pauses := s.pauses
 	if j.direction == plan.Reverse {
-		pauses = pausesOf(s.door.Paused(), time.Now())
+		pauses = pausesOf(s.door.Paused(), sock.Now())
 	}
 	i.Connections = besidePauses(i.Connections, pauses, j.transport)
 	besideDeclines(&i, pauses, j.transport)
@@ -271,7 +271,7 @@ func (s *survey) behindNAT(of *job) string {
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
-		Paused: s.pausedFor(time.Now()), Stood: s.stoodFor(), Away: s.away(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
+		Paused: s.pausedFor(sock.Now()), Stood: s.stoodFor(), Away: s.away(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, AnswersAll: s.answersAll, Waited: s.waited,
 		LeftOut: s.target.Without(sock.TooMany), AnyAddress: s.anyAddress(s.Host), Names: namesInDoubt(s.target.Doubts),
 	}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {

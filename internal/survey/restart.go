@@ -10,6 +10,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // maxBegun is how often a run begins at most: once, and again for each time that
@@ -76,10 +77,10 @@ type heard struct {
 
 // hear asks a listener what it is.
 func hear(ctx context.Context, conn *control) (h heard, err error) {
-	asked := time.Now()
+	asked := sock.Now()
 	h.hello, err = conn.Hello(ctx)
 	conn.ended(err)
-	answered := time.Now()
+	answered := sock.Now()
 	// Half of the round trip is the best guess of when it read its clock.
 	h.clock = time.UnixMilli(h.hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
 	h.began, h.sooner = answered.Add(-time.Duration(h.hello.UptimeMS)*time.Millisecond), answered.Sub(asked)
@@ -113,7 +114,7 @@ func (s *survey) restarted(ctx context.Context) *cutOff {
 		if last.Before(now.began) {
 			c := &cutOff{at: last, anew: anew, since: at[anew].first}
 			if c.since.IsZero() {
-				c.since = time.Now() // it was asked just now, and has answered nothing before
+				c.since = sock.Now() // it was asked just now, and has answered nothing before
 			}
 			return c
 		}

@@ -295,7 +295,7 @@ func (s *survey) retry(ctx context.Context, j *job) {
 		}
 		whole.Connections = slices.Concat(connectionsFor(&whole, first), connectionsFor(&whole, again))
 		whole.Attempts = first.Attempts + again.Attempts
-		whole.At, whole.ElapsedMS = first.At, result.Milliseconds(time.Since(first.At.Time))
+		whole.At, whole.ElapsedMS = first.At, result.Milliseconds(sock.Since(first.At.Time))
 	}
 	s.mu.Lock()
 	j.saw(whole)

@@ -151,7 +151,7 @@ func newSurvey(c Config) *survey {
 		attempts, conversations = 1, 1
 	}
 	return &survey{
-		Config: c, id: echo.NewID(), own: echo.NewID(), started: time.Now(),
+		Config: c, id: echo.NewID(), own: echo.NewID(), started: sock.Now(),
 		jobs: map[jobKey]*job{}, others: map[string]echo.Hello{}, compared: map[netip.AddrPort]int{},
 		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations), contacts: newContacts(),
 	}
@@ -585,8 +585,8 @@ func (s *survey) takeTurn(ctx context.Context) {
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	sock.Wait(ctx, time.Until(s.lastTurn.Add(gentlePace)))
-	s.lastTurn = time.Now()
+	sock.Wait(ctx, gentlePace-sock.Since(s.lastTurn))
+	s.lastTurn = sock.Now()
 }
 
 // pace is how long to wait between two connections to one port.

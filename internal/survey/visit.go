@@ -38,7 +38,7 @@ const atOnceVisiting = 64
 
 // Visit makes one such run.
 func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
-	started := time.Now()
+	started := sock.Now()
 	if len(c.Also) > 0 {
 		if t, err := c.lookUp(ctx); err == nil {
 			c.Host = t.Host // the report and the conversations name the one that has an address
@@ -101,7 +101,7 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	facts.Names = v.inDoubt
 	facts.AnyAddress = c.anyAddress(c.Host)
 	verdict.Conclude(r, facts)
-	r.ElapsedMS = time.Since(v.started).Milliseconds()
+	r.ElapsedMS = sock.Since(v.started).Milliseconds()
 	return r, nil
 }
 
@@ -210,7 +210,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 	c.Host = host
 	t, err := c.lookUp(ctx)
 	if err != nil {
-		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(time.Now()), Attempts: 1, ResolveError: err.Error(), ResolveFault: sock.FaultOf(err)}
+		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(sock.Now()), Attempts: 1, ResolveError: err.Error(), ResolveFault: sock.FaultOf(err)}
 		return []result.Path{v.path(f, result.IP4, host, port, i, nil)}
 	}
 	v.doubt(t.Doubts)
