@@ -8,6 +8,7 @@ import (
 
 	"dialtone/internal/cli"
 	"dialtone/internal/report"
+	"dialtone/internal/selfcheck"
 )
 
 func app() *ucli.App {
@@ -19,7 +20,8 @@ func app() *ucli.App {
 			"listen --check        say what could be bound, and end\n" +
 			"listen plan [--json]  print the plan: who dials what, why, and who says so\n" +
 			"listen rules          print the firewall rules that the plan needs, in the words of a product (--dialect)\n" +
-			"listen version        what this program is, in one line for a bug report",
+			"listen version        what this program is, in one line for a bug report\n" +
+			"listen selfcheck      what this system does of what the program takes for granted, in a file to send back",
 		Description: "listen prints the dial command to run on the other machines. It stops by itself\n" +
 			"after --for. It executes, serves and stores nothing that a peer sends.\n\n" +
 			"Exit: 0 stopped as asked, 1 --check found a port that cannot be bound,\n" +
@@ -34,7 +36,7 @@ func app() *ucli.App {
 			Name: "rules", Usage: "print the firewall rules that the plan needs: for the server's own firewall, and for those on the way",
 			Flags:  rulesFlags(),
 			Action: printRules,
-		}},
+		}, selfcheck.Command()},
 	}
 }
 
