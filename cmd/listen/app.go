@@ -20,6 +20,7 @@ func app() *ucli.App {
 			"listen --check        say what could be bound, and end\n" +
 			"listen plan [--json]  print the plan: who dials what, why, and who says so\n" +
 			"listen rules          print the firewall rules that the plan needs, in the words of a product (--dialect)\n" +
+			"listen service        install|remove|status: have Windows keep it running while nobody is logged on\n" +
 			"listen version        what this program is, in one line for a bug report\n" +
 			"listen selfcheck      what this system does of what the program takes for granted, in a file to send back",
 		Description: "listen prints the dial command to run on the other machines. It stops by itself\n" +
@@ -36,7 +37,7 @@ func app() *ucli.App {
 			Name: "rules", Usage: "print the firewall rules that the plan needs: for the server's own firewall, and for those on the way",
 			Flags:  rulesFlags(),
 			Action: printRules,
-		}, selfcheck.Command()},
+		}, serviceCommand(), selfcheck.Command()},
 	}
 }
 

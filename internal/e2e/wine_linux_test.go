@@ -324,6 +324,7 @@ func TestWine(t *testing.T) {
 		}
 	})
 	t.Run("selfcheck", func(t *testing.T) { w.selfcheck(t) })
+	t.Run("service", func(t *testing.T) { w.service(t, addresses) })
 	t.Run("installer", func(t *testing.T) { w.install(t) })
 	t.Run("unit tests", func(t *testing.T) { w.runTests(t) })
 }
@@ -363,6 +364,77 @@ func (w *winery) selfcheck(t *testing.T) {
 		if t.Failed() || name == "listen" {
 			t.Logf("%s\n%s", said, text)
 		}
+	}
+}
+
+// service has Windows keep listen: installed, started, dialed, told of, stopped, removed.
+func (w *winery) service(t *testing.T, addresses func() (a, b string)) {
+	a, b := addresses()
+	dir := t.TempDir()
+	key, ledger, ready := filepath.Join(dir, "key.txt"), filepath.Join(dir, "ledger.jsonl"), filepath.Join(dir, "ready")
+	if err := os.WriteFile(key, []byte(wineKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listen := func(code int, args ...string) string {
+		t.Helper()
+		c := w.command(t.Context(), true, "listen", append([]string{"service"}, args...)...)
+		out, err := c.CombinedOutput()
+		if c.ProcessState == nil || c.ProcessState.ExitCode() != code {
+			t.Fatalf("listen service %q: %v, not exit %d\n%s", args, err, code, out)
+		}
+		t.Logf("listen service %s\n%s", args[0], out)
+		return string(out)
+	}
+	net := func(args ...string) {
+		t.Helper()
+		c := exec.Command(wine64, append([]string{"net.exe"}, args...)...)
+		c.Env = w.env()
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("net %q: %v\n%s", args, err, out)
+		}
+	}
+	if said := listen(1, "status"); !strings.Contains(said, "is not installed") {
+		t.Error(said)
+	}
+	if said := listen(2, "run"); !strings.Contains(said, "is for Windows to start") {
+		t.Error(said)
+	}
+	said := listen(0, "install", "--key-file", key, "--ledger", ledger, "--ready-file", ready, "--bind", a, "--port-shift", wineShift, "--for", "5m")
+	if !strings.Contains(said, "icacls ") || strings.Contains(said, wineKey) {
+		t.Error(said)
+	}
+	t.Cleanup(func() { _ = w.command(context.Background(), true, "listen", "service", "remove").Run() })
+	if said := listen(2, "install", "--key-file", key, "--ledger", ledger); !strings.Contains(said, "listen service remove takes it away") {
+		t.Error(said)
+	}
+	net("start", "dialtone-listen")
+	for end := time.Now().Add(2 * patience); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Stat(ready); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it does not get ready: %s", listen(1, "status"))
+		}
+	}
+	if said := listen(0, "status"); !strings.Contains(said, "is installed and running (pid ") || strings.Contains(said, wineKey) {
+		t.Error(said)
+	}
+	if d := w.dial(t, false, "--bind", b, "--only", "sql-client,platform", a); d.code != 0 {
+		t.Errorf("exit %d\n%s%s", d.code, d.said, d.errors)
+	}
+	net("stop", "dialtone-listen")
+	if said := listen(1, "status"); !strings.Contains(said, "is installed and stopped.") {
+		t.Error(said)
+	}
+	if b, err := os.ReadFile(ledger); err != nil || !bytes.Contains(b, []byte("sql-client")) {
+		t.Errorf("its ledger: %v, %d bytes", err, len(b))
+	}
+	net("start", "dialtone-listen") // and is removed as it runs
+	if said := listen(0, "remove"); !strings.Contains(said, "dialtone-listen is removed") {
+		t.Error(said)
+	}
+	if said := listen(1, "status"); !strings.Contains(said, "is not installed") {
+		t.Error(said)
 	}
 }
 
