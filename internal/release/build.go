@@ -44,6 +44,9 @@ const noDocs = "urfave_cli_no_docs"
 // build compiles both programs without paths of this machine, symbols, or the
 // history's state as Go would record it.
 func (r *release) build(ctx context.Context, p platform) (built, error) {
+	if b, ok := r.done[p]; ok {
+		return b, nil // for its manuals
+	}
 	b := built{platform: p, dir: filepath.Join(r.scratch, p.goos+"-"+p.goarch)}
 	flags := "-s -w"
 	if r.commit != "" {
@@ -76,6 +79,10 @@ func (r *release) build(ctx context.Context, p platform) (built, error) {
 		}
 	}
 	slices.SortFunc(b.modules, func(a, c module) int { return strings.Compare(a.path, c.path) })
+	if r.done == nil {
+		r.done = map[platform]built{}
+	}
+	r.done[p] = b
 	return b, nil
 }
 
