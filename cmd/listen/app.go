@@ -48,6 +48,7 @@ func listenFlags() []ucli.Flag {
 		&ucli.DurationFlag{Name: "for", Value: 8 * time.Hour, Usage: "stop after this `DURATION`"},
 		&ucli.BoolFlag{Name: "beside", Usage: "bind none of the plan's ports: only bear witness of what comes to those that other software holds; with --contact, which dial then is given too"},
 		&ucli.IntFlag{Name: "contact", Usage: "also bind this TCP `PORT`, over which dial asks, where no port of the plan is free and passes"},
+		&ucli.StringFlag{Name: "downloads", Usage: "offer the files in `DIR` to browsers on the plan's HTTP port, without the key: exactly these, as they are now; auto: Dialtone's own files beside listen"},
 		&ucli.StringFlag{Name: "ledger", Usage: "append every contact to `FILE` as JSON lines, flushed before it is answered"},
 		&ucli.StringFlag{Name: "ready-file", Usage: "write `FILE` once everything is bound"},
 		&ucli.StringFlag{Name: "invite", Usage: "write to `FILE` and print the one line that a partner gives to dial odyssey; it holds the key"},

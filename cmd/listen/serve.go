@@ -34,6 +34,7 @@ type serving struct {
 	public           []string   // what partners dial; none: this machine's addresses
 	contact          int        // TCP port for control conversations beside the plan's; 0: none
 	user             *sock.User // whom it becomes once all is bound; nil: it stays who it is
+	offers           []string   // files of --downloads
 	board            *board     // on a terminal; nil: elsewhere
 }
 
@@ -121,13 +122,19 @@ func serve(c *ucli.Context) error {
 		s.watch(journal)
 		defer s.board.end()
 	}
+	files, names, closeFiles, err := s.downloads(c.String("downloads"))
+	if err != nil {
+		return err
+	}
+	defer closeFiles()
+	s.offers = names
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
 		Beside: beside, ContactPort: s.contact, Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: func(c listener.Contact) {
 			journal.Write(c)
 			s.board.contact(c)
 		},
-		Lines: s.lines(), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
+		Lines: s.lines(), Downloads: files, OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
 	failed := l.Bind(c.Context)
 	if c.Bool("check") {

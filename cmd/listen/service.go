@@ -22,12 +22,12 @@ func serviceCommand() *ucli.Command {
 		Name: "service", Usage: "have Windows keep listen running while nobody is logged on: install it with the flags given, remove it, or tell its status",
 		ArgsUsage: "install|remove|status",
 		Flags:     append(cli.CommonFlags(), listenFlags()...),
-		Action:    service,
+		Action:    manageService,
 	}
 }
 
-// service runs listen service.
-func service(c *ucli.Context) error {
+// manageService runs listen service.
+func manageService(c *ucli.Context) error {
 	args, err := cli.Positional(c, 1)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func serviceFlags(c *ucli.Context) ([]string, error) {
 			continue
 		}
 		v := cli.String(c, name)
-		if slices.Contains([]string{"key-file", "site", "ledger", "ready-file"}, name) || name == "plan" && !slices.Contains(plan.Names(), v) {
+		if slices.Contains([]string{"key-file", "site", "ledger", "ready-file"}, name) || name == "downloads" && v != "auto" || name == "plan" && !slices.Contains(plan.Names(), v) {
 			whole, err := filepath.Abs(v)
 			if err != nil {
 				return nil, cli.Usage(fmt.Errorf("--%s: %w", name, err), "Give the whole name of the file.")

@@ -54,6 +54,8 @@ type Config struct {
 	Allowed []netip.Prefix
 	// Lines tell a person who reaches it by browser how to go on.
 	Lines []string
+	// Downloads are what whoever comes by browser may fetch; nil: nothing.
+	Downloads *Downloads
 	// OnContact is told of every contact before it is answered; nil: nobody is.
 	OnContact func(Contact)
 	// OnTrouble is told, in a sentence for people, what keeps this program or
