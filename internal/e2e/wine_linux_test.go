@@ -38,7 +38,7 @@ func newWinery(t *testing.T) *winery {
 	}
 	w := &winery{dir: filepath.Join(t.TempDir(), "wine"), programs: t.TempDir()}
 	// As a release builds them: scripts/test has compiled that already.
-	build := exec.Command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", w.programs, "./cmd/...")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-gcflags", "all=-l", "-o", w.programs, "./cmd/...")
 	build.Dir = filepath.Join("..", "..")
 	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -483,7 +483,7 @@ func (w *winery) runTests(t *testing.T) {
 	} {
 		t.Run(filepath.Base(pkg), func(t *testing.T) {
 			test := filepath.Join(t.TempDir(), "test.exe")
-			build := exec.Command("go", "test", "-c", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", test, "./"+pkg)
+			build := exec.Command("go", "test", "-c", "-trimpath", "-tags", "urfave_cli_no_docs", "-gcflags", "all=-l", "-o", test, "./"+pkg)
 			build.Dir = filepath.Join("..", "..")
 			build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
 			if out, err := build.CombinedOutput(); err != nil {

@@ -375,6 +375,27 @@ func TestWrongUseIsToldBeforeAnythingIsBuilt(t *testing.T) {
 	}
 }
 
+// A program that grows does so unnoticed, a library at a time: a release says so.
+func TestAProgramThatGrewIsNotReleased(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "dial")
+	if err := os.WriteFile(file, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for size, ok := range map[int64]bool{0: true, most["dial"]: true, most["dial"] + 1: false} {
+		if err := os.Truncate(file, size); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkSize("dial", file); (err == nil) != ok {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+	for _, name := range programs {
+		if most[name] == 0 {
+			t.Errorf("%s has no bound", name)
+		}
+	}
+}
+
 func TestOnlyItsOwnFilesAreReplaced(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"dialtone-0.0.9-linux-amd64.tar.gz", "dialtone_0.0.9_amd64.deb", "SHA256SUMS", "mine.txt", "dialtone"} {
