@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"runtime"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -134,7 +135,7 @@ func serve(c *ucli.Context) error {
 			journal.Write(c)
 			s.board.contact(c)
 		},
-		Lines: s.lines(), Downloads: files, OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
+		Lines: s.lines(), Downloads: files, OnUnseen: s.unseen(runtime.GOOS), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
 	failed := l.Bind(c.Context)
 	if c.Bool("check") {
@@ -154,6 +155,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	if limit <= 0 {
 		return cli.Usagef("Give a time such as 8h or 30m.", "--for %v", limit)
 	}
+	sayFirewall := s.askFirewall(c.Context)
 	invitation, err := s.invitation(time.Now(), limit)
 	if err != nil {
 		return err
@@ -173,6 +175,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	err = l.Serve(ctx, func(taken []*listener.BindError) {
 		s.sayFailed(taken)
 		s.sayReady(l, time.Now().Add(limit), invitation)
+		sayFirewall(l.Bound())
 		s.board.begin()
 		if file := c.String("ready-file"); file != "" {
 			s.board.flush()
