@@ -8,6 +8,7 @@ import (
 
 	"dialtone/internal/cli"
 	"dialtone/internal/report"
+	"dialtone/internal/selfcheck"
 )
 
 func app() *ucli.App {
@@ -22,7 +23,8 @@ func app() *ucli.App {
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
 			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side\n" +
 			"dial address [flags] [HOST] the address that partners see, by --stun servers or by HOST's listen\n" +
-			"dial version               what this program is, in one line for a bug report",
+			"dial version               what this program is, in one line for a bug report\n" +
+			"dial selfcheck             what this system does of what the program takes for granted, in a file to send back",
 		Description: "Flags may stand before or after HOST, and an invitation in place of it. Results go\n" +
 			"to standard output, progress to standard error.\n\n" +
 			"Exit: 0 every required path works, 1 at least one does not, 2 wrong use or a file\n" +
@@ -50,7 +52,7 @@ func app() *ucli.App {
 			ArgsUsage: "[HOST]",
 			Flags:     addressFlags(),
 			Action:    addresses,
-		}},
+		}, selfcheck.Command()},
 	}
 }
 

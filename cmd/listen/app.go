@@ -8,6 +8,7 @@ import (
 
 	"dialtone/internal/cli"
 	"dialtone/internal/report"
+	"dialtone/internal/selfcheck"
 )
 
 func app() *ucli.App {
@@ -19,7 +20,9 @@ func app() *ucli.App {
 			"listen --check        say what could be bound, and end\n" +
 			"listen plan [--json]  print the plan: who dials what, why, and who says so\n" +
 			"listen rules          print the firewall rules that the plan needs, in the words of a product (--dialect)\n" +
-			"listen version        what this program is, in one line for a bug report",
+			"listen service        install|remove|status: have Windows keep it running while nobody is logged on\n" +
+			"listen version        what this program is, in one line for a bug report\n" +
+			"listen selfcheck      what this system does of what the program takes for granted, in a file to send back",
 		Description: "listen prints the dial command to run on the other machines. It stops by itself\n" +
 			"after --for. It executes, serves and stores nothing that a peer sends.\n\n" +
 			"Exit: 0 stopped as asked, 1 --check found a port that cannot be bound,\n" +
@@ -34,7 +37,7 @@ func app() *ucli.App {
 			Name: "rules", Usage: "print the firewall rules that the plan needs: for the server's own firewall, and for those on the way",
 			Flags:  rulesFlags(),
 			Action: printRules,
-		}},
+		}, serviceCommand(), selfcheck.Command()},
 	}
 }
 
@@ -45,6 +48,7 @@ func listenFlags() []ucli.Flag {
 		&ucli.DurationFlag{Name: "for", Value: 8 * time.Hour, Usage: "stop after this `DURATION`"},
 		&ucli.BoolFlag{Name: "beside", Usage: "bind none of the plan's ports: only bear witness of what comes to those that other software holds; with --contact, which dial then is given too"},
 		&ucli.IntFlag{Name: "contact", Usage: "also bind this TCP `PORT`, over which dial asks, where no port of the plan is free and passes"},
+		&ucli.StringFlag{Name: "downloads", Usage: "offer the files in `DIR` to browsers on the plan's HTTP port, without the key: exactly these, as they are now; auto: Dialtone's own files beside listen"},
 		&ucli.StringFlag{Name: "ledger", Usage: "append every contact to `FILE` as JSON lines, flushed before it is answered"},
 		&ucli.StringFlag{Name: "ready-file", Usage: "write `FILE` once everything is bound"},
 		&ucli.StringFlag{Name: "invite", Usage: "write to `FILE` and print the one line that a partner gives to dial odyssey; it holds the key"},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"runtime"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -34,6 +35,7 @@ type serving struct {
 	public           []string   // what partners dial; none: this machine's addresses
 	contact          int        // TCP port for control conversations beside the plan's; 0: none
 	user             *sock.User // whom it becomes once all is bound; nil: it stays who it is
+	offers           []string   // files of --downloads
 	board            *board     // on a terminal; nil: elsewhere
 }
 
@@ -121,13 +123,19 @@ func serve(c *ucli.Context) error {
 		s.watch(journal)
 		defer s.board.end()
 	}
+	files, names, closeFiles, err := s.downloads(c.String("downloads"))
+	if err != nil {
+		return err
+	}
+	defer closeFiles()
+	s.offers = names
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
 		Beside: beside, ContactPort: s.contact, Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: func(c listener.Contact) {
 			journal.Write(c)
 			s.board.contact(c)
 		},
-		Lines: s.lines(), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
+		Lines: s.lines(), Downloads: files, OnUnseen: s.unseen(runtime.GOOS), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
 	failed := l.Bind(c.Context)
 	if c.Bool("check") {
@@ -147,6 +155,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	if limit <= 0 {
 		return cli.Usagef("Give a time such as 8h or 30m.", "--for %v", limit)
 	}
+	sayFirewall := s.askFirewall(c.Context)
 	invitation, err := s.invitation(time.Now(), limit)
 	if err != nil {
 		return err
@@ -166,6 +175,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	err = l.Serve(ctx, func(taken []*listener.BindError) {
 		s.sayFailed(taken)
 		s.sayReady(l, time.Now().Add(limit), invitation)
+		sayFirewall(l.Bound())
 		s.board.begin()
 		if file := c.String("ready-file"); file != "" {
 			s.board.flush()

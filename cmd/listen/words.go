@@ -58,6 +58,7 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 	for _, note := range s.quoteNotes {
 		fmt.Fprintln(w, note)
 	}
+	fmt.Fprint(w, downloadWords(addrs[0], s.offers, l.Bound()))
 	fmt.Fprint(w, reachWords(owns[0], len(s.Bind) > 0))
 	if len(owns) > 1 && len(s.public) == 0 {
 		fmt.Fprintf(w, "Other addresses of this machine: %s. Behind a NAT, give the address that others use.\n", otherWords(owns[1:]))
@@ -92,11 +93,15 @@ func (s *serving) lines() []string {
 	if s.Shift != 0 {
 		shift = " --port-shift " + strconv.Itoa(s.Shift)
 	}
-	return []string{
+	out := []string{
 		"Whoever started listen on this machine has the program dial, and a key of six words.",
 		"With both, on the machine whose paths are to be tested, run:",
 		"  dial --key WORDS" + shift + " " + s.addresses()[0],
 	}
+	if len(s.offers) > 0 {
+		out = append(out, "The program itself can be fetched here by browser, at /downloads/ of this address.")
+	}
+	return out
 }
 
 // sayWeakKey warns of a key that may be found by trying.

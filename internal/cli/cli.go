@@ -53,7 +53,13 @@ const lastWords = 700 * time.Millisecond
 // Run runs an app until it ends or is interrupted, says what went wrong, and
 // returns the exit code.
 func Run(app *cli.App, args []string, stdout, stderr io.Writer) int {
-	ctx, stop := untilStopped()
+	return RunUntil(nil, app, args, stdout, stderr)
+}
+
+// RunUntil is Run for a program that is told to stop by told being closed, too, as a
+// service is.
+func RunUntil(told <-chan struct{}, app *cli.App, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := untilStopped(told)
 	defer stop()
 	errs := NewSpool(stderr)
 	errs.OnGap = func(dropped int, over bool) string {

@@ -14,8 +14,8 @@ import (
 // and never does.
 //
 // A reader of its output that goes away, or a file that may not grow, is an error of
-// writing and nothing more.
-func untilStopped() (context.Context, func()) {
+// writing and nothing more. told is another way to stop it; nil: there is none.
+func untilStopped(told <-chan struct{}) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
@@ -31,6 +31,7 @@ func untilStopped() (context.Context, func()) {
 		select {
 		case <-stop:
 		case <-gone:
+		case <-told:
 		case <-ctx.Done():
 		}
 		signal.Stop(stop)

@@ -38,7 +38,7 @@ func newWinery(t *testing.T) *winery {
 	}
 	w := &winery{dir: filepath.Join(t.TempDir(), "wine"), programs: t.TempDir()}
 	// As a release builds them: scripts/test has compiled that already.
-	build := exec.Command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", w.programs, "./cmd/...")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-gcflags", "all=-l", "-o", w.programs, "./cmd/...")
 	build.Dir = filepath.Join("..", "..")
 	build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -323,8 +323,119 @@ func TestWine(t *testing.T) {
 			t.Errorf("listen says %s", said())
 		}
 	})
+	t.Run("selfcheck", func(t *testing.T) { w.selfcheck(t) })
+	t.Run("service", func(t *testing.T) { w.service(t, addresses) })
 	t.Run("installer", func(t *testing.T) { w.install(t) })
 	t.Run("unit tests", func(t *testing.T) { w.runTests(t) })
+}
+
+// selfcheck has both programs try their points on wine, and reads the file as whoever
+// asked for it does.
+func (w *winery) selfcheck(t *testing.T) {
+	for _, name := range []string{"dial", "listen"} {
+		file := filepath.Join(t.TempDir(), "sent back.txt")
+		said, err := w.command(t.Context(), true, name, "selfcheck", "--out", file).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(string(b), "\r\n", "\n")
+		if strings.Contains(text, "\r") || len(text) == len(b) {
+			t.Error("its lines do not end as Notepad wants them")
+		}
+		for id, state := range map[string]string{
+			"connect-refused": "as expected", "bind-taken": "as expected", "bind-elsewhere": "as expected", "exclusive": "as expected",
+			"private-file": "as expected", "clock": "as expected", "system": "told", "services": "told", "firewall-profile": "told",
+			// What wine 8 lacks is told as what it is.
+			"udp": "DIFFERS", "table": "DIFFERS", "half-open": "not known", "firewall-rules": "not known", "excluded-tcp": "not known",
+		} {
+			if !strings.Contains(text, "\n["+state+"] "+id+" (") {
+				t.Errorf("%s: %s is not %s", name, id, state)
+			}
+		}
+		for _, has := range []string{"\nit is wine ", "error 10061 (", "error 10049 (", "error 10013 (", "  [ ] "} {
+			if !strings.Contains(strings.ReplaceAll(text, "  seen:  ", ""), has) {
+				t.Errorf("%s: no %q", name, has)
+			}
+		}
+		if t.Failed() || name == "listen" {
+			t.Logf("%s\n%s", said, text)
+		}
+	}
+}
+
+// service has Windows keep listen: installed, started, dialed, told of, stopped, removed.
+func (w *winery) service(t *testing.T, addresses func() (a, b string)) {
+	a, b := addresses()
+	dir := t.TempDir()
+	key, ledger, ready := filepath.Join(dir, "key.txt"), filepath.Join(dir, "ledger.jsonl"), filepath.Join(dir, "ready")
+	if err := os.WriteFile(key, []byte(wineKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listen := func(code int, args ...string) string {
+		t.Helper()
+		c := w.command(t.Context(), true, "listen", append([]string{"service"}, args...)...)
+		out, err := c.CombinedOutput()
+		if c.ProcessState == nil || c.ProcessState.ExitCode() != code {
+			t.Fatalf("listen service %q: %v, not exit %d\n%s", args, err, code, out)
+		}
+		t.Logf("listen service %s\n%s", args[0], out)
+		return string(out)
+	}
+	net := func(args ...string) {
+		t.Helper()
+		c := exec.Command(wine64, append([]string{"net.exe"}, args...)...)
+		c.Env = w.env()
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("net %q: %v\n%s", args, err, out)
+		}
+	}
+	if said := listen(1, "status"); !strings.Contains(said, "is not installed") {
+		t.Error(said)
+	}
+	if said := listen(2, "run"); !strings.Contains(said, "is for Windows to start") {
+		t.Error(said)
+	}
+	said := listen(0, "install", "--key-file", key, "--ledger", ledger, "--ready-file", ready, "--bind", a, "--port-shift", wineShift, "--for", "5m")
+	if !strings.Contains(said, "icacls ") || strings.Contains(said, wineKey) {
+		t.Error(said)
+	}
+	t.Cleanup(func() { _ = w.command(context.Background(), true, "listen", "service", "remove").Run() })
+	if said := listen(2, "install", "--key-file", key, "--ledger", ledger); !strings.Contains(said, "listen service remove takes it away") {
+		t.Error(said)
+	}
+	net("start", "dialtone-listen")
+	for end := time.Now().Add(2 * patience); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Stat(ready); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it does not get ready: %s", listen(1, "status"))
+		}
+	}
+	if said := listen(0, "status"); !strings.Contains(said, "is installed and running (pid ") || strings.Contains(said, wineKey) {
+		t.Error(said)
+	}
+	if d := w.dial(t, false, "--bind", b, "--only", "sql-client,platform", a); d.code != 0 {
+		t.Errorf("exit %d\n%s%s", d.code, d.said, d.errors)
+	}
+	net("stop", "dialtone-listen")
+	if said := listen(1, "status"); !strings.Contains(said, "is installed and stopped.") {
+		t.Error(said)
+	}
+	if b, err := os.ReadFile(ledger); err != nil || !bytes.Contains(b, []byte("sql-client")) {
+		t.Errorf("its ledger: %v, %d bytes", err, len(b))
+	}
+	net("start", "dialtone-listen") // and is removed as it runs
+	if said := listen(0, "remove"); !strings.Contains(said, "dialtone-listen is removed") {
+		t.Error(said)
+	}
+	if said := listen(1, "status"); !strings.Contains(said, "is not installed") {
+		t.Error(said)
+	}
 }
 
 // install installs what scripts/release --msi makes, runs it and removes it.
@@ -372,7 +483,7 @@ func (w *winery) runTests(t *testing.T) {
 	} {
 		t.Run(filepath.Base(pkg), func(t *testing.T) {
 			test := filepath.Join(t.TempDir(), "test.exe")
-			build := exec.Command("go", "test", "-c", "-trimpath", "-tags", "urfave_cli_no_docs", "-o", test, "./"+pkg)
+			build := exec.Command("go", "test", "-c", "-trimpath", "-tags", "urfave_cli_no_docs", "-gcflags", "all=-l", "-o", test, "./"+pkg)
 			build.Dir = filepath.Join("..", "..")
 			build.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
 			if out, err := build.CombinedOutput(); err != nil {

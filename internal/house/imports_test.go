@@ -48,6 +48,7 @@ var floors = []struct {
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
 	{"internal/consortium", floor{[]string{"plan", "result", "merge"}, "it keeps reports and makes none"}},
 	{"internal/cli", floor{[]string{"clean", "paste", "plan", "result", "echo", "invite"}, "both programs share it, so it holds flags and exit codes and no work"}},
+	{"internal/selfcheck", floor{[]string{"plan", "result", "sock", "cli"}, "it tries what a system does, by what both programs use of it, and knows no other end"}},
 	{"internal/lab", floor{[]string{"plan", "result"}, "the lab runs the built programs from outside and reads their reports, as a user does"}},
 	{"internal/lab/truthtable", floor{[]string{"plan", "result", "lab"}, "it plays what the lab's tests play and judges it as they do"}},
 	{"internal/lab/random/oracle", floor{nil, "what judges the programs must share no code with them"}},
@@ -56,8 +57,8 @@ var floors = []struct {
 	{"internal/release", floor{[]string{"cli"}, "it packs the built programs, and shares nothing with them but their version"}},
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
-	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "invite", "cli"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "verdict", "dialect", "request", "report", "invite", "consortium", "cli"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
+	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "verdict", "dialect", "request", "report", "invite", "consortium", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {

@@ -54,11 +54,17 @@ type Config struct {
 	Allowed []netip.Prefix
 	// Lines tell a person who reaches it by browser how to go on.
 	Lines []string
+	// Downloads are what whoever comes by browser may fetch; nil: nothing.
+	Downloads *Downloads
 	// OnContact is told of every contact before it is answered; nil: nobody is.
 	OnContact func(Contact)
 	// OnTrouble is told, in a sentence for people, what keeps this program or
 	// its machine from answering; nil: nobody is.
 	OnTrouble func(what string)
+	// OnUnseen is told of an attempt that got no answer and of which this system cannot
+	// tell whether it arrived: the port that was dialed, and the address it came from, as
+	// far as that is known; nil: nobody is.
+	OnUnseen func(t plan.Transport, port int, from netip.Addr)
 	// OnMeet says which of two ends makes the run; nil: the asking end.
 	OnMeet func(echo.Peer, echo.Meet) echo.Turn
 	// OnDelivery takes reports, and says what to do once the far end knows; nil:

@@ -135,7 +135,7 @@ func (l *Listener) mayTalk(a netip.Addr) bool {
 func (l *Listener) newServices() service.Answerer {
 	return service.Answerer{
 		Software: "Dialtone", Certificate: l.certificate,
-		DialData: l.dialData, Lines: l.Lines,
+		DialData: l.dialData, Lines: l.Lines, Downloads: l.Downloads,
 	}
 }
 

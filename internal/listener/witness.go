@@ -40,6 +40,9 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 			a.Dropped, a.Detail = result.DropListener, why
 		}
 	}
+	if a.Saw == result.SawUnknown && a.Port == result.PortBound && q.Connect == result.ConnectTimeout && l.OnUnseen != nil {
+		l.OnUnseen(q.Transport, q.Port, q.Source.Addr())
+	}
 	return a
 }
 

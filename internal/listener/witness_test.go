@@ -156,6 +156,31 @@ func TestListenerThatNeverServedSawNothingItCouldTell(t *testing.T) {
 	}
 }
 
+// An attempt that got no answer, and of which nothing is known here, is told: somebody
+// can look where this program cannot.
+func TestWhatCannotBeSeenHereIsTold(t *testing.T) {
+	var told []string
+	l := start(t, Config{Plan: planOf(plan.Row{ID: "browser", Transport: plan.UDP}), OnUnseen: func(tr plan.Transport, port int, from netip.Addr) {
+		told = append(told, fmt.Sprintf("%s/%d from %s", tr, port, from))
+	}})
+	port := int(l.at.Port())
+	hidden := result.EndpointFrom(netip.MustParseAddrPort("192.0.2.7:50000"))
+	ask := func(q echo.WitnessQuery) {
+		q.Transport, q.Source = plan.UDP, hidden
+		l.sightings([]echo.WitnessQuery{q}, loop, echo.NewID())
+	}
+	ask(echo.WitnessQuery{Port: port, Connect: result.ConnectTimeout})                                      // nothing came, which is known
+	ask(echo.WitnessQuery{Port: port, BeganMS: 3_600_000, EndedMS: 3_599_000})                              // it did not wait in vain
+	ask(echo.WitnessQuery{Port: 1, Connect: result.ConnectTimeout, BeganMS: 3_600_000, EndedMS: 3_599_000}) // not ours
+	if len(told) != 0 {
+		t.Errorf("told: %q", told)
+	}
+	ask(echo.WitnessQuery{Port: port, Connect: result.ConnectTimeout, BeganMS: 3_600_000, EndedMS: 3_599_000})
+	if want := fmt.Sprintf("udp/%d from 192.0.2.7", port); len(told) != 1 || told[0] != want {
+		t.Errorf("told: %q, want %q", told, want)
+	}
+}
+
 func TestMemoryOfContactsIsBoundedAndWhatIsForgottenIsUnknown(t *testing.T) {
 	l := newLedger()
 	began := l.start()

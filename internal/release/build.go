@@ -41,15 +41,39 @@ func (b built) program(name string) string {
 // takes: a quarter of a megabyte for each program.
 const noDocs = "urfave_cli_no_docs"
 
+// noInlining keeps the compiler from copying small functions to where they are called: a
+// program that mostly waits for a network is no slower for it, and a tenth smaller.
+const noInlining = "all=-l"
+
+// most is how large a program of a release may be, in bytes, on any platform. What makes
+// one larger is to be looked at (docs/packages.md says how) and is worth it or not; then
+// this changes.
+var most = map[string]int64{"dial": 15_600_000, "listen": 13_500_000}
+
+// checkSize is an error if a program has grown above what it may be.
+func checkSize(program, file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	if info.Size() > most[program] {
+		return fmt.Errorf("%s has %d bytes, and may have %d: find out what is new in it (docs/packages.md), and take it out or raise the bound", file, info.Size(), most[program])
+	}
+	return nil
+}
+
 // build compiles both programs without paths of this machine, symbols, or the
 // history's state as Go would record it.
 func (r *release) build(ctx context.Context, p platform) (built, error) {
+	if b, ok := r.done[p]; ok {
+		return b, nil // for its manuals
+	}
 	b := built{platform: p, dir: filepath.Join(r.scratch, p.goos+"-"+p.goarch)}
 	flags := "-s -w"
 	if r.commit != "" {
 		flags += fmt.Sprintf(" -X 'dialtone/internal/cli.commit=%s'", r.commit)
 	}
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", noDocs, "-ldflags", flags, "-o", b.dir + string(filepath.Separator)}
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", noDocs, "-gcflags", noInlining, "-ldflags", flags, "-o", b.dir + string(filepath.Separator)}
 	for _, name := range programs {
 		args = append(args, "./cmd/"+name)
 	}
@@ -61,6 +85,9 @@ func (r *release) build(ctx context.Context, p platform) (built, error) {
 		return b, fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	for _, name := range programs {
+		if err := checkSize(name, b.program(name)); err != nil {
+			return b, err
+		}
 		info, err := buildinfo.ReadFile(b.program(name))
 		if err != nil {
 			return b, err
@@ -76,6 +103,10 @@ func (r *release) build(ctx context.Context, p platform) (built, error) {
 		}
 	}
 	slices.SortFunc(b.modules, func(a, c module) int { return strings.Compare(a.path, c.path) })
+	if r.done == nil {
+		r.done = map[platform]built{}
+	}
+	r.done[p] = b
 	return b, nil
 }
 

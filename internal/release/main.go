@@ -39,8 +39,9 @@ type options struct {
 	scratch  string // a directory to build in, removed at the end
 	out      string
 	only     []platform
-	packages bool // deb and rpm, too
-	msi      bool // an installer for Windows, too
+	packages bool   // deb and rpm, too
+	msi      bool   // an installer for Windows, too
+	nfpm     string // the program that makes packages; "": it is built of its source
 }
 
 // A release is what one run makes.
@@ -50,6 +51,7 @@ type release struct {
 	commit  string    // as the programs tell it
 	at      time.Time // of every file in what is made: the commit's
 	said    io.Writer
+	done    map[platform]built // what was built already
 }
 
 func main() {
@@ -94,6 +96,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.out, "out", "dist", "the directory to write to; what it holds of an earlier run is replaced")
 	only := flags.String("only", "", "make these alone, as in windows/amd64,linux/arm64")
 	flags.BoolVar(&o.packages, "packages", true, "also make deb and rpm for Linux")
+	flags.StringVar(&o.nfpm, "nfpm", "", "make packages with this program, in place of one that is built of "+nfpm+"; another version's bytes are others")
 	flags.BoolVar(&o.msi, "msi", false, "also make an installer for windows/amd64, by wixl; its bytes are others each time")
 	if err := flags.Parse(args); err != nil {
 		return o, errUsage

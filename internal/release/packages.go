@@ -112,7 +112,7 @@ func (r *release) systemPackages(ctx context.Context, b built, licences []byte) 
 	if err := os.WriteFile(file, yaml, 0o600); err != nil {
 		return nil, err
 	}
-	tool, err := r.nfpm(ctx)
+	tool, err := r.packager(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -136,19 +136,19 @@ func (r *release) systemPackages(ctx context.Context, b built, licences []byte) 
 	return made, nil
 }
 
-// nfpm builds nfpm once.
-func (r *release) nfpm(ctx context.Context) (string, error) {
-	at := filepath.Join(r.scratch, "tools")
-	tool := filepath.Join(at, "nfpm")
-	if _, err := os.Stat(tool); err == nil {
-		return tool, nil
+// packager is nfpm, which is built once unless it was given.
+func (r *release) packager(ctx context.Context) (string, error) {
+	if r.nfpm != "" {
+		return r.nfpm, nil
 	}
+	at := filepath.Join(r.scratch, "tools")
 	cmd := exec.CommandContext(ctx, "go", "install", nfpm)
 	cmd.Env = append(slices.Clone(os.Environ()), "GOBIN="+at, "GOFLAGS=", "CGO_ENABLED=0", "GOAMD64=v1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go install %s: %w\n%s", nfpm, err, out)
 	}
-	return tool, nil
+	r.nfpm = filepath.Join(at, "nfpm")
+	return r.nfpm, nil
 }
 
 // overrides are what lintian finds and is meant so, with the reasons.

@@ -19,24 +19,59 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"dialtone/internal/cli"
 )
 
-// make1 makes a release, from a copy of the checkout without its
-// history.
-func make1(t *testing.T, args ...string) (dir string) {
+// tool builds a program once for both runs: this one, which compresses many megabytes
+// that the race detector would watch one by one, and nfpm.
+func tool(t *testing.T, args ...string) string {
 	t.Helper()
-	root := copyOf(t)
-	t.Setenv("SOURCE_DATE_EPOCH", "1790000000")
-	dir = filepath.Join(t.TempDir(), "dist")
-	var out, said strings.Builder
-	if err := run(t.Context(), append([]string{"--root", root, "--scratch", t.TempDir(), "--out", dir}, args...), &out, &said); err != nil {
-		t.Fatalf("%v\n%s", err, &said)
+	dir := t.TempDir()
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=-buildvcs=false", "CGO_ENABLED=0", "GOAMD64=v1")
+	start := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
 	}
-	return dir
+	made, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(made) != 1 {
+		t.Fatalf("%v made %v", args, made)
+	}
+	t.Logf("%s: %v", filepath.Base(made[0]), time.Since(start).Round(time.Second))
+	return made[0]
+}
+
+// makeTwo makes a release twice side by side, each of a copy of the checkout without
+// its history, the second in other habits.
+func makeTwo(t *testing.T, releaser string, habits []string, args ...string) (dirs [2]string) {
+	t.Helper()
+	var all sync.WaitGroup
+	for i := range dirs {
+		root := copyOf(t)
+		dirs[i] = filepath.Join(t.TempDir(), "dist")
+		cmd := exec.Command(releaser, append([]string{"--root", root, "--scratch", t.TempDir(), "--out", dirs[i]}, args...)...)
+		cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1790000000")
+		if i == 1 {
+			cmd.Env = append(cmd.Env, habits...)
+		}
+		start := time.Now()
+		all.Go(func() {
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+			t.Logf("made in %v\n%s", time.Since(start).Round(time.Second), out)
+		})
+	}
+	all.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return dirs
 }
 
 // copyOf copies what is built, and the documents, to a directory of its own.
@@ -76,13 +111,12 @@ func TestTwoRunsMakeTheSameBytes(t *testing.T) {
 	}
 	// nfpm comes by Go's proxy: with all that the tests of other machines take.
 	all := os.Getenv("DIALTONE_LAB") != ""
-	packages := fmt.Sprintf("--packages=%v", all)
-	first := make1(t, only, packages)
-	t.Setenv("TZ", "Asia/Kathmandu")
-	t.Setenv("LC_ALL", "C")
-	t.Setenv("GOFLAGS", "-buildvcs=false -trimpath=false")
-	t.Setenv("GOAMD64", "v2")
-	second := make1(t, only, packages)
+	args := []string{only, fmt.Sprintf("--packages=%v", all)}
+	if all {
+		args = append(args, "--nfpm="+tool(t, "install", nfpm))
+	}
+	made := makeTwo(t, tool(t, "install", "."), []string{"TZ=Asia/Kathmandu", "LC_ALL=C", "GOFLAGS=-buildvcs=false -trimpath=false", "GOAMD64=v2"}, args...)
+	first, second := made[0], made[1]
 	names, err := filepath.Glob(filepath.Join(first, "*"))
 	if err != nil || len(names) < 3 || all && len(names) < 5 {
 		t.Fatalf("%v, %v: want zip, tar.gz and SHA256SUMS, and with packages deb and rpm", names, err)
@@ -177,7 +211,10 @@ func checkArchive(t *testing.T, files map[string]file, of, ending string) {
 	}
 	licences := string(at("LICENCES.txt").data)
 	parts := partsOf(t, at("dialtone.cdx.json").data)
-	texts := licenceTexts(t)
+	texts, err := licenceTexts()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"dial" + ending, "listen" + ending} {
 		f := at(name)
 		if f.mode.Perm() != 0o755 {
@@ -229,12 +266,8 @@ func checkArchive(t *testing.T, files map[string]file, of, ending string) {
 }
 
 // licenceTexts are the modules' own, from where Go keeps them.
-func licenceTexts(t *testing.T) map[string]string {
-	t.Helper()
+var licenceTexts = sync.OnceValues(func() (map[string]string, error) {
 	list, err := exec.Command("go", "list", "-m", "-f", "{{.Path}}\t{{.Dir}}", "all").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := map[string]string{}
 	for line := range strings.Lines(string(list)) {
 		name, dir, _ := strings.Cut(strings.TrimSpace(line), "\t")
@@ -244,8 +277,8 @@ func licenceTexts(t *testing.T) map[string]string {
 			}
 		}
 	}
-	return out
-}
+	return out, err
+})
 
 // partsOf reads a list of parts, by their package URLs, and checks what CycloneDX 1.5
 // demands of each.
@@ -338,6 +371,27 @@ func TestWrongUseIsToldBeforeAnythingIsBuilt(t *testing.T) {
 		var said strings.Builder
 		if err := run(t.Context(), args, io.Discard, &said); !errors.Is(err, errUsage) || said.Len() == 0 {
 			t.Errorf("%v: %v, %q", args, err, &said)
+		}
+	}
+}
+
+// A program that grows does so unnoticed, a library at a time: a release says so.
+func TestAProgramThatGrewIsNotReleased(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "dial")
+	if err := os.WriteFile(file, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for size, ok := range map[int64]bool{0: true, most["dial"]: true, most["dial"] + 1: false} {
+		if err := os.Truncate(file, size); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkSize("dial", file); (err == nil) != ok {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+	for _, name := range programs {
+		if most[name] == 0 {
+			t.Errorf("%s has no bound", name)
 		}
 	}
 }

@@ -456,7 +456,9 @@ func servePages(ctx context.Context, conn net.Conn, a *Answerer, certificate, wr
 		},
 	}
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	defer time.AfterFunc(8*a.patience(), func() { c.Close() }).Stop()
+	whole := time.AfterFunc(8*a.patience(), func() { c.Close() })
+	defer whole.Stop()
+	p.patient = func(d time.Duration) { whole.Reset(max(d, 8*a.patience())) }
 	_ = server.Serve(&oneConnListener{conn: c, over: over}) // returns when that connection is over
 	switch {
 	case ctx.Err() != nil:
@@ -532,6 +534,7 @@ type webPages struct {
 	wrong         string // why the port is not for this; "": it is
 	local, remote netip.AddrPort
 	served        int
+	patient       func(time.Duration) // gives the whole connection so long from now on
 }
 
 func (p *webPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -548,8 +551,28 @@ func (p *webPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.served >= maxWebRequests || r.ContentLength != 0 || p.wrong != "" {
 		h.Set("Connection", "close") // and what else it sends is not read
 	}
+	if f := p.a.Downloads.find(r.URL.Path); f != nil && p.wrong == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		p.patient(downloadWithin)
+		h.Set("Connection", "close")
+		p.note(r, http.StatusOK)
+		if p.a.Downloads.send(w, r, f, p.a.patience()) {
+			p.a.ended("fetched a file of --downloads")
+			return
+		}
+		h.Set("Retry-After", "30")
+		status, body := p.words(h, r, http.StatusServiceUnavailable)
+		p.a.ended("was told to come back for the file: too many are fetched at a time")
+		p.write(w, status, body)
+		return
+	}
 	status, body := p.page(h, r)
 	p.note(r, status)
+	p.write(w, status, body)
+}
+
+// write ends an answer whose header is complete but for its length.
+func (p *webPages) write(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that has gone needs no answer
@@ -566,6 +589,12 @@ func (p *webPages) page(h http.Header, r *http.Request) (status int, body []byte
 		return p.words(h, r, http.StatusMethodNotAllowed)
 	case r.URL.Path == "/":
 		return p.words(h, r, http.StatusOK)
+	case r.URL.Path == downloadsPath && p.a.Downloads != nil:
+		asPage := strings.Contains(r.Header.Get("Accept"), "text/html")
+		if !asPage {
+			h.Set("Content-Type", "text/plain; charset=utf-8")
+		}
+		return http.StatusOK, []byte(p.a.Downloads.list(asPage))
 	case patronDump.MatchString(r.URL.Path):
 		return http.StatusOK, []byte(patronPage)
 	}
@@ -656,6 +685,8 @@ func (p *webPages) why(status int) string {
 		return p.wrong
 	case status == http.StatusMethodNotAllowed:
 		return "only GET and HEAD are answered. What you sent was not kept."
+	case status == http.StatusServiceUnavailable:
+		return "too many files are fetched at a time. Try again in half a minute."
 	}
 	return "there is nothing here of that name."
 }

@@ -89,6 +89,8 @@ type Answerer struct {
 	// what was reached, by whom and from where: how to go on. What is to be typed
 	// is indented.
 	Lines []string
+	// Downloads are files that a person who comes by browser may fetch; nil: none.
+	Downloads *Downloads
 	// Instances are what SQL Browser tells of; none: it answers nothing.
 	Instances []Instance
 	// Patience is how long it waits for each message; 0 means 15 s.
