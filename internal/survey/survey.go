@@ -329,6 +329,11 @@ type jobKey struct {
 	to               netip.Addr // that is dialed; invalid for reverse ones
 }
 
+// keyOf is the attempt of a path, by the port that was dialed, at an address.
+func keyOf(p result.PathKey, to netip.Addr) jobKey {
+	return jobKey{direction: p.Direction, transport: p.Transport, port: p.Port, sourcePort: p.SourcePort, family: p.Family, to: to}
+}
+
 // A job is one attempt, whose outcome fans out to all legs that share it.
 type job struct {
 	jobKey
@@ -355,7 +360,8 @@ type job struct {
 }
 
 func (s *survey) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
-	k := jobKey{direction: f.Direction, transport: f.Row.Transport, port: f.Row.Port, sourcePort: f.Row.SourcePort, family: family, to: to}
+	p := result.NewPath(f, family)
+	k := keyOf(p.Key(), to)
 	j := s.jobs[k]
 	if j == nil {
 		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), talk: echo.NewID(), speaks: f.Row.Speaks, port: k.port, gentle: s.Gentle}
