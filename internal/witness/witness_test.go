@@ -107,6 +107,8 @@ func TestHalfFollowsFromWhatIsKnown(t *testing.T) {
 		"its address did not change after all":      {translated, View{Half: []HalfOpen{syn(dialer, true)}}, result.SawHalfOpen, result.MatchAddress, "", ""},
 		"nothing came, whatever its address is":     {translated, View{}, result.SawNothing, "", "", ""},
 		"a SYN came from the NAT, and was not seen": {translated, View{Half: []HalfOpen{syn(nat, false)}}, result.SawNothing, "", "", ""},
+		"its address did not change, or it is the one that opened": {translated, View{Half: []HalfOpen{syn(dialer, true)}, Accepted: []Arrival{others}},
+			result.SawUnknown, "", "in that time something came from another address, which may be this attempt: addresses are changed on the way", ""},
 		"another run is behind the NAT": {open, View{Accepted: []Arrival{came(nat)}, Crowded: true},
 			result.SawUnknown, "", "another run came from the same address at that time, and the addresses are changed on the way", ""},
 		"somebody else is behind the NAT": {open, View{Accepted: []Arrival{came(nat)}, Before: true},
