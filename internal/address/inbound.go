@@ -11,7 +11,6 @@ import (
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
-	"dialtone/internal/sock"
 )
 
 // A contact is a listener that can be asked to dial back.
@@ -128,12 +127,12 @@ func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *listener
 func (r *run) connect(ctx context.Context, c contact) (*echo.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(c.source, 0), c.target)
-	if d.Err != nil {
-		return nil, d.Err
+	l, err := echo.Open(ctx, netip.AddrPortFrom(c.source, 0), c.target, r.ask(c.question))
+	if err != nil {
+		return nil, err
 	}
-	r.keep(d.Conn)
-	return echo.Prove(ctx, d.Conn, r.ask(c.question))
+	r.keep(l.Stream)
+	return l.Conn, nil
 }
 
 // backBytes is the payload of a dial-back: whether large packets pass is for

@@ -367,7 +367,7 @@ func (a *attempt) connection() result.Connection {
 	switch {
 	case s.NotTried != "": // interrupted: it tells nothing
 	case s.Connect != result.ConnectOpen:
-		c.Ended = unopened(s.Connect)
+		c.Ended = s.Connect.Ended()
 	case s.Answer == result.AnswerKeyed:
 		c.Reached, c.Ended = result.ReachedProved, ended(s.Sent, s.Received)
 		if c.Ended == result.EndedWell && !(a.ProofOnly && a.Transport == plan.TCP) {
@@ -377,30 +377,6 @@ func (a *attempt) connection() result.Connection {
 		c.Ended = unproved[s.Answer]
 	}
 	return c
-}
-
-// unopened says how a connection ended that did not open.
-func unopened(c result.ConnectOutcome) result.Ended {
-	switch c {
-	case result.ConnectTimeout:
-		return result.EndedSilent
-	case result.ConnectRST:
-		return result.EndedReset
-	case result.ConnectICMP:
-		return result.EndedICMP
-	}
-	return result.EndedLocal
-}
-
-// EndedOpening says how a connection ended that did not open.
-func EndedOpening(d sock.Dialed) result.Ended {
-	switch {
-	case d.ICMP != nil:
-		return result.EndedICMP
-	case sock.IsReset(d.Err):
-		return result.EndedReset
-	}
-	return unopened(sock.Classify(d.Err))
 }
 
 // unproved says how a connection ended on which no proof came. A listener that

@@ -60,7 +60,7 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 	switch {
 	case d.Err != nil:
 		c = result.Conversation{Speaks: t.Speaks, Outcome: result.ConversationNotHeld, Error: d.Err.Error()}
-		one.Ended = EndedOpening(d)
+		one.Ended = d.Ended()
 	case p.Transport == plan.UDP:
 		c = service.AskPacket(ctx, d.Conn, t.Speaks, question(d.Conn, o, t))
 	default:
@@ -183,7 +183,7 @@ func again(ctx context.Context, p Path, o Options, t Talk, taken *looks) func(fu
 			taken.add(one)
 		}()
 		if d.Err != nil {
-			one.Ended = EndedOpening(d)
+			one.Ended = d.Ended()
 			return false
 		}
 		defer d.Conn.Close()

@@ -127,7 +127,7 @@ func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (_ net.Conn
 		if !sock.IsOver(ctx) {
 			unopened = &result.Connection{
 				Purpose: result.PurposeHold, At: result.TimeOf(began), ElapsedMS: result.Milliseconds(sock.Since(began)),
-				Source: result.EndpointFrom(d.Source), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: EndedOpening(d),
+				Source: result.EndpointFrom(d.Source), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: d.Ended(),
 			}
 		}
 		return nil, nil, unopened, fmt.Errorf("connect: %w", d.Err)

@@ -221,21 +221,21 @@ func (a *attempt) crossAll(ctx context.Context, sizes []int64, timeout time.Dura
 // nothing of its size.
 func (a *attempt) cross(ctx context.Context, n int64, timeout time.Duration, m move) crossing {
 	for range holeConns {
-		conn, c, err := a.proveAlone(ctx, min(a.Timeout, max(timeout, holeTimeout)))
+		l, err := a.proveAlone(ctx, min(a.Timeout, max(timeout, holeTimeout)))
 		if err != nil {
 			continue
 		}
-		defer conn.Close()
+		defer l.Close()
 		moving, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		t := m.bytes(c, moving, n)
+		t := m.bytes(l.Conn, moving, n)
 		switch {
 		case t.Outcome == result.TransferIntact:
 			return crossed
 		case t.Outcome != result.TransferStalled && t.Outcome != result.TransferUnknown || sock.IsOver(ctx):
 			return crossUnknown // reset, closed or changed: it did not vanish
 		}
-		if f, ok := sock.FlightOf(conn); ok && m.ours && !hasVanished(f, n) {
+		if f, ok := sock.FlightOf(l.Stream); ok && m.ours && !hasVanished(f, n) {
 			return crossUnknown
 		}
 		return vanished

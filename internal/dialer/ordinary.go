@@ -121,7 +121,7 @@ func (c *ordinary) run(ctx context.Context) {
 		case s.Answer == result.AnswerReset:
 			c.one.Reached, c.one.Ended = result.ReachedConnected, result.EndedReset
 		default:
-			c.one.Ended = unopened(s.Connect)
+			c.one.Ended = s.Connect.Ended()
 		}
 		return
 	}

@@ -81,30 +81,21 @@ func (a *attempt) transfer(ctx context.Context, c *echo.Conn, m move) result.Tra
 // alone moves n bytes over a connection of their own. Connecting and proving
 // get as long as moving, within reason: they took one Timeout before.
 func (a *attempt) alone(ctx context.Context, n int64, timeout time.Duration, m move) result.Transfer {
-	conn, c, err := a.proveAlone(ctx, min(timeout, 2*a.Timeout))
+	l, err := a.proveAlone(ctx, min(timeout, 2*a.Timeout))
 	if err != nil {
 		return result.Transfer{Want: n, Outcome: result.TransferUnknown, Detail: "no further connection to try it: " + err.Error()}
 	}
-	defer conn.Close()
+	defer l.Close()
 	moving, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return m.bytes(c, moving, n)
+	return m.bytes(l.Conn, moving, n)
 }
 
 // proveAlone opens a further connection of the path and has it proved. The
 // caller closes it.
-func (a *attempt) proveAlone(ctx context.Context, timeout time.Duration) (net.Conn, *echo.Conn, error) {
+func (a *attempt) proveAlone(ctx context.Context, timeout time.Duration) (*echo.Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	// The path's own source port, if it has one, is busy with the first connection.
-	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(a.Source.Addr(), 0), a.Target)
-	if d.Err != nil {
-		return nil, nil, d.Err
-	}
-	c, err := echo.Prove(ctx, d.Conn, a.ask())
-	if err != nil {
-		d.Conn.Close()
-		return nil, nil, err
-	}
-	return d.Conn, c, nil
+	return echo.Open(ctx, netip.AddrPortFrom(a.Source.Addr(), 0), a.Target, a.ask())
 }

@@ -37,10 +37,12 @@ var floors = []struct {
 	{"internal/echo", floor{[]string{"clean", "paste", "plan", "result", "sock"}, "the wire format must be usable without the programs around it (docs/wire.md)"}},
 	{"internal/prooftest", floor{[]string{"plan", "result", "sock", "echo"}, "what many tests do alike must not know what any of them tests"}},
 	{"internal/dialer", floor{[]string{"plan", "result", "sock", "echo", "service"}, "an attempt is the same at both ends, so it knows neither listener nor survey"}},
-	{"internal/listener", floor{[]string{"clean", "plan", "result", "sock", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
+	{"internal/witness", floor{[]string{"plan", "result"}, "what an end saw follows from what it remembers: who looks, and at what, comes later"}},
+	{"internal/contact", floor{[]string{"result", "sock", "echo"}, "whom a run may ask follows from which ways proved themselves, whatever the run attempts"}},
+	{"internal/listener", floor{[]string{"clean", "plan", "result", "sock", "witness", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
 	{"internal/verdict", floor{[]string{"plan", "result"}, "verdicts are pure functions of evidence: what cannot reach the network cannot depend on it"}},
 	{"internal/merge", floor{[]string{"plan", "result", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business"}},
-	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "dialer", "listener", "verdict", "merge"}, "a run prints nothing and knows no flags; merge, until meeting is a package of its own, because a report that the other end hands over is not believed (merge.Sound)"}},
+	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "contact", "dialer", "listener", "verdict", "merge"}, "a run prints nothing and knows no flags; merge, until meeting is a package of its own, because a report that the other end hands over is not believed (merge.Sound)"}},
 	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
 	{"internal/dialect", floor{[]string{"plan"}, "how a product wants its rules has nothing to do with why one is needed"}},
 	{"internal/request", floor{[]string{"plan", "result", "dialect"}, "what to ask for follows from reports alone; who renders it comes later"}},
@@ -105,7 +107,7 @@ func TestOnlyTestsImportWhatIsMadeForThem(t *testing.T) {
 // pure packages must not be able to reach the network, the clock of a timer,
 // or the file system behind a caller's back.
 func TestWhatJudgesAndReportsCannotReachOut(t *testing.T) {
-	for _, dir := range []string{"internal/verdict", "internal/merge", "internal/result", "internal/dialect", "internal/request", "internal/report"} {
+	for _, dir := range []string{"internal/verdict", "internal/witness", "internal/merge", "internal/result", "internal/dialect", "internal/request", "internal/report"} {
 		for _, file := range goFiles(t)[dir] {
 			for _, imported := range imports(t, file) {
 				switch imported {

@@ -15,16 +15,12 @@ import (
 // tell proves the key at an address of this machine, and says something to whoever
 // has it, too.
 func tell[T any](ctx context.Context, at netip.AddrPort, ask echo.Ask, say func(context.Context, *echo.Conn) (T, error)) (got T, err error) {
-	d := sock.Dial(ctx, "tcp", netip.AddrPort{}, at)
-	if d.Err != nil {
-		return got, d.Err
-	}
-	defer d.Conn.Close()
-	c, err := echo.Prove(ctx, d.Conn, ask)
+	l, err := echo.Open(ctx, netip.AddrPort{}, at, ask)
 	if err != nil {
 		return got, err
 	}
-	return say(ctx, c)
+	defer l.Close()
+	return say(ctx, l.Conn)
 }
 
 // InstanceAt is which listener with a key answers at an address of this machine. An

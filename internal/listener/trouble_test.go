@@ -9,6 +9,7 @@ import (
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
+	"dialtone/internal/witness"
 )
 
 func TestTroublesOfASpan(t *testing.T) {
@@ -40,17 +41,23 @@ func TestTroublesOfASpan(t *testing.T) {
 // What this program did not do in time is no device's fault.
 func TestHalfOpenWhileTheListenerWasStoppedIsNotTheNetworks(t *testing.T) {
 	now := time.Now()
-	h := sock.HalfOpen{Source: netip.MustParseAddrPort("192.0.2.7:50000"), Local: netip.MustParseAddrPort("198.51.100.9:1433"), First: now, Last: now, Answered: true}
+	h := witness.HalfOpen{Source: netip.MustParseAddrPort("192.0.2.7:50000"), Local: netip.MustParseAddrPort("198.51.100.9:1433"), First: now, Answered: true}
 	l := New(Config{})
 	from, to := now.Add(-time.Second), now.Add(time.Second)
-	if a := l.halfOpen(result.Acceptor{}, h, from, to); a.Saw != result.SawHalfOpen || a.Dropped != "" {
+	half := func(from, to time.Time) result.Acceptor {
+		q := witness.Question{Transport: plan.TCP, From: from, To: to}
+		v := witness.View{Port: result.PortBound, ExactHalf: &h}
+		l.couldIt(&v, q)
+		return witness.Half(q, v)
+	}
+	if a := half(from, to); a.Saw != result.SawHalfOpen || a.Dropped != "" {
 		t.Errorf("without trouble: %+v", a)
 	}
 	l.troubles.add(now, now, "the listener was stopped")
-	if a := l.halfOpen(result.Acceptor{}, h, from, to); a.Saw != result.SawUnknown || a.Reason != "the listener was stopped" {
+	if a := half(from, to); a.Saw != result.SawUnknown || a.Reason != "the listener was stopped" {
 		t.Errorf("stopped: %+v", a)
 	}
-	if a := l.halfOpen(result.Acceptor{}, h, from.Add(-time.Hour), to.Add(-time.Hour)); a.Saw != result.SawHalfOpen {
+	if a := half(from.Add(-time.Hour), to.Add(-time.Hour)); a.Saw != result.SawHalfOpen {
 		t.Errorf("an hour before: %+v", a)
 	}
 }

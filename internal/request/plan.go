@@ -79,6 +79,15 @@ func listed(r plan.Row, where map[plan.Role][]netip.Prefix, at dialect.Place) Li
 	return l
 }
 
+// A way is what a rule lets pass, but for who may send it.
+type way struct {
+	transport        plan.Transport
+	port, sourcePort int
+	to               plan.Role
+}
+
+func (l *Listed) way() way { return way{l.Rule.Transport, l.Rule.Port, l.Rule.SourcePort, l.To} }
+
 // add adds a rule, unless one of the list lets the same pass already: then the row
 // is one more that it is for.
 func add(list []Listed, l Listed) []Listed {
@@ -87,8 +96,7 @@ func add(list []Listed, l Listed) []Listed {
 	}
 	for i := range list {
 		o := &list[i]
-		if o.Rule.Transport == l.Rule.Transport && o.Rule.Port == l.Rule.Port && o.Rule.SourcePort == l.Rule.SourcePort && o.To == l.To &&
-			slices.Equal(o.From, l.From) {
+		if o.way() == l.way() && slices.Equal(o.From, l.From) {
 			o.Rows, o.Needed = append(o.Rows, l.Rows...), o.Needed || l.Needed
 			return list
 		}

@@ -127,6 +127,19 @@ const (
 	ConnectFailed  ConnectOutcome = "failed"   // any other local error, such as no free descriptor
 )
 
+// Ended says how a connection ended that did not open.
+func (c ConnectOutcome) Ended() Ended {
+	switch c {
+	case ConnectTimeout:
+		return EndedSilent
+	case ConnectRST:
+		return EndedReset
+	case ConnectICMP:
+		return EndedICMP
+	}
+	return EndedLocal
+}
+
 // AnswerOutcome is what came back on an open connection.
 type AnswerOutcome string
 

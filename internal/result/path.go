@@ -18,6 +18,11 @@ func (k PathKey) Opposite() PathKey {
 	return k
 }
 
+// RowKey is a path's by what a plan's row says of it.
+func RowKey(r plan.Row, d plan.Direction, f Family) PathKey {
+	return PathKey{d, r.Transport, r.PlanPort, r.SourcePort, f}
+}
+
 // Key is a path's by the port that was dialed.
 func (p *Path) Key() PathKey {
 	return PathKey{p.Direction, p.Transport, p.Port, p.SourcePort, p.Family}

@@ -154,6 +154,17 @@ type Dialed struct {
 	ICMP   *result.ICMP // the message that ended the attempt; nil: none, or the system does not tell
 }
 
+// Ended says how a connection ended that did not open.
+func (d Dialed) Ended() result.Ended {
+	switch {
+	case d.ICMP != nil:
+		return result.EndedICMP
+	case IsReset(d.Err):
+		return result.EndedReset
+	}
+	return Classify(d.Err).Ended()
+}
+
 // Dial opens a TCP or UDP connection ("tcp" or "udp") from local to remote.
 // A zero local address leaves the choice to the routing table, port 0 any
 // port. A given local port may be shared with a listening socket of this

@@ -31,7 +31,7 @@ func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 			s.tell(j, nil)
 		}
 	}
-	if _, ok := s.contacts.helloOf(f); !ok && !s.backAddress(f).IsValid() {
+	if _, ok := s.contacts.HelloOf(f); !ok && !s.backAddress(f).IsValid() {
 		for _, j := range ask {
 			s.finish(j, result.Initiator{NotTried: "there was no contact over " + familyWords(f) + " to ask the far end to dial back"})
 		}
@@ -72,11 +72,12 @@ const backAtOnce = 12
 // it sees this end come from: a pool of addresses, or one of a family that no
 // path of ours works over. Invalid: where we come from.
 func (s *survey) backAddress(f result.Family) netip.Addr {
-	h, ok := s.contacts.helloOf(f)
+	h, ok := s.contacts.HelloOf(f)
 	seen := netip.Addr{}
 	if ok {
-		seen = s.contacts.seenAs(f)
-	} else if h, ok = s.contacts.hello(); !ok {
+		c, _ := s.contacts.Of(f)
+		seen = c.SeenAs.Addr()
+	} else if h, ok = s.contacts.Hello(); !ok {
 		return netip.Addr{}
 	}
 	var of []netip.Addr
@@ -100,18 +101,16 @@ func (s *survey) hidden(f result.Family) string {
 	if s.backAddress(f).IsValid() {
 		return ""
 	}
-	s.contacts.mu.Lock()
-	defer s.contacts.mu.Unlock()
-	c := s.contacts.families[f]
-	if !isClosed(c.ready) || !c.hides {
+	c, ok := s.contacts.Of(f)
+	if !ok || !c.Hides {
 		return ""
 	}
 	as := "which is an address of its own network"
-	if c.seenAs.Addr() == c.target.Addr() {
+	if c.SeenAs.Addr() == c.Target.Addr() {
 		as = "the address that was dialed"
 	}
 	return fmt.Sprintf("the far end sees this machine as %s, %s: a translation at its side (such as that of a container's host, or a load balancer's) hides this machine's own address, and there it cannot be dialed. "+
-		"Run listen there without that translation (a container on its host's network), or name this machine in that end's site file", c.seenAs.Addr(), as)
+		"Run listen there without that translation (a container on its host's network), or name this machine in that end's site file", c.SeenAs.Addr(), as)
 }
 
 // backPath is a reverse job as the far end is asked for it, and reports whether
@@ -171,7 +170,7 @@ func (s *survey) proveBack(ctx context.Context, j *job) result.Initiator {
 func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (halves []result.Initiator, by string, err error) {
 	var paths []echo.BackPath
 	strict := true
-	hello, _ := s.contacts.hello()
+	hello, _ := s.contacts.Hello()
 	for _, j := range jobs {
 		var path echo.BackPath
 		path, strict = s.backPath(j)
@@ -226,12 +225,12 @@ func (s *survey) ledAstray(i *result.Initiator) {
 func (s *survey) dialBackAgain(ctx context.Context) {
 	for _, f := range s.families() {
 		var again []*job
-		ways := s.contacts.ways(f, s.expected)
+		ways := s.contacts.Ways(f, s.expected)
 		for _, j := range s.jobs {
 			if j.direction != plan.Reverse || j.family != f || j.by == "" {
 				continue
 			}
-			toProxy := len(ways) > 0 && ways[0].isOwn() && j.initiator.Target.Addr() != ways[0].source
+			toProxy := len(ways) > 0 && ways[0].IsOwn() && j.initiator.Target.Addr() != ways[0].Source
 			if j.by != s.expected || toProxy {
 				j.probe, j.by = echo.NewID(), ""
 				again = append(again, j)

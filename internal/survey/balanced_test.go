@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"dialtone/internal/contact"
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/prooftest"
@@ -55,7 +56,9 @@ func TestTheListenerThatIsMeantIsAsked(t *testing.T) {
 	at := netip.AddrPortFrom(netip.MustParseAddr("127.78.4.9"), port)
 	balance(t, at, members...)
 	s := newSurvey(config(p, at.Addr()))
-	s.contacts.families[result.IP4].targets = []proved{{target: at, instance: listeners[0].Instance.String()}, {target: at, instance: listeners[1].Instance.String()}}
+	for _, l := range listeners {
+		s.contacts.Add(result.IP4, contact.Way{Target: at, Instance: l.Instance.String()})
+	}
 	for n := range 6 {
 		want := listeners[n/3].Instance
 		err := s.talkWith(t.Context(), want.String(), result.IP4, true, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
@@ -70,12 +73,12 @@ func TestTheListenerThatIsMeantIsAsked(t *testing.T) {
 		}
 	}
 	gone := echo.NewID().String()
-	s.contacts.families[result.IP4].targets = []proved{{target: at, instance: gone}}
+	s.contacts.Add(result.IP4, contact.Way{Target: at, Instance: gone})
 	err := s.talkWith(t.Context(), gone, result.IP4, true, s.Timeout, func(context.Context, *echo.Conn) error {
 		t.Error("another listener was asked in its place")
 		return nil
 	})
-	if !errors.Is(err, errElsewhere) {
+	if !errors.Is(err, contact.ErrElsewhere) {
 		t.Errorf("a listener that is gone: %v", err)
 	}
 }

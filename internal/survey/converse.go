@@ -259,8 +259,8 @@ func (s *survey) ledTo(c result.Conversation, expected []byte) string {
 	if print == "" || print == hex.EncodeToString(expected) {
 		return ""
 	}
-	for _, instance := range s.instances() {
-		if h, ok := s.helloBy(instance); ok && h.Certificate == print {
+	for _, instance := range s.contacts.Instances() {
+		if h, ok := s.contacts.HelloBy(instance); ok && h.Certificate == print {
 			return instance
 		}
 	}

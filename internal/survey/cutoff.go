@@ -129,9 +129,9 @@ const (
 func (s *survey) waysBack() []netip.AddrPort {
 	var out []netip.AddrPort
 	for _, f := range s.families() {
-		for _, p := range s.contacts.ways(f, s.expected) {
+		for _, p := range s.contacts.Ways(f, s.expected) {
 			if len(out) < backWays {
-				out = append(out, p.target)
+				out = append(out, p.Target)
 			}
 		}
 	}
@@ -176,9 +176,9 @@ func (s *survey) anyProves(ctx context.Context, jobs []*job) bool {
 // anyAnswers reports whether the far end proves itself on any of these paths.
 func (s *survey) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
 	return anyOf(ctx, ways, func(ctx context.Context, w netip.AddrPort) bool {
-		c, err := s.open(ctx, w, s.patienceBack())
+		c, err := s.contacts.Open(ctx, w, s.patienceBack())
 		if err == nil {
-			c.close()
+			c.Close()
 		}
 		return err == nil
 	})

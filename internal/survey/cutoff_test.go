@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/contact"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/verdict"
@@ -124,9 +125,10 @@ func cutOffAfter(t *testing.T, spared int32, p *plan.Plan) {
 // looked like.
 func TestWhatFailedBeforeTheListenerBeganIsLeftOut(t *testing.T) {
 	s := newSurvey(Config{Host: far.String()})
-	c := s.contacts.families[result.IP4]
-	c.began = s.started.Add(300 * time.Millisecond)
-	close(c.ready)
+	began := func(after, sooner time.Duration) {
+		s.contacts.Put(contact.Contact{Family: result.IP4, Heard: contact.Heard{Began: s.started.Add(after), Sooner: sooner}})
+	}
+	began(300*time.Millisecond, 0)
 	add := func(port int, i result.Initiator) *job {
 		k := jobKey{direction: plan.Forward, transport: plan.TCP, port: port, family: result.IP4, to: far}
 		j := &job{jobKey: k, port: port, initiator: &i}
@@ -164,11 +166,11 @@ func TestWhatFailedBeforeTheListenerBeganIsLeftOut(t *testing.T) {
 	if late := s.late(); late != 300*time.Millisecond {
 		t.Errorf("late by %v", late)
 	}
-	c.sooner = 400 * time.Millisecond // its answer took as long, and so it may have been there
+	began(300*time.Millisecond, 400*time.Millisecond) // its answer took as long, and so it may have been there
 	if h := s.half(only); h.NotTried != "" || s.late() != 0 {
 		t.Errorf("it may have run all the time: %+v", h)
 	}
-	c.began = s.started.Add(-time.Minute)
+	began(-time.Minute, 400*time.Millisecond)
 	if h := s.half(only); h.NotTried != "" || s.late() != 0 {
 		t.Errorf("it ran all the time: %+v", h)
 	}

@@ -61,7 +61,7 @@ func (s *survey) hasUnproved(to netip.Addr) bool {
 
 // isTaken tells of ports whether the far end's listener has them, or says who does.
 func (s *survey) isTaken(f result.Family) func(port int) bool {
-	h, _ := s.contacts.helloOf(f)
+	h, _ := s.contacts.HelloOf(f)
 	return func(port int) bool {
 		for _, bound := range h.Bound {
 			if slices.Contains(bound, port) {

@@ -6,10 +6,10 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"dialtone/internal/contact"
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -96,13 +96,10 @@ const atOnceAsking = 4
 // the connection elsewhere. Behind a NAT none does: then the one that most
 // forward paths lead to, and among equals the one that spoke first.
 func (s *survey) expectedInstance() string {
-	var all []proved
-	for _, c := range s.contacts.families {
-		all = append(all, c.targets...)
-	}
+	all := s.contacts.All()
 	all = append(all, s.alsoProved(all)...)
 	first := ""
-	if h, ok := s.contacts.hello(); ok {
+	if h, ok := s.contacts.Hello(); ok {
 		first = h.Instance.String()
 	}
 	return mostOfAll(all, first)
@@ -110,21 +107,21 @@ func (s *survey) expectedInstance() string {
 
 // alsoProved are the listeners that other connections to these paths led to: one
 // that is met on more ports is meant, even if the first connection led elsewhere.
-func (s *survey) alsoProved(paths []proved) []proved {
+func (s *survey) alsoProved(paths []contact.Way) []contact.Way {
 	type met struct {
 		target   netip.AddrPort
 		instance string
 	}
 	known := map[met]bool{}
 	for _, p := range paths {
-		known[met{p.target, p.instance}] = true
+		known[met{p.Target, p.Instance}] = true
 	}
-	var out []proved
+	var out []contact.Way
 	add := func(j *job, origin netip.AddrPort, instance string) {
 		to := j.initiator.Target.AddrPort
 		if m := (met{to, instance}); instance != "" && origin.Port() == to.Port() && !known[m] {
 			known[m] = j.transport == plan.TCP // a datagram's port is another, whatever its number
-			out = append(out, proved{flow: j.flow, target: to, instance: instance, direct: origin.Addr() == to.Addr()})
+			out = append(out, contact.Way{Flow: j.flow, Target: to, Instance: instance, Direct: origin.Addr() == to.Addr()})
 		}
 	}
 	for _, j := range s.jobs {
@@ -147,12 +144,12 @@ func (s *survey) alsoProved(paths []proved) []proved {
 // mostOfAll is the listener that most of some paths lead to; those that lead to
 // the very address that was dialed count alone, if there are any. Among equals
 // it is first.
-func mostOfAll(paths []proved, first string) string {
+func mostOfAll(paths []contact.Way, first string) string {
 	count, direct := map[string]int{}, map[string]int{}
 	for _, p := range paths {
-		count[p.instance]++
-		if p.direct {
-			direct[p.instance]++
+		count[p.Instance]++
+		if p.Direct {
+			direct[p.Instance]++
 		}
 	}
 	if len(direct) > 0 {
@@ -178,7 +175,7 @@ func (s *survey) fromHello(j *job) *result.Acceptor {
 		return nil // whoever answers at another address does not speak for this one
 	}
 	if !ok {
-		if h, ok = s.contacts.hello(); !ok {
+		if h, ok = s.contacts.Hello(); !ok {
 			return nil
 		}
 	}
@@ -207,7 +204,7 @@ func (s *survey) heldThere(j *job) *result.BusyPort {
 		return nil
 	}
 	if !ok {
-		if h, ok = s.contacts.hello(); !ok {
+		if h, ok = s.contacts.Hello(); !ok {
 			return nil
 		}
 	}
@@ -224,10 +221,6 @@ func sameFamily(addr string, f result.Family) bool {
 	a, err := netip.ParseAddr(addr)
 	return err != nil || result.FamilyOf(a) == f
 }
-
-// calmDown is how long a device that counts connections is left alone before
-// the far end is asked again.
-const calmDown = time.Second
 
 // askWitness asks a listener what it saw of forward jobs. changed: a device on
 // the way changes their source addresses or ports.
@@ -251,7 +244,7 @@ func (s *survey) askWitness(ctx context.Context, instance string, f result.Famil
 		err = ask()
 	}
 	if err != nil {
-		if _, ok := s.contacts.helloOf(f); ok && ctx.Err() == nil {
+		if _, ok := s.contacts.HelloOf(f); ok && ctx.Err() == nil {
 			s.mu.Lock()
 			s.contactLost = err
 			s.mu.Unlock()

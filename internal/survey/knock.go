@@ -96,9 +96,7 @@ func (m *meeting) addKnocks(r *result.Report) {
 			continue
 		}
 		half := *p.Initiator
-		half.Failed = append(slices.Clone(m.knocks[jobKey{
-			direction: plan.Forward, transport: p.Transport, port: p.Port, sourcePort: p.SourcePort, family: p.Family, to: p.Target.Addr(),
-		}]), half.Failed...)
+		half.Failed = append(slices.Clone(m.knocks[keyOf(p.Key(), p.Target.Addr())]), half.Failed...)
 		p.Initiator = &half
 	}
 }

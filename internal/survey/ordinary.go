@@ -124,6 +124,6 @@ func (s *survey) askFirst(ctx context.Context) bool {
 		}
 	}
 	all.Wait()
-	_, ok := s.contacts.hello()
+	_, ok := s.contacts.Hello()
 	return ok
 }

@@ -244,11 +244,11 @@ func besideSheds(i *result.Initiator, pauses []pause) {
 // beganAt is when the far end's listener was started that a job leads to, if that
 // was certainly during this run; zero: it may have run already, or nobody tells.
 func (s *survey) beganAt(j *job) time.Time {
-	c := s.contacts.families[j.family]
-	if j.direction != plan.Forward || c == nil || !isClosed(c.ready) || c.wrong || !c.began.Add(-c.sooner).After(s.started) || s.target.IsOneOfSeveral(j.to) {
+	c, ok := s.contacts.Of(j.family)
+	if j.direction != plan.Forward || !ok || c.Wrong || !c.Began.Add(-c.Sooner).After(s.started) || s.target.IsOneOfSeveral(j.to) {
 		return time.Time{}
 	}
-	return c.began
+	return c.Began
 }
 
 // late is how long after this run began the far end's listener was started, if

@@ -82,19 +82,17 @@ func (s *survey) ownAddresses() []string {
 }
 
 func (s *survey) contactOf() *result.Contact {
-	s.contacts.mu.Lock()
-	defer s.contacts.mu.Unlock()
-	c := s.contacts.first
-	if c == nil {
+	c, ok := s.contacts.First()
+	if !ok {
 		return nil
 	}
-	ms := c.clock.Milliseconds()
+	ms := c.Clock.Milliseconds()
 	out := &result.Contact{
-		Flow: c.flow, Direction: plan.Forward, Port: c.port, Family: c.family,
-		Target: result.EndpointFrom(c.target), SeenAs: result.EndpointFrom(c.seenAs),
-		Instance: c.hello.Instance.String(), Software: c.hello.Software, Plan: c.hello.Plan,
-		Partners: c.hello.Partners, HidesSource: c.hides,
-		Roles: c.hello.Roles, ClockMS: &ms, Busy: c.hello.Busy, Witness: c.hello.Witness,
+		Flow: c.Flow, Direction: plan.Forward, Port: int(c.Target.Port()), Family: c.Family,
+		Target: result.EndpointFrom(c.Target), SeenAs: result.EndpointFrom(c.SeenAs),
+		Instance: c.Hello.Instance.String(), Software: c.Hello.Software, Plan: c.Hello.Plan,
+		Partners: c.Hello.Partners, HidesSource: c.Hides,
+		Roles: c.Hello.Roles, ClockMS: &ms, Busy: c.Hello.Busy, Witness: c.Hello.Witness,
 	}
 	if out.Roles == nil {
 		out.Roles = []string{}
@@ -282,10 +280,10 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 	} else if s.contactLost != nil {
 		f.ContactLost, f.Lacks = s.contactLost.Error(), sock.LackOf(s.contactLost)
 	}
-	if _, ok := s.contacts.hello(); !ok {
+	if _, ok := s.contacts.Hello(); !ok {
 		f.Lacks = s.lacks
 	}
-	if h, ok := s.contacts.hello(); ok {
+	if h, ok := s.contacts.Hello(); ok {
 		f.FarShift = h.Shift
 		s.crowdedThere(h.Shed)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
-	"slices"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -48,10 +47,8 @@ func (c Config) anyAddress(host string) func(result.Path) bool {
 // farAddr is the address from which the far end is expected to dial back: that
 // of the contact, else the first.
 func (s *survey) farAddr(f result.Family) netip.Addr {
-	s.contacts.mu.Lock()
-	defer s.contacts.mu.Unlock()
-	if c := s.contacts.families[f]; c.target.IsValid() {
-		return c.target.Addr()
+	if c, ok := s.contacts.Of(f); ok {
+		return c.Target.Addr()
 	}
 	return s.target.One(f)
 }
@@ -63,8 +60,5 @@ func (s *survey) expectedAt(to netip.Addr) string {
 	if !s.target.IsOneOfSeveral(to) {
 		return s.expected
 	}
-	s.contacts.mu.Lock()
-	at := slices.DeleteFunc(slices.Clone(s.contacts.families[result.FamilyOf(to)].targets), func(p proved) bool { return p.target.Addr() != to })
-	s.contacts.mu.Unlock()
-	return mostOfAll(at, s.expected)
+	return mostOfAll(s.contacts.At(to), s.expected)
 }

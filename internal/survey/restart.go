@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"dialtone/internal/echo"
+	"dialtone/internal/contact"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
@@ -67,26 +67,6 @@ func (s *survey) failedSince(since time.Time) map[jobKey][]result.Connection {
 	return out
 }
 
-// heard is what a listener said of itself.
-type heard struct {
-	hello  echo.Hello
-	clock  time.Duration // its clock minus ours
-	began  time.Time     // when it was started, by our clock, at the latest
-	sooner time.Duration // and by how much it may have been sooner
-}
-
-// hear asks a listener what it is.
-func hear(ctx context.Context, conn *control) (h heard, err error) {
-	asked := sock.Now()
-	h.hello, err = conn.Hello(ctx)
-	conn.ended(err)
-	answered := sock.Now()
-	// Half of the round trip is the best guess of when it read its clock.
-	h.clock = time.UnixMilli(h.hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
-	h.began, h.sooner = answered.Add(-time.Duration(h.hello.UptimeMS)*time.Millisecond), answered.Sub(asked)
-	return h, err
-}
-
 // A reign is from when to when a listener is known to have answered at one place.
 type reign struct{ first, last time.Time }
 
@@ -104,14 +84,14 @@ func (s *survey) restarted(ctx context.Context) *cutOff {
 			continue
 		}
 		s.compared[place] = len(at)
-		anew := now.hello.Instance.String()
+		anew := now.Hello.Instance.String()
 		var last time.Time // that another one answered
 		for instance, r := range at {
 			if instance != anew && r.last.After(last) {
 				last = r.last
 			}
 		}
-		if last.Before(now.began) {
+		if last.Before(now.Began) {
 			c := &cutOff{at: last, anew: anew, since: at[anew].first}
 			if c.since.IsZero() {
 				c.since = sock.Now() // it was asked just now, and has answered nothing before
@@ -170,19 +150,19 @@ func (s *survey) reigns() map[netip.AddrPort]map[string]reign {
 }
 
 // whoAnswers asks whoever answers at a place now what it is.
-func (s *survey) whoAnswers(ctx context.Context, place netip.AddrPort) (h heard, ok bool) {
-	ways := slices.DeleteFunc(s.contacts.ways(result.FamilyOf(place.Addr()), ""), func(p proved) bool {
-		return p.target.Addr() != place.Addr() || place.Port() != 0 && p.target.Port() != place.Port()
+func (s *survey) whoAnswers(ctx context.Context, place netip.AddrPort) (h contact.Heard, ok bool) {
+	ways := slices.DeleteFunc(s.contacts.Ways(result.FamilyOf(place.Addr()), ""), func(p contact.Way) bool {
+		return p.Target.Addr() != place.Addr() || place.Port() != 0 && p.Target.Port() != place.Port()
 	})
-	for _, p := range ways[:min(len(ways), maxContactTries)] {
-		conn, err := s.open(ctx, p.target, s.patienceBack())
+	for _, p := range ways[:min(len(ways), contact.MaxTries)] {
+		conn, err := s.contacts.Open(ctx, p.Target, s.patienceBack())
 		if err != nil {
 			continue
 		}
 		within, cancel := context.WithTimeout(ctx, s.patienceBack())
-		h, err = hear(within, conn)
+		h, err = conn.Hear(within)
 		cancel()
-		conn.close()
+		conn.Close()
 		if err == nil {
 			return h, true
 		}

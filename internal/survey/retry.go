@@ -36,7 +36,7 @@ func (s *survey) retryAll(ctx context.Context) {
 	defer cancel()
 	var quick, slow []*job
 	for _, j := range s.jobs {
-		if _, ok := s.contacts.helloOf(j.family); !ok || j.initiator == nil || j.initiator.NotTried != "" {
+		if _, ok := s.contacts.HelloOf(j.family); !ok || j.initiator == nil || j.initiator.NotTried != "" {
 			continue
 		}
 		switch kind := doubtful(j); {
@@ -54,7 +54,7 @@ func (s *survey) retryAll(ctx context.Context) {
 func (s *survey) retrySpoilt(ctx context.Context) {
 	var spoilt []*job
 	for _, j := range s.jobs {
-		if _, ok := s.contacts.helloOf(j.family); ok && j.initiator != nil && j.initiator.NotTried == "" && s.isSpoilt(j) {
+		if _, ok := s.contacts.HelloOf(j.family); ok && j.initiator != nil && j.initiator.NotTried == "" && s.isSpoilt(j) {
 			spoilt = append(spoilt, j)
 		}
 	}
@@ -98,7 +98,7 @@ func (s *survey) studyAll(ctx context.Context) {
 	defer cancel()
 	var mixed []*job
 	for _, j := range s.jobs {
-		if _, ok := s.contacts.helloOf(j.family); ok && j.sourcePort == 0 && !j.studied && !s.isLive(j) && (j.initiator == nil || j.initiator.Ordinary == nil) && (s.isMixed(j) || s.isThin(j)) {
+		if _, ok := s.contacts.HelloOf(j.family); ok && j.sourcePort == 0 && !j.studied && !s.isLive(j) && (j.initiator == nil || j.initiator.Ordinary == nil) && (s.isMixed(j) || s.isThin(j)) {
 			mixed = append(mixed, j)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"dialtone/internal/contact"
 	"dialtone/internal/dialer"
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
@@ -105,8 +106,7 @@ type survey struct {
 	jobs        map[jobKey]*job
 	excluded    []plan.Excluded
 	done        int
-	contacts    contacts
-	others      map[string]echo.Hello          // further listeners with the key that paths lead to, by instance
+	contacts    *contact.Book
 	sought      bool                           // contacts were looked for beside the tested paths
 	expected    string                         // the listener that ought to answer, once all paths were tried; "" before, and if none did
 	pauses      []pause                        // of the far end's listener
@@ -150,11 +150,13 @@ func newSurvey(c Config) *survey {
 	if c.Gentle {
 		attempts, conversations = 1, 1
 	}
-	return &survey{
+	s := &survey{
 		Config: c, id: echo.NewID(), own: echo.NewID(), started: sock.Now(),
-		jobs: map[jobKey]*job{}, others: map[string]echo.Hello{}, compared: map[netip.AddrPort]int{},
-		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations), contacts: newContacts(),
+		jobs: map[jobKey]*job{}, compared: map[netip.AddrPort]int{},
+		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations),
 	}
+	s.contacts = s.newBook()
+	return s
 }
 
 const (
@@ -193,7 +195,7 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	sources := s.sources()
 	go sock.KeepLinks(ctx, func() []netip.Addr { return sources }, s.unplugged)
 	remote = s.attemptAll(ctx, remote)
-	if !s.contacts.direct() && !s.isCutOff(ctx) && ctx.Err() == nil {
+	if !s.contacts.Direct() && !s.isCutOff(ctx) && ctx.Err() == nil {
 		s.seek(ctx, remote) // whoever answered may not be whom we dialed
 	}
 	s.expected = s.expectedInstance()
@@ -329,6 +331,11 @@ type jobKey struct {
 	to               netip.Addr // that is dialed; invalid for reverse ones
 }
 
+// keyOf is the attempt of a path, by the port that was dialed, at an address.
+func keyOf(p result.PathKey, to netip.Addr) jobKey {
+	return jobKey{direction: p.Direction, transport: p.Transport, port: p.Port, sourcePort: p.SourcePort, family: p.Family, to: to}
+}
+
 // A job is one attempt, whose outcome fans out to all legs that share it.
 type job struct {
 	jobKey
@@ -355,7 +362,8 @@ type job struct {
 }
 
 func (s *survey) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
-	k := jobKey{direction: f.Direction, transport: f.Row.Transport, port: f.Row.Port, sourcePort: f.Row.SourcePort, family: family, to: to}
+	p := result.NewPath(f, family)
+	k := keyOf(p.Key(), to)
 	j := s.jobs[k]
 	if j == nil {
 		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), talk: echo.NewID(), speaks: f.Row.Speaks, port: k.port, gentle: s.Gentle}
@@ -397,15 +405,15 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 		}
 	}
 	first := s.startInTurn(ctx, &g, remote, s.pending(plan.Forward, false, families...))
-	s.contacts.await(ctx, first, families...)
-	if _, ok := s.contacts.hello(); !ok && !s.isCutOff(ctx) {
-		s.greetAgain(ctx)
+	s.contacts.Await(ctx, first, families...)
+	if _, ok := s.contacts.Hello(); !ok && !s.isCutOff(ctx) {
+		s.contacts.AskAgain(ctx, families...)
 		s.comeBack(ctx)
 	}
-	if _, ok := s.contacts.hello(); !ok && ctx.Err() == nil && s.cut == nil {
+	if _, ok := s.contacts.Hello(); !ok && ctx.Err() == nil && s.cut == nil {
 		s.seek(ctx, remote)
 	}
-	if hello, ok := s.contacts.hello(); ok && len(s.Remote) == 0 && len(hello.Roles) > 0 {
+	if hello, ok := s.contacts.Hello(); ok && len(s.Remote) == 0 && len(hello.Roles) > 0 {
 		if roles := rolesOf(s.Plan, hello.Roles); len(roles) > 0 && s.choose(roles) == nil {
 			remote = roles
 		}
@@ -416,7 +424,7 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 		g.Go(func() error {
 			// Each family waits for a contact of its own: it names the ports, and
 			// only an address that proved itself is dialed back to.
-			s.contacts.await(ctx, join(first, second), f)
+			s.contacts.Await(ctx, join(first, second), f)
 			if len(s.target.Use[f]) > 1 {
 				<-join(first, second) // which address leads to the contact, the others show
 			}
@@ -485,11 +493,11 @@ func (s *survey) startInTurn(ctx context.Context, g *errgroup.Group, remote []pl
 		}
 		over := s.startForward(ctx, g, jobs)
 		all = join(all, over)
-		if _, ok := s.contacts.hello(); ok || !slices.ContainsFunc(turns[n+1:], func(later []*job) bool { return len(later) > 0 }) {
+		if _, ok := s.contacts.Hello(); ok || !slices.ContainsFunc(turns[n+1:], func(later []*job) bool { return len(later) > 0 }) {
 			continue
 		}
 		waiting, cancel := context.WithTimeout(ctx, turnTime)
-		s.contacts.await(waiting, over, s.families()...)
+		s.contacts.Await(waiting, over, s.families()...)
 		cancel()
 	}
 	return all
@@ -537,7 +545,10 @@ func (s *survey) mayOffer(ctx context.Context, j *job) {
 	i := j.initiator
 	origin, instance := i.Origin, i.Instance
 	if instance != "" && i.Answer != result.AnswerVersion && int(origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
-		s.offer(ctx, j.family, proved{j.flow, i.Target.AddrPort, instance, result.IsSameAddr(origin.Addr(), i.Target.Addr()), i.Source.Addr(), i.SeenAs.Addr()})
+		s.contacts.Offer(ctx, j.family, contact.Way{
+			Flow: j.flow, Target: i.Target.AddrPort, Instance: instance, Direct: result.IsSameAddr(origin.Addr(), i.Target.Addr()),
+			Source: i.Source.Addr(), SeenAs: i.SeenAs.Addr(),
+		})
 	}
 }
 
@@ -639,17 +650,24 @@ func (s *survey) finish(j *job, i result.Initiator) {
 	s.tell(j, &i)
 }
 
+// leadsTo reports whether an address is known to lead to a listener; one that stands
+// alone is taken to.
+func (s *survey) leadsTo(to netip.Addr, instance string) bool {
+	_, ok := s.contacts.To(to, instance)
+	return ok || !s.target.IsOneOfSeveral(to)
+}
+
 // nameHighPorts gives forward rows of a family that have no port the one that
 // the far end named for them.
 func (s *survey) nameHighPorts(f result.Family) {
-	h, ok := s.contacts.helloOf(f)
+	h, ok := s.contacts.HelloOf(f)
 	if !ok {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.jobs {
-		if p := h.High[j.flow]; j.direction == plan.Forward && j.jobKey.port == 0 && j.family == f && p >= 1024 && p <= 65535 && s.contacts.leadsTo(j.to, h.Instance.String(), s.target.IsOneOfSeveral(j.to)) {
+		if p := h.High[j.flow]; j.direction == plan.Forward && j.jobKey.port == 0 && j.family == f && p >= 1024 && p <= 65535 && s.leadsTo(j.to, h.Instance.String()) {
 			j.port = p
 		}
 	}

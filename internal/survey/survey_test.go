@@ -404,26 +404,3 @@ func TestWhoeverWatchesIsToldOfEachAttempt(t *testing.T) {
 		t.Errorf("phases %v", phases)
 	}
 }
-
-// A NAT of this end's in front of a far end that is dialed at its own address
-// is on that end's network, too, and hides nothing.
-func TestTranslationAtTheFarEndHidesTheSource(t *testing.T) {
-	a := netip.MustParseAddr
-	here, gateway, dialed, container := a("10.88.96.10"), a("172.18.0.1"), a("10.88.96.20"), a("172.18.0.2")
-	for name, c := range map[string]struct {
-		neighbour            bool
-		seen, dialed, origin netip.Addr
-		want                 bool
-	}{
-		"the host of a container masquerades":        {true, gateway, dialed, container, true},
-		"it forwards only":                           {false, here, dialed, container, false},
-		"this end's own NAT, next to the far end":    {true, a("10.88.98.1"), dialed, dialed, false},
-		"this end's own NAT, and a forwarding one":   {false, a("203.0.113.9"), dialed, container, false},
-		"what leads elsewhere masquerades as itself": {false, dialed, dialed, a("10.1.0.10"), true},
-		"nobody says who answered":                   {true, gateway, dialed, netip.Addr{}, false},
-	} {
-		if got := hidesSource(c.neighbour, here, c.seen, c.dialed, c.origin); got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}

@@ -17,8 +17,8 @@ func (s *survey) traceOpen(ctx context.Context) {
 		if j.direction != plan.Forward || j.initiator.Trace == nil || s.openWay[j.to] != nil {
 			continue
 		}
-		if target, ok := s.contacts.targetOf(j.to, s.expectedAt(j.to)); ok && ctx.Err() == nil {
-			s.openWay[j.to] = dialer.Trace(ctx, s.Bind.For(j.family), target)
+		if way, ok := s.contacts.To(j.to, s.expectedAt(j.to)); ok && ctx.Err() == nil {
+			s.openWay[j.to] = dialer.Trace(ctx, s.Bind.For(j.family), way.Target)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (m *meeting) mayLead(ctx context.Context, at netip.AddrPort) bool {
 	m.part = asking
 	m.mu.Unlock()
 	var turn echo.Turn
-	err := m.base.talkTo(ctx, at, m.Timeout, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+	err := m.base.contacts.Over(ctx, at, m.Timeout, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
 		turn, err = c.Meet(ctx, echo.Meet{QuietMS: m.Hold.Milliseconds()})
 		return err
 	})

@@ -65,7 +65,7 @@ func mirrorPath(p result.Path, rows []plan.Row) result.Path {
 // other's calls receiving.
 func counterpart(p result.Path, rows []plan.Row) (plan.Row, bool) {
 	for _, r := range rows {
-		if string(r.To) == p.To && slices.Contains(r.From, plan.Role(p.From)) && r.Transport == p.Transport && r.PlanPort == p.PlanPort && r.SourcePort == p.SourcePort {
+		if string(r.To) == p.To && slices.Contains(r.From, plan.Role(p.From)) && result.RowKey(r, p.Direction, p.Family) == p.PlanKey() {
 			return r, true
 		}
 	}
