@@ -174,6 +174,12 @@ func TestLostHandshakesAloneAreNoLossOfTheLine(t *testing.T) {
 	if !isLoss(question{Transport: "tcp", Loss: 0.25}, 20, silent(5)) {
 		t.Error("5 of 25 is a device's doing where each fourth round trip is lost, which happens by chance in one path of fifty")
 	}
+	if !isLoss(question{Transport: "tcp", Loss: 0.0975}, 41, silent(3)) {
+		t.Error("3 of 44 is a device's doing where a tenth of the round trips is lost, which happens by chance on one path of a hundred")
+	}
+	if isLoss(question{Transport: "tcp", Loss: 0.3}, 36, silent(12)) {
+		t.Error("12 of 48 is put down to the loss of three in ten round trips")
+	}
 	if isLoss(question{Transport: "tcp", Loss: 0.2}, 18, silent(6)) {
 		t.Error("6 of 24 is put down to the loss of each fifth round trip, which makes that of one path in three thousand")
 	}

@@ -38,12 +38,11 @@ func steady(c question, v result.Verdict) result.Verdict {
 const (
 	// likely is how likely it has to be that loss alone makes so many connections
 	// fail, for nobody to look further. What is less likely still happens, on one of
-	// a run's many paths: until it is as unlikely as refuted, more connections tell.
-	// Where those leave it between the two, loss is ruled out from unlikely down:
-	// one accusation in a hundred may be false, and a device that fails a quarter
-	// of two dozen connections is not missed for it while no more than a fifth of the
-	// round trips is lost.
-	likely, unlikely, refuted = 0.05, 0.01, 0.001
+	// a run's many paths: until it is as unlikely as refuted, more connections tell,
+	// and where those leave it between the two, loss is not ruled out. A device that
+	// fails a quarter of four dozen connections is not missed for it while no more
+	// than three in ten round trips are lost.
+	likely, refuted = 0.05, 0.001
 	// synTries and datagramTries are how often a further connection's SYN is sent
 	// within its time, and a datagram (RFC 8489 section 6.2.1: after 0.5 and 1.5 s).
 	synTries, datagramTries = 2, 3
@@ -51,7 +50,7 @@ const (
 
 // isLoss reports whether the loss of the run may have made so many fail.
 func isLoss(c question, passed int, failed []result.Connection) bool {
-	return byLoss(c.Transport, c.Loss, passed, failed) > unlikely
+	return byLoss(c.Transport, c.Loss, passed, failed) > refuted
 }
 
 // IsUndecided reports whether loss is too unlikely to be taken for what made
