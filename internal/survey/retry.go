@@ -130,14 +130,21 @@ func (s *survey) isUndecided(j *job) bool {
 	return verdict.IsUndecided(j.transport, s.loss(j.transport), len(passed), failed)
 }
 
+// notThin is how many connections have to carry what they are for where others of the
+// family fail some: that half of them would be lost and none of these is, happens once
+// in four thousand paths.
+const notThin = 12
+
 // isThin reports whether too few connections of a job passed to say of it that it
-// is better than others of its family, of which some failed.
+// is better than others of its family, of which some failed. One that asked the far end
+// in small packets is none of them.
 func (s *survey) isThin(j *job) bool {
-	if j.transport != plan.TCP || j.initiator == nil || j.initiator.Answer != result.AnswerKeyed || s.Gentle || !s.anyMixed(j.family) {
+	if j.transport != plan.TCP || j.initiator == nil || !isWhole(j.initiator) || s.Gentle || !s.anyMixed(j.family) {
 		return false
 	}
 	passed, _ := result.Compare(s.connectionsOf(j))
-	return len(passed) < countedSamples
+	passed = slices.DeleteFunc(passed, func(c result.Connection) bool { return c.Reached != result.ReachedDone })
+	return len(passed) < notThin
 }
 
 // failsAtOnce reports whether any connection of a job was ended by somebody,

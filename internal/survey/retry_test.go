@@ -58,3 +58,36 @@ func TestWhatAPauseSpoiltIsTriedAgain(t *testing.T) {
 		}
 	}
 }
+
+// Beside a path of which some connections fail, one is not said to be better by what asked
+// the far end in small packets: a member of a group that takes no large ones lets it by.
+func TestAPathBesideOneThatFailsSomeHasToCarryAsMuch(t *testing.T) {
+	whole := func() *result.Transfer { return &result.Transfer{Outcome: result.TransferIntact} }
+	attempted := func(done, asked, failed int) *job {
+		i := &result.Initiator{Answer: result.AnswerKeyed, Sent: whole(), Received: whole()}
+		for n := range done + asked + failed {
+			c := result.Connection{Purpose: result.PurposeSample, Reached: result.ReachedDone, Ended: result.EndedWell}
+			switch {
+			case n >= done+asked:
+				c.Reached, c.Ended = result.ReachedProved, result.EndedSilent
+			case n >= done:
+				c.Purpose, c.Reached = result.PurposeControl, result.ReachedProved
+			}
+			i.Connections = append(i.Connections, c)
+		}
+		return &job{jobKey: jobKey{transport: plan.TCP}, initiator: i}
+	}
+	for name, c := range map[string]struct {
+		beside, path *job
+		want         bool
+	}{
+		"five carried, and thirteen asked":   {attempted(8, 0, 4), attempted(5, 13, 0), true},
+		"twelve carried":                     {attempted(8, 0, 4), attempted(notThin, 0, 0), false},
+		"beside one that passes all of them": {attempted(8, 0, 0), attempted(5, 13, 0), false},
+	} {
+		s := &survey{jobs: map[jobKey]*job{{port: 1}: c.beside, {port: 2}: c.path}}
+		if got := s.isThin(c.path); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
