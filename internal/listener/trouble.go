@@ -95,7 +95,7 @@ func (t *troubles) sleptFor() time.Duration {
 
 // keepPulse notices until ctx ends when this program did not run for a while.
 func (l *Listener) keepPulse(ctx context.Context) {
-	sock.KeepPulse(ctx, func(since time.Time, gap time.Duration) {
+	sock.KeepPulse(ctx, sock.PulseLost, func(since time.Time, gap time.Duration) {
 		why := fmt.Sprintf("the listener was stopped, or its machine asleep or overloaded, for %v at that time", gap.Round(100*time.Millisecond))
 		now := sock.Now()
 		l.troubles.mu.Lock()

@@ -6,41 +6,52 @@ import (
 )
 
 const (
-	// pulseEvery is how often it makes sure that it runs, and pulseLost how long
-	// a gap has to be that a busy machine alone does not explain: less than what
-	// a datagram's sender waits.
+	// pulseEvery is how often it makes sure that it runs.
 	pulseEvery = 200 * time.Millisecond
-	pulseLost  = 1500 * time.Millisecond
+	// PulseLost is how much a program that answers others has to lose at once for it to
+	// tell: less than what a datagram's sender waits, and more than a busy machine alone
+	// explains.
+	PulseLost = 1500 * time.Millisecond
 )
 
-// pulse tells when it looks at the clock how long this program did not run.
+// pulse tells when it looks at the clock for how long this program did not run.
 // clock goes on while the machine sleeps.
 type pulse struct {
 	clock func() time.Duration
+	most  time.Duration // how much it may lose at once
 	at    time.Duration // when it last ran, by that clock
-	wall  time.Time     // and by the other
+	// late is how much it has lost by beats in a row that came late, each by as long as
+	// it was to wait or longer, and lateSince since when: at is it else.
+	late, lateSince time.Duration
 }
 
-func newPulse(clock func() time.Duration) *pulse {
-	return &pulse{clock: clock, at: clock(), wall: Now()}
+func newPulse(clock func() time.Duration, most time.Duration) *pulse {
+	return &pulse{clock: clock, most: most, at: clock(), lateSince: clock()}
 }
 
-// beat returns since when and for how long it did not run; 0: it did.
-func (p *pulse) beat() (since time.Time, gap time.Duration) {
+// beat returns how long the span was, up to now, in which it did not run for longer
+// than it may: in one gap, or in several in a row. 0: it did run.
+func (p *pulse) beat() time.Duration {
 	now := p.clock()
-	gap, since = now-p.at, p.wall
-	p.at, p.wall = now, Now()
-	if gap < pulseLost {
-		return since, 0
+	lost := now - p.at - pulseEvery
+	p.at = now
+	if lost < pulseEvery {
+		p.late, p.lateSince = 0, now
+		return 0
 	}
-	return since, gap
+	if p.late += lost; p.late+pulseEvery < p.most {
+		return 0
+	}
+	gap := now - p.lateSince
+	p.late, p.lateSince = 0, now
+	return gap
 }
 
-// KeepPulse tells until ctx ends of each span in which this program did not run: it
-// was stopped, or its machine asleep or overloaded. What it missed then is no fault
-// of the network's.
-func KeepPulse(ctx context.Context, stood func(since time.Time, gap time.Duration)) {
-	p := newPulse(Running)
+// KeepPulse tells until ctx ends of each span in which this program did not run for most
+// or longer, at once or in short gaps: it was stopped, or its machine asleep or
+// overloaded. What it missed then is no fault of the network's.
+func KeepPulse(ctx context.Context, most time.Duration, stood func(since time.Time, gap time.Duration)) {
+	p := newPulse(Running, most)
 	tick := time.NewTicker(pulseEvery)
 	defer tick.Stop()
 	for {
@@ -49,8 +60,8 @@ func KeepPulse(ctx context.Context, stood func(since time.Time, gap time.Duratio
 			return
 		case <-tick.C:
 		}
-		if since, gap := p.beat(); gap > 0 {
-			stood(since, gap)
+		if gap := p.beat(); gap > 0 {
+			stood(Now().Add(-gap), gap)
 		}
 	}
 }

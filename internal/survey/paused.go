@@ -59,10 +59,14 @@ func (s *survey) crowdedThere(shed int) {
 	s.shed = max(s.shed, shed)
 }
 
-// stood keeps that this program itself did not run for a while.
+// stood keeps that this program itself did not run for a while. Spans in a row are one.
 func (s *survey) stood(since time.Time, gap time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n := len(s.ownPauses); n > 0 && !s.ownPauses[n-1].link.IsValid() && !s.ownPauses[n-1].to.Before(since) {
+		s.ownPauses[n-1].to = since.Add(gap + aboutPauses)
+		return
+	}
 	s.ownPauses = append(s.ownPauses, pause{from: since, to: since.Add(gap + aboutPauses)})
 }
 
@@ -194,6 +198,31 @@ func besidePauses(all []result.Connection, pauses []pause, t plan.Transport) []r
 		}
 	}
 	return all
+}
+
+// besideStops takes back that a conversation got no answer, if each time that it got none
+// one of the two programs did not run: of its connections, besidePauses took back that.
+func besideStops(i *result.Initiator, t plan.Transport) {
+	c := i.Conversation
+	if t != plan.TCP || c == nil || c.Outcome != result.ConversationSilent {
+		return
+	}
+	met := false
+	for _, one := range i.Connections {
+		switch {
+		case one.Purpose != result.PurposeConversation:
+		case one.IsFailed():
+			return
+		default:
+			met = met || one.Ended == result.EndedUnknown
+		}
+	}
+	if met {
+		not := *c
+		not.Outcome, not.Failures = result.ConversationNotHeld, 0
+		not.Error = "this machine or the far end's was too busy to run its program, or it was stopped, while the conversation was held"
+		i.Conversation = &not
+	}
 }
 
 // besideDeclines takes back that a conversation by datagrams, which carries no key,

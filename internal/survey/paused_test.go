@@ -202,3 +202,68 @@ func TestPausesAtTheSameTimeCountOnce(t *testing.T) {
 		t.Errorf("paused for %v", got)
 	}
 }
+
+// What opened and led to nothing while one of the two programs did not run, also when it
+// was tried again, is untested. What a system got no answer to, or another one, is not,
+// nor what failed at another time.
+func TestWhatAPauseSpoiltTwiceIsUntested(t *testing.T) {
+	stalled := result.Transfer{Outcome: result.TransferStalled, Want: 1}
+	hole := result.Transfer{Outcome: result.TransferStalled, Want: 1, Hole: &result.Hole{}}
+	accepted := &result.Acceptor{Saw: result.SawAccepted}
+	for name, c := range map[string]struct {
+		i        result.Initiator
+		acceptor *result.Acceptor
+		retried  time.Duration // after the run began; 0: it was not
+		untested bool
+	}{
+		"no proof came":                    {result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerSilent}, accepted, 0, true},
+		"it was closed":                    {result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerClosed}, accepted, 0, true},
+		"the payload stood":                {result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Sent: &stalled}, accepted, 0, true},
+		"so it did when tried again":       {result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Sent: &stalled}, accepted, 3 * time.Second, true},
+		"it failed anew, and nobody stood": {result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Sent: &stalled}, accepted, 20 * time.Second, false},
+		"large packets vanish":             {result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Sent: &hole}, accepted, 0, false},
+		"accepted there, and nobody saw":   {result.Initiator{Connect: result.ConnectTimeout}, accepted, 0, true},
+		"nothing arrived":                  {result.Initiator{Connect: result.ConnectTimeout}, &result.Acceptor{Saw: result.SawNothing}, 0, false},
+		"half-open there":                  {result.Initiator{Connect: result.ConnectTimeout}, &result.Acceptor{Saw: result.SawHalfOpen}, 0, false},
+		"refused":                          {result.Initiator{Connect: result.ConnectRST}, nil, 0, false},
+		"something else answered":          {result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerForeign}, accepted, 0, false},
+	} {
+		s := newSurvey(Config{Host: far.String()})
+		s.stood(s.started.Add(2*time.Second), 3*time.Second)
+		c.i.At, c.i.ElapsedMS = result.TimeOf(s.started.Add(2*time.Second)), 1000
+		j := &job{jobKey: jobKey{direction: plan.Forward, transport: plan.TCP, port: 24681, family: result.IP4, to: far}, initiator: &c.i, acceptor: c.acceptor}
+		if c.retried > 0 {
+			j.retried = result.Connection{At: result.TimeOf(s.started.Add(c.retried)), ElapsedMS: 1000}
+		}
+		if got := s.half(j).NotTried; (got != "") != c.untested {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// A conversation that got no answer each time that a program did not run was not held; one
+// that got none at another time too was.
+func TestConversationThatNobodyRanForAccusesNobody(t *testing.T) {
+	for name, c := range map[string]struct {
+		at   []time.Duration
+		held bool
+	}{
+		"within it":            {[]time.Duration{3 * time.Second, 4 * time.Second}, false},
+		"at another time, too": {[]time.Duration{3 * time.Second, 20 * time.Second}, true},
+		"at another time":      {[]time.Duration{20 * time.Second}, true},
+	} {
+		s := newSurvey(Config{Host: far.String()})
+		s.stood(s.started.Add(2*time.Second), 3*time.Second)
+		i := &result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Conversation: &result.Conversation{Outcome: result.ConversationSilent, Failures: len(c.at)}}
+		for _, at := range c.at {
+			i.Connections = append(i.Connections, result.Connection{Purpose: result.PurposeConversation, At: result.TimeOf(s.started.Add(at)), ElapsedMS: 500, Reached: result.ReachedConnected, Ended: result.EndedSilent})
+		}
+		j := &job{jobKey: jobKey{direction: plan.Forward, transport: plan.TCP, port: 24681, family: result.IP4, to: far}, initiator: i}
+		if got := s.half(j).Conversation; (got.Outcome == result.ConversationSilent) != c.held || c.held != (got.Failures > 0) {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if i.Conversation.Outcome != result.ConversationSilent {
+			t.Errorf("%s: what was seen is changed", name)
+		}
+	}
+}

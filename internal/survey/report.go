@@ -110,8 +110,11 @@ func (s *survey) half(j *job) *result.Initiator {
 		return nil
 	}
 	i := *j.initiator
-	if why := s.cutShort(j); why != "" {
+	switch why := s.cutShort(j); {
+	case why != "":
 		i.NotTried = why
+	case i.NotTried == "" && s.isUntold(j): // although it was tried again
+		i.NotTried = "this machine or the far end's was too busy to run its program, or it was stopped, each time that this path was tried: run dial again when both have less to do"
 	}
 	i.Connections = s.connectionsOf(j)
 	s.mu.Lock()
@@ -122,6 +125,7 @@ func (s *survey) half(j *job) *result.Initiator {
 		pauses = pausesOf(s.door.Paused(), sock.Now())
 	}
 	i.Connections = besidePauses(i.Connections, pauses, j.transport)
+	besideStops(&i, j.transport)
 	besideDeclines(&i, pauses, j.transport)
 	besideSheds(&i, pauses)
 	if j.direction == plan.Forward {

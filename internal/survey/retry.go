@@ -67,18 +67,41 @@ func (s *survey) retrySpoilt(ctx context.Context) {
 	s.gatherHalves(ctx)
 }
 
-// isSpoilt reports whether a job's attempt failed, and met a pause of either end.
+// isSpoilt reports whether a job's attempt, the latest of several, failed and met a
+// pause of either end.
 func (s *survey) isSpoilt(j *job) bool {
 	i := j.initiator
 	if i.Answer == result.AnswerKeyed && (j.transport == plan.UDP || isWhole(i)) {
 		return false
 	}
-	attempt := result.Connection{At: i.At, ElapsedMS: i.ElapsedMS}
+	return s.metPause(j, func(p pause) bool { return !p.shed && !p.declined })
+}
+
+// metPause reports whether a job's attempt, the latest of several, lasted into such a
+// pause of either end.
+func (s *survey) metPause(j *job, is func(pause) bool) bool {
+	attempt := j.retried
+	if attempt.At.IsZero() {
+		attempt = result.Connection{At: j.initiator.At, ElapsedMS: j.initiator.ElapsedMS}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(slices.Concat(s.pauses, s.ownPauses), func(p pause) bool {
-		return !p.shed && !p.declined && p.meets(&attempt)
-	})
+	return slices.ContainsFunc(slices.Concat(s.pauses, s.ownPauses), func(p pause) bool { return is(p) && p.meets(&attempt) })
+}
+
+// isUntold reports whether all that a job's attempts tell is that a program did not
+// run: its machine had opened the connection, which then led to nothing. That a system
+// got no answer to its SYN, or got another one, tells of the network all the same.
+func (s *survey) isUntold(j *job) bool {
+	i := j.initiator
+	opened := i.Connect == result.ConnectOpen || i.Connect == result.ConnectTimeout && j.acceptor != nil && j.acceptor.Saw == result.SawAccepted
+	stood := i.Answer == result.AnswerSilent || i.Answer == result.AnswerClosed
+	if i.Answer == result.AnswerKeyed {
+		for _, t := range []*result.Transfer{i.Sent, i.Received} {
+			stood = stood || t != nil && t.Hole == nil && (t.Outcome == result.TransferStalled || t.Outcome == result.TransferClosed || t.Outcome == result.TransferUnknown)
+		}
+	}
+	return j.transport == plan.TCP && opened && (stood || i.Connect == result.ConnectTimeout) && s.metPause(j, func(p pause) bool { return !p.shed && !p.declined && !p.link.IsValid() })
 }
 
 // studyTimeouts is for how many timeouts of an attempt paths are studied,
@@ -306,6 +329,7 @@ func (s *survey) retry(ctx context.Context, j *job) {
 	}
 	s.mu.Lock()
 	j.saw(whole)
+	j.retried = result.Connection{At: again.At, ElapsedMS: again.ElapsedMS}
 	s.mu.Unlock()
 }
 

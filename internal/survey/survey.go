@@ -180,7 +180,7 @@ func (c Config) Longest() time.Duration {
 func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Longest(), errLongest)
 	defer cancel()
-	go sock.KeepPulse(ctx, s.stood)
+	go sock.KeepPulse(ctx, min(sock.PulseLost, s.Timeout/2), s.stood)
 	resolveErr := s.resolve(ctx)
 	remote := s.Remote
 	if len(remote) == 0 {
@@ -347,13 +347,14 @@ type job struct {
 
 	// Guarded by the survey's mutex until all attempts are over.
 	started   bool
-	gentle    bool   // no more connections than needed
-	trace     bool   // find out where it stops
-	hold      bool   // keep connections idle on it
-	required  bool   // a row that needs it is one that the plan requires
-	studied   bool   // further connections told what those that failed have in common
-	port      int    // as dialed; differs from the key's for named ports
-	by        string // the listener that dialed back
+	gentle    bool              // no more connections than needed
+	trace     bool              // find out where it stops
+	hold      bool              // keep connections idle on it
+	required  bool              // a row that needs it is one that the plan requires
+	studied   bool              // further connections told what those that failed have in common
+	retried   result.Connection // when it was attempted anew, and for how long; zero: it was not
+	port      int               // as dialed; differs from the key's for named ports
+	by        string            // the listener that dialed back
 	initiator *result.Initiator
 	acceptor  *result.Acceptor
 	instance  string           // that ought to answer; "" = not known
