@@ -85,6 +85,16 @@ func (r *release) build(ctx context.Context, p platform) (built, error) {
 		return b, fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	for _, name := range programs {
+		if p.goos == "windows" {
+			if r.resources {
+				if err := r.resourcesOf(ctx, b, name); err != nil {
+					return b, err
+				}
+			}
+			if err := r.sign(ctx, b.program(name)); err != nil {
+				return b, err
+			}
+		}
 		if err := checkSize(name, b.program(name)); err != nil {
 			return b, err
 		}

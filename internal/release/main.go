@@ -35,13 +35,17 @@ func (p platform) String() string { return p.goos + "/" + p.goarch }
 
 // options are the command line.
 type options struct {
-	root     string // the checkout
-	scratch  string // a directory to build in, removed at the end
-	out      string
-	only     []platform
-	packages bool   // deb and rpm, too
-	msi      bool   // an installer for Windows, too
-	nfpm     string // the program that makes packages; "": it is built of its source
+	root      string // the checkout
+	scratch   string // a directory to build in, removed at the end
+	out       string
+	only      []platform
+	packages  bool // deb and rpm, too
+	msi       bool // an installer for Windows, too
+	resources bool // version, icon and manifest in the programs of Windows
+	// Programs that were given; "": they are built of their source.
+	nfpm, winres string
+	// What programs of Windows are signed with; signCert "": they are not.
+	signCert, signKey, signPassword, signTime string
 }
 
 // A release is what one run makes.
@@ -97,6 +101,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	only := flags.String("only", "", "make these alone, as in windows/amd64,linux/arm64")
 	flags.BoolVar(&o.packages, "packages", true, "also make deb and rpm for Linux")
 	flags.StringVar(&o.nfpm, "nfpm", "", "make packages with this program, in place of one that is built of "+nfpm+"; another version's bytes are others")
+	flags.BoolVar(&o.resources, "resources", true, "give the programs of Windows their version and icon, by "+winres)
+	flags.StringVar(&o.winres, "winres", "", "do that with this program, in place of one that is built")
+	flags.StringVar(&o.signCert, "sign-cert", "", "sign the programs of Windows and the installer with the certificate in this file (PEM), by osslsigncode")
+	flags.StringVar(&o.signKey, "sign-key", "", "its private key (PEM), or the address of one in a token (PKCS#11)")
+	flags.StringVar(&o.signPassword, "sign-password-file", "", "the file that has the key's password")
+	flags.StringVar(&o.signTime, "sign-timestamp", "", "the address of a time-stamp authority (RFC 3161), whose word keeps a signature good after the certificate")
 	flags.BoolVar(&o.msi, "msi", false, "also make an installer for windows/amd64, by wixl; its bytes are others each time")
 	if err := flags.Parse(args); err != nil {
 		return o, errUsage
@@ -115,6 +125,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "release: unexpected argument %q\n", flags.Arg(0))
+		return o, errUsage
+	}
+	if (o.signCert == "") != (o.signKey == "") || o.signCert == "" && o.signPassword+o.signTime != "" {
+		fmt.Fprintln(stderr, "release: --sign-cert and --sign-key go together, and the others with them")
 		return o, errUsage
 	}
 	if o.scratch == "" {

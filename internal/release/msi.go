@@ -84,7 +84,7 @@ func (r *release) installer(ctx context.Context, b built, files []file, name str
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("wixl: %w\n%s", err, out)
 	}
-	return nil
+	return r.sign(ctx, out)
 }
 
 // uuid names a part of this release's installer, the same each time (RFC 9562, version 8).

@@ -23,9 +23,11 @@ const maintainer = "Dialtone <dialtone@localhost.localdomain>"
 
 // A content is a file of a package, in nfpm's words (YAML reads JSON).
 type content struct {
-	Src  string   `json:"src"`
-	Dst  string   `json:"dst"`
-	Info fileInfo `json:"file_info"`
+	Src      string   `json:"src"`
+	Dst      string   `json:"dst"`
+	Type     string   `json:"type,omitempty"`     // doc: an rpm's documentation
+	Packager string   `json:"packager,omitempty"` // deb or rpm; "": both
+	Info     fileInfo `json:"file_info"`
 }
 
 type fileInfo struct {
@@ -46,7 +48,18 @@ func (r *release) systemPackages(ctx context.Context, b built, licences []byte) 
 		if err := os.WriteFile(src, data, 0o600); err != nil && failed == nil {
 			failed = err
 		}
-		contents = append(contents, content{src, dst, fileInfo{mode, r.at}})
+		c := content{src, dst, "", "", fileInfo{mode, r.at}}
+		switch {
+		case strings.HasSuffix(dst, "/copyright"), strings.HasSuffix(dst, ".Debian.gz"), strings.Contains(dst, "/lintian/"):
+			c.Packager = "deb" // which alone wants these
+		case strings.HasPrefix(dst, "/usr/share/doc/"), strings.HasPrefix(dst, "/usr/share/man/"):
+			// In a deb nothing is of that kind, and nfpm would leave it out.
+			c.Packager = "deb"
+			doc := c
+			doc.Packager, doc.Type = "rpm", "doc"
+			contents = append(contents, doc)
+		}
+		contents = append(contents, c)
 	}
 	for _, name := range programs {
 		data, err := os.ReadFile(b.program(name))
@@ -112,7 +125,7 @@ func (r *release) systemPackages(ctx context.Context, b built, licences []byte) 
 	if err := os.WriteFile(file, yaml, 0o600); err != nil {
 		return nil, err
 	}
-	tool, err := r.packager(ctx)
+	tool, err := r.tool(ctx, &r.nfpm, nfpm, "nfpm")
 	if err != nil {
 		return nil, err
 	}
@@ -136,19 +149,19 @@ func (r *release) systemPackages(ctx context.Context, b built, licences []byte) 
 	return made, nil
 }
 
-// packager is nfpm, which is built once unless it was given.
-func (r *release) packager(ctx context.Context) (string, error) {
-	if r.nfpm != "" {
-		return r.nfpm, nil
+// tool is a program written in Go that is built once, unless it was given.
+func (r *release) tool(ctx context.Context, given *string, of, name string) (string, error) {
+	if *given != "" {
+		return *given, nil
 	}
 	at := filepath.Join(r.scratch, "tools")
-	cmd := exec.CommandContext(ctx, "go", "install", nfpm)
+	cmd := exec.CommandContext(ctx, "go", "install", of)
 	cmd.Env = append(slices.Clone(os.Environ()), "GOBIN="+at, "GOFLAGS=", "CGO_ENABLED=0", "GOAMD64=v1")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go install %s: %w\n%s", nfpm, err, out)
+		return "", fmt.Errorf("go install %s: %w\n%s", of, err, out)
 	}
-	r.nfpm = filepath.Join(at, "nfpm")
-	return r.nfpm, nil
+	*given = filepath.Join(at, name)
+	return *given, nil
 }
 
 // overrides are what lintian finds and is meant so, with the reasons.

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"debug/buildinfo"
+	"debug/pe"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +24,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf16"
 
 	"dialtone/internal/cli"
 )
@@ -111,9 +114,9 @@ func TestTwoRunsMakeTheSameBytes(t *testing.T) {
 	}
 	// nfpm comes by Go's proxy: with all that the tests of other machines take.
 	all := os.Getenv("DIALTONE_LAB") != ""
-	args := []string{only, fmt.Sprintf("--packages=%v", all)}
+	args := []string{only, fmt.Sprintf("--packages=%v", all), fmt.Sprintf("--resources=%v", all)}
 	if all {
-		args = append(args, "--nfpm="+tool(t, "install", nfpm))
+		args = append(args, "--nfpm="+tool(t, "install", nfpm), "--winres="+tool(t, "install", winres))
 	}
 	made := makeTwo(t, tool(t, "install", "."), []string{"TZ=Asia/Kathmandu", "LC_ALL=C", "GOFLAGS=-buildvcs=false -trimpath=false", "GOAMD64=v2"}, args...)
 	first, second := made[0], made[1]
@@ -138,8 +141,139 @@ func TestTwoRunsMakeTheSameBytes(t *testing.T) {
 	}
 	t.Run("zip", func(t *testing.T) { checkArchive(t, readZip(t, first), "windows-amd64", ".exe") })
 	t.Run("tar", func(t *testing.T) { checkArchive(t, readTar(t, first), "linux-amd64", "") })
+	if all {
+		t.Run("resources", func(t *testing.T) { checkResources(t, readZip(t, first)) })
+		t.Run("signed", func(t *testing.T) { checkSigned(t, readZip(t, first)) })
+		t.Run("rpm", func(t *testing.T) { checkRPM(t, first) })
+	}
 	if all && os.Geteuid() == 0 {
 		t.Run("deb", func(t *testing.T) { checkInstalled(t, first) })
+	}
+}
+
+// programOf is a program of Windows in an archive, as a file.
+func programOf(t *testing.T, files map[string]file, name string) string {
+	t.Helper()
+	f, ok := files["dialtone-"+cli.Version+"-windows-amd64/"+name]
+	if !ok {
+		t.Fatalf("no %s", name)
+	}
+	at := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(at, f.data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// checkResources looks for what Explorer shows of a program.
+func checkResources(t *testing.T, files map[string]file) {
+	for _, name := range []string{"dial", "listen"} {
+		p, err := pe.Open(programOf(t, files, name+".exe"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		section := p.Section(".rsrc")
+		if section == nil {
+			t.Fatalf("%s has no resources", name)
+		}
+		data, err := section.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{descriptions[name], "ProductVersion", cli.Version, name + ".exe"} {
+			var wide []byte // UTF-16, as Windows has it
+			for _, u := range utf16.Encode([]rune(text)) {
+				wide = binary.LittleEndian.AppendUint16(wide, u)
+			}
+			if !bytes.Contains(data, wide) {
+				t.Errorf("%s: no %q", name, text)
+			}
+		}
+		if n := bytes.Count(data, []byte("\x89PNG\r\n")); n == 0 {
+			t.Errorf("%s has no icon", name)
+		}
+		if !bytes.Contains(data, []byte("asInvoker")) || !bytes.Contains(data, []byte("longPathAware")) {
+			t.Errorf("%s has no manifest", name)
+		}
+	}
+}
+
+// checkSigned signs a program with a certificate that is thrown away, and has it verified
+// by what everybody has; a changed byte is found, and what is released has no signature.
+func checkSigned(t *testing.T, files map[string]file) {
+	dir := t.TempDir()
+	key, cert := filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem")
+	run := func(name string, args ...string) (string, error) {
+		out, err := exec.Command(name, args...).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=a throwaway certificate", "-addext", "extendedKeyUsage=codeSigning"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	verify := func(file string) (string, error) { return run("osslsigncode", "verify", "-CAfile", cert, "-in", file) }
+	program := programOf(t, files, "dial.exe")
+	if out, err := verify(program); err == nil || !strings.Contains(out, "No signature found") {
+		t.Errorf("as released: %v\n%s", err, out)
+	}
+	unsigned, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &release{options: options{signCert: cert, signKey: key}, at: time.Unix(1790000000, 0)}
+	var signed [2][]byte
+	for i := range signed {
+		if err := os.WriteFile(program, unsigned, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.sign(t.Context(), program); err != nil {
+			t.Fatal(err)
+		}
+		if signed[i], err = os.ReadFile(program); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(signed[0], signed[1]) {
+		t.Error("signed twice, it is not the same")
+	}
+	if out, err := verify(program); err != nil || !strings.Contains(out, "CN=a throwaway certificate") || !strings.Contains(out, "Succeeded") {
+		t.Errorf("%v\n%s", err, out)
+	} else {
+		t.Logf("%s", out)
+	}
+	changed := slices.Clone(signed[0])
+	changed[len(unsigned)/2] ^= 1
+	if err := os.WriteFile(program, changed, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := verify(program); err == nil {
+		t.Errorf("with a byte changed\n%s", out)
+	}
+}
+
+// checkRPM has rpmlint look over the package, and rpm at what is in it.
+func checkRPM(t *testing.T, dir string) {
+	rpms, err := filepath.Glob(filepath.Join(dir, "*.rpm"))
+	if err != nil || len(rpms) != 1 {
+		t.Fatal(rpms, err)
+	}
+	// rpmlint has cpio unpack the package, whose files have names from the root on: without
+	// this they would land there.
+	shim := t.TempDir()
+	if err := os.WriteFile(filepath.Join(shim, "cpio"), []byte("#!/bin/sh\nPATH=${PATH#*:} exec cpio --no-absolute-filenames \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lint := exec.Command("rpmlint", "--config", filepath.Join("testdata", "rpmlint.toml"), rpms[0])
+	lint.Env = append(os.Environ(), "PATH="+shim+":"+os.Getenv("PATH"))
+	out, err := lint.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), " 0 errors, 0 warnings") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	docs, err := exec.Command("rpm", "-qlp", "--docfiles", rpms[0]).Output()
+	for _, file := range []string{"/usr/share/man/man1/dial.1.gz", "/usr/share/doc/dialtone/README.md", "/usr/share/doc/dialtone/LICENCES.txt.gz"} {
+		if err != nil || !strings.Contains(string(docs), file+"\n") {
+			t.Errorf("%s is no documentation: %v\n%s", file, err, docs)
+		}
 	}
 }
 
@@ -367,7 +501,7 @@ dial [flags] HOST  from here
 }
 
 func TestWrongUseIsToldBeforeAnythingIsBuilt(t *testing.T) {
-	for _, args := range [][]string{{"--only", "plan9/amd64"}, {"extra"}, {"--nothing"}} {
+	for _, args := range [][]string{{"--only", "plan9/amd64"}, {"extra"}, {"--nothing"}, {"--sign-cert", "x"}, {"--sign-timestamp", "x"}} {
 		var said strings.Builder
 		if err := run(t.Context(), args, io.Discard, &said); !errors.Is(err, errUsage) || said.Len() == 0 {
 			t.Errorf("%v: %v, %q", args, err, &said)
