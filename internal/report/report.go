@@ -70,6 +70,10 @@ var (
 		{Format: HTML, Ext: ".html", Render: renderMatrixHTML},
 		{Requests, ".requests", ".requests.txt", renderMatrixRequests},
 	}}
+	Comparison = Kind[*result.Comparison]{"comparison", []Form[*result.Comparison]{
+		{Format: Text, Ext: ".txt", Render: renderComparisonText},
+		{Format: JSON, Ext: ".json", Render: encode[*result.Comparison]},
+	}}
 	Address = Kind[*result.AddressReport]{"address report", []Form[*result.AddressReport]{
 		{Format: Text, Ext: ".txt", Render: renderAddressText},
 		{Format: JSON, Ext: ".json", Render: encode[*result.AddressReport]},
