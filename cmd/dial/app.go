@@ -22,6 +22,7 @@ func app() *ucli.App {
 			"dial odyssey --peers FILE  a list of many partners, side by side: a matrix\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
 			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side\n" +
+			"dial compare OLD NEW       what changed between two reports: what worked then, and does not now\n" +
 			"dial address [flags] [HOST] the address that partners see, by --stun servers or by HOST's listen\n" +
 			"dial version               what this program is, in one line for a bug report\n" +
 			"dial selfcheck             what this system does of what the program takes for granted, in a file to send back",
@@ -48,6 +49,11 @@ func app() *ucli.App {
 			Flags:     mergeFlags(),
 			Action:    mergeReports,
 		}, {
+			Name: "compare", Usage: "say what changed between two reports, the older first. Exit: 0 every required path that worked in OLD works in NEW, 1 one does not or is not known to, 3 they have no path in common",
+			ArgsUsage: "OLD NEW",
+			Flags:     compareFlags(),
+			Action:    compareReports,
+		}, {
 			Name: "address", Usage: "tell as which address others see this machine, and whether it leads back here: by STUN servers, or by a machine that runs listen",
 			ArgsUsage: "[HOST]",
 			Flags:     addressFlags(),
@@ -69,6 +75,7 @@ func dialFlags() []ucli.Flag {
 		verboseFlag("also tell all evidence (hops, sources, times), how long the run may take, and how sure its samples are"),
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
 		timeoutFlag("how long each step may take: connecting and proving, then the payload each way"),
+		compareFlag(),
 	}, slices.Concat(outputFlags(report.Paths), requestFlags())...)
 }
 

@@ -117,6 +117,9 @@ func checkPeersFlags(c *ucli.Context) error {
 	if cli.Bool(c, "installed") {
 		return cli.Usagef("Use --installed with one PEER.", "--installed does not go with --peers")
 	}
+	if cli.String(c, "compare") != "" {
+		return cli.Usagef("Compare the reports of two runs with one PEER: dial compare OLD NEW.", "--compare does not go with --peers")
+	}
 	if n := cli.Int(c, "at-once"); n < 1 || n > maxPeersAtOnce {
 		return cli.Usagef(fmt.Sprintf("Give a number from 1 to %d.", maxPeersAtOnce), "--at-once %d", n)
 	}

@@ -42,6 +42,10 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return err
 	}
+	old, err := readEarlier(c)
+	if err != nil {
+		return err
+	}
 	out.askedBy(cfg.Site)
 	if err := out.check(); err != nil {
 		return err
@@ -50,6 +54,7 @@ func run(c *ucli.Context, m mode) error {
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
+	old.since(c, r)
 	if err := write(out, c.App.Writer, report.Paths, r); err != nil {
 		return err
 	}

@@ -83,6 +83,10 @@ func visit(c *ucli.Context, cfg survey.VisitConfig) error {
 	if err != nil {
 		return err
 	}
+	old, err := readEarlier(c)
+	if err != nil {
+		return err
+	}
 	out.askedBy(cfg.Site)
 	if err := out.check(); err != nil {
 		return err
@@ -91,6 +95,7 @@ func visit(c *ucli.Context, cfg survey.VisitConfig) error {
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
+	old.since(c, r)
 	if err := write(out, c.App.Writer, report.Paths, r); err != nil {
 		return err
 	}

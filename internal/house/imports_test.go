@@ -42,6 +42,7 @@ var floors = []struct {
 	{"internal/listener", floor{[]string{"clean", "plan", "result", "sock", "witness", "echo", "service", "dialer"}, "accepting is the same at both ends; it dials back, and it never judges"}},
 	{"internal/verdict", floor{[]string{"plan", "result"}, "verdicts are pure functions of evidence: what cannot reach the network cannot depend on it"}},
 	{"internal/merge", floor{[]string{"plan", "result", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business"}},
+	{"internal/compare", floor{[]string{"plan", "result"}, "it lays what two reports say side by side: what is in them was judged when they were written"}},
 	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "contact", "dialer", "listener", "verdict", "merge"}, "a run prints nothing and knows no flags; merge, until meeting is a package of its own, because a report that the other end hands over is not believed (merge.Sound)"}},
 	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
 	{"internal/dialect", floor{[]string{"plan"}, "how a product wants its rules has nothing to do with why one is needed"}},
@@ -60,7 +61,7 @@ var floors = []struct {
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "verdict", "dialect", "request", "report", "invite", "consortium", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "compare", "verdict", "dialect", "request", "report", "invite", "consortium", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {
@@ -107,7 +108,7 @@ func TestOnlyTestsImportWhatIsMadeForThem(t *testing.T) {
 // pure packages must not be able to reach the network, the clock of a timer,
 // or the file system behind a caller's back.
 func TestWhatJudgesAndReportsCannotReachOut(t *testing.T) {
-	for _, dir := range []string{"internal/verdict", "internal/witness", "internal/merge", "internal/result", "internal/dialect", "internal/request", "internal/report"} {
+	for _, dir := range []string{"internal/verdict", "internal/witness", "internal/merge", "internal/compare", "internal/result", "internal/dialect", "internal/request", "internal/report"} {
 		for _, file := range goFiles(t)[dir] {
 			for _, imported := range imports(t, file) {
 				switch imported {

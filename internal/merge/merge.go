@@ -71,6 +71,7 @@ func sound(r *result.Report, p result.Path) (result.Path, bool) {
 // evidence bears, with a finding if one did.
 func Sound(r *result.Report) *result.Report {
 	c := *r
+	c.Compared = nil // what it says of an earlier report nobody can see to
 	c.Paths = make([]result.Path, len(r.Paths))
 	c.Findings = append([]result.Finding{}, r.Findings...)
 	var first *result.Path

@@ -41,6 +41,7 @@ func answerClass(r *result.Report) string {
 
 // A pathsBody is what a page has of a report beside its frame.
 type pathsBody struct {
+	Since    *htmlSince // nil: it was not compared with an earlier report
 	Findings []result.Finding
 	Pictures []picture
 	Sections []htmlSection
@@ -105,6 +106,7 @@ type gauge struct {
 func (t *textReport) body() pathsBody {
 	r := t.Report
 	b := pathsBody{Findings: r.Findings, Pictures: pictures(r), Speeds: speeds(r), Facts: labelled(t.runFacts())}
+	b.Since = sinceOf(r.Compared)
 	b.Noted = noted(r, false, func(s string) string { return s })
 	b.Machines, b.Hints, b.LeftOut = leftOut(r)
 	asked := map[*result.Path]int{}

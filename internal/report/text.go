@@ -21,9 +21,16 @@ func renderText(r *result.Report, o Options) ([]byte, error) {
 	t := textReport{Report: r, page: newPage(o), verbose: o.Verbose}
 	t.hang("", answer(r), 0, answerStyle(r))
 	t.blank()
+	if c := r.Compared; c != nil {
+		t.hang("", comparisonAnswer(c), 0, comparisonStyle(c))
+		t.blank()
+	}
 	t.findings()
 	t.requests()
 	t.places()
+	if r.Compared != nil {
+		changes(t.page, r.Compared, true)
+	}
 	t.remarks()
 	t.elsewhere()
 	t.head()

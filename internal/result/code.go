@@ -170,6 +170,9 @@ const (
 	CodeOnlySends          Code = "only-sends"
 	CodeSendsFrom          Code = "sends-from"
 	CodeSendsFromElsewhere Code = "sends-from-elsewhere"
+	CodeComparedElsewhere  Code = "compared-elsewhere"
+	CodeComparedTarget     Code = "compared-target"
+	CodeComparedModes      Code = "compared-modes"
 )
 
 // About this machine's address.
@@ -385,6 +388,9 @@ var Codes = []CodeGroup{
 		{CodeOnlySends, "a partner only sends, and is not dialed", true},
 		{CodeSendsFrom, "from which address a partner sends", false},
 		{CodeSendsFromElsewhere, "a partner sends from another address than its server's", true},
+		{CodeComparedElsewhere, "two reports that are compared come from two machines", false},
+		{CodeComparedTarget, "two reports that are compared are about two far ends", false},
+		{CodeComparedModes, "of two reports that are compared one asked real software, and one proved by key", false},
 	}},
 	{"About this machine's address", []CodeRow{
 		{CodeNothingLearned, "no outside address was learned", false},

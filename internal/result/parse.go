@@ -125,6 +125,8 @@ func checkSchema(schema *string) error {
 		return fmt.Errorf("it is JSON and no report: it has no \"schema\"; give a file that dial --out FILE.json wrote")
 	case *schema == Schema:
 		return nil
+	case *schema == ComparisonSchema:
+		return errors.New("it is a comparison that dial compare made; give the reports that it was made of")
 	case *schema == MatrixSchema:
 		return errors.New("it is a matrix that dial merge made; give the reports that it was made of")
 	}
@@ -164,6 +166,9 @@ var known = func() map[reflect.Type][]string {
 	add(m, ReachedNothing, ReachedConnected, ReachedProved, ReachedDone)
 	add(m, EndedWell, EndedSilent, EndedReset, EndedClosed, EndedICMP, EndedForeign, EndedElsewhere, EndedCut, EndedLocal, EndedUnknown)
 	add(m, MatchProbe, MatchRun, MatchAddress, MatchTime)
+	add(m, RelationLater, RelationElsewhere, RelationOtherTarget)
+	add(m, Aspects...)
+	add(m, ChangeWorse, ChangeBetter, ChangeStill, ChangeBroken, ChangeUnknown, ChangeFirst)
 	return m
 }()
 

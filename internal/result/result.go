@@ -46,6 +46,9 @@ type Report struct {
 	Listened *Listened `json:"listened"`
 	Summary  Summary   `json:"summary"`
 	Joined   *Join     `json:"joined,omitempty"` // nil: this is one run's own report
+	// Compared is what changed since an earlier report; nil: it was not compared
+	// with one.
+	Compared *Comparison `json:"compared,omitempty"`
 }
 
 // A Mode is what a run asks.
