@@ -12,6 +12,7 @@ import (
 	"dialtone/internal/result"
 	"dialtone/internal/survey"
 	"dialtone/internal/verdict"
+	"dialtone/internal/visit"
 )
 
 // ofKind limits a partner's survey to the rows that there are with what it runs,
@@ -87,7 +88,7 @@ func (l *peerList) visitOne(p *peer) (*result.Report, error) {
 	if len(forward) > 0 {
 		asks := p.cfg
 		asks.Only = forward
-		if r, err = survey.Visit(l.c.Context, survey.VisitConfig{Config: asks}); err != nil {
+		if r, err = visit.Run(l.c.Context, visiting(asks)); err != nil {
 			return nil, err
 		}
 		r.Paths = append(r.Paths, arrivals...)

@@ -39,7 +39,7 @@ type Config struct {
 	OnUnresolved func(host string, err error)
 	Local        []plan.Role // roles of this machine
 	// Remote are the far end's roles; none means those that it says it plays,
-	// else DefaultRemote.
+	// else plan.DefaultRemote.
 	Remote   []plan.Role
 	All      bool // every row, as forward to Host
 	BothWays bool
@@ -79,10 +79,6 @@ type Config struct {
 	OnAttempt func(Attempt)
 	OnPhase   func(name string)
 }
-
-// DefaultRemote are the roles of a far end that does not say which it plays:
-// one machine usually has them all.
-var DefaultRemote = []plan.Role{"server", "web", "database"}
 
 // maxAtOnce bounds the attempts under way.
 const maxAtOnce = 2048
@@ -184,7 +180,7 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	resolveErr := s.resolve(ctx)
 	remote := s.Remote
 	if len(remote) == 0 {
-		remote = DefaultRemote
+		remote = plan.DefaultRemote
 	}
 	if err := s.choose(remote); err != nil {
 		return nil, err
