@@ -49,7 +49,7 @@ var floors = []struct {
 	{"internal/request", floor{[]string{"plan", "result", "dialect"}, "what to ask for follows from reports alone; who renders it comes later"}},
 	{"internal/report", floor{[]string{"clean", "plan", "result", "dialect", "request"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
-	{"internal/consortium", floor{[]string{"plan", "result", "merge"}, "it keeps reports and makes none"}},
+	{"internal/consortium", floor{[]string{"plan", "result", "echo", "verdict", "merge", "survey"}, "it has each partner tested and lays the reports side by side; who reads a list's flags comes later"}},
 	{"internal/cli", floor{[]string{"clean", "paste", "plan", "result", "echo", "invite"}, "both programs share it, so it holds flags and exit codes and no work"}},
 	{"internal/lab", floor{[]string{"plan", "result"}, "the lab runs the built programs from outside and reads their reports, as a user does"}},
 	{"internal/lab/truthtable", floor{[]string{"plan", "result", "lab"}, "it plays what the lab's tests play and judges it as they do"}},
