@@ -16,6 +16,7 @@ import (
 	"dialtone/internal/result"
 	"dialtone/internal/survey"
 	"dialtone/internal/verdict"
+	"dialtone/internal/visit"
 )
 
 // egressRoles are what a machine plays that is asked about without --role: the
@@ -35,8 +36,8 @@ func egress(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg := survey.VisitConfig{Egress: true, Hosts: hosts}
-	if cfg.Config, err = steps(c, common); err != nil {
+	cfg, err := steps(c, common)
+	if err != nil {
 		return err
 	}
 	for name := range hosts {
@@ -54,7 +55,11 @@ func egress(c *ucli.Context) error {
 			return cli.Usage(err, "")
 		}
 	}
-	return visit(c, cfg)
+	return visited(c, &cfg, func() visit.Config {
+		v := visiting(cfg)
+		v.Egress, v.Hosts = true, hosts
+		return v
+	})
 }
 
 // installed runs dial --installed HOST.
@@ -67,18 +72,28 @@ func installed(c *ucli.Context, m mode) error {
 	if err != nil {
 		return err
 	}
-	var cfg survey.VisitConfig
-	if cfg.Config, err = steps(c, common); err != nil {
+	cfg, err := steps(c, common)
+	if err != nil {
 		return err
 	}
-	target.aim(&cfg.Config, sayTo(c, ""))
-	if err := chooseRoles(c, m, common, target, &cfg.Config); err != nil {
+	target.aim(&cfg, sayTo(c, ""))
+	if err := chooseRoles(c, m, common, target, &cfg); err != nil {
 		return err
 	}
-	return visit(c, cfg)
+	return visited(c, &cfg, func() visit.Config { return visiting(cfg) })
 }
 
-func visit(c *ucli.Context, cfg survey.VisitConfig) error {
+// visiting is what a survey's config asks of a visit.
+func visiting(c survey.Config) visit.Config {
+	return visit.Config{
+		Software: c.Software, Hostname: c.Hostname, Plan: c.Plan, Excluded: c.Excluded, Host: c.Host, Also: c.Also, OnUnresolved: c.OnUnresolved,
+		Local: c.Local, Remote: c.Remote, All: c.All, Only: c.Only, Site: c.Site, Shift: c.Shift, Timeout: c.Timeout, Trace: c.Trace, Bind: c.Bind,
+		OnAttempt: c.OnAttempt,
+	}
+}
+
+// visited makes a visit, which is shown on the terminal by what watched puts into cfg.
+func visited(c *ucli.Context, cfg *survey.Config, asks func() visit.Config) error {
 	out, err := readOutputs(c, report.Paths)
 	if err != nil {
 		return err
@@ -91,7 +106,7 @@ func visit(c *ucli.Context, cfg survey.VisitConfig) error {
 	if err := out.check(); err != nil {
 		return err
 	}
-	r, err := watched(c, &cfg.Config, 0, func() (*result.Report, error) { return survey.Visit(c.Context, cfg) })
+	r, err := watched(c, cfg, 0, func() (*result.Report, error) { return visit.Run(c.Context, asks()) })
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}

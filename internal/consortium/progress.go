@@ -1,6 +1,6 @@
-// Package consortium remembers which partners of a list were tested already, in
-// a file, so that a long run that was interrupted goes on where it stopped. The
-// file holds whole reports and no key.
+// Package consortium tests the partners of a list side by side. Which were tested
+// already it remembers in a file, so that a long run that was interrupted goes on where
+// it stopped. The file holds whole reports and no key.
 package consortium
 
 import (

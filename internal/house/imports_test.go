@@ -44,12 +44,13 @@ var floors = []struct {
 	{"internal/merge", floor{[]string{"plan", "result", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business"}},
 	{"internal/compare", floor{[]string{"plan", "result"}, "it lays what two reports say side by side: what is in them was judged when they were written"}},
 	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "contact", "dialer", "listener", "verdict", "merge"}, "a run prints nothing and knows no flags; merge, until meeting is a package of its own, because a report that the other end hands over is not believed (merge.Sound)"}},
+	{"internal/visit", floor{[]string{"plan", "result", "sock", "service", "dialer", "verdict", "echo"}, "real software is asked as anybody asks it, and nothing of the key gets near it"}},
 	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
 	{"internal/dialect", floor{[]string{"plan"}, "how a product wants its rules has nothing to do with why one is needed"}},
 	{"internal/request", floor{[]string{"plan", "result", "dialect"}, "what to ask for follows from reports alone; who renders it comes later"}},
 	{"internal/report", floor{[]string{"clean", "plan", "result", "dialect", "request"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
-	{"internal/consortium", floor{[]string{"plan", "result", "merge"}, "it keeps reports and makes none"}},
+	{"internal/consortium", floor{[]string{"plan", "result", "echo", "verdict", "merge", "survey"}, "it has each partner tested and lays the reports side by side; who reads a list's flags comes later"}},
 	{"internal/cli", floor{[]string{"clean", "paste", "plan", "result", "echo", "invite"}, "both programs share it, so it holds flags and exit codes and no work"}},
 	{"internal/selfcheck", floor{[]string{"plan", "result", "sock", "cli"}, "it tries what a system does, by what both programs use of it, and knows no other end"}},
 	{"internal/lab", floor{[]string{"plan", "result"}, "the lab runs the built programs from outside and reads their reports, as a user does"}},
@@ -61,7 +62,7 @@ var floors = []struct {
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "address", "merge", "compare", "verdict", "dialect", "request", "report", "invite", "consortium", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "visit", "address", "merge", "compare", "verdict", "dialect", "request", "report", "invite", "consortium", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {

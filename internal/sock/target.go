@@ -72,6 +72,16 @@ func (t Target) IsOneOfSeveral(a netip.Addr) bool {
 	return a.IsValid() && len(t.Use[result.FamilyOf(a)]) > 1
 }
 
+// TellUnresolved tells of each name that gave no address while another did. tell may
+// be nil.
+func (t Target) TellUnresolved(tell func(host string, err error)) {
+	for host, err := range t.Unresolved {
+		if tell != nil {
+			tell(host, err)
+		}
+	}
+}
+
 // Without are the addresses that are not dialed for a reason.
 func (t Target) Without(why Reason) []netip.Addr {
 	var out []netip.Addr

@@ -284,7 +284,7 @@ func (m *meeting) collected(ctx context.Context) *result.Report {
 
 // isOurs reports whether a delivered report is of a test such as this one.
 func (m *meeting) isOurs(r *result.Report) bool {
-	return r.Plan == m.Plan.Name && r.From.Role == joinRoles(m.Local) && r.To.Role == joinRoles(m.Remote)
+	return r.Plan == m.Plan.Name && r.From.Role == plan.RoleWords(m.Local) && r.To.Role == plan.RoleWords(m.Remote)
 }
 
 func (m *meeting) tell(until time.Time, words string) {

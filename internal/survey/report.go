@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"dialtone/internal/echo"
@@ -33,7 +32,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 	for _, l := range s.legs {
 		r.Paths = append(r.Paths, s.path(l, s.half(l.job), resolveErr))
 	}
-	tellInstances(r.Paths, func(flow string) plan.Protocol {
+	verdict.TellInstances(r.Paths, func(flow string) plan.Protocol {
 		return s.legs[slices.IndexFunc(s.legs, func(l *leg) bool { return l.Row.ID == flow })].Row.Speaks
 	})
 	for i := range r.Paths {
@@ -58,15 +57,7 @@ func (c Config) roleWords(roles []plan.Role) string {
 	if c.All {
 		return "all"
 	}
-	return joinRoles(roles)
-}
-
-func joinRoles(roles []plan.Role) string {
-	var out []string
-	for _, r := range roles {
-		out = append(out, string(r))
-	}
-	return strings.Join(out, ",")
+	return plan.RoleWords(roles)
 }
 
 // ownAddresses are those that attempts left from.

@@ -13,11 +13,7 @@ import (
 // lookUp finds the far end's addresses.
 func (c Config) lookUp(ctx context.Context) (sock.Target, error) {
 	t, err := sock.Resolve(ctx, append([]string{c.Host}, c.Also...), c.Bind)
-	if c.OnUnresolved != nil {
-		for host, err := range t.Unresolved {
-			c.OnUnresolved(host, err)
-		}
-	}
+	t.TellUnresolved(c.OnUnresolved)
 	return t, err
 }
 

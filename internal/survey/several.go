@@ -7,6 +7,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -83,7 +84,7 @@ func NotRun(c Config, f result.Finding) (*result.Report, error) {
 	s := newSurvey(c)
 	remote := c.Remote
 	if len(remote) == 0 {
-		remote = DefaultRemote
+		remote = plan.DefaultRemote
 	}
 	if err := s.choose(remote); err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func sharedDoor(ctx context.Context, own echo.ID, configs []Config) *listener.Do
 		s := newSurvey(c)
 		remote := c.Remote
 		if len(remote) == 0 {
-			remote = DefaultRemote
+			remote = plan.DefaultRemote
 		}
 		if s.choose(remote) != nil {
 			continue // its own run says so

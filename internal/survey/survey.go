@@ -39,7 +39,7 @@ type Config struct {
 	OnUnresolved func(host string, err error)
 	Local        []plan.Role // roles of this machine
 	// Remote are the far end's roles; none means those that it says it plays,
-	// else DefaultRemote.
+	// else plan.DefaultRemote.
 	Remote   []plan.Role
 	All      bool // every row, as forward to Host
 	BothWays bool
@@ -79,10 +79,6 @@ type Config struct {
 	OnAttempt func(Attempt)
 	OnPhase   func(name string)
 }
-
-// DefaultRemote are the roles of a far end that does not say which it plays:
-// one machine usually has them all.
-var DefaultRemote = []plan.Role{"server", "web", "database"}
 
 // maxAtOnce bounds the attempts under way.
 const maxAtOnce = 2048
@@ -184,7 +180,7 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	resolveErr := s.resolve(ctx)
 	remote := s.Remote
 	if len(remote) == 0 {
-		remote = DefaultRemote
+		remote = plan.DefaultRemote
 	}
 	if err := s.choose(remote); err != nil {
 		return nil, err
@@ -255,26 +251,30 @@ func (s *survey) failures() (n int) {
 	return n
 }
 
-// phases are what a run does once all paths were attempted, in this order.
-var phases = []struct {
+// A phase is one thing that a run does once all paths were attempted.
+type phase struct {
 	name string
+	why  string // it stands where it does
 	do   func(*survey, context.Context)
-}{
-	{"settle", (*survey).settle},
-	{"meet others", (*survey).meetOthers},
-	{"live software", (*survey).tryLive},
-	{"dial back again", (*survey).dialBackAgain},
-	{"retry", (*survey).retryAll},
-	{"study", (*survey).studyAll},
-	{"decoys", (*survey).tryDecoys},
-	{"halves", (*survey).gatherHalves},                   // before the conversations, which a witness could take for attempts
-	{"retry what a pause spoilt", (*survey).retrySpoilt}, // the halves tell of the far end's pauses
-	{"converse", (*survey).converseAll},
-	{"study again", (*survey).studyAll}, // a conversation is a connection, too
-	{"confirm", (*survey).confirm},
-	{"trace", (*survey).traceOpen},
-	{"hold", (*survey).holdAll},
-	{"siblings", (*survey).askSiblings},
+}
+
+// phases are all of them, in this order.
+var phases = []phase{
+	{"settle", "all paths have shown by now which listener is meant, and whom to ask all that follows", (*survey).settle},
+	{"meet others", "what another listener says of itself decides what its paths are held against", (*survey).meetOthers},
+	{"live software", "who holds which port is known once the contact is settled, and nothing else may go to those ports", (*survey).tryLive},
+	{"dial back again", "a stray listener told of its own paths: the settled one is asked, before anything is made of its halves", (*survey).dialBackAgain},
+	{"retry", "what failed once may pass, and is to be studied only if it does not", (*survey).retryAll},
+	{"study", "it opens more connections where some failed, after retries have added theirs", (*survey).studyAll},
+	{"decoys", "what is still without proof may be something that answers for any port", (*survey).tryDecoys},
+	{"halves", "the far end tells what arrived of all of these; before the conversations, which a witness could take for attempts", (*survey).gatherHalves},
+	{"retry what a pause spoilt", "the halves tell of the far end's pauses", (*survey).retrySpoilt},
+	{"converse", "a conversation is for paths whose proof is settled", (*survey).converseAll},
+	{"study again", "a conversation is a connection, too, and may have failed", (*survey).studyAll},
+	{"confirm", "the conversations' tokens are asked about once all were held", (*survey).confirm},
+	{"trace", "where a path stops is compared with the way of one that is open by now", (*survey).traceOpen},
+	{"hold", "it takes longest, and what died of it must not be held against the others", (*survey).holdAll},
+	{"siblings", "whether a sibling held its port to the end is known at the end alone", (*survey).askSiblings},
 }
 
 // errLongest ends a run that takes too long.

@@ -404,3 +404,15 @@ func TestWhoeverWatchesIsToldOfEachAttempt(t *testing.T) {
 		t.Errorf("phases %v", phases)
 	}
 }
+
+// The order of the phases is the only contract between them: each says why it stands
+// where it does, and has a name of its own for whoever shows it.
+func TestEachPhaseSaysWhyItStandsWhereItDoes(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range phases {
+		if p.name == "" || p.why == "" || p.do == nil || seen[p.name] {
+			t.Errorf("%q: %q", p.name, p.why)
+		}
+		seen[p.name] = true
+	}
+}

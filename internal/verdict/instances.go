@@ -78,3 +78,39 @@ func InstanceNotes(p result.Path) []result.Note {
 	}
 	return []result.Note{{Code: result.NoteInstancePort, Text: text}}
 }
+
+// TellInstances puts to the rows that reach SQL Server what SQL Browser on the
+// same machine says: on which ports instances listen beside the one that was
+// dialed. A fallback row (optional) has a port of its own and is left out.
+func TellInstances(paths []result.Path, speaks func(flow string) plan.Protocol) {
+	for i := range paths {
+		p := &paths[i]
+		if !speaks(p.Flow).Language().Instances || p.Direction != plan.Forward || p.Need == plan.Optional || p.Expect == plan.ExpectClosed || !p.Target.IsValid() {
+			continue
+		}
+		for _, in := range instancesAt(paths, p) {
+			if in.Port != 0 {
+				p.Instances = append(p.Instances, result.InstancePort{Instance: in.Name, Port: in.Port, Verdict: result.Untested})
+			}
+		}
+	}
+}
+
+// instancesAt are what SQL Browser tells at the address of a path; where it was
+// reached at another one of the machine only, there.
+func instancesAt(paths []result.Path, p *result.Path) []result.Instance {
+	var elsewhere []result.Instance
+	for i := range paths {
+		q := &paths[i]
+		if q.Direction != plan.Forward || q.Initiator == nil || q.Initiator.Conversation == nil || len(q.Initiator.Conversation.Instances) == 0 {
+			continue
+		}
+		if q.Target.Addr() == p.Target.Addr() {
+			return q.Initiator.Conversation.Instances
+		}
+		if q.To == p.To && q.Host == p.Host && q.Address == "" && p.Address == "" {
+			elsewhere = q.Initiator.Conversation.Instances
+		}
+	}
+	return elsewhere
+}

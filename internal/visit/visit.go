@@ -1,6 +1,9 @@
-package survey
+// Package visit asks real software in its own language, at each of its hosts, and
+// never sends the proof.
+package visit
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net"
@@ -20,10 +23,12 @@ import (
 	"dialtone/internal/verdict"
 )
 
-// A VisitConfig is what a run visits that asks real software in its own
-// language, and never sends the proof.
-type VisitConfig struct {
-	Config
+// A Config is what a run visits, and how.
+type Config struct {
+	Software string // name and version of this program
+	Hostname string // of this machine
+	Plan     *plan.Plan
+	Excluded []plan.Excluded // rows that the site leaves out, to be listed
 	// Egress takes the rows from Local to the roles that other people's hosts
 	// play, each at its own host; else all rows go to Host, whose software is
 	// installed.
@@ -31,26 +36,47 @@ type VisitConfig struct {
 	// Hosts overrides the host of rows, by row, service or role: a name or
 	// address, with a port if that differs too.
 	Hosts map[string]string
+	Host  string // name or address of the far end
+	// Also are further names and addresses of it, in order of preference.
+	Also []string
+	// OnUnresolved is told of each of them that gives no address while another
+	// does; nil: nobody is.
+	OnUnresolved func(host string, err error)
+	Local        []plan.Role // roles of this machine
+	Remote       []plan.Role // the far end's; none means plan.DefaultRemote
+	All          bool        // every row, whoever plays which role
+	Only         []string
+	// Site says which hosts are the institution's own, and of which one address is
+	// enough; nil: it says nothing.
+	Site    *plan.Site
+	Shift   int           // of ports, for words alone
+	Timeout time.Duration // of each step of a visit
+	Trace   bool          // find out where every path stops, not only the counted ones
+	Bind    sock.Bind     // to dial from
+	// OnAttempt is told when a visit begins, and when it is over, by many at once; it
+	// must not wait. nil: nobody is told.
+	OnAttempt func(dialer.Progress)
 }
 
 // atOnceVisiting bounds the visits under way.
 const atOnceVisiting = 64
 
-// Visit makes one such run.
-func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
+// Run makes one such run. It returns an error only for a selection of rows that the
+// plan cannot have.
+func Run(ctx context.Context, c Config) (*result.Report, error) {
 	started := sock.Now()
 	if len(c.Also) > 0 {
-		if t, err := c.lookUp(ctx); err == nil {
+		if t, err := c.lookUp(ctx, c.Host); err == nil {
 			c.Host = t.Host // the report and the conversations name the one that has an address
 		}
 	}
-	v := &visit{VisitConfig: c, run: echo.NewID(), started: started}
+	v := &visit{Config: c, run: echo.NewID(), started: started}
 	remote := c.Remote
 	switch {
 	case c.Egress:
 		remote = c.Plan.External
 	case len(remote) == 0:
-		remote = DefaultRemote
+		remote = plan.DefaultRemote
 	}
 	flows, excluded, err := c.Plan.Select(plan.Query{Local: c.Local, Remote: remote, All: c.All && !c.Egress, Only: c.Only, Site: c.Site})
 	if err != nil {
@@ -59,8 +85,8 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	r := &result.Report{
 		Schema: result.Schema, Tool: c.Software, Run: v.run.String(), Started: result.TimeOf(v.started), Plan: c.Plan.Name,
 		Mode:  v.mode(),
-		From:  result.End{Role: c.roleWords(c.Local), Host: c.Hostname, Addresses: []string{}},
-		To:    result.End{Role: joinRoles(remote), Host: c.Host, Addresses: []string{}},
+		From:  result.End{Role: c.localWords(), Host: c.Hostname, Addresses: []string{}},
+		To:    result.End{Role: plan.RoleWords(remote), Host: c.Host, Addresses: []string{}},
 		Paths: []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: proxies(),
 	}
 	if c.Egress {
@@ -99,10 +125,26 @@ func Visit(ctx context.Context, c VisitConfig) (*result.Report, error) {
 	r.From.Addresses, r.To.Addresses = ends(r.Paths)
 	r.Interrupted = ctx.Err() != nil
 	facts.Names = v.inDoubt
-	facts.AnyAddress = c.anyAddress(c.Host)
+	facts.AnyAddress = func(p result.Path) bool { return c.Site.AnyAddress(cmp.Or(p.Host, c.Host), plan.Role(p.To)) }
 	verdict.Conclude(r, facts)
 	r.ElapsedMS = sock.Since(v.started).Milliseconds()
 	return r, nil
+}
+
+// lookUp finds the addresses of a host, which has further names where it is the run's
+// one.
+func (c Config) lookUp(ctx context.Context, host string) (sock.Target, error) {
+	t, err := sock.Resolve(ctx, append([]string{host}, c.Also...), c.Bind)
+	t.TellUnresolved(c.OnUnresolved)
+	return t, err
+}
+
+// localWords names the roles of this end; with All they do not matter.
+func (c Config) localWords() string {
+	if c.All {
+		return "all"
+	}
+	return plan.RoleWords(c.Local)
 }
 
 // tryDecoys finds out, where installed software was silent on a connection that
@@ -119,7 +161,7 @@ func (v *visit) tryDecoys(ctx context.Context, paths []result.Path) []netip.Addr
 		}
 		addr := p.Target.Addr()
 		if _, known := opened[addr]; !known {
-			opened[addr] = v.opensDecoys(ctx, addr, func(int) bool { return false })
+			opened[addr] = dialer.OpensDecoys(ctx, addr, v.Bind.For(p.Family), v.Timeout, v.Plan, func(int) bool { return false })
 			if opened[addr] {
 				all = append(all, addr)
 			}
@@ -132,7 +174,7 @@ func (v *visit) tryDecoys(ctx context.Context, paths []result.Path) []netip.Addr
 }
 
 type visit struct {
-	VisitConfig
+	Config
 	run     echo.ID
 	started time.Time
 
@@ -144,7 +186,8 @@ type visit struct {
 func (v *visit) doubt(doubts []sock.Doubt) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, n := range namesInDoubt(doubts) {
+	for _, d := range doubts {
+		n := verdict.Name(d)
 		if !slices.ContainsFunc(v.inDoubt, func(o verdict.Name) bool { return o.Host == n.Host }) {
 			v.inDoubt = append(v.inDoubt, n)
 		}
@@ -206,9 +249,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 	if why != "" {
 		return []result.Path{v.path(f, result.IP4, host, port, result.Initiator{Probe: echo.NewID().String(), NotTried: why}, nil)}
 	}
-	c := v.Config
-	c.Host = host
-	t, err := c.lookUp(ctx)
+	t, err := v.lookUp(ctx, host)
 	if err != nil {
 		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(sock.Now()), Attempts: 1, ResolveError: err.Error(), ResolveFault: sock.FaultOf(err)}
 		return []result.Path{v.path(f, result.IP4, host, port, i, nil)}
@@ -239,6 +280,18 @@ func (v *visit) visitAt(ctx context.Context, f plan.Flow, family result.Family, 
 	})
 	v.tell(f, host, at, &i)
 	return v.path(f, family, host, port, i, leftOut)
+}
+
+// tell tells whoever watches how far a visit is.
+func (v *visit) tell(f plan.Flow, host string, to netip.AddrPort, half *result.Initiator) {
+	if v.OnAttempt == nil {
+		return
+	}
+	a := dialer.Progress{Flows: []string{f.Row.ID}, Direction: f.Direction, Transport: f.Row.Transport, Port: int(to.Port()), To: to.Addr(), Real: true, Half: half}
+	if v.Egress {
+		a.Host = host
+	}
+	v.OnAttempt(a)
 }
 
 // isVendor reports whether the plan itself names a row's host: then its

@@ -1,4 +1,4 @@
-package survey
+package visit
 
 import (
 	"bufio"
@@ -31,7 +31,7 @@ var updateDocs = flag.Bool("update", false, "write the table of docs/services.md
 // servicesFile holds, between the two marks, the table that the test below makes.
 const (
 	servicesFile = "../../docs/services.md"
-	answersStart = "<!-- what servers say: made by go test ./internal/survey -run TestWhatServersSay -update -->\n"
+	answersStart = "<!-- what servers say: made by go test ./internal/visit -run TestWhatServersSay -update -->\n"
 	answersEnd   = "<!-- end of what servers say -->\n"
 )
 
@@ -180,7 +180,7 @@ func (s said) ask(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := VisitConfig{Egress: true, Hosts: map[string]string{s.row: at.String()}}
+	cfg := Config{Egress: true, Hosts: map[string]string{s.row: at.String()}}
 	cfg.Plan, cfg.Local, cfg.Only, cfg.Timeout = p, []plan.Role{"server"}, []string{s.row}, time.Second
 	if s.row == "z3950" {
 		cfg.Local = []plan.Role{"client"}
@@ -194,7 +194,7 @@ func (s said) ask(t *testing.T) string {
 	if s.row == "iso-out" {
 		cfg.Local, cfg.Remote = []plan.Role{"server"}, []plan.Role{"peer"}
 	}
-	r, err := Visit(t.Context(), cfg)
+	r, err := Run(t.Context(), cfg)
 	if err != nil || len(r.Paths) != 1 {
 		t.Fatalf("%v, %+v", err, r)
 	}

@@ -1,4 +1,4 @@
-package survey
+package visit
 
 import (
 	"strings"
@@ -16,9 +16,9 @@ func TestAVisitSaysThatThisMachineIsSetToUseAProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", "http://user:secret@proxy.example.edu:3128")
 	t.Setenv("no_proxy", ".example.edu")
 	for _, egress := range []bool{false, true} {
-		c := config(planOf(row("odyssey-client", int(prooftest.FreePort(t, far).Port()), "client", "server")), far)
-		c.Remote = []plan.Role{"server"}
-		r, err := Visit(t.Context(), VisitConfig{Config: c, Egress: egress})
+		c := config(prooftest.Plan(row("odyssey-client", int(prooftest.FreePort(t, far).Port()), "client", "server")), far)
+		c.Remote, c.Egress = []plan.Role{"server"}, egress
+		r, err := Run(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
