@@ -69,6 +69,7 @@ func TestListenEndsWhateverIsUnderWay(t *testing.T) {
 				}
 			}
 
+			told := time.Now()
 			if err := listen.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
@@ -76,6 +77,7 @@ func TestListenEndsWhateverIsUnderWay(t *testing.T) {
 			go func() { s, _ := listen.Wait(); ended <- s }()
 			select {
 			case s := <-ended:
+				t.Logf("it ended in %v", time.Since(told).Round(time.Millisecond))
 				if s == nil || s.ExitCode() != 0 {
 					t.Errorf("%v: %s", s, said())
 				}
