@@ -54,8 +54,8 @@ type Config struct {
 	Allowed []netip.Prefix
 	// Lines tell a person who reaches it by browser how to go on.
 	Lines []string
-	// OnContact is told of every contact before it is answered; nil: nobody is.
-	OnContact func(Contact)
+	// OnEvent is told of every event before it is answered; nil: nobody is.
+	OnEvent func(Event)
 	// OnTrouble is told, in a sentence for people, what keeps this program or
 	// its machine from answering; nil: nobody is.
 	OnTrouble func(what string)
