@@ -105,7 +105,7 @@ func (b *board) portOf(t plan.Transport, port int) *boardPort {
 }
 
 // contact takes in who came.
-func (b *board) contact(c listener.Contact) {
+func (b *board) contact(c listener.Event) {
 	if b == nil || c.Kind != echo.KindAsked && c.Kind != echo.KindProved {
 		return
 	}

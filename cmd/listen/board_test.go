@@ -21,8 +21,8 @@ func boardOf(t *testing.T, roles ...plan.Role) *board {
 	return (&serving{Common: cli.Common{Plan: p}, roles: roles}).newBoard(nil)
 }
 
-func keyed(kind echo.Kind, from string, transport plan.Transport, port uint16, flow string) listener.Contact {
-	return listener.Contact{Kind: kind, Peer: echo.Peer{
+func keyed(kind echo.Kind, from string, transport plan.Transport, port uint16, flow string) listener.Event {
+	return listener.Event{Kind: kind, Peer: echo.Peer{
 		Remote: netip.AddrPortFrom(netip.MustParseAddr(from), 50000), Local: netip.AddrPortFrom(netip.MustParseAddr("10.2.0.10"), port), Transport: transport, Flow: flow,
 	}}
 }

@@ -131,7 +131,7 @@ func serve(c *ucli.Context) error {
 	s.offers = names
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
-		Beside: beside, ContactPort: s.contact, Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnContact: func(c listener.Contact) {
+		Beside: beside, ContactPort: s.contact, Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnEvent: func(c listener.Event) {
 			journal.Write(c)
 			s.board.contact(c)
 		},

@@ -243,7 +243,7 @@ func beMembers(file, ledger, ready string) error {
 			l := listener.New(listener.Config{
 				Key: key, Software: "dialtone lab", Plan: p, Roles: []plan.Role{plan.RolePeer},
 				Ports: p.Ports([]plan.Role{plan.RolePeer}), Addrs: []netip.Addr{m.Addr},
-				OnContact: func(c listener.Contact) {
+				OnEvent: func(c listener.Event) {
 					mu.Lock()
 					defer mu.Unlock()
 					_ = lines.Encode(sighting{c.At, m.Addr, c.Kind})

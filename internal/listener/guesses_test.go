@@ -20,7 +20,7 @@ func TestGuessesOfTheKeyAreCountedAndShown(t *testing.T) {
 	at := time.Unix(1_000_000, 0)
 	guess := func(from string) {
 		remote := netip.AddrPortFrom(netip.MustParseAddr(from), 50000)
-		w.contact(Contact{At: at, Kind: echo.KindWrongKey, Peer: echo.Peer{Remote: remote, Local: netip.MustParseAddrPort("198.51.100.9:1433"), Transport: plan.TCP}})
+		w.contact(Event{At: at, Kind: echo.KindWrongKey, Peer: echo.Peer{Remote: remote, Local: netip.MustParseAddrPort("198.51.100.9:1433"), Transport: plan.TCP}})
 	}
 	for range 500 {
 		guess("2001:db8::1")

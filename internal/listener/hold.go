@@ -93,12 +93,12 @@ func (h *holds) of(k holdKey) (echo.HeldSoFar, bool) {
 func (l *Listener) HoldBack(ctx context.Context, p echo.Peer, h echo.HoldBack) error {
 	path, err := l.backPath(p, h.Path)
 	if err != nil {
-		l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: "refused: " + err.Error()})
+		l.event(Event{Kind: echo.KindDialBack, Peer: p, Detail: "refused: " + err.Error()})
 		return err
 	}
 	release, why, _ := l.idle.try(p)
 	if why != "" {
-		l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: "refused: " + why})
+		l.event(Event{Kind: echo.KindDialBack, Peer: p, Detail: "refused: " + why})
 		return errors.New(why)
 	}
 	so := l.holds.begin(holdKey{p.Run, h.Path.Probe}, networkOf(p.Remote.Addr()))
@@ -107,7 +107,7 @@ func (l *Listener) HoldBack(ctx context.Context, p echo.Peer, h echo.HoldBack) e
 		return errors.New("the listener keeps connections idle for this very probe already, or remembers too many others that last")
 	}
 	longest := time.Duration(h.LongestMS) * time.Millisecond
-	l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s, kept idle for %v", path.Target, path.Flow, longest)})
+	l.event(Event{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s, kept idle for %v", path.Target, path.Flow, longest)})
 	l.background.Go(func() {
 		defer release()
 		l.holds.end(so, dialer.Hold(ctx, path, dialer.Options{

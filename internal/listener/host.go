@@ -30,7 +30,7 @@ func (l *Listener) Contact(p echo.Peer, k echo.Kind) {
 		l.ledger.proved(p)
 		l.provedAddrs.add(p.Remote.Addr())
 	}
-	l.contact(Contact{Kind: k, Peer: p})
+	l.event(Event{Kind: k, Peer: p})
 }
 
 // Hello implements echo.Host.
@@ -107,10 +107,10 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 		path, err := l.backPath(p, b)
 		if err != nil {
 			out.Halves[i].NotTried = err.Error()
-			l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: "refused: " + err.Error()})
+			l.event(Event{Kind: echo.KindDialBack, Peer: p, Detail: "refused: " + err.Error()})
 			continue
 		}
-		l.contact(Contact{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s", path.Target, path.Flow)})
+		l.event(Event{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s", path.Target, path.Flow)})
 		g.Go(func() error {
 			opts := opts
 			opts.Trace, opts.Samples, opts.ProofOnly = b.Trace, min(b.Samples, echo.MaxSamples), b.ProofOnly
@@ -230,5 +230,5 @@ func (l *Listener) mayDial(b echo.BackPath) bool {
 
 // Submit implements echo.Host.
 func (l *Listener) Submit(p echo.Peer, s echo.Submission) {
-	l.contact(Contact{Kind: echo.KindSubmitted, Peer: p, Submission: &s})
+	l.event(Event{Kind: echo.KindSubmitted, Peer: p, Submission: &s})
 }

@@ -93,7 +93,7 @@ type record struct {
 }
 
 // Write writes one contact down.
-func (j *Journal) Write(c Contact) {
+func (j *Journal) Write(c Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.count(c)
@@ -128,7 +128,7 @@ func (j *Journal) Write(c Contact) {
 // say writes a line for people. The lock is held.
 func (j *Journal) say(line string) { _, _ = io.WriteString(j.Out, line+"\n") }
 
-func toRecord(c Contact) record {
+func toRecord(c Event) record {
 	r := record{
 		At: c.At.Truncate(time.Millisecond), Kind: c.Kind, Transport: string(c.Peer.Transport),
 		Source: result.EndpointFrom(c.Peer.Remote), Local: result.EndpointFrom(c.Peer.Local),
@@ -234,7 +234,7 @@ func (j *Journal) toLedger(line []byte) {
 }
 
 // mayShow says whether to write a contact down, and how many like it were not.
-func (j *Journal) mayShow(c Contact) (hidden int, ok bool) {
+func (j *Journal) mayShow(c Event) (hidden int, ok bool) {
 	switch c.Kind {
 	case echo.KindAsked, echo.KindProved, echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack:
 		return knocksOf(&j.keyed, c).knock(c.At, maxKeyed)
@@ -251,7 +251,7 @@ func (j *Journal) mayShow(c Contact) (hidden int, ok bool) {
 }
 
 // knocksOf are the counts of who a contact comes from.
-func knocksOf(all *map[netip.Prefix]*knocks, c Contact) *knocks {
+func knocksOf(all *map[netip.Prefix]*knocks, c Event) *knocks {
 	if *all == nil || len(*all) > maxAddrs {
 		*all = map[netip.Prefix]*knocks{}
 	}
@@ -279,7 +279,7 @@ func (k *knocks) knock(at time.Time, most int) (hidden int, ok bool) {
 	return hidden, true
 }
 
-func (j *Journal) count(c Contact) {
+func (j *Journal) count(c Event) {
 	switch c.Kind {
 	case echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack:
 		return

@@ -20,8 +20,8 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-func contactOf(k echo.Kind, remote string) Contact {
-	return Contact{At: noon, Kind: k, Peer: echo.Peer{
+func contactOf(k echo.Kind, remote string) Event {
+	return Event{At: noon, Kind: k, Peer: echo.Peer{
 		Remote: netip.MustParseAddrPort(remote), Local: netip.MustParseAddrPort("198.51.100.9:1433"), Transport: plan.TCP,
 	}}
 }
@@ -183,7 +183,7 @@ func TestContactIsInTheLedgerWhenItsAnswerComes(t *testing.T) {
 	}
 	defer f.Close()
 	j := &Journal{Ledger: f, Err: os.Stderr}
-	l := start(t, Config{OnContact: j.Write})
+	l := start(t, Config{OnEvent: j.Write})
 	for range 5 {
 		ask := newAsk()
 		prove(t, loop, l.at, ask)
@@ -213,7 +213,7 @@ func TestAnswerWaitsForTheLedger(t *testing.T) {
 	var trouble bytes.Buffer
 	writing := make(chan struct{}, 1)
 	j := &Journal{Ledger: w, Err: &trouble}
-	l := start(t, Config{OnContact: func(c Contact) { writing <- struct{}{}; j.Write(c) }})
+	l := start(t, Config{OnEvent: func(c Event) { writing <- struct{}{}; j.Write(c) }})
 	conn := dialFrom(t, loop, l.at)
 	ask := newAsk()
 	proved := make(chan error, 1)
@@ -256,7 +256,7 @@ func unreadLedger(t *testing.T, blocks bool) {
 	defer r.Close()
 	var trouble bytes.Buffer
 	j := &Journal{Ledger: w, Err: &trouble}
-	l := start(t, Config{OnContact: j.Write})
+	l := start(t, Config{OnEvent: j.Write})
 	_ = w.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	for err = nil; err == nil; {
 		_, err = w.Write(bytes.Repeat([]byte("x"), 1000))
@@ -342,7 +342,7 @@ func TestFullDiskIsToldOnceAndServingGoesOn(t *testing.T) {
 	defer file.Close()
 	var out, trouble bytes.Buffer
 	j := &Journal{Out: &out, JSON: true, Ledger: full, Err: &trouble}
-	l := start(t, Config{OnContact: j.Write})
+	l := start(t, Config{OnEvent: j.Write})
 	for range 3 {
 		prove(t, loop, l.at, newAsk())
 	}

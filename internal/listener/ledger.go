@@ -14,9 +14,9 @@ import (
 	"dialtone/internal/sock"
 )
 
-// A Contact is what one peer did on one port, for the log and the summary. Of
+// An Event is what one peer did on one port, for the log and the summary. Of
 // who has not proved the key it holds no byte but the addresses.
-type Contact struct {
+type Event struct {
 	At         time.Time
 	Kind       echo.Kind
 	Peer       echo.Peer
@@ -25,8 +25,8 @@ type Contact struct {
 	Detail     string
 }
 
-// contact passes a contact on, before it is answered.
-func (l *Listener) contact(c Contact) {
+// event passes an event on, before it is answered.
+func (l *Listener) event(c Event) {
 	if c.Peer.Run == l.Instance && l.isSelf(c.Peer.Remote.Addr()) {
 		return // our own proof of our own port
 	}
@@ -34,8 +34,8 @@ func (l *Listener) contact(c Contact) {
 	if c.Visit.Service == "" {
 		c.Visit.Service = l.serviceAt(c.Peer.Transport, c.Peer.Local.Port())
 	}
-	if l.OnContact != nil {
-		l.OnContact(c)
+	if l.OnEvent != nil {
+		l.OnEvent(c)
 	}
 }
 

@@ -56,8 +56,8 @@ type Config struct {
 	Lines []string
 	// Downloads are what whoever comes by browser may fetch; nil: nothing.
 	Downloads *Downloads
-	// OnContact is told of every contact before it is answered; nil: nobody is.
-	OnContact func(Contact)
+	// OnEvent is told of every event before it is answered; nil: nobody is.
+	OnEvent func(Event)
 	// OnTrouble is told, in a sentence for people, what keeps this program or
 	// its machine from answering; nil: nobody is.
 	OnTrouble func(what string)

@@ -79,10 +79,10 @@ func (l *Listener) Deliver(p echo.Peer, d echo.Delivery) (receipt echo.Receipt, 
 	r, err := d.Open()
 	l.opening.Unlock()
 	if err != nil {
-		l.contact(Contact{Kind: echo.KindDelivered, Peer: p, Detail: "refused: " + err.Error()})
+		l.event(Event{Kind: echo.KindDelivered, Peer: p, Detail: "refused: " + err.Error()})
 		return receipt, nil, err
 	}
-	l.contact(Contact{Kind: echo.KindDelivered, Peer: p})
+	l.event(Event{Kind: echo.KindDelivered, Peer: p})
 	if l.OnDelivery != nil {
 		receipt, taken = l.OnDelivery(r, d.Last)
 		return receipt, taken, nil

@@ -39,23 +39,23 @@ var (
 // contacts remembers what a listener told.
 type contacts struct {
 	mu  sync.Mutex
-	all []Contact
+	all []Event
 }
 
-func (c *contacts) add(x Contact) {
+func (c *contacts) add(x Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all = append(c.all, x)
 }
 
-func (c *contacts) list() []Contact {
+func (c *contacts) list() []Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]Contact(nil), c.all...)
+	return append([]Event(nil), c.all...)
 }
 
 // await waits until n contacts were told.
-func (c *contacts) await(t *testing.T, n int) []Contact {
+func (c *contacts) await(t *testing.T, n int) []Event {
 	t.Helper()
 	for start := time.Now(); time.Since(start) < guardTime; time.Sleep(time.Millisecond) {
 		if all := c.list(); len(all) >= n {
@@ -98,8 +98,8 @@ func startBeside(t *testing.T, c Config, held int) *running {
 	if c.Addrs == nil {
 		c.Addrs = []netip.Addr{loop}
 	}
-	if c.OnContact == nil {
-		c.OnContact = r.told.add
+	if c.OnEvent == nil {
+		c.OnEvent = r.told.add
 	}
 	r.Listener = New(c)
 	if errs := r.Bind(t.Context()); len(errs) != held {

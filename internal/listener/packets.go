@@ -69,7 +69,7 @@ func (l *Listener) answerStranger(p *boundPort, remote, local netip.AddrPort, b 
 		}
 	}
 	if len(b) < cookieEnd || !echo.Looks(b) { // else it was told when it came
-		l.contact(Contact{
+		l.event(Event{
 			Kind: echo.KindForeign, Peer: echo.Peer{Remote: remote, Local: local, Transport: plan.UDP},
 			Visit: service.Visit{Words: words},
 		})

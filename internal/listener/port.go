@@ -133,6 +133,6 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn, e *entry, place 
 	// What looked like STUN and was not was told when it came. Whoever is there when
 	// listen is stopped came, too.
 	if t.kind == echo.KindForeign && t.visit.Words != "" || t.kind == echo.KindSilent {
-		l.contact(Contact{Kind: t.kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, Visit: t.visit})
+		l.event(Event{Kind: t.kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: plan.TCP}, Visit: t.visit})
 	}
 }

@@ -29,7 +29,7 @@ func TestReplayedBindingIsNotWrittenDownAsProved(t *testing.T) {
 	}
 	var out bytes.Buffer
 	j := &Journal{Out: &out, JSON: true}
-	second := start(t, Config{OnContact: j.Write})
+	second := start(t, Config{OnEvent: j.Write})
 	for _, at := range []netip.AddrPort{first.at, second.at} {
 		c, err := (&net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(elsewhere, 0))}).Dial("tcp", at.String())
 		if err != nil {

@@ -44,7 +44,7 @@ const (
 )
 
 // show says a contact, or counts it.
-func (s *screen) show(c Contact, r record, say func(string)) {
+func (s *screen) show(c Event, r record, say func(string)) {
 	k := showing{transport: c.Peer.Transport, remote: c.Peer.Remote.Addr(), port: c.Peer.Local.Port()}
 	switch c.Kind {
 	case echo.KindSubmitted:

@@ -15,7 +15,7 @@ import (
 func TestOneRunIsOneLineForEachPort(t *testing.T) {
 	var text, lines bytes.Buffer
 	screen, complete := &Journal{Out: &text}, &Journal{Out: &lines, JSON: true}
-	write := func(c Contact) { screen.Write(c); complete.Write(c) }
+	write := func(c Event) { screen.Write(c); complete.Write(c) }
 	run := func(id byte) {
 		for i := range 5 {
 			c := contactOf(echo.KindAsked, fmt.Sprintf("192.0.2.7:%d", 50000+i))

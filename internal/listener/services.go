@@ -101,12 +101,12 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		case p.Language().Crowded:
 			return nil, false // their own clients send as much there, and guess nothing
 		default:
-			l.contact(Contact{Kind: echo.KindWrongKey, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport}, Detail: "in the service's own language"})
+			l.event(Event{Kind: echo.KindWrongKey, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport}, Detail: "in the service's own language"})
 			return nil, false
 		}
 		kind = echo.KindService
 		l.ledger.conversed(e, probe)
-		l.contact(Contact{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: string(p)}})
+		l.event(Event{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: string(p)}})
 		return key.TokenAnswer(probe), true
 	}
 	a.ListenData = func(ctx context.Context, on netip.Addr) (net.Listener, error) {

@@ -109,7 +109,7 @@ func newWritten(t *testing.T) *written {
 	return w
 }
 
-func (w *written) contact(c Contact) {
+func (w *written) contact(c Event) {
 	w.screen.Write(c)
 	w.lines.Write(c)
 }
@@ -159,7 +159,7 @@ func everyProtocol() (rows []plan.Row, ports []plan.Binding) {
 func everyService(t *testing.T, w *written) (*running, map[plan.Protocol]netip.AddrPort) {
 	t.Helper()
 	rows, ports := everyProtocol()
-	l := start(t, Config{Plan: planOf(rows...), Ports: ports, OnContact: w.contact, OnTrouble: w.trouble})
+	l := start(t, Config{Plan: planOf(rows...), Ports: ports, OnEvent: w.contact, OnTrouble: w.trouble})
 	at := map[plan.Protocol]netip.AddrPort{}
 	for _, b := range l.Bound() {
 		at[b.Rows[0].Speaks] = b.Addr

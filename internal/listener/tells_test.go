@@ -65,7 +65,7 @@ func TestNothingTellsAStrangerOfThisMachine(t *testing.T) {
 	t.Parallel()
 	w := newWritten(t)
 	rows, ports := everyProtocol()
-	l := start(t, Config{Plan: planOf(rows...), Ports: ports, Software: ownVersion, OnContact: w.contact, OnTrouble: w.trouble})
+	l := start(t, Config{Plan: planOf(rows...), Ports: ports, Software: ownVersion, OnEvent: w.contact, OnTrouble: w.trouble})
 	h := &heard{said: map[string][]byte{"certificate": l.certificate.Certificate[0]}}
 	guess := newAsk()
 	guess.Key = wrongKey

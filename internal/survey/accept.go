@@ -43,13 +43,7 @@ func reverseBindings(legs []*leg) []plan.Binding {
 func (s *survey) dialedFrom() []netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []netip.Addr
-	for _, j := range s.jobs {
-		if i := j.initiator; j.direction == plan.Forward && i != nil && i.Source.IsValid() {
-			out = append(out, i.Source.Addr())
-		}
-	}
-	return out
+	return s.attempts().dialedFrom()
 }
 
 // askSiblings finds out whether the siblings still hold their ports at the end of
@@ -57,7 +51,7 @@ func (s *survey) dialedFrom() []netip.Addr {
 func (s *survey) askSiblings(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		j.vacated = j.direction == plan.Reverse && s.door.Vacated(ctx, j.transport, j.port, j.family)
 	}
 }

@@ -205,7 +205,7 @@ func (s *survey) ledAstray(i *result.Initiator) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		f := j.initiator
 		if j.direction != plan.Forward || f == nil || f.Answer != result.AnswerKeyed {
 			continue
@@ -226,7 +226,7 @@ func (s *survey) dialBackAgain(ctx context.Context) {
 	for _, f := range s.families() {
 		var again []*job
 		ways := s.contacts.Ways(f, s.expected)
-		for _, j := range s.jobs {
+		for _, j := range s.attempts() {
 			if j.direction != plan.Reverse || j.family != f || j.by == "" {
 				continue
 			}

@@ -121,7 +121,7 @@ func (s *survey) everyConnection() []result.Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []result.Connection
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		all = append(all, s.connectionsOf(j)...)
 	}
 	return all
@@ -142,7 +142,7 @@ func (j *job) took(c *result.Conversation) {
 func (s *survey) loss(t plan.Transport) float64 {
 	var near []*result.Initiator
 	var far []*result.Acceptor
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if j.initiator != nil {
 			i := *j.initiator
 			i.Connections = s.connectionsOf(j)

@@ -39,10 +39,10 @@ func (s *survey) comeBack(ctx context.Context) {
 	if sock.IsOver(ctx) {
 		return // attempts may be under way still
 	}
-	if _, ok := s.contacts.Hello(); ok || len(s.datagramWays()) == 0 {
+	if _, ok := s.contacts.Hello(); ok || len(s.attempts().datagramWays()) == 0 {
 		return
 	}
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if i := j.initiator; j.direction == plan.Forward && j.transport == plan.TCP && i != nil && i.Connect == result.ConnectRST && !sock.IsOver(ctx) {
 			s.retry(ctx, j)
 			s.mayOffer(ctx, j)
@@ -85,7 +85,7 @@ func (s *survey) seekOn(ctx context.Context, remote []plan.Role, on func(plan.Ro
 	var all sync.WaitGroup
 	for _, f := range s.families() {
 		tried := map[int]bool{0: true}
-		for _, j := range s.jobs {
+		for _, j := range s.attempts() {
 			tried[j.port] = tried[j.port] || j.direction == plan.Forward && j.family == f && j.transport == plan.TCP
 		}
 		for _, flow := range flows {
@@ -166,15 +166,10 @@ func (s *survey) tripsLong() time.Duration {
 }
 
 // longestTrip is the longest round trip that any attempt measured, 0 if none did.
-func (s *survey) longestTrip() (longest time.Duration) {
+func (s *survey) longestTrip() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, j := range s.jobs {
-		if j.initiator != nil {
-			longest = max(longest, rtt(j))
-		}
-	}
-	return longest
+	return s.attempts().longestTrip()
 }
 
 // greets reports whether the service of a port of the plan's speaks first.

@@ -36,7 +36,7 @@ func (s *survey) converseAll(ctx context.Context) {
 	type tally struct{ good, ended int }
 	held := map[*job]*tally{}
 	var todo []*job
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if s.mayConverse(j) {
 			held[j] = &tally{}
 			todo = append(todo, j)
@@ -195,23 +195,12 @@ func (s *survey) mayConverse(j *job) bool {
 	if hasHole(i) {
 		return false // some message of any service is as large as what vanishes
 	}
-	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed && s.isProvedByTCP(j)
+	return j.transport == plan.TCP || i.Answer == result.AnswerKeyed && s.attempts().isProvedByTCP(j)
 }
 
 // hasHole reports whether a payload showed that packets above a size vanish.
 func hasHole(i *result.Initiator) bool {
 	return i.Sent != nil && i.Sent.Hole != nil || i.Received != nil && i.Received.Hole != nil
-}
-
-// isProvedByTCP reports whether any TCP path to the listener that proved a job
-// proved itself: another listener's proofs are not known to it.
-func (s *survey) isProvedByTCP(proved *job) bool {
-	for _, j := range s.jobs {
-		if i := j.initiator; j.direction == proved.direction && j.family == proved.family && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed && i.Instance == proved.initiator.Instance {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *survey) converse(ctx context.Context, j *job) {
@@ -343,7 +332,7 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 func (s *survey) confirm(ctx context.Context) {
 	for _, f := range s.families() {
 		forward := map[string][]*job{} // by whom to ask
-		for _, j := range s.jobs {
+		for _, j := range s.attempts() {
 			if j.family != f || j.acceptor == nil || j.initiator == nil || j.initiator.Conversation == nil {
 				continue
 			}

@@ -44,7 +44,7 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 		return true
 	}
 	ways := s.waysBack()
-	datagrams := s.datagramWays()
+	datagrams := s.attempts().datagramWays()
 	if len(ways)+len(datagrams) == 0 {
 		s.cut = s.shutOut(ctx)
 		return s.cut != nil
@@ -74,7 +74,7 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 func (s *survey) shutOut(ctx context.Context) *cutOff {
 	var last time.Time
 	opened := map[netip.AddrPort][]result.Connection{}
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if j.direction != plan.Forward || j.transport != plan.TCP || j.initiator == nil || j.initiator.Answer != result.AnswerSilent {
 			continue
 		}
@@ -133,21 +133,6 @@ func (s *survey) waysBack() []netip.AddrPort {
 			if len(out) < backWays {
 				out = append(out, p.Target)
 			}
-		}
-	}
-	return out
-}
-
-// datagramWays are forward paths over UDP that were proved, if none over TCP was.
-func (s *survey) datagramWays() []*job {
-	var out []*job
-	for _, j := range s.jobs {
-		switch {
-		case j.direction != plan.Forward || j.initiator == nil || j.initiator.Answer != result.AnswerKeyed:
-		case j.transport == plan.TCP:
-			return nil
-		default:
-			out = append(out, j)
 		}
 	}
 	return out
@@ -228,7 +213,7 @@ func (s *survey) howWaysEnded() (ended result.Ended) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var at time.Time
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		all := s.connectionsOf(j)
 		if !slices.ContainsFunc(all, func(c result.Connection) bool { return c.IsPassed() }) {
 			continue

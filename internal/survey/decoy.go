@@ -2,11 +2,9 @@ package survey
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 
 	"dialtone/internal/dialer"
-	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -16,31 +14,11 @@ import (
 func (s *survey) tryDecoys(ctx context.Context) {
 	for _, f := range s.families() {
 		for _, to := range s.target.Use[f] {
-			if s.hasUnproved(to) && dialer.OpensDecoys(ctx, to, s.Bind.For(f), s.Timeout, s.Plan, s.isTaken(f)) {
+			if s.attempts().hasUnproved(to) && dialer.OpensDecoys(ctx, to, s.Bind.For(f), s.Timeout, s.Plan, s.isTaken(f)) {
 				s.answersAll = append(s.answersAll, to)
 			}
 		}
 	}
-}
-
-// hasUnproved reports whether a forward TCP path to an address opened a
-// connection on which no proof came.
-func (s *survey) hasUnproved(to netip.Addr) bool {
-	for _, j := range s.jobs {
-		i := j.initiator
-		if i == nil || j.direction != plan.Forward || j.to != to || j.transport != plan.TCP || i.Connect != result.ConnectOpen {
-			continue
-		}
-		if i.Ordinary != nil && j.acceptor != nil && j.acceptor.Saw == result.SawAccepted {
-			continue // it is known who accepted
-		}
-		switch i.Answer {
-		case result.AnswerKeyed, result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion, result.AnswerOwn:
-		default:
-			return true
-		}
-	}
-	return false
 }
 
 // isTaken tells of ports whether the far end's listener has them, or says who does.

@@ -52,7 +52,7 @@ func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 	var asking errgroup.Group
 	asking.SetLimit(atOnceAsking)
 	for _, f := range s.families() {
-		changed := s.sourceChanged(plan.Forward, f)
+		changed := s.attempts().sourceChanged(plan.Forward, f)
 		of := map[string][]*job{} // by whom to ask
 		for _, j := range forward {
 			if j.family == f {
@@ -124,7 +124,7 @@ func (s *survey) alsoProved(paths []contact.Way) []contact.Way {
 			out = append(out, contact.Way{Flow: j.flow, Target: to, Instance: instance, Direct: origin.Addr() == to.Addr()})
 		}
 	}
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		i := j.initiator
 		if j.direction != plan.Forward || i == nil {
 			continue
@@ -266,27 +266,6 @@ func query(j *job, changed bool) echo.WitnessQuery {
 	}
 }
 
-// sourceChanged reports whether a device on the way changes source addresses
-// or ports of a direction and family, as far as any proved path shows. With
-// none to show it, a private IPv4 address may well be changed.
-func (s *survey) sourceChanged(d plan.Direction, f result.Family) bool {
-	proved, private := false, false
-	for _, j := range s.jobs {
-		i := j.initiator
-		if j.direction != d || j.family != f || i == nil || !i.Source.IsValid() {
-			continue
-		}
-		private = private || i.Source.Addr().Is4() && i.Source.Addr().IsPrivate()
-		if i.SeenAs.IsValid() {
-			proved = true
-			if i.SeenAs.Port() != i.Source.Port() || !result.IsSameAddr(i.SeenAs.Addr(), i.Source.Addr()) {
-				return true
-			}
-		}
-	}
-	return !proved && private
-}
-
 // ownHalf says what this end saw of a reverse job.
 func (s *survey) ownHalf(ctx context.Context, j *job) {
 	j.instance, _ = s.door.Expects(j.transport, j.port, j.family)
@@ -312,7 +291,7 @@ func (s *survey) watchedOnly(ctx context.Context, j *job) {
 // reverseQuery asks about a reverse job. The far end's clock timed the attempt;
 // ours only knows that it was since the run began.
 func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
-	q := query(j, s.sourceChanged(plan.Reverse, j.family))
+	q := query(j, s.attempts().sourceChanged(plan.Reverse, j.family))
 	q.BeganMS, q.EndedMS, q.Connect = sock.Since(s.started).Milliseconds(), 0, ""
 	return q
 }

@@ -25,7 +25,7 @@ func (s *survey) holdAll(ctx context.Context) {
 	stop := s.countDown(ctx)
 	defer stop()
 	var g errgroup.Group
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if j.transport != plan.TCP || !isWhole(j.initiator) {
 			continue
 		}

@@ -22,7 +22,7 @@ func (m *meeting) knock(ctx context.Context) (reached netip.AddrPort, words stri
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	ended := map[string]int{}
-	for _, j := range m.base.jobs {
+	for _, j := range m.base.attempts() {
 		if j.direction != plan.Forward || j.transport != plan.TCP || j.port == 0 || j.sourcePort != 0 {
 			continue
 		}

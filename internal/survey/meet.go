@@ -84,7 +84,7 @@ func (m *meeting) begin(ctx context.Context) error {
 		return err
 	}
 	m.door = m.base.openDoor(ctx, reverseBindings(m.base.legs), m.sources(), listener.Config{
-		Partners: m.base.target.All, OnMeet: m.turn, OnDelivery: m.take, OnContact: m.heard,
+		Partners: m.base.target.All, OnMeet: m.turn, OnDelivery: m.take, OnEvent: m.heard,
 	})
 	if m.OnTaken != nil {
 		for _, k := range m.door.Taken() {

@@ -32,7 +32,7 @@ func (s *survey) tryLive(ctx context.Context) {
 	if s.Gentle {
 		all.SetLimit(1)
 	}
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if s.isLive(j) && (j.initiator == nil || j.initiator.NotTried == "") {
 			all.Go(func() error {
 				s.live(ctx, j)
@@ -90,7 +90,7 @@ func (s *survey) live(ctx context.Context, j *job) {
 // lookerOf asks the listener at the other end of a conversation about ordinary
 // connections of a job, and over another conversation once that has ended.
 func (s *survey) lookerOf(j *job, c *echo.Conn) dialer.Look {
-	changed := s.sourceChanged(plan.Forward, j.family)
+	changed := s.attempts().sourceChanged(plan.Forward, j.family)
 	return func(ctx context.Context, source result.Endpoint) (a result.Acceptor, ok bool) {
 		q := echo.WitnessQuery{Transport: j.transport, Port: j.port, Source: source, SourceChanged: changed, Moment: echo.MomentNow}
 		if !source.IsValid() {

@@ -283,7 +283,7 @@ func (s *survey) beganAt(j *job) time.Time {
 // late is how long after this run began the far end's listener was started, if
 // anything failed before that.
 func (s *survey) late() (longest time.Duration) {
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		began := s.beganAt(j)
 		if j.initiator == nil || began.IsZero() {
 			continue

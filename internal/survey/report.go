@@ -21,7 +21,7 @@ func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr erro
 		Schema: result.Schema, Tool: s.Software, Run: s.id.String(), Tag: s.Key.Tag(), Started: result.TimeOf(s.started),
 		Interrupted: ctx.Err() != nil,
 		Plan:        s.Plan.Name, Mode: result.ModePaths,
-		From:    result.End{Role: s.roleWords(s.Local), Host: s.Hostname, Addresses: s.ownAddresses()},
+		From:    result.End{Role: s.roleWords(s.Local), Host: s.Hostname, Addresses: s.attempts().ownAddresses()},
 		To:      result.End{Role: s.roleWords(remote), Host: s.Host, Addresses: []string{}},
 		Contact: s.contactOf(),
 		Paths:   []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
@@ -58,18 +58,6 @@ func (c Config) roleWords(roles []plan.Role) string {
 		return "all"
 	}
 	return plan.RoleWords(roles)
-}
-
-// ownAddresses are those that attempts left from.
-func (s *survey) ownAddresses() []string {
-	out := []string{}
-	for _, j := range s.jobs {
-		if j.direction == plan.Forward && j.initiator != nil && j.initiator.Source.IsValid() {
-			out = append(out, j.initiator.Source.Addr().String())
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 func (s *survey) contactOf() *result.Contact {
@@ -163,8 +151,8 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	if a := p.Acceptor; a != nil && !p.SeenAs.IsValid() {
 		p.SeenAs = a.Source
 	}
-	p.OthersSeenAs = s.othersSeenAs(j)
-	p.OthersOrigin = s.othersOrigin(j)
+	p.OthersSeenAs = s.attempts().othersSeenAs(j)
+	p.OthersOrigin = s.attempts().othersOrigin(j)
 	c := verdict.Context{
 		Mode: result.ModePaths, Instance: s.expectedOf(j), Loss: s.loss(p.Transport),
 		PortAssumed: l.Row.PortAssumed, LeftOut: s.target.Without(sock.NoSuchFamily),
@@ -197,68 +185,6 @@ func (s *survey) partners(i *result.Initiator) *result.Initiator {
 	own.Answer, own.OwnOrigin = result.AnswerOwn, &i.Origin
 	own.Origin, own.SeenAs, own.Instance = result.Endpoint{}, result.Endpoint{}, ""
 	return &own
-}
-
-// othersSeenAs is the address that a NAT gives to the proved paths of a job's
-// direction and family, "" if it gives none or several.
-func (s *survey) othersSeenAs(of *job) string {
-	seen := ""
-	for _, j := range s.jobs {
-		i := j.initiator
-		if j.direction != of.direction || j.family != of.family || i == nil || !i.SeenAs.IsValid() {
-			continue
-		}
-		a := i.SeenAs.Addr().String()
-		if result.IsSameAddr(i.SeenAs.Addr(), i.Source.Addr()) || seen != "" && seen != a {
-			return ""
-		}
-		seen = a
-	}
-	return seen
-}
-
-// othersOrigin is the address of the machine to which a NAT leads the proved
-// paths of a job's direction and family, "" if it leads none, or to several, or
-// the job was proved itself.
-func (s *survey) othersOrigin(of *job) string {
-	if of.initiator != nil && of.initiator.Origin.IsValid() {
-		return ""
-	}
-	if of.direction == plan.Reverse {
-		return s.behindNAT(of)
-	}
-	origin := ""
-	for _, j := range s.jobs {
-		i := j.initiator
-		if j.direction != of.direction || j.family != of.family || i == nil || !i.Origin.IsValid() || i.Origin.Addr().IsUnspecified() {
-			continue
-		}
-		a := i.Origin.Addr().String()
-		if result.IsSameAddr(i.Origin.Addr(), i.Target.Addr()) || origin != "" && origin != a {
-			return ""
-		}
-		origin = a
-	}
-	return origin
-}
-
-// behindNAT is this machine's own address, if a reverse job's target is another
-// one: that of a NAT in front of it.
-func (s *survey) behindNAT(of *job) string {
-	if of.initiator == nil || !of.initiator.Target.IsValid() {
-		return ""
-	}
-	own := ""
-	for _, a := range s.dialedFrom() {
-		if result.FamilyOf(a) != of.family {
-			continue
-		}
-		if a == of.initiator.Target.Addr() {
-			return ""
-		}
-		own = a.String()
-	}
-	return own
 }
 
 // facts are what Conclude needs beside the report.

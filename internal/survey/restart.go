@@ -125,7 +125,7 @@ func (s *survey) reigns() map[netip.AddrPort]map[string]reign {
 			out[place][instance] = r
 		}
 	}
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		i := j.initiator
 		if !j.to.IsValid() || i == nil || i.Answer != result.AnswerKeyed {
 			continue

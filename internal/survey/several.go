@@ -89,7 +89,7 @@ func NotRun(c Config, f result.Finding) (*result.Report, error) {
 	if err := s.choose(remote); err != nil {
 		return nil, err
 	}
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		j.initiator = &result.Initiator{Probe: j.probe.String(), NotTried: f.Text}
 	}
 	r := s.report(context.Background(), remote, nil)

@@ -667,7 +667,7 @@ func (s *survey) nameHighPorts(f result.Family) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if p := h.High[j.flow]; j.direction == plan.Forward && j.jobKey.port == 0 && j.family == f && p >= 1024 && p <= 65535 && s.leadsTo(j.to, h.Instance.String()) {
 			j.port = p
 		}

@@ -23,7 +23,6 @@ var (
 	far    = netip.MustParseAddr("127.78.0.1")
 	near   = netip.MustParseAddr("127.78.0.2")
 	device = netip.MustParseAddr("127.78.0.3")
-	loop   = netip.MustParseAddr("127.0.0.1")
 )
 
 // What tests of other packages have, too.

@@ -13,7 +13,7 @@ import (
 // traced: it names the devices behind the one where that other path stops.
 func (s *survey) traceOpen(ctx context.Context) {
 	s.openWay = map[netip.Addr]*result.Trace{}
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if j.direction != plan.Forward || j.initiator.Trace == nil || s.openWay[j.to] != nil {
 			continue
 		}

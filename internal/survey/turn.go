@@ -70,7 +70,7 @@ func (m *meeting) follow(leader echo.ID, quiet time.Duration) {
 }
 
 // heard notes that the far end is still there.
-func (m *meeting) heard(c listener.Contact) {
+func (m *meeting) heard(c listener.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.part == following && (c.Kind == echo.KindAsked || c.Kind == echo.KindProved) && (m.leader == (echo.ID{}) || c.Peer.Run == m.leader) {

@@ -1,0 +1,196 @@
+package survey
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// attempts are those of a run, in an order that does not change. What is asked of
+// them follows from what they saw alone.
+type attempts []*job
+
+// attempts lists those that are known by now. While some are under way it, and all
+// that is asked of it, is for whoever holds the survey's mutex.
+func (s *survey) attempts() attempts {
+	all := make(attempts, 0, len(s.jobs))
+	for _, j := range s.jobs {
+		all = append(all, j)
+	}
+	slices.SortFunc(all, func(a, b *job) int { return a.jobKey.compare(b.jobKey) })
+	return all
+}
+
+// compare orders attempts: forward ones first, then by what is dialed.
+func (k jobKey) compare(o jobKey) int {
+	return cmp.Or(
+		cmp.Compare(k.direction, o.direction), cmp.Compare(k.transport, o.transport), cmp.Compare(k.family, o.family),
+		k.to.Compare(o.to), cmp.Compare(k.port, o.port), cmp.Compare(k.sourcePort, o.sourcePort),
+	)
+}
+
+// longestTrip is the longest round trip that any of them measured, 0 if none did.
+func (all attempts) longestTrip() (longest time.Duration) {
+	for _, j := range all {
+		if j.initiator != nil {
+			longest = max(longest, rtt(j))
+		}
+	}
+	return longest
+}
+
+// dialedFrom are the addresses that forward attempts left from.
+func (all attempts) dialedFrom() []netip.Addr {
+	var out []netip.Addr
+	for _, j := range all {
+		if i := j.initiator; j.direction == plan.Forward && i != nil && i.Source.IsValid() {
+			out = append(out, i.Source.Addr())
+		}
+	}
+	return out
+}
+
+// sourceChanged reports whether a device on the way changes source addresses
+// or ports of a direction and family, as far as any proved path shows. With
+// none to show it, a private IPv4 address may well be changed.
+func (all attempts) sourceChanged(d plan.Direction, f result.Family) bool {
+	proved, private := false, false
+	for _, j := range all {
+		i := j.initiator
+		if j.direction != d || j.family != f || i == nil || !i.Source.IsValid() {
+			continue
+		}
+		private = private || i.Source.Addr().Is4() && i.Source.Addr().IsPrivate()
+		if i.SeenAs.IsValid() {
+			proved = true
+			if i.SeenAs.Port() != i.Source.Port() || !result.IsSameAddr(i.SeenAs.Addr(), i.Source.Addr()) {
+				return true
+			}
+		}
+	}
+	return !proved && private
+}
+
+// isProvedByTCP reports whether any TCP path to the listener that proved a job
+// proved itself: another listener's proofs are not known to it.
+func (all attempts) isProvedByTCP(proved *job) bool {
+	for _, j := range all {
+		if i := j.initiator; j.direction == proved.direction && j.family == proved.family && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed && i.Instance == proved.initiator.Instance {
+			return true
+		}
+	}
+	return false
+}
+
+// hasUnproved reports whether a forward TCP path to an address opened a
+// connection on which no proof came.
+func (all attempts) hasUnproved(to netip.Addr) bool {
+	for _, j := range all {
+		i := j.initiator
+		if i == nil || j.direction != plan.Forward || j.to != to || j.transport != plan.TCP || i.Connect != result.ConnectOpen {
+			continue
+		}
+		if i.Ordinary != nil && j.acceptor != nil && j.acceptor.Saw == result.SawAccepted {
+			continue // it is known who accepted
+		}
+		switch i.Answer {
+		case result.AnswerKeyed, result.AnswerWrongKey, result.AnswerForbidden, result.AnswerVersion, result.AnswerOwn:
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// othersSeenAs is the address that a NAT gives to the proved paths of a job's
+// direction and family, "" if it gives none or several.
+func (all attempts) othersSeenAs(of *job) string {
+	seen := ""
+	for _, j := range all {
+		i := j.initiator
+		if j.direction != of.direction || j.family != of.family || i == nil || !i.SeenAs.IsValid() {
+			continue
+		}
+		a := i.SeenAs.Addr().String()
+		if result.IsSameAddr(i.SeenAs.Addr(), i.Source.Addr()) || seen != "" && seen != a {
+			return ""
+		}
+		seen = a
+	}
+	return seen
+}
+
+// othersOrigin is the address of the machine to which a NAT leads the proved
+// paths of a job's direction and family, "" if it leads none, or to several, or
+// the job was proved itself.
+func (all attempts) othersOrigin(of *job) string {
+	if of.initiator != nil && of.initiator.Origin.IsValid() {
+		return ""
+	}
+	if of.direction == plan.Reverse {
+		return all.behindNAT(of)
+	}
+	origin := ""
+	for _, j := range all {
+		i := j.initiator
+		if j.direction != of.direction || j.family != of.family || i == nil || !i.Origin.IsValid() || i.Origin.Addr().IsUnspecified() {
+			continue
+		}
+		a := i.Origin.Addr().String()
+		if result.IsSameAddr(i.Origin.Addr(), i.Target.Addr()) || origin != "" && origin != a {
+			return ""
+		}
+		origin = a
+	}
+	return origin
+}
+
+// behindNAT is this machine's own address, if a reverse job's target is another
+// one: that of a NAT in front of it.
+func (all attempts) behindNAT(of *job) string {
+	if of.initiator == nil || !of.initiator.Target.IsValid() {
+		return ""
+	}
+	own := ""
+	for _, a := range all.dialedFrom() {
+		if result.FamilyOf(a) != of.family {
+			continue
+		}
+		if a == of.initiator.Target.Addr() {
+			return ""
+		}
+		own = a.String()
+	}
+	return own
+}
+
+// ownAddresses are those that attempts left from.
+func (all attempts) ownAddresses() []string {
+	out := []string{}
+	for _, j := range all {
+		if j.direction == plan.Forward && j.initiator != nil && j.initiator.Source.IsValid() {
+			out = append(out, j.initiator.Source.Addr().String())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// datagramWays are forward paths over UDP that were proved, if none over TCP was.
+func (all attempts) datagramWays() []*job {
+	var out []*job
+	for _, j := range all {
+		switch {
+		case j.direction != plan.Forward || j.initiator == nil || j.initiator.Answer != result.AnswerKeyed:
+		case j.transport == plan.TCP:
+			return nil
+		default:
+			out = append(out, j)
+		}
+	}
+	return out
+}

@@ -1,0 +1,86 @@
+package survey
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+// tried is an attempt over TCP from an address and port as seen at the other end, of
+// which the listener that proved itself has an address of its own.
+func tried(d plan.Direction, port int, source, target, seenAs, origin string) *job {
+	at := func(s string) result.Endpoint {
+		if s == "" {
+			return result.Endpoint{}
+		}
+		return result.EndpointFrom(netip.MustParseAddrPort(s))
+	}
+	k := jobKey{direction: d, transport: plan.TCP, port: port, family: result.IP4}
+	i := &result.Initiator{Source: at(source), Target: at(target), SeenAs: at(seenAs), Origin: at(origin)}
+	if seenAs != "" {
+		i.Connect, i.Answer = result.ConnectOpen, result.AnswerKeyed
+	}
+	return &job{jobKey: k, port: port, initiator: i}
+}
+
+func TestAttemptsAreListedInOneOrder(t *testing.T) {
+	s := &survey{jobs: map[jobKey]*job{}}
+	for _, k := range []jobKey{
+		{direction: plan.Reverse, transport: plan.TCP, port: 80, family: result.IP4},
+		{direction: plan.Forward, transport: plan.UDP, port: 80, family: result.IP4, to: far},
+		{direction: plan.Forward, transport: plan.TCP, port: 1433, family: result.IP4, to: far},
+		{direction: plan.Forward, transport: plan.TCP, port: 80, family: result.IP4, to: far},
+		{direction: plan.Forward, transport: plan.TCP, port: 80, family: result.IP4, to: near},
+		{direction: plan.Forward, transport: plan.TCP, port: 80, sourcePort: 20, family: result.IP4, to: far},
+	} {
+		s.jobs[k] = &job{jobKey: k}
+	}
+	const want = "forward tcp 127.78.0.1 80 0, forward tcp 127.78.0.1 80 20, forward tcp 127.78.0.1 1433 0, forward tcp 127.78.0.2 80 0, forward udp 127.78.0.1 80 0, reverse tcp invalid IP 80 0, "
+	for range 20 { // a map's order is chance
+		got := ""
+		for _, j := range s.attempts() {
+			got += fmt.Sprintf("%s %s %s %d %d, ", j.direction, j.transport, j.to, j.jobKey.port, j.sourcePort)
+		}
+		if got != want {
+			t.Fatalf("%s", got)
+		}
+	}
+}
+
+func TestWhatOtherAttemptsShowOfTranslations(t *testing.T) {
+	silent := tried(plan.Forward, 1, "10.0.0.5:1", "203.0.113.9:1", "", "")
+	plain := tried(plan.Forward, 2, "198.51.100.5:2", "203.0.113.9:2", "198.51.100.5:2", "203.0.113.9:2")
+	nat := tried(plan.Forward, 3, "10.0.0.5:3", "203.0.113.9:3", "192.0.2.1:30", "172.16.0.9:3")
+	elsewhere := tried(plan.Forward, 4, "10.0.0.5:4", "203.0.113.9:4", "192.0.2.2:40", "172.16.0.8:4")
+	ports := tried(plan.Forward, 5, "198.51.100.5:5", "203.0.113.9:5", "198.51.100.5:50", "203.0.113.9:5")
+	for name, c := range map[string]struct {
+		all            attempts
+		changed        bool
+		seenAs, origin string
+	}{
+		"nobody proved itself, and the address is private": {attempts{silent}, true, "", ""},
+		"nothing is changed":        {attempts{silent, plain}, false, "", ""},
+		"a port is changed":         {attempts{silent, ports}, true, "", ""},
+		"both ends are translated":  {attempts{silent, nat}, true, "192.0.2.1", "172.16.0.9"},
+		"to several addresses":      {attempts{silent, nat, elsewhere}, true, "", ""},
+		"some are and some are not": {attempts{silent, nat, plain}, true, "", ""},
+	} {
+		if got := c.all.sourceChanged(plan.Forward, result.IP4); got != c.changed {
+			t.Errorf("%s: changed is %v", name, got)
+		}
+		if seenAs, origin := c.all.othersSeenAs(silent), c.all.othersOrigin(silent); seenAs != c.seenAs || origin != c.origin {
+			t.Errorf("%s: seen as %q, at %q", name, seenAs, origin)
+		}
+	}
+	back := tried(plan.Reverse, 6, "203.0.113.9:6", "192.0.2.1:6", "", "")
+	if got := (attempts{silent, back}).othersOrigin(back); got != "10.0.0.5" {
+		t.Errorf("behind the NAT is %q", got)
+	}
+	back.initiator.Target = result.EndpointFrom(netip.MustParseAddrPort("10.0.0.5:6"))
+	if got := (attempts{silent, back}).othersOrigin(back); got != "" {
+		t.Errorf("dialed directly, and behind a NAT is %q", got)
+	}
+}
