@@ -155,3 +155,32 @@ func Text(b []byte) []byte {
 	}
 	return []byte(strings.Join(lines, "\n"))
 }
+
+// Characters that may begin something in Markdown (CommonMark, with tables, links,
+// strikethrough and mathematics as GitHub has them): wherever they stand, and at the
+// beginning of a line or of an item of a list. A backslash before one makes it a
+// character.
+const (
+	markdownMarks  = "\\`*_[]<|~&$"
+	markdownStarts = "#+-=>"
+)
+
+// Markdown is Line for text within a line of Markdown, where it stays text: nothing
+// in it is emphasis, code, HTML, a link, a cell of a table, a heading or the
+// beginning of a list.
+func Markdown(s string, most int) string {
+	s = strings.TrimSpace(Line(s, most)) // spaces in front make code of it
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case strings.ContainsRune(markdownMarks, r),
+			i == 0 && strings.ContainsRune(markdownStarts, r),
+			(r == '.' || r == ')') && i > 0 && strings.Trim(s[:i], "0123456789") == "" && (i+1 == len(s) || s[i+1] == ' '), // "1." begins a list
+			r == ':' && strings.HasPrefix(s[i:], "://"),                                                                    // an address becomes a link by itself
+			r == '.' && i >= 3 && strings.EqualFold(s[i-3:i], "www"):                                                       // likewise
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

@@ -87,9 +87,7 @@ func WritePlans(w io.Writer, plans ...*plan.Plan) error {
 }
 
 // markdown is text for a cell of a table.
-func markdown(s string) string {
-	return strings.NewReplacer("|", "\\|", "<", "&lt;", "*", "\\*").Replace(clean.Line(s, maxText))
-}
+func markdown(s string) string { return clean.Markdown(s, maxText) }
 
 // planService names a row's service, for --only and --port, and what is spoken there.
 func planService(r plan.Row) string {

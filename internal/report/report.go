@@ -20,11 +20,14 @@ import (
 type Format string
 
 const (
-	Text     Format = "text"     // for people, on a terminal or in an e-mail
-	JSON     Format = "json"     // for programs: docs/*.schema.json
-	CSV      Format = "csv"      // for a spreadsheet
-	HTML     Format = "html"     // for a browser: one file that asks nobody for anything
-	Requests Format = "requests" // for the firewall's people: what to ask for, each to be sent as it is
+	Text     Format = "text"       // for people, on a terminal or in an e-mail
+	JSON     Format = "json"       // for programs: docs/*.schema.json
+	CSV      Format = "csv"        // for a spreadsheet
+	HTML     Format = "html"       // for a browser: one file that asks nobody for anything
+	Markdown Format = "markdown"   // for a ticket or a wiki
+	JUnit    Format = "junit"      // for continuous integration, as a test's result
+	Prom     Format = "prometheus" // for monitoring: Prometheus' text format
+	Requests Format = "requests"   // for the firewall's people: what to ask for, each to be sent as it is
 )
 
 // Options are what the destination can show. The zero value is right for a
@@ -61,6 +64,9 @@ var (
 		{Format: Text, Ext: ".txt", Render: renderText},
 		{Format: JSON, Ext: ".json", Render: encode[*result.Report]},
 		{Format: HTML, Ext: ".html", Render: renderPathsHTML},
+		{Format: Markdown, Ext: ".md", Render: renderMarkdown},
+		{Format: JUnit, Ext: ".xml", Render: renderJUnit},
+		{Format: Prom, Ext: ".prom", Render: renderPrometheus},
 		{Requests, ".requests", ".requests.txt", renderRequests},
 	}}
 	Matrix = Kind[*result.Matrix]{"matrix", []Form[*result.Matrix]{

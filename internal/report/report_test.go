@@ -454,8 +454,8 @@ func TestParseFormat(t *testing.T) {
 			t.Errorf("Matrix.Parse(%q) = %q, %v", s, f, err)
 		}
 	}
-	for _, s := range []string{"", ".", "xml", "..json", "csv"} {
-		if _, err := Paths.Parse(s); err == nil || !strings.Contains(err.Error(), "use text, json, html or requests") {
+	for _, s := range []string{"", ".", "pdf", "..json", "csv"} {
+		if _, err := Paths.Parse(s); err == nil || !strings.Contains(err.Error(), "use text, json, html, markdown, junit, prometheus or requests") {
 			t.Errorf("ParseFormat(%q): %v; want what there is", s, err)
 		}
 	}
@@ -465,7 +465,7 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "report", "a.pdf", "json", "/tmp/a.json/b"} {
-		if _, err := Paths.ForFile(name); err == nil || !strings.Contains(err.Error(), ".txt, .json, .html or .requests") {
+		if _, err := Paths.ForFile(name); err == nil || !strings.Contains(err.Error(), ".txt, .json, .html, .md, .xml, .prom or .requests") {
 			t.Errorf("FormatForFile(%q): %v; want what there is", name, err)
 		}
 	}
@@ -482,7 +482,7 @@ func TestWriteErrors(t *testing.T) {
 		t.Errorf("got %v, want the writer's error", err)
 	}
 	var b bytes.Buffer
-	if err := Paths.Write(&b, "xml", allOpen(), Options{}); err == nil || b.Len() > 0 {
+	if err := Paths.Write(&b, "pdf", allOpen(), Options{}); err == nil || b.Len() > 0 {
 		t.Errorf("an unknown format: %v, wrote %q", err, b.String())
 	}
 }
