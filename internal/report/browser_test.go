@@ -2,11 +2,9 @@ package report_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -271,29 +269,10 @@ func (w *tab) copies() string {
 	return eval[string](w, `navigator.clipboard.readText()`)
 }
 
-// unpacked is a document that a real run wrote in the firewall lab.
-func unpacked(t *testing.T, name string) []byte {
-	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", "real", name+".json.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // run is the report of a real run.
 func run(t *testing.T, name string) *result.Report {
 	t.Helper()
-	r, err := result.ParseReport(unpacked(t, name), result.MaxReport)
+	r, err := result.ParseReport(report.Unpacked(t, filepath.Join("testdata", "real", name+".json.gz")), result.MaxReport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,7 +348,7 @@ func TestWhatIsFoldedAwayIsNotPrinted(t *testing.T) {
 // A consortium's matrix can be scrolled and filtered.
 func TestABrowserShowsFifteenHundredPartners(t *testing.T) {
 	var m result.Matrix
-	if err := json.Unmarshal(unpacked(t, "m-200"), &m); err != nil {
+	if err := json.Unmarshal(report.Unpacked(t, filepath.Join("testdata", "real", "m-200.json.gz")), &m); err != nil {
 		t.Fatal(err)
 	}
 	broken := 0
@@ -404,7 +383,7 @@ func TestABrowserShowsFifteenHundredPartners(t *testing.T) {
 // manyMachines is a matrix of so many machines, each a copy of a real run.
 func manyMachines(t *testing.T, n int) *result.Matrix {
 	t.Helper()
-	open, filtered := unpacked(t, "r-open"), unpacked(t, "r-filtered")
+	open, filtered := report.Unpacked(t, filepath.Join("testdata", "real", "r-open.json.gz")), report.Unpacked(t, filepath.Join("testdata", "real", "r-filtered.json.gz"))
 	var in []merge.Input
 	for i := range n {
 		b := open
@@ -423,7 +402,7 @@ func manyMachines(t *testing.T, n int) *result.Matrix {
 
 func TestABrowserShowsAnAddressReport(t *testing.T) {
 	var r result.AddressReport
-	if err := json.Unmarshal(unpacked(t, "a-own"), &r); err != nil {
+	if err := json.Unmarshal(report.Unpacked(t, filepath.Join("testdata", "real", "a-own.json.gz")), &r); err != nil {
 		t.Fatal(err)
 	}
 	w := chromium(t)(t, asHTML(t, report.Address, &r))

@@ -14,9 +14,9 @@ import (
 	"dialtone/internal/result"
 )
 
-// real reads a document that a run wrote: testdata/real has those of runs across
+// unpacked reads a document that a run wrote: testdata/real has those of runs across
 // real firewalls.
-func real(t *testing.T, file string) []byte {
+func unpacked(t *testing.T, file string) []byte {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
@@ -43,7 +43,7 @@ func realReports(t *testing.T) map[string]*result.Report {
 		t.Fatalf("%d reports of real runs, %v", len(files), err)
 	}
 	for _, file := range files {
-		r, err := result.ParseReport(real(t, file), 1<<24)
+		r, err := result.ParseReport(unpacked(t, file), 1<<24)
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
@@ -58,7 +58,7 @@ func realMatrices(t *testing.T) map[string]*result.Matrix {
 	files, _ := filepath.Glob("testdata/real/m-*.json.gz")
 	for _, file := range files {
 		var m result.Matrix
-		if err := json.Unmarshal(real(t, file), &m); err != nil {
+		if err := json.Unmarshal(unpacked(t, file), &m); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		out[filepath.Base(file)] = &m
@@ -227,7 +227,7 @@ func TestAMatrixFitsAndCountsThoseThatAreWell(t *testing.T) {
 
 func TestAnAddressReportFits(t *testing.T) {
 	var r result.AddressReport
-	if err := json.Unmarshal(real(t, "testdata/real/a-own.json.gz"), &r); err != nil {
+	if err := json.Unmarshal(unpacked(t, "testdata/real/a-own.json.gz"), &r); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range []Options{{}, {Width: 80, Verbose: true}, {Width: 120}} {

@@ -41,6 +41,7 @@ var (
 		result.SawUnknown:  "not known",
 		result.SawNothing:  "nothing arrived, and it watched throughout",
 		result.SawHalfOpen: "the connection request arrived; the connection never completed",
+		result.SawWaiting:  "the connection was made; the live software that has the port has not accepted it",
 		result.SawAccepted: "it arrived and was accepted",
 	}
 	matchWords = map[result.Match]string{

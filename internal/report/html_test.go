@@ -513,3 +513,26 @@ func TestAnAddressPageHasTheConclusionFirst(t *testing.T) {
 	}
 	isSound(t, parsePage(t, renderAddress(t, HTML, &result.AddressReport{}, Options{})))
 }
+
+// Whatever an end can say it saw, the page says in words.
+func TestThePageHasWordsForAllThatAnEndSees(t *testing.T) {
+	has := map[string]func(string) bool{
+		"ConnectOutcome": func(v string) bool { return connectWords[result.ConnectOutcome(v)] != "" },
+		"AnswerOutcome":  func(v string) bool { return answerWords[result.AnswerOutcome(v)] != "" },
+		"PortState":      func(v string) bool { return portWordsAt[result.PortState(v)] != "" },
+		"Sighting":       func(v string) bool { return sawWords[result.Sighting(v)] != "" },
+		"Match":          func(v string) bool { return matchWords[result.Match(v)] != "" },
+		"Drop":           func(v string) bool { return dropWords[result.Drop(v)] != "" },
+	}
+	all := constants(t, "../result")
+	for typ, has := range has {
+		if len(all[typ]) == 0 {
+			t.Errorf("no constants of %s", typ)
+		}
+		for _, v := range all[typ] {
+			if !has(v) {
+				t.Errorf("%s %q has no words", typ, v)
+			}
+		}
+	}
+}

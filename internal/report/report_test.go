@@ -482,7 +482,7 @@ func TestWriteErrors(t *testing.T) {
 		t.Errorf("got %v, want the writer's error", err)
 	}
 	var b bytes.Buffer
-	if err := Paths.Write(&b, "xml", allOpen(), Options{}); err == nil || b.Len() > 0 {
+	if err := Paths.Write(&b, "pdf", allOpen(), Options{}); err == nil || b.Len() > 0 {
 		t.Errorf("an unknown format: %v, wrote %q", err, b.String())
 	}
 }
