@@ -115,7 +115,8 @@ func (l *Lost) ofConnections(i *result.Initiator) {
 // those that the second SYN opened there are, for each that the first one opened,
 // as many as round trips are lost, however long anybody waits.
 func (l Loss) ofFirstSYNs() Lost {
-	return Lost{l.Handshakes.Sent - l.Handshakes.Lost, l.Handshakes.Lost}
+	first, second := l.Handshakes.Sent-l.Handshakes.Lost, l.Handshakes.Lost
+	return Lost{max(first, second), second}
 }
 
 // asked is what was counted of packets and the answers to them.

@@ -38,6 +38,7 @@ func TestLossIsEstimatedOverAllEvidence(t *testing.T) {
 		"a long way is no loss":                    {all: []*result.Initiator{slow}, roundTrip: 0.005},
 		"one SYN of three is no rate":              {all: []*result.Initiator{open(tcp(190, 0, 0), 1001), open(tcp(190, 0, 0), 1), open(tcp(190, 0, 0), 1)}},
 		"SYNs that came late, of many connections": {all: []*result.Initiator{{Connect: result.ConnectOpen, ConnectMS: 1, Connections: shaken(30, 10)}}, roundTrip: 0.5},
+		"no first SYN arrives":                     {all: []*result.Initiator{{Connect: result.ConnectOpen, Connections: shaken(30, 30)}}, roundTrip: 1},
 		"half of the datagrams":                    {all: []*result.Initiator{datagrams(result.Datagrams{Sent: 30, Answered: 15, Sources: 8}, result.Datagrams{Sent: 20, Answered: 10, Sources: 4})}, roundTrip: 0.5},
 		"a size that never crosses is no loss":     {all: []*result.Initiator{datagrams(result.Datagrams{Sent: 20, Answered: 20, Sources: 4}, result.Datagrams{Sent: 60, Sources: 12, Deaf: 12})}},
 		"nor are source ports that are deaf":       {all: []*result.Initiator{datagrams(result.Datagrams{Sent: 20, Answered: 10, Sources: 4, Deaf: 2})}},
