@@ -144,6 +144,9 @@ func (v *Visits) Half(i *result.Initiator) result.Acceptor {
 	}
 	if a.Saw == result.SawAccepted {
 		a.Counted = countedOf(w.counted, i.Ordinary)
+		if v.late && a.Counted != nil && i.Ordinary != nil && a.Counted.In < i.Ordinary.Sent {
+			a.Counted = nil // the rest may have come after the last look
+		}
 	}
 	return a
 }
