@@ -31,13 +31,18 @@ const MinKeyLength = 12
 const maxKeyLength = 1024
 
 // NewKeyText returns six random words of a list of 7,776 (EFF's long list):
-// 77 bits, easy to read out over the telephone.
+// 77 bits, easy to read out over the telephone. Words of which by chance so many are
+// common ones that whoever guesses would try them early are drawn anew.
 func NewKeyText() (string, error) {
-	w, err := diceware.Generate(6)
-	if err != nil {
-		return "", fmt.Errorf("make a key: %w", err)
+	for {
+		w, err := diceware.Generate(6)
+		if err != nil {
+			return "", fmt.Errorf("make a key: %w", err)
+		}
+		if text := strings.Join(w, "-"); KeyBits(text) >= WeakKey {
+			return text, nil
+		}
 	}
-	return strings.Join(w, "-"), nil
 }
 
 // ParseKey stretches a key's text with argon2id (salt "dialtone/1", one pass,

@@ -9,7 +9,7 @@ func TestKeysOfOurOwnAreStrong(t *testing.T) {
 	if n := len(listWords()); n != 7776 {
 		t.Fatalf("the list has %d words", n)
 	}
-	for range 200 {
+	for range 2000 { // one in some thousands has to be drawn anew
 		text, err := NewKeyText()
 		if err != nil {
 			t.Fatal(err)
