@@ -204,10 +204,13 @@ func hasHole(i *result.Initiator) bool {
 }
 
 // isProvedByTCP reports whether any TCP path to the listener that proved a job
-// proved itself: another listener's proofs are not known to it.
+// proved itself: another listener's proofs are not known to it. So are those that
+// came from another address: a NAT may give UDP another one than TCP, and a request
+// from an address that proved nothing over TCP is not answered.
 func (s *survey) isProvedByTCP(proved *job) bool {
 	for _, j := range s.jobs {
-		if i := j.initiator; j.direction == proved.direction && j.family == proved.family && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed && i.Instance == proved.initiator.Instance {
+		if i := j.initiator; j.direction == proved.direction && j.family == proved.family && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed && i.Instance == proved.initiator.Instance &&
+			i.SeenAs.Addr() == proved.initiator.SeenAs.Addr() {
 			return true
 		}
 	}
