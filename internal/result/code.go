@@ -310,7 +310,7 @@ var Codes = []CodeGroup{
 	}},
 	{"It works in part", []CodeRow{
 		{CodeUnsteady, "some connections pass and some fail, with nothing in common", false},
-		{CodeUnsteadyPorts, "the source port decides which connections pass: one of several equal ways is dead", false},
+		{CodeUnsteadyPorts, "the source port decides which connections pass: one of several equal ways is dead, or a rule names source ports", false},
 		{CodeUnsteadyAtOnce, "connections fail that are opened while others are", false},
 		{CodeUnsteadyInTurn, "every n-th connection fails: a member of a load balancer does not work", false},
 		{CodeUnsteadyNumber, "the first connections pass and none after them", false},

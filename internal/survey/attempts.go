@@ -76,10 +76,13 @@ func (all attempts) sourceChanged(d plan.Direction, f result.Family) bool {
 }
 
 // isProvedByTCP reports whether any TCP path to the listener that proved a job
-// proved itself: another listener's proofs are not known to it.
+// proved itself: another listener's proofs are not known to it. So are those that
+// came from another address: a NAT may give UDP another one than TCP, and a request
+// from an address that proved nothing over TCP is not answered.
 func (all attempts) isProvedByTCP(proved *job) bool {
 	for _, j := range all {
-		if i := j.initiator; j.direction == proved.direction && j.family == proved.family && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed && i.Instance == proved.initiator.Instance {
+		if i := j.initiator; j.direction == proved.direction && j.family == proved.family && j.transport == plan.TCP && i != nil && i.Answer == result.AnswerKeyed && i.Instance == proved.initiator.Instance &&
+			i.SeenAs.Addr() == proved.initiator.SeenAs.Addr() {
 			return true
 		}
 	}

@@ -233,11 +233,28 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
 	inTurn := proved()
 	inTurn.Repeated = &result.Repeated{Tried: 2, Proved: 2, Origin: result.EndpointFrom(netip.MustParseAddrPort("10.2.0.7:1433")), Instance: other}
+	// Ports of which some were tried three times: below 49152 all fail, above all pass.
+	ranged := proved()
+	for n, c := range connections("+++++-----") {
+		at := []uint16{49553, 51002, 53377, 56016, 60418, 33011, 34500, 38220, 45019, 48936}[n]
+		for range 3 {
+			c.Source = result.EndpointFrom(netip.AddrPortFrom(c.Source.Addr(), at))
+			ranged.Connections = append(ranged.Connections, c)
+		}
+	}
+	hashed := ranged
+	hashed.Connections = slices.Clone(ranged.Connections)
+	for n := range 3 { // one that passes lies among those that fail
+		hashed.Connections[n].Source = result.EndpointFrom(netip.AddrPortFrom(source.Addr(), 40000))
+	}
 	for _, c := range []struct {
 		i            result.Initiator
 		code         result.Code
 		text, advice string // beginnings
 	}{
+		{ranged, "unsteady-ports", "Of 30 connections 15 passed and 15 failed (15 without an answer). The source port decides: from 49553 to 60418 all pass, and from 33011 to 48936 none does.",
+			"Please let every connection pass, not only some: TCP from 10.1.0.2 (client) to 10.2.0.5 (database) port 1433, for SQL Server (TDS). A rule that allows it is there. It seems to name source ports"},
+		{hashed, "unsteady-ports", "Of 30 connections 15 passed and 15 failed (15 without an answer). The source port decides: what failed from a port failed from it again", "Please let every"},
 		{sampled(proved(), "+-+-+-"), "unsteady-ports", "Of 6 connections 3 passed and 3 failed (3 without an answer). The source port decides: from even ports all pass, and from odd ones none does (40001, 40003, 40005 failed).",
 			"Please let every connection pass, not only some: TCP from 10.1.0.2"},
 		{sampled(proved(), "+rr+-+"), "unsteady", "Of 6 connections 3 passed and 3 failed (1 without an answer, 2 by RST). Those that failed have nothing in common",

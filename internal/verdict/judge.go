@@ -271,10 +271,25 @@ func icmp(i *result.Initiator) result.Verdict {
 		return result.Rejected
 	}
 	hostUnreachable := !e.V6 && e.Type == 3 && e.Code == 1 || e.V6 && e.Type == 1 && e.Code == 3
-	if hostUnreachable && i.ConnectMS >= noNeighbourMS {
+	if hostUnreachable && askedMS(i) >= noNeighbourMS {
 		return result.Unreachable // nobody has that address on our own network
 	}
 	return result.BlockedLocally
+}
+
+// askedMS is how long it took until an ICMP error came, at the longest. Over UDP
+// connecting sends nothing, and the error comes in place of an answer.
+func askedMS(i *result.Initiator) float64 {
+	ms := i.ConnectMS
+	if i.Answer != result.AnswerICMP {
+		return ms
+	}
+	for _, c := range i.Connections {
+		if c.Ended == result.EndedICMP {
+			ms = max(ms, c.ElapsedMS)
+		}
+	}
+	return ms
 }
 
 // silence judges an attempt that got no answer of any kind.

@@ -111,6 +111,12 @@ func TestEveryVerdictFromItsEvidence(t *testing.T) {
 	slow := func(i result.Initiator) result.Initiator { i.ConnectMS = 3000; return i }
 	with := func(i result.Initiator, change func(*result.Initiator)) result.Initiator { change(&i); return i }
 	self := result.ICMP{Type: 3, Code: 13, From: source.Addr(), Local: true}
+	askedFor := func(ms float64) result.Initiator { // a datagram socket connects at once, and the error comes later
+		return with(connected(result.AnswerICMP), func(i *result.Initiator) {
+			i.ConnectMS, i.ICMP = 0.03, &result.ICMP{Type: 3, Code: 1, From: source.Addr(), Local: true}
+			i.Connections = []result.Connection{{Purpose: result.PurposeProof, Reached: result.ReachedNothing, Ended: result.EndedICMP, ElapsedMS: ms}}
+		})
+	}
 	for _, c := range []struct {
 		name  string
 		i     result.Initiator
@@ -132,6 +138,8 @@ func TestEveryVerdictFromItsEvidence(t *testing.T) {
 		{name: "denied", i: failed(result.ConnectDenied), want: result.BlockedLocally},
 		{name: "own ICMP", i: rejectedBy(self), want: result.BlockedLocally},
 		{name: "own host-unreachable at once is a firewall's", i: rejectedBy(result.ICMP{Type: 3, Code: 1, From: source.Addr(), Local: true}), want: result.BlockedLocally},
+		{name: "no neighbour, over UDP", i: askedFor(2870), udp: true, want: result.Unreachable},
+		{name: "own host-unreachable at once, over UDP, is a firewall's", i: askedFor(0.4), udp: true, want: result.BlockedLocally},
 		{name: "own ICMP after connecting", i: with(connected(result.AnswerICMP), func(i *result.Initiator) { i.ICMP = &self }), want: result.BlockedLocally},
 
 		{name: "ICMP of a router", i: rejectedBy(result.ICMP{Type: 3, Code: 13, From: router}), want: result.Rejected},

@@ -189,6 +189,9 @@ const enough = 2
 // usually causes that.
 func inCommon(passed, failed, all []result.Connection) (code result.Code, words, cause string) {
 	switch {
+	case isByPort(all) && isByRange(passed, failed):
+		return result.CodeUnsteadyPorts, "The source port decides: " + rangeWords(passed, failed) + ".",
+			"It seems to name source ports, and to leave out part of those that programs draw (Windows from 49152 to 65535, Linux from 32768 to 60999): have it allow any source port"
 	case isByParity(passed, failed) || isByPort(all):
 		return result.CodeUnsteadyPorts, "The source port decides: " + portWords(passed, failed) + ".",
 			"Devices that share connections out over two or more equal ways go by the ports (ECMP, a bundle of links, a pair of firewalls or load balancers): one of the ways does not work"
@@ -249,6 +252,32 @@ func isByPort(all []result.Connection) bool {
 		}
 	}
 	return good >= enough && bad >= enough
+}
+
+// isByRange reports whether the ports that fail lie all below those that pass, or
+// all above, and so many of each that chance does not part them so.
+func isByRange(passed, failed []result.Connection) bool {
+	good, bad := sourcePorts(passed), sourcePorts(failed)
+	if len(good) == 0 || len(bad) == 0 || slices.Max(bad) >= slices.Min(good) && slices.Max(good) >= slices.Min(bad) {
+		return false
+	}
+	const byChance = 0.01
+	return 2*math.Exp(-logChoose(len(good)+len(bad), len(bad))) < byChance
+}
+
+func rangeWords(passed, failed []result.Connection) string {
+	good, bad := sourcePorts(passed), sourcePorts(failed)
+	return fmt.Sprintf("from %d to %d all pass, and from %d to %d none does", slices.Min(good), slices.Max(good), slices.Min(bad), slices.Max(bad))
+}
+
+// sourcePorts are the source ports of connections, each once.
+func sourcePorts(list []result.Connection) []uint16 {
+	var ports []uint16
+	for _, c := range list {
+		ports = append(ports, c.Source.Port())
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
 }
 
 func portWords(passed, failed []result.Connection) string {
