@@ -22,9 +22,11 @@ import (
 // that it is about to be opened.
 type Look func(ctx context.Context, source result.Endpoint) (result.Acceptor, bool)
 
-// ordinaries is how many ordinary connections a path gets, one after the other, from
-// source ports of both parities: somebody else's software is not to be tried more.
-const ordinaries = 2
+// maxOrdinaries bounds how many ordinary connections a path gets, one after the other,
+// from source ports of both parities in turn: somebody else's software is not to be
+// tried more, and a device that fails half of them is missed by so many once in 64
+// runs.
+const maxOrdinaries = 6
 
 const (
 	// looksAfter are the waits between looks until what is expected is there.
@@ -56,7 +58,7 @@ const SeenWithin = 250 * time.Millisecond
 // Ordinary makes ordinary connections to a port that live software holds, and asks the
 // accepting end about each while it is open. The service's own harmless beginning goes
 // over it where one is known; where none is, nothing does, or with line one empty line.
-// Never a byte of the proof. It tells of the first that failed, or else of the first
+// They are as many as o.Samples, but no more than six. Never a byte of the proof. It tells of the first that failed, or else of the first
 // that did what it was for; what looked says is nil where the other end could not be
 // asked. What Again would open, t may not ask for.
 func Ordinary(ctx context.Context, p Path, o Options, t Talk, line bool, look Look) (result.Initiator, *result.Acceptor) {
@@ -65,7 +67,7 @@ func Ordinary(ctx context.Context, p Path, o Options, t Talk, line bool, look Lo
 	var told *ordinary
 	var all []result.Connection
 	drawn, beside := result.DrawnConnect, uint16(0)
-	for n := range ordinaries {
+	for n := range max(MinSamples, min(o.Samples, maxOrdinaries)) {
 		if n > 0 && !sock.Wait(ctx, o.Pace) {
 			break
 		}
@@ -138,9 +140,8 @@ func (c *ordinary) run(ctx context.Context) {
 	if c.there != nil && c.there.Saw == result.SawNothing && (s.Answer == result.AnswerReset || s.Answer == result.AnswerClosed) {
 		c.there.Saw, c.there.Reason = result.SawUnknown, "the connection may have been over when it was looked for"
 	}
-	if c.one.Ended = c.ended(); c.one.Ended == result.EndedWell {
-		c.one.Reached = result.ReachedDone
-	}
+	c.one.Answer, c.one.Ordinary = s.Answer, s.Ordinary
+	EndOrdinary(&c.one, c.there)
 }
 
 // ask looks until the accepting end sees what is expected, or does not come to. What
@@ -249,22 +250,27 @@ func (c *ordinary) count(ctx context.Context, tap *tapConn) {
 	})
 }
 
-// ended says what became of it, as far as one connection can be held against another.
-func (c *ordinary) ended() result.Ended {
-	o, a := c.seen.Ordinary, c.there
+// EndOrdinary says what became of an ordinary connection that opened, as far as one can
+// be held against another; there is what the accepting end knows of it, nil if it could
+// not be asked. That one was ended before it had done what it was for takes no
+// witness.
+func EndOrdinary(c *result.Connection, there *result.Acceptor) {
+	if c.Ended = endOf(c.Answer, c.Ordinary, there); c.Ended == result.EndedWell {
+		c.Reached = result.ReachedDone
+	}
+}
+
+func endOf(answer result.AnswerOutcome, o *result.Ordinary, a *result.Acceptor) result.Ended {
 	if a == nil {
-		return result.EndedUnknown
+		a = &result.Acceptor{Saw: result.SawUnknown}
 	}
 	switch a.Saw {
 	case result.SawNothing:
 		return result.EndedForeign
 	case result.SawHalfOpen:
 		return result.EndedSilent
-	case result.SawAccepted:
-	default:
-		return result.EndedUnknown
 	}
-	switch c.seen.Answer {
+	switch answer {
 	case result.AnswerReset:
 		return result.EndedReset
 	case result.AnswerClosed:
@@ -273,6 +279,8 @@ func (c *ordinary) ended() result.Ended {
 		}
 	}
 	switch {
+	case a.Saw != result.SawAccepted:
+		return result.EndedUnknown
 	case o.Sent == 0:
 		return result.EndedWell
 	case a.Counted == nil:

@@ -25,6 +25,10 @@ type Connection struct {
 	// that went unanswered; 0 for TCP.
 	Sent int `json:"sent,omitempty"`
 	Lost int `json:"lost,omitempty"`
+	// Ordinary is what went over an ordinary one, and Answer what came back; nil and
+	// "": it is none, or did not open.
+	Ordinary *Ordinary     `json:"ordinary,omitempty"`
+	Answer   AnswerOutcome `json:"answer,omitempty"`
 }
 
 // Purpose is what a Connection was for.

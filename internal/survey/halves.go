@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dialtone/internal/contact"
+	"dialtone/internal/dialer"
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -271,6 +272,7 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 	j.instance, _ = s.door.Expects(j.transport, j.port, j.family)
 	q := s.reverseQuery(j)
 	if i := j.initiator; j.visits != nil && i.Ordinary != nil {
+		s.joinOrdinary(j)
 		if i.Connect == result.ConnectOpen {
 			a := j.visits.Half(i)
 			j.acceptor = &a
@@ -279,6 +281,23 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 		q.Connect = i.Connect
 	}
 	j.acceptor = s.door.Half(ctx, s.id, q, s.farAddr(j.family))
+}
+
+// joinOrdinary says of each ordinary connection that the far end made what became of it
+// by what this end's kernel saw.
+func (s *survey) joinOrdinary(j *job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range j.initiator.Connections {
+		c := &j.initiator.Connections[n]
+		if c.Ordinary == nil || c.Ended != result.EndedUnknown {
+			continue // it did not open, or the far end knows more
+		}
+		i := *j.initiator
+		i.Source, i.Ordinary, i.Answer = c.Source, c.Ordinary, c.Answer
+		a := j.visits.Half(&i)
+		dialer.EndOrdinary(c, &a)
+	}
 }
 
 // watchedOnly says what reached this end's port of a reverse job that nobody

@@ -118,8 +118,8 @@ func TestLiveSoftwareIsReachedWithoutAProof(t *testing.T) {
 	if s := silent.all(); s != "" {
 		t.Errorf("live software of Odyssey's got %q", s)
 	}
-	if silent.came != 2 {
-		t.Errorf("%d connections to it, want 2", silent.came)
+	if silent.came != 6 {
+		t.Errorf("%d connections to it, want 6", silent.came)
 	}
 
 	got = pathTo(t, r, "web", plan.Forward)
@@ -173,7 +173,7 @@ func TestOneEmptyLineIsCountedByLiveSoftware(t *testing.T) {
 	if !got.OK || got.Proof != result.ProofSeen || len(got.Notes) != 2 || got.Notes[1].Code != result.NoteOneLine {
 		t.Errorf("ok %t, proof %s, %+v", got.OK, got.Proof, got.Notes)
 	}
-	if s := silent.all(); s != "\r\n\r\n" { // one on each connection
+	if s := silent.all(); s != strings.Repeat("\r\n", 6) { // one on each connection
 		t.Errorf("it got %q", s)
 	}
 }
@@ -266,5 +266,40 @@ func TestLiveSoftwareHereIsReachedFromTheFarEnd(t *testing.T) {
 	}
 	if s := served.all(); strings.Contains(s, "web-back") {
 		t.Errorf("it got %q", s)
+	}
+}
+
+// What two connections to live software did says little of the next: a path of which
+// every fourth connection is ended is not open, in either direction.
+func TestLiveSoftwareThatIsReachedNowAndThenIsUnsteady(t *testing.T) {
+	there, back := row("web", 24751, "client", "server"), row("back", 24752, "server", "client")
+	there.Speaks, back.Speaks = plan.HTTP, plan.Odyssey
+	p := planOf(there, back, row("free", 24753, "client", "server"))
+	hold(t, netip.AddrPortFrom(far, 24751), everyFourthEnded(web))
+	hold(t, netip.AddrPortFrom(near, 24752), everyFourthEnded(mute))
+	besides(t, p)
+	c := config(p, far)
+	c.Enter = true
+	r := run(t, t.Context(), c)
+	for id, d := range map[string]plan.Direction{"web": plan.Forward, "back": plan.Reverse} {
+		got := pathTo(t, r, id, d)
+		expect(t, got, result.Unsteady)
+		if passed, failed := result.Compare(got.Initiator.Connections); len(failed) == 0 || len(passed) == 0 {
+			t.Errorf("%s: %d passed and %d failed", id, len(passed), len(failed))
+		}
+	}
+}
+
+// everyFourthEnded ends every fourth connection by a RST, and answers the others.
+func everyFourthEnded(answer func(*live, net.Conn)) func(*live, net.Conn) {
+	return func(h *live, c net.Conn) {
+		h.mu.Lock()
+		n := h.came
+		h.mu.Unlock()
+		if n%4 == 0 {
+			_ = c.(*net.TCPConn).SetLinger(0)
+			return
+		}
+		answer(h, c)
 	}
 }
