@@ -44,7 +44,7 @@ var requested = map[Change][]result.Code{
 		"intercepted", "tls-intercepted", "application-firewall", "portal", "proxy-login"},
 	Large: {"mtu-hole"},
 	Idle:  {"idle-dropped", "session-age"},
-	Every: {"unsteady", "unsteady-ports", "unsteady-at-once", "unsteady-in-turn", "unsteady-number", "cut-off-later"},
+	Every: {"unsteady", "unsteady-ports", "unsteady-at-once", "unsteady-in-turn", "unsteady-number", "unsteady-first", "cut-off-later"},
 	Block: {"should-be-closed"},
 }
 

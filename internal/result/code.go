@@ -88,6 +88,7 @@ const (
 	CodeUnsteadyAtOnce   Code = "unsteady-at-once"
 	CodeUnsteadyInTurn   Code = "unsteady-in-turn"
 	CodeUnsteadyNumber   Code = "unsteady-number"
+	CodeUnsteadyFirst    Code = "unsteady-first"
 	CodeCutOffLater      Code = "cut-off-later"
 	CodeSomeAddresses    Code = "some-addresses"
 	CodeAddressesLeftOut Code = "addresses-left-out"
@@ -314,6 +315,7 @@ var Codes = []CodeGroup{
 		{CodeUnsteadyAtOnce, "connections fail that are opened while others are", false},
 		{CodeUnsteadyInTurn, "every n-th connection fails: a member of a load balancer does not work", false},
 		{CodeUnsteadyNumber, "the first connections pass and none after them", false},
+		{CodeUnsteadyFirst, "the first connection is reset and all later ones pass: SYN authentication", false},
 		{CodeCutOffLater, "the service's own conversation stopped, and not for what it says", false},
 		{CodeSomeAddresses, "not every address of the name works", false},
 		{CodeAddressesLeftOut, "not every address of the name was tried", false},

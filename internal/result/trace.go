@@ -36,6 +36,11 @@ type Stop struct {
 	// than the target: a device on the way opens it in the target's place. 0
 	// otherwise.
 	OpenHop int `json:"open_hop,omitempty"`
+	// Relayed: something else than the target accepted this path's connection, and
+	// open paths to the same machine go through a relay, which accepts in its place
+	// and passes the bytes on. OpenHop is then where it opens, even if those open
+	// there too; 0: not known.
+	Relayed bool `json:"relayed,omitempty"`
 }
 
 // A Hop is what came back from packets that lived for TTL hops.

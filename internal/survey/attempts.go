@@ -109,6 +109,14 @@ func (all attempts) hasUnproved(to netip.Addr) bool {
 	return false
 }
 
+// isRelayed reports whether a proved path to an address of the far end goes
+// through something in the middle that has two connections.
+func (all attempts) isRelayed(to netip.Addr) bool {
+	return slices.ContainsFunc(all, func(j *job) bool {
+		return j.direction == plan.Forward && j.to == to && j.initiator != nil && j.initiator.Relay.Relayed()
+	})
+}
+
 // othersSeenAs is the address that a NAT gives to the proved paths of a job's
 // direction and family, "" if it gives none or several.
 func (all attempts) othersSeenAs(of *job) string {

@@ -159,6 +159,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	}
 	if p.Direction == plan.Forward {
 		c.OpenWay = s.openWay[j.to]
+		c.Relayed = s.attempts().isRelayed(j.to)
 	}
 	verdict.Rule(&p, c)
 	return p

@@ -142,7 +142,7 @@ func evidence() []result.Path {
 		}
 	}
 	stops := []*result.Stop{nil, {NextHop: 1}, {NextHop: 1, ByHop: 1}, {ByHop: 1, ByHost: true, NextHop: 1}, {LastHop: 2, Last: router, NextHop: 3, ByHop: 3},
-		{LastHop: 2, Last: target.Addr(), NextHop: 3, Next: target.Addr(), ByHop: 3}, {LastHop: 2, Last: router, NextHop: 3, OpenHop: 3}}
+		{LastHop: 2, Last: target.Addr(), NextHop: 3, Next: target.Addr(), ByHop: 3}, {LastHop: 2, Last: router, NextHop: 3, OpenHop: 3}, {NextHop: 1, OpenHop: 1, Relayed: true}, {Relayed: true}}
 	for n, c := range cases {
 		p := pathOf(c)
 		for m, origin := range []string{"", "192.168.7.7"} {

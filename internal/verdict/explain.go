@@ -636,6 +636,9 @@ func (e explainer) reset() *result.Finding {
 	if e.isHeld() {
 		return e.say(code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
 	}
+	if e.p.Stop != nil && e.p.Stop.Relayed && by == bySomeoneElse {
+		return e.say(code, with(fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.where()), e.behindRelay())
+	}
 	return e.say(code, with(fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), changedWords(e.i.Conversation)),
 		e.request("find what ends", "Something ends it right after the handshake: intrusion prevention, an application-aware rule or a proxy"))
 }
@@ -684,6 +687,9 @@ func (e explainer) stalled() *result.Finding {
 	if e.answerLost() {
 		return e.say(code, "The connection opened and no byte came back. "+who,
 			e.request("find what holds back the answers to", fmt.Sprintf("The handshake passes, and what %s then sends from its %s to %s does not: an application-aware firewall, traffic inspection, or a way back that differs", e.at(), e.port(), e.source())))
+	}
+	if e.p.Stop != nil && e.p.Stop.Relayed && by == bySomeoneElse {
+		return e.say(code, with("The connection opened and no byte came back. "+who, e.where()), e.behindRelay())
 	}
 	if e.p.Stop != nil && e.p.Stop.OpenHop > 0 && by == bySomeoneElse {
 		return e.say(code, with("The connection opened and no byte came back. "+who, e.where()),

@@ -229,6 +229,14 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 	}
 }
 
+// studied has all but the first two connections opened while no other path was tried.
+func studied(i result.Initiator) result.Initiator {
+	for n := range i.Connections[2:] {
+		i.Connections[n+2].Purpose = result.PurposeStudy
+	}
+	return i
+}
+
 // A port that must be closed is not open because this machine cannot send.
 func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
 	inTurn := proved()
@@ -260,6 +268,12 @@ func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
 		{sampled(proved(), "+rr+-+"), "unsteady", "Of 6 connections 3 passed and 3 failed (1 without an answer, 2 by RST). Those that failed have nothing in common",
 			"Please let every connection pass, not only some: TCP from 10.1.0.2"},
 		{sampled(proved(), "++----"), "unsteady-number", "Of 6 connections 2 passed and 4 failed (4 without an answer). The first ones passed and none after them.", "Please let every"},
+		{sampled(proved(), "r++++++++"), "unsteady-first", "Of 9 connections 8 passed and 1 failed (1 by RST). What failed was the first, reset before any handshake, and all 8 after it passed.",
+			"Please let every connection pass, not only some: TCP from 10.1.0.2 (client) to 10.2.0.5 (database) port 1433, for SQL Server (TDS). A rule that allows it is there. A device that tells real clients"},
+		{studied(sampled(proved(), "r++++++++")), "unsteady-first", "Of 9 connections 8 passed and 1 failed (1 by RST). What failed was the first", "Please let every"},
+		{studied(sampled(proved(), "-++++++++")), "unsteady-at-once", "Of 9 connections 8 passed and 1 failed (1 without an answer).", "Please let every"},
+		{studied(sampled(proved(), "+r+++++++")), "unsteady-at-once", "Of 9 connections 8 passed and 1 failed (1 by RST).", "Please let every"},
+		{sampled(proved(), "rr+++++++"), "unsteady", "Of 9 connections 7 passed and 2 failed (2 by RST). Those that failed have nothing in common", "Please let every"},
 		{inTurn, "redirected-in-turn", "Connections to port 1433 do not all lead to the same listener: one was answered by instance here-ins at 10.2.0.5:1433, another by instance other-in at 10.2.0.7:1433.",
 			"Please lead to one machine only TCP from"},
 	} {

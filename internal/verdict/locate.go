@@ -61,6 +61,35 @@ func locate(t, open *result.Trace, target netip.Addr) *result.Stop {
 	return s
 }
 
+// isElsewhere reports whether something else than the listener that ought to
+// accept a path's connection did, and led it nowhere.
+func isElsewhere(p *result.Path) bool {
+	if a := p.Acceptor; p.Initiator.Connect != result.ConnectOpen || a == nil || a.Port != result.PortBound || a.Saw != result.SawNothing {
+		return false
+	}
+	switch p.Initiator.Answer {
+	case result.AnswerSilent, result.AnswerReset, result.AnswerClosed:
+		return true
+	}
+	return false
+}
+
+// atRelay completes where a path stops that opened at something else than the
+// target, where open ones to the same machine go through a relay. Those open at it
+// too, so that their distance is the relay's and not the target's.
+func atRelay(s *result.Stop, t, open *result.Trace, target netip.Addr) *result.Stop {
+	if s == nil {
+		s = &result.Stop{}
+		if t != nil && t.Distance > 0 && (open == nil || open.Unknown != "" || open.Distance == t.Distance) {
+			if at := locate(t, &result.Trace{Hops: t.Hops, Distance: t.Distance + 1}, target); at != nil {
+				s, s.NextIsTarget = at, false
+			}
+		}
+	}
+	s.Relayed = true
+	return s
+}
+
 // sameWay reports whether both traces meet the same devices as far as both
 // were answered.
 func sameWay(a, b *result.Trace) bool {

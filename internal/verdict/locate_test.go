@@ -2,8 +2,10 @@ package verdict
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -80,6 +82,52 @@ func TestLocateNamesTheLastDeviceThatAnsweredAndTheNext(t *testing.T) {
 			got := locate(c.trace, c.open, target.Addr())
 			if (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// Where a relay takes every connection, an open path opens as near as one that it
+// leads nowhere: that both do says nothing of where the target is.
+func TestRelayThatStandsBeforeOpenPathsIsNamedWhereOneStops(t *testing.T) {
+	none := netip.Addr{}
+	here1 := ending(nil, result.HopOpen, none)
+	at3 := ending(died(gate, core), result.HopOpen, none)
+	for name, c := range map[string]struct {
+		answer      result.AnswerOutcome
+		saw         result.Sighting
+		relayed     bool
+		trace, open *result.Trace
+		want        *result.Stop
+		says        []string // finding and advice
+	}{
+		"on this machine": {result.AnswerSilent, result.SawNothing, true, here1, here1, &result.Stop{NextHop: 1, OpenHop: 1, Relayed: true},
+			[]string{"accepts on behalf of 10.2.0.5", "behind it nothing answers", "completed on the machine that dials", "Please allow behind the relay"}},
+		"it closes": {result.AnswerClosed, result.SawNothing, true, here1, here1, &result.Stop{NextHop: 1, OpenHop: 1, Relayed: true},
+			[]string{"closed (FIN)", "accepts on behalf of 10.2.0.5", "completed on the machine that dials"}},
+		"further on": {result.AnswerSilent, result.SawNothing, true, at3, at3, &result.Stop{LastHop: 2, Last: core, NextHop: 3, OpenHop: 3, Relayed: true},
+			[]string{"accepts on behalf of 10.2.0.5", "by 198.51.100.1 (hop 2) or what comes behind it"}},
+		"no trace":                       {result.AnswerSilent, result.SawNothing, true, nil, nil, &result.Stop{Relayed: true}, []string{"accepts on behalf of 10.2.0.5"}},
+		"open paths are not relayed":     {result.AnswerSilent, result.SawNothing, false, here1, here1, nil, []string{"Something else accepted it"}},
+		"the listener itself accepted":   {result.AnswerSilent, result.SawAccepted, true, at3, at3, nil, []string{"The listener accepted it"}},
+		"only its SYN came to this port": {result.AnswerSilent, result.SawHalfOpen, true, at3, at3, nil, []string{"half-open"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := connected(c.answer)
+			i.Trace = c.trace
+			p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, c.saw), Instance: here})
+			p.Verdict = ""
+			Rule(&p, Context{Mode: result.ModePaths, Instance: here, OpenWay: c.open, Relayed: c.relayed})
+			if (p.Stop == nil) != (c.want == nil) || p.Stop != nil && *p.Stop != *c.want {
+				t.Errorf("got %+v, want %+v", p.Stop, c.want)
+			}
+			if p.Finding == nil {
+				t.Fatal("no finding")
+			}
+			for _, w := range c.says {
+				if !strings.Contains(p.Finding.Text+" "+p.Finding.Advice, w) {
+					t.Errorf("%q + %q does not say %q", p.Finding.Text, p.Finding.Advice, w)
+				}
 			}
 		})
 	}

@@ -22,6 +22,8 @@ type Context struct {
 	// OpenWay is the trace of an open path to the same machine, which names the
 	// devices behind the stop; nil: there is none.
 	OpenWay *result.Trace
+	// Relayed: an open path to the same address goes through a relay.
+	Relayed bool
 	// PortAssumed: nobody gave the port.
 	PortAssumed bool
 	// LeftOut are addresses of the far end whose family the dialing machine does not
@@ -35,6 +37,9 @@ type Context struct {
 func Rule(p *result.Path, c Context) {
 	if p.Verdict == "" && p.Initiator != nil {
 		p.Stop = locate(p.Initiator.Trace, c.OpenWay, p.Target.Addr())
+		if c.Relayed && isElsewhere(p) {
+			p.Stop = atRelay(p.Stop, p.Initiator.Trace, c.OpenWay, p.Target.Addr())
+		}
 	}
 	r := judge(questionOf(p, c))
 	p.Verdict, p.Proof, p.OK = r.Verdict, r.Proof, r.OK

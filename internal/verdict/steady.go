@@ -195,6 +195,11 @@ func inCommon(passed, failed, all []result.Connection) (code result.Code, words,
 	case isByParity(passed, failed) || isByPort(all):
 		return result.CodeUnsteadyPorts, "The source port decides: " + portWords(passed, failed) + ".",
 			"Devices that share connections out over two or more equal ways go by the ports (ECMP, a bundle of links, a pair of firewalls or load balancers): one of the ways does not work"
+	case isFirstReset(passed, failed):
+		return result.CodeUnsteadyFirst, fmt.Sprintf("What failed was the first, reset before any handshake, and all %d after it passed.", len(passed)),
+			"A device that tells real clients from forged ones by resetting the first SYN of each does that (SYN authentication, protection against floods): " +
+				"a client that tries again at once gets through, as Windows does by itself, and one that does not fails whenever the device has forgotten it. " +
+				"Have it check with SYN cookies, or leave this flow out"
 	case isBeside(failed, all):
 		return result.CodeUnsteadyAtOnce, fmt.Sprintf("Those that failed were opened while many others were; opened two at a time, %d passed.", alone(passed)),
 			"A limit on how many connections one address may open at once, or a moment of trouble"
@@ -344,6 +349,19 @@ func everyNth(all []result.Connection) int {
 		return 0
 	}
 	return distance
+}
+
+// isFirstReset reports whether nothing failed but the first connection, or those
+// opened before that one had failed: by RST in place of a handshake.
+func isFirstReset(passed, failed []result.Connection) bool {
+	const few = 6 // of those that pass: fewer do by chance
+	if len(failed) == 0 || len(passed) < few {
+		return false
+	}
+	first := failed[0].Over()
+	return !slices.ContainsFunc(failed, func(c result.Connection) bool {
+		return c.Ended != result.EndedReset || c.Reached != result.ReachedNothing || c.At.After(first)
+	}) && !passed[0].At.Before(first)
 }
 
 // isFromThen reports whether the first connections passed and none after them.

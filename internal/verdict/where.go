@@ -41,12 +41,36 @@ func (e explainer) where() string {
 		return fmt.Sprintf("The RST needs a TTL of %d, as far as the machine itself: it comes from there, or from a device right before it; the last that shows itself is %s", s.ByHop, e.last(s))
 	case s.ByHop > 0:
 		return fmt.Sprintf("The RST needs a TTL of %d only: it comes from %s", s.ByHop, e.suspects(s))
+	case s.Relayed:
+		return e.whereRelayed(s)
 	case s.OpenHop > 0:
 		return fmt.Sprintf("The handshake needs a TTL of %d only, and the machine itself is further away: it is completed by %s", s.OpenHop, e.suspects(s))
 	case s.LastHop == 0:
 		return "No device on the way shows itself"
 	}
 	return "It gets as far as " + e.last(s)
+}
+
+// whereRelayed says who accepts a path in the target's place, where open paths
+// beside it go through a relay.
+func (e explainer) whereRelayed(s *result.Stop) string {
+	text := fmt.Sprintf("Paths beside it that work are two connections, not one: something accepts on behalf of %s and passes the bytes on. So it does here, as far as can be seen, and behind it nothing answers", e.at())
+	switch {
+	case s.OpenHop == 0:
+		return text
+	case s.OpenHop == 1:
+		return text + ". The handshake needs a TTL of 1 only: it is completed on the machine that dials (security software, an antivirus, a transparent proxy) or right beside it"
+	}
+	return text + fmt.Sprintf(". The handshake needs a TTL of %d: it is completed by %s", s.OpenHop, e.suspects(s))
+}
+
+// behindRelay asks for a path that a relay accepts and gets no further with.
+func (e explainer) behindRelay() string {
+	first := ""
+	if e.p.Stop.OpenHop <= 1 {
+		first = ". Look first at security software and proxies of the machine that dials"
+	}
+	return e.request("allow behind the relay, or exempt from it,", fmt.Sprintf("What accepts on behalf of %s gets no further on this port: a firewall behind it stops what it sends there, or it does not pass this port on%s", e.at(), first))
 }
 
 // byWhom says who stops the path, to follow a verb; "" if the trace does not
