@@ -58,7 +58,10 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		return t, first
 	}
 	if !service.Knows(p, plan.TCP) || !l.mayTalk(e.Remote.Addr()) {
-		t, _ := answer(conn)
+		t, first := answer(conn)
+		if hasProxyHeader(first) {
+			return tellProxyHeader(conn, p.Language().Title, first)
+		}
 		return t
 	}
 	said := conn
@@ -82,6 +85,9 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		}
 	}
 	t, first := answer(said)
+	if hasProxyHeader(first) {
+		return tellProxyHeader(conn, p.Language().Title, first)
+	}
 	if t.kind != echo.KindForeign || len(first) == 0 {
 		return t
 	}

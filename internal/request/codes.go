@@ -60,6 +60,7 @@ var rows = map[result.Code]row{
 	result.CodeRedirectedHost:      {change: Forward},
 	result.CodeRedirectedInTurn:    {change: Forward},
 	result.CodeIntercepted:         {change: Exempt, look: []Sighting{SawUnrecognised, SawNoData}},
+	result.CodeProxyHeader:         {change: Exempt, look: []Sighting{SawUnrecognised}},
 	result.CodeTLSIntercepted:      {change: Exempt, look: []Sighting{SawUnrecognised}},
 	result.CodeApplicationFirewall: {change: Exempt, look: []Sighting{SawUnrecognised, SawThreat}},
 	result.CodePortal:              {change: Exempt},

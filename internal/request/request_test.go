@@ -41,7 +41,7 @@ var requested = map[Change][]result.Code{
 	Forward: {"nat-no-forward", "nat-leads-elsewhere", "nat-leads-nowhere", "redirected-port", "redirected-host", "redirected-in-turn"},
 	Exempt: {"reset", "reset-listener", "reset-half-open", "reset-someone-else", "reset-unknown", "reset-payload", "stalled", "stalled-listener",
 		"stalled-half-open", "stalled-someone-else", "stalled-unknown", "stalled-payload", "answers-for-all", "window-scale", "corrupted",
-		"intercepted", "tls-intercepted", "application-firewall", "portal", "proxy-login"},
+		"intercepted", "proxy-header", "tls-intercepted", "application-firewall", "portal", "proxy-login"},
 	Large: {"mtu-hole"},
 	Idle:  {"idle-dropped", "session-age"},
 	Every: {"unsteady", "unsteady-ports", "unsteady-at-once", "unsteady-in-turn", "unsteady-number", "unsteady-first", "cut-off-later"},

@@ -103,6 +103,7 @@ const (
 	CodeReached             Code = "reached"
 	CodeOccupied            Code = "occupied"
 	CodeIntercepted         Code = "intercepted"
+	CodeProxyHeader         Code = "proxy-header"
 	CodeTLSIntercepted      Code = "tls-intercepted"
 	CodeAnswered            Code = "answered"
 	CodeWrongKey            Code = "wrong-key"
@@ -328,6 +329,7 @@ var Codes = []CodeGroup{
 		{CodeReached, "live software that holds the port accepted the connection; nothing was sent over it", true},
 		{CodeOccupied, "other software holds the port where listen runs", false},
 		{CodeIntercepted, "something on the way answered in the listener's place", false},
+		{CodeProxyHeader, "a proxy in between puts a PROXY protocol header before what is said", false},
 		{CodeTLSIntercepted, "TLS ends on the way, or the certificate is not that host's", false},
 		{CodeAnswered, "something answered that is no listener of this key", false},
 		{CodeWrongKey, "a listener answered that has another key", true},

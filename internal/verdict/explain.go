@@ -533,6 +533,9 @@ func (e explainer) intercepted() *result.Finding {
 	if e.a == nil {
 		return e.impostor()
 	}
+	if f := e.proxyHeader(); f != nil {
+		return f
+	}
 	if e.isHeld() {
 		return e.say(result.CodeIntercepted, fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
 			e.request("find the proxy, security gateway, NAT or redirect that answers in the listener's place, and exempt from it", ""))
@@ -568,6 +571,9 @@ func (e explainer) answered() *result.Finding {
 	case result.AnswerVersion:
 		return e.say(result.CodeOtherVersion, fmt.Sprintf("The listener (%s) speaks version %d of the wire format, and this end another", orElse(e.i.Software, "unnamed"), e.i.FarVersion),
 			"Use the same release of Dialtone on both sides.")
+	}
+	if f := e.proxyHeader(); f != nil {
+		return f
 	}
 	if e.p.OK {
 		return nil // real software, in its own language
