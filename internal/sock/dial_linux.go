@@ -54,6 +54,17 @@ func CanTrace() bool { return true }
 // other (net/ipv4/inet_hashtables.c, inet_connection_sock.c).
 const drawsByParity = true
 
+// drawsFromAll has bind draw from the whole range: with SO_REUSEADDR, which Go gives
+// to what listens, it draws from the lower half (net/ipv4/inet_connection_sock.c,
+// inet_csk_find_open_port).
+func drawsFromAll(_, _ string, c syscall.RawConn) error {
+	var err error
+	if e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 0) }); e != nil {
+		return e
+	}
+	return err
+}
+
 // defaultSegment is what TCP sends where it knows nothing of a path (RFC 9293
 // section 3.7.1), in bytes.
 const defaultSegment = 536

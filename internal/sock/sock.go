@@ -180,17 +180,23 @@ func Dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 
 // DialDrawn opens a connection as Dial does, from a port that is drawn as said:
 // as an ordinary connect draws it, or by bind, of the other parity than that of
-// beside if that is not 0. Where the system draws both alike, beside decides.
+// beside and far from it if that is not 0: a rule may name any part of the range
+// that ports are drawn from. Where the system draws both alike, beside decides.
 func DialDrawn(ctx context.Context, network string, local netip.Addr, remote netip.AddrPort, drawn result.Drawn, beside uint16) Dialed {
 	local, err := sourceOr(local, remote)
 	if err != nil {
 		return Dialed{Err: err}
 	}
 	from := netip.AddrPortFrom(local, 0)
-	if beside != 0 && !(network == "tcp" && drawsByParity) {
+	if beside != 0 && !(network == "tcp" && drawsByParity && drawn == result.DrawnConnect) {
 		from = netip.AddrPortFrom(local, freePort(network, local, beside))
 	}
-	return completed(netip.AddrPortFrom(local, 0), dial(ctx, network, from, remote, how{connectDraws: drawn == result.DrawnConnect, drawnHere: from.Port() != 0}))
+	d := dial(ctx, network, from, remote, how{connectDraws: drawn == result.DrawnConnect, drawnHere: from.Port() != 0})
+	if from.Port() != 0 && IsInUse(d.Err) { // by somebody else, in that moment
+		from = netip.AddrPortFrom(local, 0)
+		d = dial(ctx, network, from, remote, how{connectDraws: drawn == result.DrawnConnect})
+	}
+	return completed(netip.AddrPortFrom(local, 0), d)
 }
 
 // DialNarrow opens a connection as an ordinary connect does, and where the system
@@ -223,15 +229,25 @@ func Wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// freePort draws a port of the other parity than that of beside; 0: none came.
+// freePort draws a port of the other parity than that of beside, or of the same where
+// the system gives no other, and of those the one farthest from it; 0: none came.
 func freePort(network string, local netip.Addr, beside uint16) uint16 {
-	const most = 16 // a draw is of either parity
-	for range most {
-		if port := drawPort(network, netip.AddrPortFrom(local, 0)); port != 0 && port%2 != beside%2 {
-			return port
+	const draws = 16 // one is of either parity
+	best, farthest := uint16(0), -1
+	for range draws {
+		port := drawPort(network, netip.AddrPortFrom(local, 0))
+		if port == 0 {
+			continue
+		}
+		far := max(int(port), int(beside)) - min(int(port), int(beside))
+		if port%2 != beside%2 {
+			far += 1 << 16 // before any of the same parity
+		}
+		if far > farthest {
+			best, farthest = port, far
 		}
 	}
-	return 0
+	return best
 }
 
 // drawPort has the system draw a free port; 0: it gave none.
@@ -244,7 +260,8 @@ func drawPort(network string, at netip.AddrPort) uint16 {
 		defer c.Close()
 		return AddrPortOf(c.LocalAddr()).Port()
 	}
-	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+	lc := net.ListenConfig{Control: drawsFromAll}
+	l, err := lc.Listen(context.Background(), "tcp", at.String())
 	if err != nil {
 		return 0
 	}
