@@ -114,20 +114,22 @@ func (c *Connection) carried() bool {
 // passes at all, all that came as far as the proof count as passed: that they go
 // no further is no difference between them. What became of a conversation that
 // began is a matter of its content, unless another one went well; what was kept
-// idle is judged as that, once it opened.
+// idle is judged as that, once it opened. That an ordinary one opened is a difference
+// to one that did not, even if nobody knows what became of it.
 func Compare(all []Connection) (passed, failed []Connection) {
-	paid, conversed := false, false
+	paid, conversed, unopened := false, false, false
 	for i := range all {
 		c := &all[i]
 		paid = paid || c.carried()
 		conversed = conversed || c.Purpose == PurposeConversation && c.IsPassed()
+		unopened = unopened || c.Purpose == PurposeOrdinary && c.IsFailed() && c.Reached == ReachedNothing
 	}
 	for _, c := range all {
 		switch {
 		case c.Purpose == PurposeLook, // how it fared is a matter of what it said
 			c.Purpose == PurposeHold && c.Reached != ReachedNothing,
 			c.Purpose == PurposeConversation && c.Reached != ReachedNothing && !conversed:
-		case c.IsPassed(), c.Reached == ReachedProved && c.IsFailed() && !paid:
+		case c.IsPassed(), c.Reached == ReachedProved && c.IsFailed() && !paid, unopened && c.Ended == EndedUnknown && c.Ordinary != nil:
 			passed = append(passed, c)
 		case c.IsFailed():
 			failed = append(failed, c)

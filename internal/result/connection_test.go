@@ -18,3 +18,27 @@ func TestAProofAloneIsNoPayloadThatPassed(t *testing.T) {
 		t.Errorf("one payload passes: %d passed, %d failed", len(passed), len(failed))
 	}
 }
+
+// That one opens is a difference to one that does not, though nobody saw where it led;
+// where all open, or none does, there is none.
+func TestAnOrdinaryConnectionThatOpenedIsHeldAgainstOneThatDidNot(t *testing.T) {
+	opened := Connection{Purpose: PurposeOrdinary, Reached: ReachedConnected, Ended: EndedUnknown, Ordinary: &Ordinary{}}
+	refused := Connection{Purpose: PurposeOrdinary, Reached: ReachedNothing, Ended: EndedReset}
+	reset := Connection{Purpose: PurposeOrdinary, Reached: ReachedConnected, Ended: EndedReset, Ordinary: &Ordinary{}}
+	unsure := Connection{Purpose: PurposeOrdinary, Reached: ReachedNothing, Ended: EndedUnknown}
+	for name, c := range map[string]struct {
+		all            []Connection
+		passed, failed int
+	}{
+		"one refused":                {[]Connection{opened, refused, opened}, 2, 1},
+		"all opened":                 {[]Connection{opened, opened}, 0, 0},
+		"none opened":                {[]Connection{refused, refused}, 0, 2},
+		"one was interrupted":        {[]Connection{refused, unsure}, 0, 1},
+		"it opened and was ended":    {[]Connection{opened, reset}, 0, 1},
+		"an older release's opening": {[]Connection{refused, {Purpose: PurposeOrdinary, Reached: ReachedConnected, Ended: EndedUnknown}}, 0, 1},
+	} {
+		if passed, failed := Compare(c.all); len(passed) != c.passed || len(failed) != c.failed {
+			t.Errorf("%s: %d passed and %d failed, want %d and %d", name, len(passed), len(failed), c.passed, c.failed)
+		}
+	}
+}
