@@ -214,10 +214,11 @@ func answerOf(o result.ConversationOutcome) result.AnswerOutcome {
 func (c *ordinary) beQuiet(ctx context.Context, tap *tapConn) {
 	s := &c.seen
 	s.Answer = result.AnswerSilent
+	reset := false
 	if c.line {
 		tap.answered = func() {} // an answer may come, and is not waited for
 		if _, err := io.WriteString(tap, "\r\n"); err != nil {
-			s.Error = err.Error()
+			s.Error, reset = err.Error(), sock.IsReset(err) // a read after that finds no more than an end
 		}
 		c.count(ctx, tap)
 	}
@@ -233,6 +234,8 @@ func (c *ordinary) beQuiet(ctx context.Context, tap *tapConn) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 	case sock.IsReset(err):
 		s.Answer, s.Error = result.AnswerReset, err.Error()
+	case reset:
+		s.Answer = result.AnswerReset
 	case errors.Is(err, io.EOF):
 		s.Answer, s.Error = result.AnswerClosed, "closed"
 	}
