@@ -73,10 +73,23 @@ func (a *attempt) race(ctx context.Context) (first, second *attempt) {
 		}
 	}
 	twin := a.further(a.Options)
-	twin.drawn, twin.beside, twin.Source = result.DrawnBind, uint16(a.leftFrom.Load()), a.wanted
+	twin.draw, twin.Source = a.drawTwin(), a.wanted
 	twin.open(ctx, a.Timeout)
 	<-ended
 	return a, twin
+}
+
+// drawTwin is how the source port of the second connection is drawn. That of the first
+// is not known while it waits for its answer.
+func (a *attempt) drawTwin() sock.Draw {
+	port := uint16(a.leftFrom.Load())
+	d := sock.Draw{By: result.DrawnBind, Beside: port, Far: port}
+	for _, c := range a.Before {
+		if c.Drawn == result.DrawnBind {
+			d.Far = c.Source.Port()
+		}
+	}
+	return d
 }
 
 // isWord reports whether an answer is a listener's own word, which another
@@ -168,8 +181,9 @@ func Study(ctx context.Context, p Path, o Options, known *result.Initiator, port
 	}
 	for i := range n {
 		f := a.further(o)
+		f.draw.Nth = i
 		if i/atOnceStudying%2 == 1 {
-			f.drawn = result.DrawnBind
+			f.draw.By = result.DrawnBind
 		}
 		all = append(all, f)
 	}
@@ -180,7 +194,7 @@ func Study(ctx context.Context, p Path, o Options, known *result.Initiator, port
 		}
 		var both sync.WaitGroup
 		for _, f := range pair {
-			f.beside = last
+			f.draw.Beside = last
 			both.Go(func() {
 				f.once(ctx, o.further(o.RTT), sampleBytes)
 				f.drop()
@@ -214,7 +228,7 @@ func (a *attempt) rtt() time.Duration {
 // sample opens one more connection, of the other parity than the last. Unless a
 // little payload is enough, it moves the whole.
 func (a *attempt) sample(ctx context.Context, of *attempt, little bool) *attempt {
-	f := a.next(a.seen.Connections[len(a.seen.Connections)-1])
+	f := a.next(a.seen.Connections[len(a.seen.Connections)-1], 0)
 	if little {
 		f.once(ctx, a.Options.further(of.rtt()), sampleBytes)
 	} else {
@@ -258,8 +272,8 @@ func (a *attempt) sampleMore(ctx context.Context, n int) []*attempt {
 	last := a.seen.Connections[len(a.seen.Connections)-1]
 	var all sync.WaitGroup
 	for i := range more {
-		f := a.next(last)
-		more[i], last.Drawn = f, f.drawn
+		f := a.next(last, i)
+		more[i], last.Drawn = f, f.draw.By
 		all.Go(func() {
 			f.once(ctx, a.Options.further(a.rtt()), sampleBytes)
 			f.drop()
@@ -269,12 +283,15 @@ func (a *attempt) sampleMore(ctx context.Context, n int) []*attempt {
 	return more
 }
 
-// next is a further connection of the other parity than the last.
-func (a *attempt) next(last result.Connection) *attempt {
+// next is a further connection of the other parity than the last. So many more than
+// are known are opened before it.
+func (a *attempt) next(last result.Connection, more int) *attempt {
 	f := a.further(a.Options)
-	f.beside = last.Source.Port()
+	f.draw.Beside = last.Source.Port()
+	f.draw.Nth = (len(a.seen.Connections) + more - 1) / 2 // every other one is drawn by connect
+	f.draw.Far = a.seen.Connections[min(f.draw.Nth, 1)].Source.Port()
 	if last.Drawn == result.DrawnConnect {
-		f.drawn = result.DrawnBind
+		f.draw.By = result.DrawnBind
 	}
 	return f
 }
@@ -352,7 +369,7 @@ func (a *attempt) list(of ...*attempt) {
 func (a *attempt) connection() result.Connection {
 	s := &a.seen
 	c := result.Connection{
-		Purpose: result.PurposeSample, At: s.At, ElapsedMS: s.ElapsedMS, Source: s.Source, Drawn: a.drawn,
+		Purpose: result.PurposeSample, At: s.At, ElapsedMS: s.ElapsedMS, Source: s.Source, Drawn: a.draw.By,
 		ConnectMS: s.ConnectMS, Reached: result.ReachedNothing, Ended: result.EndedUnknown,
 	}
 	if a.Source.Port() != 0 {

@@ -54,7 +54,7 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 	defer cancel()
 	// The path's own source port, if it has one, may be busy still.
 	one := result.Connection{Purpose: result.PurposeConversation, At: result.TimeOf(sock.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing}
-	d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, result.DrawnConnect, 0)
+	d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, sock.Draw{By: result.DrawnConnect})
 	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(sock.Since(one.At.Time))
 	var c result.Conversation
 	switch {
@@ -176,7 +176,7 @@ func again(ctx context.Context, p Path, o Options, t Talk, taken *looks) func(fu
 		opening, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
 		one := result.Connection{Purpose: result.PurposeLook, At: result.TimeOf(sock.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing}
-		d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, result.DrawnConnect, 0)
+		d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, sock.Draw{By: result.DrawnConnect})
 		one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(sock.Since(one.At.Time))
 		defer func() {
 			one.ElapsedMS = result.Milliseconds(sock.Since(one.At.Time))

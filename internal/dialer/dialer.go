@@ -32,6 +32,8 @@ type Path struct {
 	// Speaks is the protocol of the row's service, "" if it has none that is
 	// known: one whose server speaks first may greet before the proof arrives.
 	Speaks plan.Protocol
+	// Before are connections of the same path: further ones come from other source ports.
+	Before []result.Connection
 }
 
 // Options are the same for all paths of a run.
@@ -105,8 +107,7 @@ type attempt struct {
 	Path
 	Options
 	wanted   netip.AddrPort // Source as it was asked for
-	drawn    result.Drawn
-	beside   uint16        // source port of the connection beside which it is drawn; 0: none
+	draw     sock.Draw
 	leftFrom atomic.Uint32 // its own source port, as soon as that is known
 	late     *lateTrace    // nil: it is not traced
 	seen     result.Initiator
@@ -118,7 +119,7 @@ func newAttempt(p Path, o Options) *attempt {
 	return &attempt{Path: p, Options: o, wanted: p.Source, seen: result.Initiator{
 		Probe: p.Probe.String(), At: result.TimeOf(sock.Now()), Target: result.EndpointFrom(p.Target),
 		WantedSource: int(p.Source.Port()),
-	}, drawn: result.DrawnConnect}
+	}, draw: sock.Draw{By: result.DrawnConnect}}
 }
 
 func (a *attempt) ask() echo.Ask { return a.Path.ask(a.Options, a.Probe) }
@@ -182,7 +183,7 @@ func (a *attempt) dial(ctx context.Context) sock.Dialed {
 	if a.Source.Port() != 0 {
 		return sock.Dial(ctx, string(a.Transport), a.Source, a.Target)
 	}
-	return sock.DialDrawn(ctx, string(a.Transport), a.Source.Addr(), a.Target, a.drawn, a.beside)
+	return sock.DialDrawn(ctx, string(a.Transport), a.Source.Addr(), a.Target, a.draw)
 }
 
 // noProof records what came back instead of a proof.

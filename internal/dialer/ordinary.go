@@ -66,13 +66,13 @@ func Ordinary(ctx context.Context, p Path, o Options, t Talk, line bool, look Lo
 	start := sock.Now()
 	var told *ordinary
 	var all []result.Connection
-	drawn, beside := result.DrawnConnect, uint16(0)
+	draw := sock.Draw{By: result.DrawnConnect}
 	for n := range max(MinSamples, min(o.Samples, maxOrdinaries)) {
 		if n > 0 && !sock.Wait(ctx, o.Pace) {
 			break
 		}
 		c := &ordinary{attempt: newAttempt(p, o), talk: t, line: line, look: look}
-		c.drawn, c.beside = drawn, beside
+		c.draw = draw
 		c.run(ctx)
 		all = append(all, c.one)
 		if told == nil || c.one.IsFailed() && !told.one.IsFailed() || c.one.IsPassed() && told.one.Ended == result.EndedUnknown {
@@ -81,7 +81,7 @@ func Ordinary(ctx context.Context, p Path, o Options, t Talk, line bool, look Lo
 		if sock.IsOver(ctx) || sock.Since(start) > ordinarySteps*o.Timeout {
 			break // more of what stalls takes as long again, and tells no more
 		}
-		drawn, beside = result.DrawnBind, c.one.Source.Port()
+		draw = sock.Draw{By: result.DrawnBind, Beside: c.one.Source.Port(), Nth: n, Far: all[min(n, 1)].Source.Port()}
 	}
 	s := &told.seen
 	s.At, s.ElapsedMS, s.Connections = result.TimeOf(start), result.Milliseconds(sock.Since(start)), all
@@ -107,7 +107,7 @@ type ordinary struct {
 func (c *ordinary) run(ctx context.Context) {
 	s := &c.seen
 	s.Attempts, s.Ordinary = 1, &result.Ordinary{Line: c.line}
-	c.one = result.Connection{Purpose: result.PurposeOrdinary, At: result.TimeOf(sock.Now()), Drawn: c.drawn, Reached: result.ReachedNothing}
+	c.one = result.Connection{Purpose: result.PurposeOrdinary, At: result.TimeOf(sock.Now()), Drawn: c.draw.By, Reached: result.ReachedNothing}
 	if _, ok := c.look(ctx, result.Endpoint{}); !ok {
 		c.look = func(context.Context, result.Endpoint) (result.Acceptor, bool) { return result.Acceptor{}, false }
 	}

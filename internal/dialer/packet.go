@@ -103,7 +103,7 @@ func (a *attempt) samplePackets(ctx context.Context, size echo.PacketSize, sourc
 	s := packetSample{size: size}
 	for range sources {
 		f := a.further(a.Options)
-		f.drawn = ""
+		f.draw.By = ""
 		s.of = append(s.of, f)
 	}
 	var mu sync.Mutex
@@ -148,7 +148,7 @@ func (a *attempt) dialSample(ctx context.Context, n int) sock.Dialed {
 	if a.Source.Port() != 0 {
 		return sock.Dial(ctx, "udp", a.Source, a.Target)
 	}
-	return sock.DialDrawn(ctx, "udp", a.Source.Addr(), a.Target, a.drawn, uint16(1+n%2))
+	return sock.DialDrawn(ctx, "udp", a.Source.Addr(), a.Target, sock.Draw{By: a.draw.By, Beside: uint16(1 + n%2), Nth: n})
 }
 
 // datagrams are those of one source port.

@@ -1,8 +1,11 @@
 package sock
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,11 +30,11 @@ func TestDrawnPortsDifferInParity(t *testing.T) {
 	defer u.Close()
 	for network, remote := range map[string]netip.AddrPort{"tcp": AddrPortOf(l.Addr()), "udp": AddrPortOf(u.LocalAddr())} {
 		for range 10 {
-			a := DialDrawn(t.Context(), network, local, remote, result.DrawnConnect, 0)
+			a := DialDrawn(t.Context(), network, local, remote, Draw{By: result.DrawnConnect})
 			if a.Err != nil {
 				t.Fatal(a.Err)
 			}
-			b := DialDrawn(t.Context(), network, local, remote, result.DrawnBind, a.Source.Port())
+			b := DialDrawn(t.Context(), network, local, remote, Draw{By: result.DrawnBind, Beside: a.Source.Port()})
 			if b.Err != nil {
 				t.Fatal(b.Err)
 			}
@@ -44,38 +47,52 @@ func TestDrawnPortsDifferInParity(t *testing.T) {
 	}
 }
 
-// A rule that names source ports leaves out part of them. Those that connect draws lie
-// near one another, so that what bind draws beside them has to be far away, and of two
-// that bind draws one from the other.
-func TestDrawnPortsLieFarApart(t *testing.T) {
+// A rule that names source ports leaves out part of them, and the line may go anywhere:
+// a few connections have some on either side of it. Those that connect draws lie near
+// one another.
+func TestDrawnPortsAreSpreadOverTheRange(t *testing.T) {
 	local := netip.MustParseAddr("127.0.0.1")
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	const tries = 20
-	for _, first := range []result.Drawn{result.DrawnConnect, result.DrawnBind} {
-		near := 0
-		for range tries {
-			a := DialDrawn(t.Context(), "tcp", local, AddrPortOf(l.Addr()), first, 0)
-			if a.Err != nil {
-				t.Fatal(a.Err)
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first, last int
+	if _, err := fmt.Sscan(string(b), &first, &last); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		tries       = 20
+		connections = 3
+	)
+	onOneSide := 0
+	for try := range tries {
+		of := uint16(first + (last-first)*try/tries) // wherever connect's are
+		beside := of
+		ports := []int{int(of)}
+		for n := range connections {
+			d := DialDrawn(t.Context(), "tcp", local, AddrPortOf(l.Addr()), Draw{By: result.DrawnBind, Beside: beside, Nth: n, Far: uint16(ports[min(n, 1)])})
+			if d.Err != nil {
+				t.Fatal(d.Err)
 			}
-			b := DialDrawn(t.Context(), "tcp", local, AddrPortOf(l.Addr()), result.DrawnBind, a.Source.Port())
-			if b.Err != nil {
-				t.Fatal(b.Err)
-			}
-			if d := int(a.Source.Port()) - int(b.Source.Port()); max(d, -d) < 7000 { // a quarter of the 28,232 that Linux draws from
-				near++
-			}
-			a.Conn.Close()
-			b.Conn.Close()
+			beside = d.Source.Port()
+			ports = append(ports, int(beside))
+			d.Conn.Close()
 		}
-		// Of sixteen draws none is so far away in one of 2^16, or fewer.
-		if near > 1 {
-			t.Errorf("after one by %s, %d of %d were near", first, near, tries)
+		for _, part := range []int{2, 5, 8} { // tenths of the range
+			line := first + (last-first)*part/10
+			if slices.Max(ports) < line || slices.Min(ports) >= line {
+				t.Logf("all on one side of %d: %v", line, ports)
+				onOneSide++
+			}
 		}
+	}
+	if onOneSide > 1 {
+		t.Errorf("%d of %d times all were on one side", onOneSide, 3*tries)
 	}
 }
 
@@ -90,7 +107,7 @@ func TestAFailedConnectionHasItsSource(t *testing.T) {
 	l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	d := DialDrawn(ctx, "tcp", local, remote, result.DrawnConnect, 0)
+	d := DialDrawn(ctx, "tcp", local, remote, Draw{By: result.DrawnConnect})
 	if Classify(d.Err) != result.ConnectRST || d.Source.Port() == 0 {
 		t.Errorf("got %v from %s, want a refusal and the port it left from", d.Err, d.Source)
 	}

@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -178,23 +180,35 @@ func Dial(ctx context.Context, network string, local, remote netip.AddrPort) Dia
 	return completed(local, dial(ctx, network, local, remote, how{}))
 }
 
-// DialDrawn opens a connection as Dial does, from a port that is drawn as said:
-// as an ordinary connect draws it, or by bind, of the other parity than that of
-// beside and far from it if that is not 0: a rule may name any part of the range
-// that ports are drawn from. Where the system draws both alike, beside decides.
-func DialDrawn(ctx context.Context, network string, local netip.Addr, remote netip.AddrPort, drawn result.Drawn, beside uint16) Dialed {
+// A Draw is how the source port of a connection is drawn.
+type Draw struct {
+	By     result.Drawn // as an ordinary connect draws it, or by bind
+	Beside uint16       // a port of the other parity is wanted; 0: any. Where the system draws both alike, it decides
+	Nth    int          // which of those that bind draws for a path, from 0
+	Far    uint16       // what bind draws first is far from it: of the path's first connection's port, and after that of the first that bind drew; 0: not known, and either end will do
+}
+
+// spread are the places that bind draws from in turn, as parts of the range, counted from
+// where Far is: a rule may name any part of it, and mostly divides it in two.
+var spread = [...]float64{1, 1, 1. / 2, 3. / 4, 1. / 4}
+
+// DialDrawn opens a connection as Dial does, from a port that is drawn as said. Those
+// that bind draws are spread over the range; those that connect draws on Linux lie near
+// one another.
+func DialDrawn(ctx context.Context, network string, local netip.Addr, remote netip.AddrPort, draw Draw) Dialed {
 	local, err := sourceOr(local, remote)
 	if err != nil {
 		return Dialed{Err: err}
 	}
 	from := netip.AddrPortFrom(local, 0)
-	if beside != 0 && !(network == "tcp" && drawsByParity && drawn == result.DrawnConnect) {
-		from = netip.AddrPortFrom(local, freePort(network, local, beside))
+	byConnect := draw.By == result.DrawnConnect
+	if (draw.Beside != 0 || draw.By == result.DrawnBind) && !(network == "tcp" && drawsByParity && byConnect) {
+		from = netip.AddrPortFrom(local, freePort(network, local, draw))
 	}
-	d := dial(ctx, network, from, remote, how{connectDraws: drawn == result.DrawnConnect, drawnHere: from.Port() != 0})
+	d := dial(ctx, network, from, remote, how{connectDraws: byConnect, drawnHere: from.Port() != 0})
 	if from.Port() != 0 && IsInUse(d.Err) { // by somebody else, in that moment
 		from = netip.AddrPortFrom(local, 0)
-		d = dial(ctx, network, from, remote, how{connectDraws: drawn == result.DrawnConnect})
+		d = dial(ctx, network, from, remote, how{connectDraws: byConnect})
 	}
 	return completed(netip.AddrPortFrom(local, 0), d)
 }
@@ -229,25 +243,33 @@ func Wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// freePort draws a port of the other parity than that of beside, or of the same where
-// the system gives no other, and of those the one farthest from it; 0: none came.
-func freePort(network string, local netip.Addr, beside uint16) uint16 {
-	const draws = 16 // one is of either parity
-	best, farthest := uint16(0), -1
+// freePort draws a port of the other parity than that of Beside, or of the same where
+// the system gives no other; 0: none came. Of all that come it is the one in the n-th
+// place of spread.
+func freePort(network string, local netip.Addr, draw Draw) uint16 {
+	const draws = 32 // half of them of either parity
+	var other, same []uint16
 	for range draws {
-		port := drawPort(network, netip.AddrPortFrom(local, 0))
-		if port == 0 {
-			continue
-		}
-		far := max(int(port), int(beside)) - min(int(port), int(beside))
-		if port%2 != beside%2 {
-			far += 1 << 16 // before any of the same parity
-		}
-		if far > farthest {
-			best, farthest = port, far
+		switch port := drawPort(network, netip.AddrPortFrom(local, 0)); {
+		case port == 0:
+		case port%2 != draw.Beside%2:
+			other = append(other, port)
+		default:
+			same = append(same, port)
 		}
 	}
-	return best
+	if len(other) == 0 {
+		other = same
+	}
+	if len(other) == 0 {
+		return 0
+	}
+	slices.Sort(other)
+	at := spread[draw.Nth%len(spread)]
+	if draw.Far > other[len(other)/2] || draw.Far == 0 && rand.IntN(2) == 0 {
+		at = 1 - at
+	}
+	return other[int(at*float64(len(other)-1))]
 }
 
 // drawPort has the system draw a free port; 0: it gave none.

@@ -566,8 +566,12 @@ func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiat
 
 // pathOf is a forward job as the dialer is asked for it.
 func (s *survey) pathOf(j *job) dialer.Path {
+	var before []result.Connection
+	if j.initiator != nil {
+		before = j.initiator.Connections
+	}
 	return dialer.Path{
-		Flow: j.flow, Transport: j.transport, Probe: j.probe, Speaks: j.speaks,
+		Flow: j.flow, Transport: j.transport, Probe: j.probe, Speaks: j.speaks, Before: before,
 		Target: netip.AddrPortFrom(j.to, uint16(j.port)),
 		Source: netip.AddrPortFrom(s.Bind.For(j.family), uint16(j.sourcePort)),
 	}
