@@ -149,6 +149,7 @@ func (s *Spool) Flush(within time.Duration) {
 		s.mu.Unlock()
 		return
 	}
+	s.endGap() // what is missing is of what was written
 	s.waiting = append(s.waiting, spooled{passed: passed})
 	s.wake()
 	s.mu.Unlock()
