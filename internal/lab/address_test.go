@@ -31,11 +31,13 @@ func TestAddresses(t *testing.T) {
 				} else {
 					wrong = JudgeAddress(s, run)
 				}
+				if len(wrong) > 0 {
+					t.Logf("The report:\n%s\nWhat the programs said:\n%s", run.Text, run.Log)
+				}
 				return wrong, true
 			})
 			if len(wrong) > 0 {
-				t.Errorf("%s\n\n  %s\n\nThe report:\n%s\nWhat the programs said:\n%s",
-					s.About, strings.Join(wrong, "\n  "), run.Text, run.Log)
+				t.Errorf("%s\n\n  %s", s.About, strings.Join(wrong, "\n  "))
 			}
 		})
 	}

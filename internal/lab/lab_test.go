@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -141,6 +142,9 @@ func TestScenarios(t *testing.T) {
 				} else {
 					j = Judge(s, run)
 				}
+				if len(j.Wrong) > 0 {
+					t.Logf("The report:\n%s\nWhat the programs said:\n%s%s", run.Text, run.Log, connectionsOf(run.Report.Paths, j))
+				}
 				return j.Wrong, j.FalseOpens() == 0
 			})
 			if again {
@@ -151,11 +155,22 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(j.Wrong) > 0 {
-				t.Errorf("%s\n\n  %s\n\nThe report:\n%s\nWhat the programs said:\n%s",
-					s.About, strings.Join(j.Wrong, "\n  "), run.Text, run.Log)
+				t.Errorf("%s\n\n  %s", s.About, strings.Join(j.Wrong, "\n  "))
 			}
 		})
 	}
+}
+
+// connectionsOf tells of the paths that were judged wrongly what each connection came to.
+func connectionsOf(paths []result.Path, j Judgement) string {
+	var b strings.Builder
+	for i, judged := range j.Paths {
+		if judged.Got != judged.Want {
+			told, err := json.Marshal(paths[i].Initiator.Connections)
+			fmt.Fprintf(&b, "%s: %s %v\n", judged.Path, told, err)
+		}
+	}
+	return b.String()
 }
 
 // playing is read-locked while a scenario is played beside others, and locked
