@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -314,8 +315,13 @@ func covering(addresses []netip.Addr) netip.Prefix {
 func matrixNext(m *result.Matrix) []todo {
 	var out []todo
 	t := &matrixText{Matrix: m}
-	if n := len(t.alikeRequests(true)); n > 0 {
-		out = append(out, todo{sendWords(n), "#request-1"})
+	needed, others := len(t.alikeRequests(true)), len(t.alikeRequests(false))
+	var names []string
+	for n := range needed + others {
+		names = append(names, strconv.Itoa(n+1))
+	}
+	if needed > 0 {
+		out = append(out, todo{sendWords(names[:needed], names[needed:]), "#request-1"})
 	}
 	if n := len(t.alikeFindings()); n > 0 {
 		out = append(out, todo{fmt.Sprintf("Read what is noted of single machines: %d %s.", n, one(n, "point", "points")), "#noted"})

@@ -44,6 +44,16 @@ func (w webPage) classed(class string) []*html.Node {
 	return slices.DeleteFunc(w.all(""), func(n *html.Node) bool { return !slices.Contains(strings.Fields(attr(n, "class")), class) })
 }
 
+// byID is the element of an id; nil: there is none.
+func (w webPage) byID(id string) *html.Node {
+	for _, n := range w.all("") {
+		if attr(n, "id") == id {
+			return n
+		}
+	}
+	return nil
+}
+
 func attr(n *html.Node, name string) string {
 	for _, a := range n.Attr {
 		if a.Key == name {
@@ -308,13 +318,17 @@ func TestThePictureShowsWhatIsTranslated(t *testing.T) {
 func TestAButtonCopiesTheWholeRequest(t *testing.T) {
 	w := parsePage(t, render(t, HTML, mixedBag(), Options{}))
 	buttons := w.all("button")
-	if len(buttons) != 6 {
+	if len(buttons) != 5 {
 		t.Fatalf("%d buttons", len(buttons))
+	}
+	// What is to be mended at the two ends goes to nobody.
+	if own := w.byID("request-A"); own == nil || strings.Contains(inner(own), "Copy") {
+		t.Errorf("there is no point A, or it is to be copied")
 	}
 	// One more copies all of it, in the words of the firewall that was named.
 	o := Options{Dialect: "nft"}
-	letter := parsePage(t, render(t, HTML, mixedBag(), o)).all("button")[5]
-	for _, want := range []string{"Firewall requests: ", "Request 1. Allow TCP from 192.0.2.5 to 198.51.100.9 port 1433", "tcp dport 1433"} {
+	letter := parsePage(t, render(t, HTML, mixedBag(), o)).all("button")[4]
+	for _, want := range []string{"Firewall requests: ", "Request 1a. Allow TCP from 192.0.2.5 to 198.51.100.9 port 1433", "tcp dport 1433"} {
 		if !strings.Contains(attr(letter, "data-copy"), want) {
 			t.Errorf("%q is not in\n%s", want, attr(letter, "data-copy"))
 		}
@@ -325,11 +339,15 @@ func TestAButtonCopiesTheWholeRequest(t *testing.T) {
 	const want = `Ask whoever runs 198.51.100.1 to allow TCP port 1611 from 192.0.2.5 to
 198.51.100.9.
 
-For   iso-in (rejected)
-Seen  198.51.100.1 answered "administratively prohibited" (ICMP type 3 code
-      13).
-Log   2026-03-17 21:51:41.323 UTC tcp 192.0.2.5:51615 -> 198.51.100.9:1611,
-      arriving from 203.0.113.7:40120
+For     iso-in (rejected)
+Seen    198.51.100.1 answered "administratively prohibited" (ICMP type 3 code
+        13).
+Log     2026-03-17 21:51:41.323 UTC tcp 192.0.2.5:51615 -> 198.51.100.9:1611,
+        arriving from 203.0.113.7:40120
+Tested  2026-03-17 21:51:40 UTC (2026-03-17 16:51:40 -05:00 local), from
+        client, admin at ws-114.example.edu (192.0.2.5) to server, web,
+        database at library.example.edu (198.51.100.9), with dial 0.1.0, plan
+        illiad
 `
 	if got := attr(buttons[1], "data-copy"); got != want {
 		t.Errorf("it copies\n%s", got)

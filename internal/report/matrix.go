@@ -432,7 +432,7 @@ func (t *matrixText) request(number int, all []*result.Request) {
 	q := all[0]
 	where := fmt.Sprintf("in %d", number)
 	lead := fmt.Sprintf("%3d. ", number)
-	t.hang(lead, t.once(q.Advice, where), 0, strong)
+	t.hang(lead, t.anew(q.Advice, where), 0, strong)
 	names, also, logs, subnets := t.gather(all)
 	var fields [][2]string
 	if len(also) > 0 {
@@ -457,6 +457,58 @@ func (t *matrixText) request(number int, all []*result.Request) {
 	}
 	t.fields(len(lead), fields)
 	t.blank()
+}
+
+// numbered returns the number of the entry of this page that asks for what a path of
+// the reports needs; 0: none does.
+func (t *matrixText) numbered() func(*result.Path) int {
+	type key struct {
+		row       int
+		code      result.Code
+		port      int
+		transport plan.Transport
+		direction plan.Direction
+	}
+	type asked struct {
+		number int
+		*result.Request
+	}
+	of := map[key][]asked{}
+	n := 0
+	for _, counted := range []bool{true, false} {
+		for _, all := range t.alikeRequests(counted) {
+			n++
+			for _, q := range all {
+				for _, row := range q.Rows {
+					k := key{row, q.Code, q.Port, q.Transport, q.Direction}
+					of[k] = append(of[k], asked{n, q})
+				}
+			}
+		}
+	}
+	rows := map[*result.Path]int{}
+	for i, r := range t.Whole {
+		for k := range r.Paths {
+			rows[&r.Paths[k]] = i
+		}
+	}
+	return func(p *result.Path) int {
+		row, ok := rows[p]
+		if !ok || p.Finding == nil {
+			return 0
+		}
+		found := 0
+		for _, a := range of[key{row, p.Finding.Code, p.Port, p.Transport, p.Direction}] {
+			if found == 0 {
+				found = a.number
+			}
+			// Another of that port leads to another host.
+			if slices.ContainsFunc(a.Log, func(e result.LogEntry) bool { return e.Source == p.Source && e.Target == p.Target }) {
+				return a.number
+			}
+		}
+		return found
+	}
 }
 
 // gather joins what requests that are alike have: the machines that need them, the

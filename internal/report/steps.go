@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,6 +30,7 @@ var stepTitles = map[stepKind]string{
 // the first path's finding.
 type step struct {
 	kind  stepKind
+	own   bool // it is for the people at the two ends to do, and no request
 	paths []*result.Path
 }
 
@@ -37,7 +39,7 @@ func wanted(p *result.Path) bool { return p.Counted && !p.OK }
 
 // optional reports whether p is a broken path on which nothing depends here.
 func optional(p *result.Path) bool {
-	return !p.Counted && !p.OK && p.Verdict != result.Untested && p.Finding != nil
+	return !p.Counted && !p.OK && !p.Opposite && p.Verdict != result.Untested && p.Finding != nil
 }
 
 // isOwn reports whether what p needs is for the people at the two ends to do, so
@@ -60,14 +62,16 @@ func steps(r *result.Report) []step {
 	var out []step
 	for _, of := range []struct {
 		kind stepKind
+		own  bool
 		keep func(*result.Path) bool
 	}{
-		{stepOwn, func(p *result.Path) bool { return isAsked(p) && !asks(p) || optional(p) && isOwn(p) }},
-		{stepAsk, func(p *result.Path) bool { return isAsked(p) && asks(p) }},
-		{stepOptional, func(p *result.Path) bool { return optional(p) && !isAsked(p) && !isOwn(p) }},
+		{stepOwn, true, func(p *result.Path) bool { return isAsked(p) && !asks(p) || optional(p) && isOwn(p) }},
+		{stepAsk, false, func(p *result.Path) bool { return isAsked(p) && asks(p) }},
+		{stepOptional, false, func(p *result.Path) bool { return optional(p) && !isAsked(p) && asks(p) }},
+		{stepOptional, true, func(p *result.Path) bool { return optional(p) && !isAsked(p) && !asks(p) && !isOwn(p) }},
 	} {
 		for _, paths := range groups(r, of.keep, requestKey()) {
-			out = append(out, step{of.kind, paths})
+			out = append(out, step{of.kind, of.own, paths})
 		}
 	}
 	return out
@@ -169,7 +173,7 @@ func (s step) pattern() string {
 	p := s.paths[0]
 	f := finding(p)
 	if tupleOf(p) == (tuple{}) {
-		return strconv.Itoa(int(s.kind)) + adviceKey(p)
+		return s.whose() + adviceKey(p)
 	}
 	words := withoutWhy(p) + "\n" + triedTimes.ReplaceAllString(f.Text, "")
 	for _, r := range [][2]string{
@@ -178,8 +182,12 @@ func (s step) pattern() string {
 	} {
 		words = replaceWhole(words, r[0], r[1])
 	}
-	return strconv.Itoa(int(s.kind)) + string(f.Code) + string(p.Direction) + string(p.Transport) + "\n" + words
+	return s.whose() + string(f.Code) + string(p.Direction) + string(p.Transport) + "\n" + words
 }
+
+// whose is what makes two steps two, whatever their words: who is to do it, and how
+// much hangs on it.
+func (s step) whose() string { return fmt.Sprint(s.kind, s.own, " ") }
 
 // replaceWhole replaces old in s where it is no part of a longer number, name or
 // address.

@@ -111,6 +111,7 @@ func (c *collector) path(r *result.Report, p *result.Path) {
 	}
 	q.Needed = q.Needed || p.Counted
 	q.cause(p)
+	q.Paths = append(q.Paths, p)
 	q.IdleS = max(q.IdleS, p.IdleS)
 	q.Needs = addOnce(q.Needs, Need{p.Service, p.Why})
 	own, other := c.options.Subnets, Subnets{}
