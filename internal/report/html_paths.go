@@ -31,7 +31,7 @@ func renderPathsHTML(r *result.Report, o Options) ([]byte, error) {
 // answerClass is how the answer looks.
 func answerClass(r *result.Report) string {
 	switch c := count(r); {
-	case r.Interrupted, c.all == 0 && len(r.Paths) > 0, c.ok > 0 && len(c.broken) == 0 && len(c.untested) > 0:
+	case r.Interrupted, c.all == 0 && len(r.Paths) > 0, len(c.broken) == 0 && len(c.unproved) > 0, c.ok > 0 && len(c.broken) == 0 && len(c.untested) > 0:
 		return classes[markUnknown.word]
 	case c.allOK():
 		return classes[markOK.word]

@@ -149,7 +149,7 @@ func TestAPageHasTheAnswerAndEveryPath(t *testing.T) {
 	}{
 		"all open":     {allOpen(), "All 3 required paths work.", "ok"},
 		"mixed":        {mixedBag(), "5 of 8 required paths are not as they should be: sql-client (filtered), sql-alt-client (filtered), iso-in (rejected), rdp (open, must be closed), iso-out (reply-lost).", "bad"},
-		"no contact":   {noContact(), "None of the 2 required paths works: sql-client (silent), odyssey-client (answered).", "bad"},
+		"no contact":   {noContact(), "1 of 2 required paths does not work: sql-client (silent); 1 is not proved: odyssey-client (answered).", "bad"},
 		"interrupted":  {interrupted(), "Interrupted, so this is not the whole picture. 1 of 2 required paths works; 1 was not tested: odyssey-client.", "unknown"},
 		"two families": {twoFamilies(), "2 of 6 required paths do not work: sql-client over IPv6 (refused), platform over IPv6 (unreachable).", "bad"},
 		"none counts":  {with(base(), uncounted(path("sql", "SQL Server", 1433, "192.0.2.5:51612", "198.51.100.9:1433"), plan.Optional)), "The one path works. None of them counts as required here.", "unknown"},
@@ -237,7 +237,7 @@ func TestALineEndsWhereThePathStops(t *testing.T) {
 		}
 		return p
 	}
-	const left, right, middle = "4.00%", "96.00%", "50.00%"
+	const left, right, nowhere = "4.00%", "96.00%", "61.50%"
 	// Three devices stand between the two machines: 4, 27, 50, 73 and 96.
 	for name, c := range map[string]struct {
 		p      result.Path
@@ -250,18 +250,20 @@ func TestALineEndsWhereThePathStops(t *testing.T) {
 		"no route":                      {of(result.Unreachable, nil), "6.76%", "stop"},
 		"dropped":                       {of(result.Filtered, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 3} }), "84.50%", "stop"},
 		"dropped early":                 {of(result.Filtered, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 1} }), "38.50%", "stop"},
-		"dropped, no trace shows where": {of(result.Filtered, func(p *result.Path) { p.Stop = &result.Stop{} }), middle, "unknown"},
+		"dropped, no trace shows where": {of(result.Filtered, func(p *result.Path) { p.Stop = &result.Stop{} }), nowhere, "unknown"},
 		"dropped by the machine itself": {of(result.Filtered, func(p *result.Path) { p.Finding = &result.Finding{Code: result.CodeFilteredByHost} }), right, "stop"},
 		"silence, and nobody to ask":    {of(result.Silent, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 3} }), "84.50%", "unknown"},
 		"rejected by a device": {of(result.Rejected, func(p *result.Path) {
 			p.Initiator = &result.Initiator{ICMP: &result.ICMP{From: netip.MustParseAddr("203.0.113.6")}}
 		}), "73.00%", "stop"},
-		"reset on the way":                {of(result.Refused, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 1, ByHop: 2} }), "38.50%", "stop"},
-		"reset by the host":               {of(result.Refused, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 3, ByHop: 4, ByHost: true} }), right, "stop"},
-		"nothing listens":                 {of(result.Refused, func(p *result.Path) { p.Finding = &result.Finding{Code: result.CodeNothingListens} }), right, "stop"},
-		"something on the way answered":   {of(result.Intercepted, nil), middle, "unknown"},
-		"it arrived, and was reset later": {of(result.Reset, func(p *result.Path) { p.Acceptor = &result.Acceptor{Saw: result.SawAccepted} }), right, "stop"},
-		"the answer is lost":              {of(result.ReplyLost, nil), right, "flaw"},
+		"reset on the way":                  {of(result.Refused, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 1, ByHop: 2} }), "38.50%", "stop"},
+		"reset by the host":                 {of(result.Refused, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 3, ByHop: 4, ByHost: true} }), right, "stop"},
+		"nothing listens":                   {of(result.Refused, func(p *result.Path) { p.Finding = &result.Finding{Code: result.CodeNothingListens} }), right, "stop"},
+		"something on the way answered":     {of(result.Intercepted, nil), nowhere, "unknown"},
+		"it answers, and nobody knows what": {of(result.Answered, nil), right, "unknown"},
+		"something answers in its place":    {of(result.Redirected, nil), right, "flaw"},
+		"it arrived, and was reset later":   {of(result.Reset, func(p *result.Path) { p.Acceptor = &result.Acceptor{Saw: result.SawAccepted} }), right, "stop"},
+		"the answer is lost":                {of(result.ReplyLost, nil), right, "flaw"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			open := traced(path("odyssey", "Odyssey", 7968, "192.0.2.5:50002", "198.51.100.9:7968"), 4)
@@ -274,6 +276,16 @@ func TestALineEndsWhereThePathStops(t *testing.T) {
 			}
 			if l := pics[0].Lanes[1]; l.From != left || l.To != c.at || l.Symbol != c.symbol || (l.Back != "") != (c.p.Verdict == result.ReplyLost) {
 				t.Errorf("it runs from %s to %s, %s, back %q", l.From, l.To, l.Symbol, l.Back)
+			}
+			// Where nothing shows the place, the words say so, and it is no device's.
+			l := pics[0].Lanes[1]
+			if says := strings.Contains(l.By, "on the way"); says != (c.at == nowhere) {
+				t.Errorf("it ends at %s: %q", c.at, l.By)
+			}
+			for _, d := range pics[0].Devices {
+				if (c.at == nowhere && d.X == l.To) || d.X == l.Back {
+					t.Errorf("it ends at the device %+v", d)
+				}
 			}
 			back := reversed(c.p)
 			if l := pictures(with(base(), back))[0].Lanes[0]; l.From != right || !l.Mirrored {
