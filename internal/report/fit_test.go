@@ -347,6 +347,26 @@ func TestVerboseTellsEverything(t *testing.T) {
 	}
 }
 
+// What each end saw stands on the page and, with --verbose, in the text in the same words.
+func TestThePageAndTheTextTellTheSameEvidence(t *testing.T) {
+	n := 0
+	for name, r := range realReports(t) {
+		text := flat(render(t, Text, r, Options{Verbose: true}))
+		for _, half := range parsePage(t, render(t, HTML, r, Options{})).classed("halves") {
+			for d := range half.Descendants() {
+				if d.Data != "dd" {
+					continue
+				}
+				n++
+				if s := flat(inner(d)); !strings.Contains(text, s) {
+					t.Errorf("%s: only the page says %q", name, s)
+				}
+			}
+		}
+	}
+	t.Logf("%d texts", n)
+}
+
 func TestAMatrixFitsAndCountsThoseThatAreWell(t *testing.T) {
 	for name, m := range realMatrices(t) {
 		for _, o := range []Options{{}, {Width: 80, Verbose: true}, {Width: 120}, {Width: 120, Verbose: true}} {

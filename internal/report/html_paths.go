@@ -205,11 +205,11 @@ func story(r *result.Report, n int, b bundle, asked map[*result.Path]htmlRef) ht
 	h := htmlPath{
 		ID: fmt.Sprintf("path-%d", n), Class: classes[m.word], Mark: m.word, Verdict: outcome(p), Name: services(b), Port: port(p), Way: endpoints(p),
 		Means: capital((&textReport{Report: r}).meaning(p.Verdict)), Advice: asked[p], ShownBy: shownBy(p), Flows: b.names(),
-		Initiator: labelled(initiatorSaw(p)), Acceptor: labelled(acceptorSaw(p)), Here: "What this machine saw, which dialed", There: "What the other machine saw",
+		Initiator: labelled(initiatorSaw(p)), Acceptor: labelled(acceptorSaw(p)),
 		NoAcceptor: p.Acceptor == nil && p.Verdict != result.Untested && !r.Mode.IsReal(),
 	}
+	h.Here, h.There = halves(p)
 	if isReverse(p) {
-		h.Here, h.There = "What the other machine saw, which dialed", "What this machine saw"
 		h.Name += ", to here"
 	}
 	if m.word == markIgnored.word {
