@@ -72,3 +72,50 @@ func TestNotesThatDifferByPortsAreOne(t *testing.T) {
 		t.Errorf("of one path the port is there: %s", got)
 	}
 }
+
+// The first lines of the page say which requests to send, by the numbers that they
+// have below, and none that is not to be sent.
+func TestWhatToDoNextNamesTheRequests(t *testing.T) {
+	ask := func(flow string, port int, counted bool) result.Path {
+		p := dropped(flow, "Service "+flow, port, 50000+port)
+		p.Finding.Advice = "Please allow TCP port " + flow + "."
+		p.Counted = counted
+		return p
+	}
+	own := broken(path("own", "Own", 25, "192.0.2.5:50025", "198.51.100.9:25"), result.Refused, "Nothing listens.", "Start it.")
+	own.Finding.Code = result.CodeNothingListens
+	maybe := own
+	maybe.Flow, maybe.Counted, maybe.Port, maybe.Target, maybe.Source = "maybe", false, 26, ap("198.51.100.9:26"), ap("192.0.2.5:50026")
+	maybe.Finding = &result.Finding{Code: result.CodeRefused, Text: "RST came back.", Advice: "See whether it runs."}
+	opposite := ask("opposite", 90, false)
+	opposite.Opposite = true
+	noContact := []result.Finding{{Code: result.CodeNoContact, Text: "Nobody proved the key.", Advice: "Make sure that listen runs."}}
+	for _, c := range []struct {
+		name     string
+		paths    []result.Path
+		findings []result.Finding
+		want     []string
+	}{
+		{"one", []result.Path{ask("a", 80, true)}, nil, []string{"Send request 1 to the firewall team; a button copies it.", "Then run the same test again."}},
+		{"two, and one that is not needed", []result.Path{ask("a", 80, true), ask("b", 81, true), ask("c", 82, false)}, nil,
+			[]string{"Send requests 1 and 2 to the firewall team; a button copies each. Send 3 only if this site needs it.", "Then run the same test again."}},
+		{"many", []result.Path{ask("a", 80, true), ask("b", 81, true), ask("c", 82, true), ask("d", 83, true), ask("e", 84, false), ask("f", 85, false)}, nil,
+			[]string{"Send requests 1 to 4 to the firewall team; a button copies each. Send 5 and 6 only if this site needs them.", "Then run the same test again."}},
+		{"to be mended first", []result.Path{own, ask("a", 80, true)}, nil,
+			[]string{"Mend what is wrong at the two ends: point A below.", "Send request 1 to the firewall team; a button copies it.", "Then run the same test again."}},
+		{"nobody proved the key", []result.Path{ask("a", 80, true)}, noContact,
+			[]string{"Make sure that listen runs.", "If listen did run there: send request 1 to the firewall team; a button copies it.", "Then run the same test again."}},
+		{"what does not count, and nobody is asked", []result.Path{path("ok", "Fine", 443, "192.0.2.5:50443", "198.51.100.9:443"), maybe, opposite}, nil, []string{nothingToAsk}},
+	} {
+		r := with(base(), c.paths...)
+		r.Findings = c.findings
+		var got []string
+		for _, x := range next(r) {
+			got = append(got, x.Text)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", c.name, got, c.want)
+		}
+		isSound(t, parsePage(t, render(t, HTML, r, Options{})))
+	}
+}
