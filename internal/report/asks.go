@@ -199,7 +199,7 @@ func (t *asks) request(name string, q request.Request) error {
 			label = ""
 		}
 	}
-	add("First", q.First)
+	add("Before sending", q.First)
 	add("Cause", causesOf(q)...)
 	var needs []string
 	for _, n := range q.Needs {
