@@ -250,8 +250,10 @@ func (q *requests) add(r *result.Report, p *result.Path, n int) *result.Request 
 	if a := outside(p); a.IsValid() {
 		out.Subnets = inSubnet(out.Subnets, a)
 	}
-	if p.Source.IsValid() && p.Target.IsValid() && len(out.Log) < maxLog {
-		out.Log = append(out.Log, result.LogEntry{At: p.At, Source: p.Source, SeenAs: p.SeenAs, Target: p.Target})
+	for _, e := range request.LogOf(p) {
+		if len(out.Log) < maxLog {
+			out.Log = append(out.Log, e)
+		}
 	}
 	return out
 }

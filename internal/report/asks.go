@@ -91,6 +91,14 @@ func writeRequests(l request.List, when string, entryOf func(*result.Path) int, 
 		t.fields(2, fields)
 		t.blank()
 	}
+	if len(l.Requests) > 1 {
+		var all [][2]string
+		for i, q := range l.Requests {
+			all = append(all, [2]string{names[i], asked[q.Change] + " " + flowWords(q)})
+		}
+		t.fields(2, all)
+		t.blank()
+	}
 	for i, q := range l.Requests {
 		if err := t.request(names[i], q); err != nil {
 			return nil, err
@@ -176,9 +184,9 @@ var asked = map[request.Change]string{
 	request.Replies: "Pass the answers of",
 	request.Forward: "Forward",
 	request.Exempt:  "Do not inspect or proxy",
-	request.Large:   "Let large packets pass of",
-	request.Idle:    "Keep idle connections of",
-	request.Every:   "Let every connection pass of",
+	request.Large:   "Let large packets pass:",
+	request.Idle:    "Keep idle connections:",
+	request.Every:   "Let every connection pass:",
 	request.Block:   "Block",
 }
 
@@ -236,10 +244,10 @@ func (t *asks) request(name string, q request.Request) error {
 	add("Log", logWords(q, t.o.Ask.Local)...)
 	add("Look for", lookWords(q.Look)...)
 	if q.Change == request.Replies { // it may be the way back, and no rule
-		add("What to do", q.Advice)
+		add("What to do", adviceOf(q))
 	}
 	if !q.Change.HasRule() {
-		add("What to do", q.Advice)
+		add("What to do", adviceOf(q))
 		add("Rule", noRule(q.Change))
 	}
 	t.fields(2, fields)
@@ -248,6 +256,17 @@ func (t *asks) request(name string, q request.Request) error {
 	}
 	t.blank()
 	return nil
+}
+
+// adviceOf is the advice without why it is needed, which stands beside it.
+func adviceOf(q request.Request) string {
+	before, why, _ := strings.Cut(q.Advice, whyNeeded)
+	for _, n := range q.Needs {
+		if strings.TrimSuffix(why, ".") == strings.TrimSuffix(n.Why, ".") {
+			return before
+		}
+	}
+	return q.Advice
 }
 
 // noRule says why there is nothing to paste.

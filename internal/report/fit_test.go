@@ -205,7 +205,16 @@ func TestEachRequestIsWholeByItself(t *testing.T) {
 			for number, q := range requests {
 				var of []*result.Path
 				for i := range r.Paths {
-					if p := &r.Paths[i]; request.Asks(r, p) && p.Source.IsValid() && strings.Contains(q, endpoint(p.Source)+" -> "+p.Target.String()) {
+					p := &r.Paths[i]
+					from := []result.Endpoint{p.Source}
+					if p.Verdict == result.Unsteady {
+						for _, c := range p.Initiator.Connections {
+							from = append(from, c.Source)
+						}
+					}
+					if request.Asks(r, p) && slices.ContainsFunc(from, func(e result.Endpoint) bool {
+						return e.IsValid() && strings.Contains(q, endpoint(e)+" -> "+p.Target.String())
+					}) {
 						of = append(of, p)
 					}
 				}

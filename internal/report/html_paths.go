@@ -266,7 +266,7 @@ func next(r *result.Report) []todo {
 		}
 	}
 	if len(own) > 0 {
-		out = append(out, todo{fmt.Sprintf("Mend what is wrong at the two ends: %s %s below.", one(len(own), "point", "points"), list(own)), "#request-" + own[0]})
+		out = append(out, todo{fmt.Sprintf("See to what concerns the two ends: %s %s below.", one(len(own), "point", "points"), list(own)), "#request-" + own[0]})
 	}
 	if len(send) > 0 {
 		s := sendWords(send, maybe)

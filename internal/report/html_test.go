@@ -307,6 +307,17 @@ func TestADeviceThatRejectsIsNotSeenTwice(t *testing.T) {
 	p := broken(path("sql", "SQL Server", 1433, "192.0.2.5:50001", "198.51.100.9:1433"), result.Rejected, "Rejected.", "Ask.")
 	p.Initiator = &result.Initiator{ICMP: &result.ICMP{From: device}, Trace: &result.Trace{Hops: hops}}
 	pic := pictures(with(base(), p))[0]
+	// It may be slow to answer again: those between are no devices.
+	late := p
+	late.Initiator = &result.Initiator{ICMP: &result.ICMP{From: device}, Trace: &result.Trace{Distance: 5, Hops: append(slices.Clone(hops[:2]),
+		result.Hop{TTL: 3, What: result.HopSilent}, result.Hop{TTL: 4, What: result.HopSilent}, result.Hop{TTL: 5, What: result.HopICMP, From: device})}}
+	r := with(base(), late)
+	if pic := pictures(r)[0]; len(pic.Devices) != 2 {
+		t.Errorf("%+v", pic.Devices)
+	}
+	if text := render(t, Text, r, Options{Verbose: true}); strings.Contains(text, "the target answers") {
+		t.Errorf("the target did not answer:\n%s", text)
+	}
 	if len(pic.Devices) != 2 || pic.Lanes[0].To != pic.Devices[1].X || pic.Lanes[0].Symbol != "stop" {
 		t.Errorf("%+v", pic)
 	}

@@ -544,7 +544,7 @@ func (t *matrixText) numbered() func(*result.Path) int {
 				found = a.number
 			}
 			// Another of that port leads to another host.
-			if slices.ContainsFunc(a.Log, func(e result.LogEntry) bool { return e.Source == p.Source && e.Target == p.Target }) {
+			if own := request.LogOf(p); len(own) > 0 && slices.Contains(a.Log, own[0]) {
 				return a.number
 			}
 		}
@@ -571,8 +571,9 @@ func (t *matrixText) gather(all []*result.Request) (names, also, logs []string, 
 			}
 		}
 		for _, e := range q.Log {
-			p := result.Path{Transport: q.Transport, Source: e.Source, SeenAs: e.SeenAs, Target: e.Target, At: e.At}
-			logs = append(logs, logLines([]*result.Path{&p})...)
+			if e.Source.IsValid() && e.Target.IsValid() {
+				logs = append(logs, logLine(q.Transport, e))
+			}
 		}
 	}
 	return names, also, logs, subnets

@@ -323,7 +323,7 @@ func wayOf(bundles []bundle) way {
 				if p.Initiator == nil || p.Initiator.Trace == nil {
 					continue
 				}
-				distance = max(distance, p.Initiator.Trace.Distance)
+				distance = max(distance, answersAt(p.Initiator.Trace, p.Target.Addr()))
 				for _, h := range p.Initiator.Trace.Hops {
 					if h.What != what || !h.From.IsValid() || h.TTL < 1 || h.TTL > maxHops {
 						continue
@@ -347,6 +347,17 @@ func wayOf(bundles []bundle) way {
 		w.hops = append(w.hops, byTTL[i+1])
 	}
 	return w
+}
+
+// answersAt is the distance at which the target answered a trace; 0: it did not. An
+// error that another device sent does not tell of it, however far the packet was to go.
+func answersAt(t *result.Trace, target netip.Addr) int {
+	if n := len(t.Hops); n > 0 {
+		if h := t.Hops[n-1]; h.What == result.HopICMP && h.From.IsValid() && h.From != target {
+			return 0
+		}
+	}
+	return t.Distance
 }
 
 // maxHops is the most devices that a picture has.

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -162,7 +163,7 @@ func initiatorSaw(p *result.Path) [][2]string {
 		l.add("Idle", fmt.Sprintf("%d s, then the %s spoke: %s", d.GapMS/1000, d.First, d.Outcome))
 	}
 	if t := i.Trace; t != nil {
-		l.add("Hops", traceLine(t))
+		l.add("Hops", traceLine(t, p.Target.Addr()))
 	}
 	return l
 }
@@ -289,7 +290,7 @@ func conversationLine(c *result.Conversation) string {
 	return strings.Join(slices.Concat([]string{s}, c.Changed, c.Adapted), "; ")
 }
 
-func traceLine(t *result.Trace) string {
+func traceLine(t *result.Trace, target netip.Addr) string {
 	if t.Unknown != "" {
 		return "not known: " + t.Unknown
 	}
@@ -301,8 +302,8 @@ func traceLine(t *result.Trace) string {
 		}
 		out = append(out, s)
 	}
-	if t.Distance > 0 {
-		out = append(out, fmt.Sprintf("the target answers at %d", t.Distance))
+	if at := answersAt(t, target); at > 0 {
+		out = append(out, fmt.Sprintf("the target answers at %d", at))
 	}
 	return strings.Join(out, ", ")
 }

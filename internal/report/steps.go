@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
@@ -23,7 +24,7 @@ const (
 
 // stepTitles are what each kind is called.
 var stepTitles = map[stepKind]string{
-	stepOwn: "What to mend first, at the two ends", stepAsk: "What to ask for", stepOptional: "Only if this site needs these too",
+	stepOwn: "What to see to first, at the two ends", stepAsk: "What to ask for", stepOptional: "Only if this site needs these too",
 }
 
 // A step is one thing to do, and the paths that need it. The words are those of
@@ -276,17 +277,20 @@ func texts(paths []*result.Path) []said {
 func logLines(paths []*result.Path) []string {
 	var out []string
 	for _, p := range paths {
-		if !p.Source.IsValid() || !p.Target.IsValid() {
-			continue
+		for _, e := range request.LogOf(p) {
+			out = addOnce(out, logLine(p.Transport, e))
 		}
-		s := string(p.Transport) + " " + endpoints(p)
-		if !p.At.IsZero() {
-			s = p.At.UTC().Format("2006-01-02 15:04:05.000 UTC") + " " + s
-		}
-		if p.SeenAs.IsValid() && p.SeenAs != p.Source {
-			s += ", arriving from " + p.SeenAs.String()
-		}
-		out = addOnce(out, s)
 	}
 	return out
+}
+
+func logLine(transport plan.Transport, e result.LogEntry) string {
+	s := string(transport) + " " + endpoint(e.Source) + " -> " + e.Target.String()
+	if !e.At.IsZero() {
+		s = e.At.UTC().Format("2006-01-02 15:04:05.000 UTC") + " " + s
+	}
+	if e.SeenAs.IsValid() && e.SeenAs != e.Source {
+		s += ", arriving from " + e.SeenAs.String()
+	}
+	return s
 }

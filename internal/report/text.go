@@ -152,7 +152,7 @@ func endName(e result.End) string {
 	if e.Host != "" {
 		s = strings.TrimLeft(s+" at "+e.Host, " ")
 	}
-	if len(e.Addresses) > 0 {
+	if len(e.Addresses) > 0 && !slices.Equal(e.Addresses, []string{e.Host}) {
 		s = strings.TrimLeft(s+" ("+strings.Join(e.Addresses, ", ")+")", " ")
 	}
 	return cmp.Or(s, "not known")
