@@ -94,7 +94,11 @@ func writeRequests(l request.List, when string, entryOf func(*result.Path) int, 
 	if len(l.Requests) > 1 {
 		var all [][2]string
 		for i, q := range l.Requests {
-			all = append(all, [2]string{names[i], asked[q.Change] + " " + flowWords(q)})
+			words := asked[q.Change] + " " + flowWords(q)
+			if !q.Needed {
+				words += " (only if this site uses the service)"
+			}
+			all = append(all, [2]string{names[i], words})
 		}
 		t.fields(2, all)
 		t.blank()
@@ -335,7 +339,7 @@ func endWords(e request.End, port int, anyPort string) string {
 		s += ", " + e.Role
 	}
 	if _, err := netip.ParseAddr(e.Host); e.Host != "" && err != nil { // an address stands there already
-		s += " " + e.Host
+		s += " at " + e.Host
 	}
 	if port == 0 {
 		return s + ", " + anyPort

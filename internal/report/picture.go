@@ -185,11 +185,12 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 		}
 		l.name(label)
 		by := outcome(p)
+		at, symbol, known := w.end(p)
 		if i := p.Initiator; i != nil && i.ICMP != nil && i.ICMP.From.IsValid() && p.Verdict == result.Rejected && w.find(i.ICMP.From) == 0 {
 			by += " by " + i.ICMP.From.String()
+			known = true // by whom, which is all there is to say of it
 		}
 		l.By = state(b, by)
-		at, symbol, known := w.end(p)
 		l.From, l.To, l.Symbol = percent(0, reverse), percent(at, reverse), symbol
 		switch {
 		case !known && p.Verdict == result.Intercepted:
