@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +154,58 @@ func TestAMatrixAsksForWhatTheLetterAsksFor(t *testing.T) {
 	}
 	if len(noted) != 1 || !strings.HasPrefix(noted[0], "ws-1.example.edu: rdp: ") || m.Findings[0].Advice == "" {
 		t.Errorf("noted: %q", noted)
+	}
+}
+
+// A request has the same number on the matrix, on its page and in the letter, where one
+// of several servers alike has a part for each.
+func TestAMatrixAndItsLetterHaveTheSameNumbers(t *testing.T) {
+	in := clients(6)
+	other := client(3)
+	for i := range other.Paths {
+		p := &other.Paths[i]
+		e := ap("10.2.0.20:" + strconv.Itoa(p.Port))
+		p.Target, p.Initiator.Target = e, e
+		judge(p)
+	}
+	other.To.Host, other.To.Addresses, other.Run = "second.example.edu", []string{"10.2.0.20"}, "run-second"
+	slow := client(4)
+	p := &slow.Paths[1]
+	p.Initiator, p.Acceptor = timeout("10.1.1.14:50002", "10.2.0.10:443", 0), &result.Acceptor{Instance: "x", Port: result.PortBound, Saw: result.SawNothing}
+	p.Source, p.Target = p.Initiator.Source, p.Initiator.Target
+	judge(p)
+	slow.Run = "run-slow"
+	m := Tabulate("dialtone test", append(in, Input{Report: other}, Input{Report: slow}))
+	written := func(f report.Format) string {
+		var b bytes.Buffer
+		if err := report.Matrix.Write(&b, f, m, report.Options{Verbose: false}); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	parts := func(text string, begin *regexp.Regexp) map[string]string {
+		out := map[string]string{}
+		at := begin.FindAllStringSubmatchIndex(text, -1)
+		for i, found := range at {
+			end := len(text)
+			if i+1 < len(at) {
+				end = at[i+1][0]
+			}
+			out[text[found[2]:found[3]]] = strings.Join(strings.Fields(text[found[0]:end]), " ")
+		}
+		return out
+	}
+	letter := parts(written(report.Requests), regexp.MustCompile(`(?m)^Request (\S+)\. `))
+	text := parts(written(report.Text), regexp.MustCompile(`(?m)^ {0,3}(\d+)\. `))
+	page := parts(written(report.HTML), regexp.MustCompile(`<article class="request" id="request-(\d+)"`))
+	if len(text) != 2 || len(page) != 2 || len(letter) != 3 || letter["1a"] == "" || letter["1b"] == "" {
+		t.Fatalf("%d in the text, %d on the page, the letter has %q", len(text), len(page), slices.Sorted(maps.Keys(letter)))
+	}
+	for name, q := range letter {
+		log, number := regexp.MustCompile(`\S+ -> \S+`).FindString(q), strings.TrimRight(name, "ab")
+		if !strings.Contains(text[number], log) || !strings.Contains(page[number], strings.ReplaceAll(log, ">", "&gt;")) {
+			t.Errorf("request %s (%s) is another in the text or on the page:\n%s\n%s", name, log, text[number], page[number])
+		}
 	}
 }
 

@@ -21,7 +21,12 @@ func renderMatrixHTML(m *result.Matrix, o Options) ([]byte, error) {
 		Kind: "Path matrix", Title: fmt.Sprintf("Path matrix of %d %s", len(m.Rows), one(len(m.Rows), "report", "reports")),
 		Class: classes[markOK.word], Answer: matrixAnswer(m), Limits: matrixLimits, Tool: m.Tool, Next: matrixNext(m),
 	}
-	if len(m.Rows) == 0 || slices.ContainsFunc(m.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
+	for i := range m.Rows {
+		if mark := rowMark(&m.Rows[i]); mark.word != markOK.word && s.Class != classes[markBroken.word] {
+			s.Class = classes[mark.word]
+		}
+	}
+	if len(m.Rows) == 0 {
 		s.Class = classes[markBroken.word]
 	}
 	b := newMatrixBody(m, o.Ask.Asker)
