@@ -262,8 +262,6 @@ var changing = []struct {
 	{regexp.MustCompile(` at \S+ \(`), " at HOST ("},
 	{regexp.MustCompile(` \("[^"]*"\): `), ` ("HOST"): `},
 	{regexp.MustCompile(`\b\d+ contacts `), "N contacts "}, // more where the machine is slow
-	// Said again of what left a second later, and left out of what left at the same time.
-	{regexp.MustCompile(`The attempt left at TIME UTC; the other end listened from TIME to TIME UTC by its own clock(, and saw it at TIME)?\. `), ""},
 	{regexp.MustCompile(`The rest is as in `), "As in "},
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 	"dialtone/internal/verdict"
 )
@@ -112,10 +113,10 @@ func (t *tabulator) row(n int, name string, r *result.Report) {
 		}
 	}
 	for i := range r.Paths {
-		if p := &r.Paths[i]; !p.OK && p.Finding != nil && p.Finding.Advice != "" && p.Verdict != result.Untested && !p.Finding.IsOwn() {
-			request := t.wanted.add(r, p, n)
+		if p := &r.Paths[i]; request.Asks(r, p) && p.Finding.Advice != "" {
+			asked := t.wanted.add(r, p, n)
 			if at := t.index[columnOf(p)]; paths[at] == p {
-				t.wanted.cells = append(t.wanted.cells, cellRequest{row.Cells[at], request})
+				t.wanted.cells = append(t.wanted.cells, cellRequest{row.Cells[at], asked})
 			}
 		}
 	}
@@ -145,8 +146,18 @@ func (t *tabulator) row(n int, name string, r *result.Report) {
 func ownFindings(r *result.Report) []result.Finding {
 	var out []result.Finding
 	for i := range r.Paths {
-		f := r.Paths[i].Finding
-		if r.Paths[i].OK || r.Paths[i].Verdict == result.Untested || f == nil || !f.IsOwn() {
+		p := &r.Paths[i]
+		f := p.Finding
+		if p.OK || p.Opposite || p.Verdict == result.Untested || f == nil || request.Asks(r, p) || f.Advice == "" && !f.IsOwn() {
+			continue
+		}
+		if !f.IsOwn() { // it is of that path alone
+			if !p.Counted {
+				continue
+			}
+			if one := (result.Finding{Code: f.Code, Text: p.Flow + ": " + f.Text, Advice: f.Advice}); !slices.Contains(out, one) {
+				out = append(out, one)
+			}
 			continue
 		}
 		if is := func(known result.Finding) bool { return known.Code == f.Code }; !slices.ContainsFunc(r.Findings, is) && !slices.ContainsFunc(out, is) {
@@ -239,8 +250,10 @@ func (q *requests) add(r *result.Report, p *result.Path, n int) *result.Request 
 	if a := outside(p); a.IsValid() {
 		out.Subnets = inSubnet(out.Subnets, a)
 	}
-	if p.Source.IsValid() && p.Target.IsValid() && len(out.Log) < maxLog {
-		out.Log = append(out.Log, result.LogEntry{At: p.At, Source: p.Source, SeenAs: p.SeenAs, Target: p.Target})
+	for _, e := range request.LogOf(p) {
+		if len(out.Log) < maxLog {
+			out.Log = append(out.Log, e)
+		}
 	}
 	return out
 }

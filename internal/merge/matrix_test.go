@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +18,7 @@ import (
 
 	"dialtone/internal/plan"
 	"dialtone/internal/report"
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 	"dialtone/internal/verdict"
 )
@@ -83,7 +87,7 @@ func clients(n int) []Input {
 
 func TestManyClientsMakeOneMatrix(t *testing.T) {
 	m := Tabulate("dialtone test", clients(6))
-	if len(m.Rows) != 6 || len(m.Columns) != 3 || len(m.Reports) != 6 || len(m.Requests) != 2 {
+	if len(m.Rows) != 6 || len(m.Columns) != 3 || len(m.Reports) != 6 || len(m.Requests) != 1 {
 		t.Fatalf("%d rows, %d columns, %d reports, %d requests", len(m.Rows), len(m.Columns), len(m.Reports), len(m.Requests))
 	}
 	q := m.Requests[0]
@@ -93,8 +97,9 @@ func TestManyClientsMakeOneMatrix(t *testing.T) {
 	if strings.Contains(q.Advice, "10.1.") || !strings.Contains(q.Advice, "TCP from the client to 10.2.0.10 (server) port 1433") {
 		t.Errorf("its advice: %s", q.Advice)
 	}
-	if q := m.Requests[1]; q.Counted || len(q.Rows) != 6 || len(q.Subnets) != 2 {
-		t.Errorf("the second request: %+v", q)
+	// A port that is not listened on is no business of a firewall's people.
+	if c := m.Rows[0].Cells[2]; c.Verdict != result.Refused || c.Request != 0 {
+		t.Errorf("cell: %+v", c)
 	}
 	if c := m.Rows[4].Cells[0]; c.Verdict != result.Filtered || c.Request != 1 || m.Rows[0].Cells[0].Request != 0 {
 		t.Errorf("cell: %+v", c)
@@ -112,6 +117,96 @@ func TestManyClientsMakeOneMatrix(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "clients.csv", b.Bytes())
+}
+
+// What is asked for is the same in every form: in JSON and on the page what request.Of
+// has in the letter. What it asks of nobody is noted of the machine, if it counts.
+func TestAMatrixAsksForWhatTheLetterAsksFor(t *testing.T) {
+	in := clients(4)
+	for i := range in {
+		for k := range in[i].Report.Paths {
+			if p := &in[i].Report.Paths[k]; p.Flow == "rdp" {
+				p.Counted = i == 1
+			}
+		}
+	}
+	opposite := client(1)
+	opposite.Paths[0] = client(3).Paths[0]
+	opposite.Paths[0].Counted, opposite.Paths[0].Opposite, opposite.Paths[0].Port = false, true, 1344
+	m := Tabulate("dialtone test", append(in, Input{Report: opposite}))
+	asked := map[string]bool{}
+	for _, q := range request.Of(request.Options{}, m.Whole...).Requests {
+		asked[fmt.Sprint(q.Transport, q.Port, q.Direction)] = true
+	}
+	for _, q := range m.Requests {
+		if k := fmt.Sprint(q.Transport, q.Port, q.Direction); !asked[k] {
+			t.Errorf("the letter does not ask for it: %+v", q)
+		} else {
+			delete(asked, k)
+		}
+	}
+	if len(asked) > 0 {
+		t.Errorf("only the letter asks for %v", asked)
+	}
+	var noted []string
+	for _, f := range m.Findings {
+		noted = append(noted, f.Text)
+	}
+	if len(noted) != 1 || !strings.HasPrefix(noted[0], "ws-1.example.edu: rdp: ") || m.Findings[0].Advice == "" {
+		t.Errorf("noted: %q", noted)
+	}
+}
+
+// A request has the same number on the matrix, on its page and in the letter, where one
+// of several servers alike has a part for each.
+func TestAMatrixAndItsLetterHaveTheSameNumbers(t *testing.T) {
+	in := clients(6)
+	other := client(3)
+	for i := range other.Paths {
+		p := &other.Paths[i]
+		e := ap("10.2.0.20:" + strconv.Itoa(p.Port))
+		p.Target, p.Initiator.Target = e, e
+		judge(p)
+	}
+	other.To.Host, other.To.Addresses, other.Run = "second.example.edu", []string{"10.2.0.20"}, "run-second"
+	slow := client(4)
+	p := &slow.Paths[1]
+	p.Initiator, p.Acceptor = timeout("10.1.1.14:50002", "10.2.0.10:443", 0), &result.Acceptor{Instance: "x", Port: result.PortBound, Saw: result.SawNothing}
+	p.Source, p.Target = p.Initiator.Source, p.Initiator.Target
+	judge(p)
+	slow.Run = "run-slow"
+	m := Tabulate("dialtone test", append(in, Input{Report: other}, Input{Report: slow}))
+	written := func(f report.Format) string {
+		var b bytes.Buffer
+		if err := report.Matrix.Write(&b, f, m, report.Options{Verbose: false}); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	parts := func(text string, begin *regexp.Regexp) map[string]string {
+		out := map[string]string{}
+		at := begin.FindAllStringSubmatchIndex(text, -1)
+		for i, found := range at {
+			end := len(text)
+			if i+1 < len(at) {
+				end = at[i+1][0]
+			}
+			out[text[found[2]:found[3]]] = strings.Join(strings.Fields(text[found[0]:end]), " ")
+		}
+		return out
+	}
+	letter := parts(written(report.Requests), regexp.MustCompile(`(?m)^Request (\S+)\. `))
+	text := parts(written(report.Text), regexp.MustCompile(`(?m)^ {0,3}(\d+)\. `))
+	page := parts(written(report.HTML), regexp.MustCompile(`<article class="request" id="request-(\d+)"`))
+	if len(text) != 2 || len(page) != 2 || len(letter) != 3 || letter["1a"] == "" || letter["1b"] == "" {
+		t.Fatalf("%d in the text, %d on the page, the letter has %q", len(text), len(page), slices.Sorted(maps.Keys(letter)))
+	}
+	for name, q := range letter {
+		log, number := regexp.MustCompile(`\S+ -> \S+`).FindString(q), strings.TrimRight(name, "ab")
+		if !strings.Contains(text[number], log) || !strings.Contains(page[number], strings.ReplaceAll(log, ">", "&gt;")) {
+			t.Errorf("request %s (%s) is another in the text or on the page:\n%s\n%s", name, log, text[number], page[number])
+		}
+	}
 }
 
 func TestExitCodeIsThatOfTheWorst(t *testing.T) {

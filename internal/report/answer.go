@@ -24,8 +24,8 @@ func answer(r *result.Report) string {
 
 // A tally counts paths that count towards the result, or those that do not.
 type tally struct {
-	all, ok          int
-	broken, untested []*result.Path
+	all, ok                    int
+	broken, unproved, untested []*result.Path
 }
 
 func (c tally) allOK() bool { return c.all > 0 && c.ok == c.all }
@@ -37,6 +37,8 @@ func (c *tally) add(p *result.Path) {
 		c.ok++
 	case p.Verdict == result.Untested:
 		c.untested = append(c.untested, p)
+	case isUnproved(p):
+		c.unproved = append(c.unproved, p)
 	default:
 		c.broken = append(c.broken, p)
 	}
@@ -71,35 +73,44 @@ func verdictLine(r *result.Report) string {
 	if slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Expect == plan.ExpectClosed }) {
 		works, work, not1, notN = "is as it should be", "are as they should be", "is not as it should be", "are not as they should be"
 	}
-	broken := namedOrCounted(r, c.broken)
+	broken, unproved := namedOrCounted(r, c.broken), namedOrCounted(r, c.unproved)
 	untested := ""
 	if names := labels(r, c.untested, false); len(names) <= maxNamed {
 		untested = ": " + strings.Join(names, ", ")
 	}
+	is := func(n int) string { return one(n, "is", "are") }
 	var s string
-	switch nb, nu := len(c.broken), len(c.untested); {
-	case nb == 0 && nu == 0 && c.all == 1:
-		s = fmt.Sprintf("The one %s %s.", paths(1), works)
-	case nb == 0 && nu == 0:
-		s = fmt.Sprintf("All %d %s %s.", c.all, paths(c.all), work)
+	nb, np, nu := len(c.broken), len(c.unproved), len(c.untested)
+	restProved, restTested := np, nu // what the first part does not say
+	switch {
 	case nu == c.all && c.all == 1:
-		s = fmt.Sprintf("The one %s was not tested%s.", paths(1), untested)
+		s, restTested = fmt.Sprintf("The one %s was not tested%s", paths(1), untested), 0
 	case nu == c.all:
-		s = fmt.Sprintf("None of the %d %s was tested%s.", c.all, paths(c.all), untested)
+		s, restTested = fmt.Sprintf("None of the %d %s was tested%s", c.all, paths(c.all), untested), 0
+	case c.ok == c.all && c.all == 1:
+		s = fmt.Sprintf("The one %s %s", paths(1), works)
+	case c.ok == c.all:
+		s = fmt.Sprintf("All %d %s %s", c.all, paths(c.all), work)
 	case nb == c.all && c.all == 1:
-		s = fmt.Sprintf("The one %s %s: %s.", paths(1), not1, broken)
+		s = fmt.Sprintf("The one %s %s: %s", paths(1), not1, broken)
 	case nb == c.all:
-		s = fmt.Sprintf("None of the %d %s %s: %s.", c.all, paths(c.all), works, broken)
-	case nb == 0:
-		s = fmt.Sprintf("%d of %d %s %s; %d %s not tested%s.", c.ok, c.all, paths(c.all), one(c.ok, works, work),
-			nu, one(nu, "was", "were"), untested)
-	default:
+		s = fmt.Sprintf("None of the %d %s %s: %s", c.all, paths(c.all), works, broken)
+	case nb > 0:
 		s = fmt.Sprintf("%d of %d %s %s: %s", nb, c.all, paths(c.all), one(nb, not1, notN), broken)
-		if nu > 0 {
-			s += fmt.Sprintf("; %d %s not tested%s", nu, one(nu, "was", "were"), untested)
-		}
-		s += "."
+	case c.ok > 0:
+		s = fmt.Sprintf("%d of %d %s %s", c.ok, c.all, paths(c.all), one(c.ok, works, work))
+	case c.all == 1:
+		s, restProved = fmt.Sprintf("The one %s is not proved: %s", paths(1), unproved), 0
+	default:
+		s, restProved = fmt.Sprintf("None of the %d %s is proved: %s", c.all, paths(c.all), unproved), 0
 	}
+	if restProved > 0 {
+		s += fmt.Sprintf("; %d %s not proved: %s", np, is(np), unproved)
+	}
+	if restTested > 0 {
+		s += fmt.Sprintf("; %d %s not tested%s", nu, one(nu, "was", "were"), untested)
+	}
+	s += "."
 	if kind == "" {
 		s += " None of them counts as required here."
 	}
@@ -208,8 +219,37 @@ func matrixAnswer(m *result.Matrix) string {
 	if len(broken) <= maxNamed {
 		which = ": " + strings.Join(broken, ", ")
 	}
-	return fmt.Sprintf("%d of %d are not as they should be%s. %d of %d required paths do not work.",
-		len(broken), len(m.Rows), which, m.Summary.Failed, m.Summary.Counted)
+	return fmt.Sprintf("%d of %d are not as they should be%s. %s", len(broken), len(m.Rows), which, matrixPaths(m))
+}
+
+// matrixPaths is what is known of all required paths of a matrix, in a sentence.
+func matrixPaths(m *result.Matrix) string {
+	var all tally
+	for _, r := range m.Whole {
+		c := count(r)
+		all.broken, all.unproved, all.untested = append(all.broken, c.broken...), append(all.unproved, c.unproved...), append(all.untested, c.untested...)
+	}
+	nb, np, nu := len(all.broken), len(all.unproved), len(all.untested)
+	if nb+np+nu != m.Summary.Failed { // the reports are not there
+		nb, np, nu = m.Summary.Failed, 0, 0
+	}
+	var parts []string
+	for _, p := range []struct {
+		n  int
+		is string
+	}{{nb, one(nb, "does not work", "do not work")}, {np, one(np, "is", "are") + " not proved"}, {nu, one(nu, "was", "were") + " not tested"}} {
+		switch {
+		case p.n == 0:
+		case len(parts) == 0:
+			parts = append(parts, fmt.Sprintf("%d of %d required paths %s", p.n, m.Summary.Counted, p.is))
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.is))
+		}
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("0 of %d required paths do not work.", m.Summary.Counted)
+	}
+	return strings.Join(parts, "; ") + "."
 }
 
 // addressAnswer is the result of an address report: what its first finding says.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 
@@ -15,8 +16,16 @@ import (
 
 // renderRequests writes what to ask for by one report.
 func renderRequests(r *result.Report, o Options) ([]byte, error) {
-	when := fmt.Sprintf("%s, %s to %s, plan %s", startLine(r.Started.Time, r.ElapsedMS), endName(r.From), endName(r.To), cmp.Or(r.Plan, "unknown"))
-	return writeRequests(request.Of(o.Ask, r), when, o)
+	return writeRequests(request.Of(o.Ask, r), testedWords(r), numbered(r), o)
+}
+
+// testedWords are when a report was made, between whom, and by what.
+func testedWords(r *result.Report) string {
+	s := strings.TrimPrefix(startedAt(r.Started.Time)+", from ", ", ") + endName(r.From) + " to " + endName(r.To)
+	if r.Tool != "" {
+		s += ", with " + r.Tool
+	}
+	return s + ", plan " + cmp.Or(r.Plan, "unknown")
 }
 
 // renderMatrixRequests writes what to ask for by several reports, each once.
@@ -36,7 +45,7 @@ func renderMatrixRequests(m *result.Matrix, o Options) ([]byte, error) {
 	if !first.IsZero() {
 		when += fmt.Sprintf(", begun from %s to %s", utc(first, time.DateTime), utc(last, time.DateTime))
 	}
-	return writeRequests(request.Of(o.Ask, m.Whole...), when, o)
+	return writeRequests(request.Of(o.Ask, m.Whole...), when, (&matrixText{Matrix: m}).numbered(), o)
 }
 
 // utc is a time as a firewall's log of that zone has it.
@@ -52,9 +61,13 @@ type asks struct {
 	*page
 	o       Options
 	dialect dialect.Dialect
+	tested  string   // when, and by whom
+	names   []string // of the requests
 }
 
-func writeRequests(l request.List, when string, o Options) ([]byte, error) {
+// writeRequests writes requests in the order of the page that has them as entries,
+// under the same names.
+func writeRequests(l request.List, when string, entryOf func(*result.Path) int, o Options) ([]byte, error) {
 	d, err := dialect.Find(cmp.Or(o.Dialect, dialect.Text))
 	if err != nil {
 		return nil, err
@@ -62,20 +75,36 @@ func writeRequests(l request.List, when string, o Options) ([]byte, error) {
 	if o.Width == 0 || o.Width > asksWidth {
 		o.Width = asksWidth
 	}
-	t := asks{l, newPage(o), o, d}
+	var names []string
+	l.Requests, names = named(l.Requests, entryOf)
+	t := asks{l, newPage(o), o, d, when, names}
 	t.title(t.heading())
 	t.blank()
-	fields := [][2]string{{"Tested", when}}
-	if s := askerWords(o.Ask.Asker); s != "" {
-		fields = append([][2]string{{"Asked by", s}}, fields...)
+	var fields [][2]string
+	if len(l.Requests) == 0 { // else each has it
+		fields = append(fields, [2]string{"Tested", when})
 	}
 	if t.isPasted() {
 		fields = append(fields, [2]string{"Rules for", d.Title + ". " + d.Paste})
 	}
-	t.fields(2, fields)
-	t.blank()
-	for _, q := range l.Requests {
-		if err := t.request(q); err != nil {
+	if len(fields) > 0 {
+		t.fields(2, fields)
+		t.blank()
+	}
+	if len(l.Requests) > 1 {
+		var all [][2]string
+		for i, q := range l.Requests {
+			words := asked[q.Change] + " " + flowWords(q)
+			if !q.Needed {
+				words += " (only if this site uses the service)"
+			}
+			all = append(all, [2]string{names[i], words})
+		}
+		t.fields(2, all)
+		t.blank()
+	}
+	for i, q := range l.Requests {
+		if err := t.request(names[i], q); err != nil {
 			return nil, err
 		}
 	}
@@ -98,8 +127,7 @@ func (t *asks) isPasted() bool {
 
 // heading says how much there is to ask for.
 func (t *asks) heading() string {
-	needed := t.Needed()
-	more := len(t.Requests) - needed
+	needed, more := t.count()
 	switch {
 	case t.Paths == 0 || t.Paths == t.Untested:
 		return "Nothing to ask a firewall team for: no path was tested, so nothing is known."
@@ -114,6 +142,28 @@ func (t *asks) heading() string {
 	}
 	return fmt.Sprintf("Firewall requests: %d, and %d only if this site uses the service", needed, more)
 }
+
+// count counts the requests, whatever parts they have, that a required path depends
+// on, and the others.
+func (t *asks) count() (needed, more int) {
+	counted := map[string]bool{}
+	for i, name := range t.names {
+		for _, n := range aNumber.FindAllString(name, -1) {
+			switch {
+			case counted[n]:
+				continue
+			case t.Requests[i].Needed:
+				needed++
+			default:
+				more++
+			}
+			counted[n] = true
+		}
+	}
+	return needed, more
+}
+
+var aNumber = regexp.MustCompile(`\d+`)
 
 func askerWords(a request.Asker) string {
 	var parts []string
@@ -138,15 +188,15 @@ var asked = map[request.Change]string{
 	request.Replies: "Pass the answers of",
 	request.Forward: "Forward",
 	request.Exempt:  "Do not inspect or proxy",
-	request.Large:   "Let large packets pass of",
-	request.Idle:    "Keep idle connections of",
-	request.Every:   "Let every connection pass of",
+	request.Large:   "Let large packets pass:",
+	request.Idle:    "Keep idle connections:",
+	request.Every:   "Let every connection pass:",
 	request.Block:   "Block",
 }
 
 // request writes one request, so that it can be sent alone.
-func (t *asks) request(q request.Request) error {
-	t.title(fmt.Sprintf("Request %d. %s %s", q.Number, asked[q.Change], flowWords(q)))
+func (t *asks) request(name string, q request.Request) error {
+	t.title(fmt.Sprintf("Request %s. %s %s", name, asked[q.Change], flowWords(q)))
 	if !q.Needed {
 		t.hang("", "Only if this site uses the service: no path that the plan calls required depends on it.", 0, plain)
 	}
@@ -161,7 +211,7 @@ func (t *asks) request(q request.Request) error {
 			label = ""
 		}
 	}
-	add("First", q.First)
+	add("Before sending", q.First)
 	add("Cause", causesOf(q)...)
 	var needs []string
 	for _, n := range q.Needs {
@@ -169,6 +219,7 @@ func (t *asks) request(q request.Request) error {
 	}
 	add("Why", needs...)
 	add("Asked by", askerWords(t.o.Ask.Asker))
+	add("Tested", t.tested)
 	add("Source", endWords(q.From, q.SourcePort, "any port"))
 	add("Destination", fmt.Sprintf("%s/%s", endWords(q.To, q.Port, "any port from 1024 on"), strings.ToUpper(string(q.Transport))))
 	if q.Named != "" {
@@ -197,10 +248,10 @@ func (t *asks) request(q request.Request) error {
 	add("Log", logWords(q, t.o.Ask.Local)...)
 	add("Look for", lookWords(q.Look)...)
 	if q.Change == request.Replies { // it may be the way back, and no rule
-		add("What to do", q.Advice)
+		add("What to do", adviceOf(q))
 	}
 	if !q.Change.HasRule() {
-		add("What to do", q.Advice)
+		add("What to do", adviceOf(q))
 		add("Rule", noRule(q.Change))
 	}
 	t.fields(2, fields)
@@ -209,6 +260,17 @@ func (t *asks) request(q request.Request) error {
 	}
 	t.blank()
 	return nil
+}
+
+// adviceOf is the advice without why it is needed, which stands beside it.
+func adviceOf(q request.Request) string {
+	before, why, _ := strings.Cut(q.Advice, whyNeeded)
+	for _, n := range q.Needs {
+		if strings.TrimSuffix(why, ".") == strings.TrimSuffix(n.Why, ".") {
+			return before
+		}
+	}
+	return q.Advice
 }
 
 // noRule says why there is nothing to paste.
@@ -277,7 +339,7 @@ func endWords(e request.End, port int, anyPort string) string {
 		s += ", " + e.Role
 	}
 	if _, err := netip.ParseAddr(e.Host); e.Host != "" && err != nil { // an address stands there already
-		s += " " + e.Host
+		s += " at " + e.Host
 	}
 	if port == 0 {
 		return s + ", " + anyPort

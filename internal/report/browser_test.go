@@ -302,7 +302,7 @@ func TestABrowserShowsThePagesOfRealRuns(t *testing.T) {
 			w.axe()
 			w.opens()
 			if eval[bool](w, `!!document.querySelector("button[data-copy]")`) {
-				got, want := w.copies(), eval[string](w, `document.querySelector("h3[id^=request]").textContent.replace(/^\d+\. /, "")`)
+				got, want := w.copies(), eval[string](w, `document.querySelector("article button[data-copy]").closest("article").querySelector("h3").textContent.replace(/^\w+\. /, "")`)
 				if words := strings.Join(strings.Fields(got), " "); !strings.HasPrefix(words, want) || !strings.Contains(words, "For ") {
 					t.Errorf("the clipboard has %q, want it to begin with %q", got, want)
 				}

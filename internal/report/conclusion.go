@@ -107,10 +107,10 @@ func (t *textReport) bottomLine() {
 }
 
 func answerStyle(r *result.Report) style {
-	switch {
-	case r.Interrupted:
+	switch c := count(r); {
+	case r.Interrupted, len(c.broken) == 0 && len(c.unproved) > 0:
 		return pending
-	case count(r).allOK():
+	case c.allOK():
 		return good
 	}
 	return bad

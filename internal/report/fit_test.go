@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
@@ -118,18 +120,29 @@ func TestEveryReportFitsAndAnswersFirstAndLast(t *testing.T) {
 	}
 }
 
-// What a reader has read once is not to be read again: least of all fifteen times.
+// What a reader has read once is not to be read again: least of all fifteen times. A
+// request alone is whole, since it is sent without the rest of the page.
 func TestNoSentenceStandsTwice(t *testing.T) {
 	for name, r := range realReports(t) {
-		text := flat(render(t, Text, r, Options{}))
+		before, requests, after := inParts(render(t, Text, r, Options{}))
 		if name == "everything" {
 			continue // made-up texts of two words
 		}
 		check := func(words string) {
 			for _, s := range strings.SplitAfter(words, ". ") {
 				s = strings.TrimSuffix(strings.TrimSpace(s), ".")
-				if len(strings.Fields(s)) >= 5 && strings.Count(text, s+".") > 1 {
-					t.Errorf("%s says %d times: %s", name, strings.Count(text, s), s)
+				if len(strings.Fields(s)) < 5 {
+					continue
+				}
+				if n := strings.Count(before+after, s+"."); n > 1 {
+					t.Errorf("%s says %d times: %s", name, n, s)
+				}
+				for number, q := range requests {
+					if n := strings.Count(q, s+"."); n > 1 {
+						t.Errorf("%s says %d times in request %s: %s", name, n, number, s)
+					} else if n == 1 && strings.Contains(after, s+".") {
+						t.Errorf("%s says in request %s, and again behind the requests: %s", name, number, s)
+					}
 				}
 			}
 		}
@@ -146,6 +159,148 @@ func TestNoSentenceStandsTwice(t *testing.T) {
 			}
 		}
 	}
+}
+
+// aRequest begins a request on a page of text.
+var aRequest = regexp.MustCompile(`(?m)^ {0,3}(\d+[a-z]*)\. `)
+
+// inParts are the requests of a page of text, by their names, and what stands before
+// and behind them.
+func inParts(text string) (before string, requests map[string]string, after string) {
+	requests = map[string]string{}
+	at := aRequest.FindAllStringSubmatchIndex(text, -1)
+	if len(at) == 0 {
+		return flat(text), requests, ""
+	}
+	before = flat(text[:at[0][0]])
+	for i, m := range at {
+		end := len(text)
+		if i+1 < len(at) {
+			end = at[i+1][0]
+		}
+		whole, rest := text[m[0]:end], ""
+		if n := strings.Index(whole, "\n\n"); n >= 0 { // a request has no empty line in it
+			whole, rest = whole[:n], whole[n:]
+		}
+		requests[text[m[2]:m[3]]] = flat(whole)
+		after += flat(rest) + " "
+	}
+	return before, requests, after
+}
+
+// A request goes to people who have nothing else of the page, so that nothing in it
+// leads elsewhere.
+func TestEachRequestIsWholeByItself(t *testing.T) {
+	seen := 0
+	for name, r := range realReports(t) {
+		asker := request.Asker{Institution: "Example University Library", Contact: "ils@example.edu"}
+		for _, o := range []Options{{Ask: request.Options{Asker: asker}}, {Verbose: true, Ask: request.Options{Asker: asker}}} {
+			_, requests, _ := inParts(render(t, Text, r, o))
+			page := parsePage(t, render(t, HTML, r, o))
+			for _, b := range page.all("button") {
+				if number, ok := strings.CutPrefix(inner(b), "Copy request "); ok {
+					requests["copy of "+number] = flat(attr(b, "data-copy"))
+				}
+			}
+			for number, q := range requests {
+				var of []*result.Path
+				for i := range r.Paths {
+					p := &r.Paths[i]
+					from := []result.Endpoint{p.Source}
+					if p.Verdict == result.Unsteady {
+						for _, c := range p.Initiator.Connections {
+							from = append(from, c.Source)
+						}
+					}
+					if request.Asks(r, p) && slices.ContainsFunc(from, func(e result.Endpoint) bool {
+						return e.IsValid() && strings.Contains(q, endpoint(e)+" -> "+p.Target.String())
+					}) {
+						of = append(of, p)
+					}
+				}
+				for _, lead := range []string{"As in", "As above", "rest is as"} {
+					if strings.Contains(q, lead) {
+						t.Errorf("%s, request %s leads elsewhere:\n%s", name, number, q)
+					}
+				}
+				if len(of) == 0 {
+					if !strings.Contains(q, "and ") || strings.Contains(q, "Log") {
+						t.Errorf("%s, request %s is for no path:\n%s", name, number, q)
+					}
+					continue
+				}
+				seen++
+				want := []string{"Asked by Example University Library. Ask back: ils@example.edu", "For ", "Seen ", "Log ", fmt.Sprint(of[0].Port), of[0].At.UTC().Format("2006-01-02 15:04:05")}
+				for _, p := range of {
+					if p.Why != "" && len(of) < maxItems {
+						want = append(want, flat(p.Why))
+					}
+				}
+				for _, s := range want {
+					if !strings.Contains(q, s) {
+						t.Errorf("%s, request %s lacks %q:\n%s", name, number, s, q)
+					}
+				}
+				if !slices.ContainsFunc(of, func(p *result.Path) bool {
+					for _, s := range sentences(flat(p.Finding.Text)) {
+						if !triedTimes.MatchString(" "+s) && !strings.Contains(q, s) {
+							return false
+						}
+					}
+					return true
+				}) {
+					t.Errorf("%s, request %s does not say all that was seen:\n%s", name, number, q)
+				}
+			}
+		}
+	}
+	if seen < 100 {
+		t.Errorf("only %d requests", seen)
+	}
+	t.Logf("%d requests", seen)
+}
+
+// Whoever is told of request 2 finds the same under 2 on the page, in the text and in
+// the letter.
+func TestEveryFormHasTheSameNumbers(t *testing.T) {
+	anItem := regexp.MustCompile(`(?m)^Request (\d+)([a-z]*)( and \d+)?\. `)
+	seen := 0
+	for name, r := range realReports(t) {
+		_, texts, _ := inParts(render(t, Text, r, Options{}))
+		_, single, _ := inParts(render(t, Text, r, Options{Verbose: true}))
+		page := parsePage(t, render(t, HTML, r, Options{}))
+		letter := string(render(t, Requests, r, Options{}))
+		at := anItem.FindAllStringSubmatchIndex(letter, -1)
+		names := map[string]bool{}
+		for i, m := range at {
+			end := len(letter)
+			if i+1 < len(at) {
+				end = at[i+1][0]
+			}
+			number, part := letter[m[2]:m[3]], letter[m[2]:m[5]]
+			if names[part] {
+				t.Errorf("%s has two requests %s", name, part)
+			}
+			names[part] = true
+			q := flat(letter[m[0]:end])
+			log := regexp.MustCompile(`[^ ]+ -> [^ ,]+`).FindString(q)
+			seen++
+			inText := strings.Contains(texts[number], log) || strings.Contains(texts[number], "more, which --verbose lists")
+			if _, ok := single[part]; !ok {
+				single[part] = single[number] // one step asks for several
+			}
+			if log == "" || !inText || !strings.Contains(single[part], log) {
+				t.Errorf("%s, request %s (%s) is not what the text has:\n%s\n%s\n%s", name, part, log, q, texts[number], single[part])
+			}
+			if a := page.byID("request-" + number); a == nil || !strings.Contains(flat(inner(a)), log) {
+				t.Errorf("%s, request %s (%s) is not what the page has", name, part, log)
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("only %d requests", seen)
+	}
+	t.Logf("%d requests", seen)
 }
 
 // With --verbose a report has all that it had when it had one form.
@@ -199,6 +354,26 @@ func TestVerboseTellsEverything(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What each end saw stands on the page and, with --verbose, in the text in the same words.
+func TestThePageAndTheTextTellTheSameEvidence(t *testing.T) {
+	n := 0
+	for name, r := range realReports(t) {
+		text := flat(render(t, Text, r, Options{Verbose: true}))
+		for _, half := range parsePage(t, render(t, HTML, r, Options{})).classed("halves") {
+			for d := range half.Descendants() {
+				if d.Data != "dd" {
+					continue
+				}
+				n++
+				if s := flat(inner(d)); !strings.Contains(text, s) {
+					t.Errorf("%s: only the page says %q", name, s)
+				}
+			}
+		}
+	}
+	t.Logf("%d texts", n)
 }
 
 func TestAMatrixFitsAndCountsThoseThatAreWell(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"dialtone/internal/plan"
@@ -20,10 +21,15 @@ func renderMatrixHTML(m *result.Matrix, o Options) ([]byte, error) {
 		Kind: "Path matrix", Title: fmt.Sprintf("Path matrix of %d %s", len(m.Rows), one(len(m.Rows), "report", "reports")),
 		Class: classes[markOK.word], Answer: matrixAnswer(m), Limits: matrixLimits, Tool: m.Tool, Next: matrixNext(m),
 	}
-	if len(m.Rows) == 0 || slices.ContainsFunc(m.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
+	for i := range m.Rows {
+		if mark := rowMark(&m.Rows[i]); mark.word != markOK.word && s.Class != classes[markBroken.word] {
+			s.Class = classes[mark.word]
+		}
+	}
+	if len(m.Rows) == 0 {
 		s.Class = classes[markBroken.word]
 	}
-	b := newMatrixBody(m)
+	b := newMatrixBody(m, o.Ask.Asker)
 	var err error
 	if b.Letter, err = letterOf(request.Of(o.Ask, m.Whole...), func(o Options) ([]byte, error) { return renderMatrixRequests(m, o) }, o); err != nil {
 		return nil, err
@@ -46,7 +52,7 @@ type matrixBody struct {
 	Words    []labelledTexts
 }
 
-// An htmlHead is the head of a column, and how many of it count and are not ok.
+// An htmlHead is the head of a column, and how many of it count and do not work.
 type htmlHead struct {
 	Name   string
 	Broken int
@@ -65,7 +71,7 @@ type causes struct {
 type htmlCause struct {
 	Number             int
 	Headline           string
-	What, Also         string
+	What, Also, Seen   string
 	Names, From, Log   []string
 	Label              string // what From is called
 	Many, ManyLogLines bool
@@ -87,13 +93,13 @@ type htmlCell struct{ Class, Text string }
 
 // newMatrixBody gathers what the page shows: rows that are not as they should be
 // first.
-func newMatrixBody(m *result.Matrix) matrixBody {
-	t := &matrixText{Matrix: m}
+func newMatrixBody(m *result.Matrix, asker request.Asker) matrixBody {
+	t := &matrixText{Matrix: m, asker: asker}
 	b := matrixBody{Findings: toldOfMachines(t), Words: labelled(matrixWords(m)), Upright: len(m.Columns) > 6}
 	for n, c := range m.Columns {
 		h := htmlHead{Name: t.columnName(c)}
 		for _, r := range m.Rows {
-			if n < len(r.Cells) && r.Cells[n] != nil && r.Cells[n].Counted && !r.Cells[n].OK {
+			if n < len(r.Cells) && r.Cells[n] != nil && matrixCell(r.Cells[n], false).s == markBroken.word {
 				h.Broken++
 			}
 		}
@@ -108,7 +114,8 @@ func newMatrixBody(m *result.Matrix) matrixBody {
 		r := &m.Rows[i]
 		row := htmlRow{Class: classes[markOK.word], Mark: markOK.word, Name: r.Name, Address: addressWords(r.Addresses), To: r.To}
 		if b.Fine++; !r.OK {
-			row.Class, row.Mark = classes[markBroken.word], markBroken.word
+			row.Mark = rowMark(r).word
+			row.Class = classes[row.Mark]
 			b.Fine, b.Broken = b.Fine-1, b.Broken+1
 		}
 		for _, c := range r.Cells {
@@ -121,7 +128,8 @@ func newMatrixBody(m *result.Matrix) matrixBody {
 		}
 		b.Rows = append(b.Rows, row)
 	}
-	slices.SortStableFunc(b.Rows, func(x, y htmlRow) int { return strings.Compare(x.Class, y.Class) }) // "bad" comes before "ok"
+	order := []string{markBroken.word, markUnknown.word, markOK.word}
+	slices.SortStableFunc(b.Rows, func(x, y htmlRow) int { return slices.Index(order, x.Mark) - slices.Index(order, y.Mark) })
 	n := 0
 	for i, title := range []string{"What to ask for", "Only if these are needed too"} {
 		c := causes{Title: title}
@@ -177,8 +185,14 @@ func newCause(t *matrixText, number int, all []*result.Request) htmlCause {
 	for _, s := range h.From {
 		fields = append(fields, [2]string{h.Label, s})
 	}
+	if h.Seen = t.seen(q); h.Seen != "" {
+		fields = append(fields, [2]string{"Seen", h.Seen})
+	}
 	for _, s := range h.Log {
 		fields = append(fields, [2]string{"Log", s})
+	}
+	if s := askerWords(t.asker); s != "" {
+		fields = append(fields, [2]string{"Asked by", s})
 	}
 	h.Copy = copied(q.Advice, fields)
 	return h
@@ -314,8 +328,13 @@ func covering(addresses []netip.Addr) netip.Prefix {
 func matrixNext(m *result.Matrix) []todo {
 	var out []todo
 	t := &matrixText{Matrix: m}
-	if n := len(t.alikeRequests(true)); n > 0 {
-		out = append(out, todo{sendWords(n), "#request-1"})
+	needed, others := len(t.alikeRequests(true)), len(t.alikeRequests(false))
+	var names []string
+	for n := range needed + others {
+		names = append(names, strconv.Itoa(n+1))
+	}
+	if needed > 0 {
+		out = append(out, todo{sendWords(names[:needed], names[needed:]), "#request-1"})
 	}
 	if n := len(t.alikeFindings()); n > 0 {
 		out = append(out, todo{fmt.Sprintf("Read what is noted of single machines: %d %s.", n, one(n, "point", "points")), "#noted"})

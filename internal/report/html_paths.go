@@ -14,7 +14,7 @@ var pathsPage = htmlTemplate("paths.html")
 
 // renderPathsHTML makes a page of a report.
 func renderPathsHTML(r *result.Report, o Options) ([]byte, error) {
-	t := &textReport{Report: r, verbose: true}
+	t := &textReport{Report: r, verbose: true, asker: o.Ask.Asker}
 	s := sheet{
 		Kind: "Path report", Class: answerClass(r), Answer: answer(r), Limits: t.caveat(), Next: next(r), Tool: r.Tool,
 		Title: "Path report: " + cmp.Or(r.From.Host, strings.Join(r.From.Addresses, ", "), "this machine") + " to " + hostName(r.To),
@@ -31,7 +31,7 @@ func renderPathsHTML(r *result.Report, o Options) ([]byte, error) {
 // answerClass is how the answer looks.
 func answerClass(r *result.Report) string {
 	switch c := count(r); {
-	case r.Interrupted, c.all == 0 && len(r.Paths) > 0, c.ok > 0 && len(c.broken) == 0 && len(c.untested) > 0:
+	case r.Interrupted, c.all == 0 && len(r.Paths) > 0, len(c.broken) == 0 && len(c.unproved) > 0, c.ok > 0 && len(c.broken) == 0 && len(c.untested) > 0:
 		return classes[markUnknown.word]
 	case c.allOK():
 		return classes[markOK.word]
@@ -61,9 +61,10 @@ type htmlSection struct {
 	Items []htmlRequest
 }
 
-// An htmlRequest is a request, and the text that its button copies.
+// An htmlRequest is a request, and the text that its button copies; or what is to be
+// mended at the two ends, which has none.
 type htmlRequest struct {
-	Number int
+	Name   string
 	What   string
 	Fields []labelledTexts
 	Copy   asIs
@@ -80,7 +81,7 @@ type htmlPath struct {
 	Name, Port, Flows string
 	Way               string // from where to where
 	Means, Story, Why string
-	Advice            int // number of the request; 0: none
+	Advice            htmlRef // what to do
 	ShownBy           string
 	Need              string
 	Notes             []string
@@ -89,6 +90,9 @@ type htmlPath struct {
 	Acceptor          []labelledTexts
 	NoAcceptor        bool
 }
+
+// An htmlRef leads to what there is to do, by its name; the zero value: to nothing.
+type htmlRef struct{ Name, Words string }
 
 // A speed is how long a bundle's round trip took, and how fast its payload moved.
 type speed struct {
@@ -109,21 +113,22 @@ func (t *textReport) body() pathsBody {
 	b.Since = sinceOf(r.Compared)
 	b.Noted = noted(r, false, func(s string) string { return s })
 	b.Machines, b.Hints, b.LeftOut = leftOut(r)
-	asked := map[*result.Path]int{}
+	asked := map[*result.Path]htmlRef{}
 	kind := stepKind(0)
-	for i, all := range alike(steps(r)) {
-		if all[0].kind != kind {
-			kind = all[0].kind
+	for _, e := range entries(r, false) {
+		if e.kind != kind {
+			kind = e.kind
 			b.Sections = append(b.Sections, htmlSection{Title: stepTitles[kind]})
 		}
-		q := newRequest(r, i+1, all)
-		for _, s := range all {
-			for _, p := range s.paths {
-				asked[p] = q.Number
-			}
+		ref := htmlRef{e.name, "See request " + e.name + "."}
+		if e.own {
+			ref.Words = "See point " + e.name + "."
+		}
+		for _, p := range e.paths {
+			asked[p] = ref
 		}
 		at := &b.Sections[len(b.Sections)-1]
-		at.Items = append(at.Items, q)
+		at.Items = append(at.Items, t.newRequest(e))
 	}
 	var all []bundle
 	for _, l := range places(r) {
@@ -136,54 +141,17 @@ func (t *textReport) body() pathsBody {
 	return b
 }
 
-// newRequest makes one request of steps that ask the same for other ports.
-func newRequest(r *result.Report, number int, all []step) htmlRequest {
-	first := all[0]
-	q := htmlRequest{Number: number, What: withoutWhy(first.paths[0])}
-	why := texts(first.paths)
-	if q.What == "" {
-		if q.What = finding(first.paths[0]).Text; q.What == "" {
-			q.What = "No finding was recorded."
-		}
-		why = nil
-	}
+// newRequest is an entry of the page. What is copied is sent alone, so that it says
+// when and by whom it was tested, too.
+func (t *textReport) newRequest(e entry) htmlRequest {
 	var fields [][2]string
-	add := func(label string, items ...string) {
-		for _, s := range items {
-			if s != "" {
-				fields = append(fields, [2]string{label, s})
-			}
-		}
+	for _, f := range e.fields(t.Report, t.asker) {
+		fields = append(fields, [2]string{f.label, f.lead + f.text})
 	}
-	var paths []*result.Path
-	for i, s := range all {
-		paths = append(paths, s.paths...)
-		if i > 0 {
-			add("Also", alsoLine(first, s))
-		}
+	q := htmlRequest{Name: e.name, What: e.what(), Fields: labelled(fields)}
+	if !e.own {
+		q.Copy = copied(q.What, append(fields, [2]string{"Tested", testedWords(t.Report)}))
 	}
-	add("For", forLine(r, paths))
-	if first.kind != stepOwn {
-		for _, s := range all {
-			for _, why := range s.reasons() {
-				add("Why", strings.TrimPrefix(why.service+": "+why.why, ": "))
-			}
-		}
-	}
-	for _, w := range why {
-		text := w.text
-		if len(all) > 1 {
-			text = triedTimes.ReplaceAllString(text, "")
-		}
-		if len(why) > 1 {
-			text = strings.Join(labels(r, w.paths, false), ", ") + ": " + text
-		}
-		add("Seen", text)
-	}
-	if !isOwn(first.paths[0]) { // no firewall's log has anything of what is own
-		add("Log", logLines(paths)...)
-	}
-	q.Fields, q.Copy = labelled(fields), copied(q.What, fields)
 	return q
 }
 
@@ -232,16 +200,16 @@ func leftOut(r *result.Report) (on []htmlMachine, notes, others []string) {
 const copyWidth = 78
 
 // story tells of one bundle.
-func story(r *result.Report, n int, b bundle, asked map[*result.Path]int) htmlPath {
+func story(r *result.Report, n int, b bundle, asked map[*result.Path]htmlRef) htmlPath {
 	p, m := b[0], b.mark()
 	h := htmlPath{
 		ID: fmt.Sprintf("path-%d", n), Class: classes[m.word], Mark: m.word, Verdict: outcome(p), Name: services(b), Port: port(p), Way: endpoints(p),
 		Means: capital((&textReport{Report: r}).meaning(p.Verdict)), Advice: asked[p], ShownBy: shownBy(p), Flows: b.names(),
-		Initiator: labelled(initiatorSaw(p)), Acceptor: labelled(acceptorSaw(p)), Here: "What this machine saw, which dialed", There: "What the other machine saw",
+		Initiator: labelled(initiatorSaw(p)), Acceptor: labelled(acceptorSaw(p)),
 		NoAcceptor: p.Acceptor == nil && p.Verdict != result.Untested && !r.Mode.IsReal(),
 	}
+	h.Here, h.There = halves(p)
 	if isReverse(p) {
-		h.Here, h.There = "What the other machine saw, which dialed", "What this machine saw"
 		h.Name += ", to here"
 	}
 	if m.word == markIgnored.word {
@@ -249,7 +217,7 @@ func story(r *result.Report, n int, b bundle, asked map[*result.Path]int) htmlPa
 		h.Verdict = "(" + h.Verdict + ")"
 	}
 	h.Story = finding(p).Text
-	if f := finding(p); h.Advice == 0 {
+	if f := finding(p); h.Advice == (htmlRef{}) {
 		h.Story = strings.TrimSpace(sentence(f.Text) + " " + f.Advice)
 	}
 	var whys, needs []string
@@ -286,23 +254,30 @@ func next(r *result.Report) []todo {
 			out = append(out, todo{f.Advice, ""})
 		}
 	}
-	todos := map[stepKind]int{}
-	at := map[stepKind]string{}
-	for i, all := range alike(steps(r)) {
-		kind := all[0].kind
-		if todos[kind]++; todos[kind] == 1 {
-			at[kind] = fmt.Sprintf("#request-%d", i+1)
+	var own, send, maybe []string // names
+	for _, e := range entries(r, false) {
+		switch {
+		case e.own && e.kind == stepOwn:
+			own = append(own, e.name)
+		case e.kind == stepAsk:
+			send = append(send, e.name)
+		case !e.own:
+			maybe = append(maybe, e.name)
 		}
 	}
-	if n := todos[stepOwn]; n > 0 {
-		out = append(out, todo{fmt.Sprintf("Mend what is wrong at the two ends: %s below.", one(n, "the point", fmt.Sprintf("the %d points", n))), at[stepOwn]})
+	if len(own) > 0 {
+		out = append(out, todo{fmt.Sprintf("See to what concerns the two ends: %s %s below.", one(len(own), "point", "points"), list(own)), "#request-" + own[0]})
 	}
-	if n := todos[stepAsk]; n > 0 {
-		out = append(out, todo{sendWords(n), at[stepAsk]})
+	if len(send) > 0 {
+		s := sendWords(send, maybe)
+		if slices.ContainsFunc(r.Findings, func(f result.Finding) bool { return f.Code == result.CodeNoContact }) {
+			s = "If listen did run there: s" + strings.TrimPrefix(s, "S")
+		}
+		out = append(out, todo{s, "#request-" + send[0]})
 	}
 	c := count(r)
 	switch {
-	case todos[stepOwn]+todos[stepAsk] > 0:
+	case len(own)+len(send) > 0:
 		out = append(out, todo{"Then run the same test again.", ""})
 	case len(c.untested) > 0 && len(r.Findings) == 0:
 		out = append(out, todo{"Run the same test again: not everything was tested.", ""})
@@ -315,12 +290,22 @@ func next(r *result.Report) []todo {
 	return out
 }
 
-// sendWords says what to do with requests.
-func sendWords(n int) string {
-	if n == 1 {
-		return "Send the request below to those whom it names; a button copies it."
+// sendWords says what to do with requests, by their names: those that something
+// depends on, and the others.
+func sendWords(needed, others []string) string {
+	s := fmt.Sprintf("Send %s %s to the firewall team; a button copies %s", one(len(needed), "request", "requests"), fewNamed(needed), one(len(needed), "it", "each"))
+	if len(others) > 0 {
+		s += fmt.Sprintf(". Send %s only if this site needs %s", fewNamed(others), one(len(others), "it", "them"))
 	}
-	return fmt.Sprintf("Send the %d requests below to those whom they name; a button copies each.", n)
+	return s + "."
+}
+
+// fewNamed is names that are numbers one after the other: 1 and 2, or 1 to 9.
+func fewNamed(names []string) string {
+	if n := len(names); n > 3 {
+		return names[0] + " to " + names[n-1]
+	}
+	return list(names)
 }
 
 const nothingToAsk = "Nothing has to be asked for. Keep this report: should a path fail later, it shows that it worked."

@@ -44,6 +44,16 @@ func (w webPage) classed(class string) []*html.Node {
 	return slices.DeleteFunc(w.all(""), func(n *html.Node) bool { return !slices.Contains(strings.Fields(attr(n, "class")), class) })
 }
 
+// byID is the element of an id; nil: there is none.
+func (w webPage) byID(id string) *html.Node {
+	for _, n := range w.all("") {
+		if attr(n, "id") == id {
+			return n
+		}
+	}
+	return nil
+}
+
 func attr(n *html.Node, name string) string {
 	for _, a := range n.Attr {
 		if a.Key == name {
@@ -139,7 +149,7 @@ func TestAPageHasTheAnswerAndEveryPath(t *testing.T) {
 	}{
 		"all open":     {allOpen(), "All 3 required paths work.", "ok"},
 		"mixed":        {mixedBag(), "5 of 8 required paths are not as they should be: sql-client (filtered), sql-alt-client (filtered), iso-in (rejected), rdp (open, must be closed), iso-out (reply-lost).", "bad"},
-		"no contact":   {noContact(), "None of the 2 required paths works: sql-client (silent), odyssey-client (answered).", "bad"},
+		"no contact":   {noContact(), "1 of 2 required paths does not work: sql-client (silent); 1 is not proved: odyssey-client (answered).", "bad"},
 		"interrupted":  {interrupted(), "Interrupted, so this is not the whole picture. 1 of 2 required paths works; 1 was not tested: odyssey-client.", "unknown"},
 		"two families": {twoFamilies(), "2 of 6 required paths do not work: sql-client over IPv6 (refused), platform over IPv6 (unreachable).", "bad"},
 		"none counts":  {with(base(), uncounted(path("sql", "SQL Server", 1433, "192.0.2.5:51612", "198.51.100.9:1433"), plan.Optional)), "The one path works. None of them counts as required here.", "unknown"},
@@ -227,7 +237,7 @@ func TestALineEndsWhereThePathStops(t *testing.T) {
 		}
 		return p
 	}
-	const left, right, middle = "4.00%", "96.00%", "50.00%"
+	const left, right, nowhere = "4.00%", "96.00%", "61.50%"
 	// Three devices stand between the two machines: 4, 27, 50, 73 and 96.
 	for name, c := range map[string]struct {
 		p      result.Path
@@ -240,18 +250,20 @@ func TestALineEndsWhereThePathStops(t *testing.T) {
 		"no route":                      {of(result.Unreachable, nil), "6.76%", "stop"},
 		"dropped":                       {of(result.Filtered, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 3} }), "84.50%", "stop"},
 		"dropped early":                 {of(result.Filtered, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 1} }), "38.50%", "stop"},
-		"dropped, no trace shows where": {of(result.Filtered, func(p *result.Path) { p.Stop = &result.Stop{} }), middle, "unknown"},
+		"dropped, no trace shows where": {of(result.Filtered, func(p *result.Path) { p.Stop = &result.Stop{} }), nowhere, "unknown"},
 		"dropped by the machine itself": {of(result.Filtered, func(p *result.Path) { p.Finding = &result.Finding{Code: result.CodeFilteredByHost} }), right, "stop"},
 		"silence, and nobody to ask":    {of(result.Silent, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 3} }), "84.50%", "unknown"},
 		"rejected by a device": {of(result.Rejected, func(p *result.Path) {
 			p.Initiator = &result.Initiator{ICMP: &result.ICMP{From: netip.MustParseAddr("203.0.113.6")}}
 		}), "73.00%", "stop"},
-		"reset on the way":                {of(result.Refused, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 1, ByHop: 2} }), "38.50%", "stop"},
-		"reset by the host":               {of(result.Refused, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 3, ByHop: 4, ByHost: true} }), right, "stop"},
-		"nothing listens":                 {of(result.Refused, func(p *result.Path) { p.Finding = &result.Finding{Code: result.CodeNothingListens} }), right, "stop"},
-		"something on the way answered":   {of(result.Intercepted, nil), middle, "unknown"},
-		"it arrived, and was reset later": {of(result.Reset, func(p *result.Path) { p.Acceptor = &result.Acceptor{Saw: result.SawAccepted} }), right, "stop"},
-		"the answer is lost":              {of(result.ReplyLost, nil), right, "flaw"},
+		"reset on the way":                  {of(result.Refused, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 1, ByHop: 2} }), "38.50%", "stop"},
+		"reset by the host":                 {of(result.Refused, func(p *result.Path) { p.Stop = &result.Stop{LastHop: 3, ByHop: 4, ByHost: true} }), right, "stop"},
+		"nothing listens":                   {of(result.Refused, func(p *result.Path) { p.Finding = &result.Finding{Code: result.CodeNothingListens} }), right, "stop"},
+		"something on the way answered":     {of(result.Intercepted, nil), nowhere, "unknown"},
+		"it answers, and nobody knows what": {of(result.Answered, nil), right, "unknown"},
+		"something answers in its place":    {of(result.Redirected, nil), right, "flaw"},
+		"it arrived, and was reset later":   {of(result.Reset, func(p *result.Path) { p.Acceptor = &result.Acceptor{Saw: result.SawAccepted} }), right, "stop"},
+		"the answer is lost":                {of(result.ReplyLost, nil), right, "flaw"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			open := traced(path("odyssey", "Odyssey", 7968, "192.0.2.5:50002", "198.51.100.9:7968"), 4)
@@ -264,6 +276,16 @@ func TestALineEndsWhereThePathStops(t *testing.T) {
 			}
 			if l := pics[0].Lanes[1]; l.From != left || l.To != c.at || l.Symbol != c.symbol || (l.Back != "") != (c.p.Verdict == result.ReplyLost) {
 				t.Errorf("it runs from %s to %s, %s, back %q", l.From, l.To, l.Symbol, l.Back)
+			}
+			// Where nothing shows the place, the words say so, and it is no device's.
+			l := pics[0].Lanes[1]
+			if says := strings.Contains(l.By, "on the way") || strings.Contains(l.By, "by 10.2.0.1"); says != (c.at == nowhere) || strings.Contains(l.By, "by 10.2.0.1, ") {
+				t.Errorf("it ends at %s: %q", c.at, l.By)
+			}
+			for _, d := range pics[0].Devices {
+				if (c.at == nowhere && d.X == l.To) || d.X == l.Back {
+					t.Errorf("it ends at the device %+v", d)
+				}
 			}
 			back := reversed(c.p)
 			if l := pictures(with(base(), back))[0].Lanes[0]; l.From != right || !l.Mirrored {
@@ -285,6 +307,17 @@ func TestADeviceThatRejectsIsNotSeenTwice(t *testing.T) {
 	p := broken(path("sql", "SQL Server", 1433, "192.0.2.5:50001", "198.51.100.9:1433"), result.Rejected, "Rejected.", "Ask.")
 	p.Initiator = &result.Initiator{ICMP: &result.ICMP{From: device}, Trace: &result.Trace{Hops: hops}}
 	pic := pictures(with(base(), p))[0]
+	// It may be slow to answer again: those between are no devices.
+	late := p
+	late.Initiator = &result.Initiator{ICMP: &result.ICMP{From: device}, Trace: &result.Trace{Distance: 5, Hops: append(slices.Clone(hops[:2]),
+		result.Hop{TTL: 3, What: result.HopSilent}, result.Hop{TTL: 4, What: result.HopSilent}, result.Hop{TTL: 5, What: result.HopICMP, From: device})}}
+	r := with(base(), late)
+	if pic := pictures(r)[0]; len(pic.Devices) != 2 {
+		t.Errorf("%+v", pic.Devices)
+	}
+	if text := render(t, Text, r, Options{Verbose: true}); strings.Contains(text, "the target answers") {
+		t.Errorf("the target did not answer:\n%s", text)
+	}
 	if len(pic.Devices) != 2 || pic.Lanes[0].To != pic.Devices[1].X || pic.Lanes[0].Symbol != "stop" {
 		t.Errorf("%+v", pic)
 	}
@@ -308,13 +341,17 @@ func TestThePictureShowsWhatIsTranslated(t *testing.T) {
 func TestAButtonCopiesTheWholeRequest(t *testing.T) {
 	w := parsePage(t, render(t, HTML, mixedBag(), Options{}))
 	buttons := w.all("button")
-	if len(buttons) != 6 {
+	if len(buttons) != 5 {
 		t.Fatalf("%d buttons", len(buttons))
+	}
+	// What is to be mended at the two ends goes to nobody.
+	if own := w.byID("request-A"); own == nil || strings.Contains(inner(own), "Copy") {
+		t.Errorf("there is no point A, or it is to be copied")
 	}
 	// One more copies all of it, in the words of the firewall that was named.
 	o := Options{Dialect: "nft"}
-	letter := parsePage(t, render(t, HTML, mixedBag(), o)).all("button")[5]
-	for _, want := range []string{"Firewall requests: ", "Request 1. Allow TCP from 192.0.2.5 to 198.51.100.9 port 1433", "tcp dport 1433"} {
+	letter := parsePage(t, render(t, HTML, mixedBag(), o)).all("button")[4]
+	for _, want := range []string{"Firewall requests: ", "Request 1a. Allow TCP from 192.0.2.5 to 198.51.100.9 port 1433", "tcp dport 1433"} {
 		if !strings.Contains(attr(letter, "data-copy"), want) {
 			t.Errorf("%q is not in\n%s", want, attr(letter, "data-copy"))
 		}
@@ -325,11 +362,15 @@ func TestAButtonCopiesTheWholeRequest(t *testing.T) {
 	const want = `Ask whoever runs 198.51.100.1 to allow TCP port 1611 from 192.0.2.5 to
 198.51.100.9.
 
-For   iso-in (rejected)
-Seen  198.51.100.1 answered "administratively prohibited" (ICMP type 3 code
-      13).
-Log   2026-03-17 21:51:41.323 UTC tcp 192.0.2.5:51615 -> 198.51.100.9:1611,
-      arriving from 203.0.113.7:40120
+For     iso-in (rejected)
+Seen    198.51.100.1 answered "administratively prohibited" (ICMP type 3 code
+        13).
+Log     2026-03-17 21:51:41.323 UTC tcp 192.0.2.5:51615 -> 198.51.100.9:1611,
+        arriving from 203.0.113.7:40120
+Tested  2026-03-17 21:51:40 UTC (2026-03-17 16:51:40 -05:00 local), from
+        client, admin at ws-114.example.edu (192.0.2.5) to server, web,
+        database at library.example.edu (198.51.100.9), with dial 0.1.0, plan
+        illiad
 `
 	if got := attr(buttons[1], "data-copy"); got != want {
 		t.Errorf("it copies\n%s", got)

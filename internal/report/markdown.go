@@ -14,7 +14,7 @@ import (
 // renderMarkdown writes a report for a ticket or a wiki: the answer, what to ask for,
 // the paths as tables, and the requests in full as a text to copy.
 func renderMarkdown(r *result.Report, o Options) ([]byte, error) {
-	t := &textReport{Report: r, verbose: true}
+	t := &textReport{Report: r, verbose: true, asker: o.Ask.Asker}
 	m := &ticket{}
 	body := t.body()
 	m.line("# %s", "Path report: "+endName(r.From)+" to "+hostName(r.To))
@@ -91,7 +91,7 @@ func (m *ticket) list(items []string) {
 
 // request writes one thing to do, with what is to be known of it.
 func (m *ticket) request(q htmlRequest) {
-	lead := fmt.Sprintf("%d. ", q.Number)
+	lead := q.Name + ". "
 	m.b.WriteString(lead + "**" + clean.Markdown(q.What, maxText) + "**\n\n")
 	in := strings.Repeat(" ", len(lead))
 	for _, f := range q.Fields {

@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
@@ -24,7 +25,7 @@ const fewNames = 12
 // renderMatrixText writes a matrix for people: the answer, what to do, and who is
 // not well; at the end the answer again.
 func renderMatrixText(m *result.Matrix, o Options) ([]byte, error) {
-	t := matrixText{Matrix: m, page: newPage(o), verbose: o.Verbose}
+	t := matrixText{Matrix: m, page: newPage(o), verbose: o.Verbose, asker: o.Ask.Asker}
 	st := good
 	if len(t.Rows) == 0 || slices.ContainsFunc(t.Rows, func(r result.MatrixRow) bool { return !r.OK }) {
 		st = bad
@@ -52,6 +53,7 @@ type matrixText struct {
 	*result.Matrix
 	*page
 	verbose bool // with every machine, and each of its requests
+	asker   request.Asker
 }
 
 // findings writes what is said of single machines, or of all; what differs by
@@ -145,7 +147,7 @@ func (t *matrixText) gathered() {
 		n := slices.IndexFunc(groups, func(g group) bool { return g.what == what })
 		if n < 0 {
 			n = len(groups)
-			groups = append(groups, group{markBroken, what, nil})
+			groups = append(groups, group{rowMark(r), what, nil})
 		}
 		groups[n].names = append(groups[n].names, names[i])
 	}
@@ -241,10 +243,7 @@ func (t *matrixText) table() {
 func (t *matrixText) rowByRow() {
 	for i := range t.Rows {
 		r := &t.Rows[i]
-		m, what := markOK, "every path works"
-		if !r.OK {
-			m = markBroken
-		}
+		m, what := rowMark(r), "every path works"
 		if s := t.wrong(r); s != "" {
 			what = s
 		}
@@ -277,10 +276,7 @@ func (t *matrixText) cells(wide bool) [][]cell {
 	out := [][]cell{head}
 	for i := range t.Rows {
 		r := &t.Rows[i]
-		m := markOK
-		if !r.OK {
-			m = markBroken
-		}
+		m := rowMark(r)
 		row := []cell{{m.word, m.style}, {r.Name, strong}, {addressWords(r.Addresses), plain}}
 		if len(hosts) > 1 {
 			row = append(row, cell{r.To, plain})
@@ -291,6 +287,20 @@ func (t *matrixText) cells(wide bool) [][]cell {
 		out = append(out, row)
 	}
 	return out
+}
+
+// rowMark says whether a row is as it should be: the worst of what counts of it.
+func rowMark(r *result.MatrixRow) mark {
+	if r.OK {
+		return markOK
+	}
+	known := func(m mark) bool {
+		return slices.ContainsFunc(r.Cells, func(c *result.MatrixCell) bool { return c != nil && matrixCell(c, false).s == m.word })
+	}
+	if known(markUnknown) && !known(markBroken) {
+		return markUnknown
+	}
+	return markBroken
 }
 
 // addressWords is the first address, and how many more there are.
@@ -308,7 +318,7 @@ func matrixCell(c *result.MatrixCell, wide bool) cell {
 	if c == nil {
 		return cell{"", faint}
 	}
-	m := markOf(&result.Path{OK: c.OK, Counted: c.Counted, Verdict: c.Verdict})
+	m := markOf(&result.Path{OK: c.OK, Counted: c.Counted, Verdict: c.Verdict, Finding: &result.Finding{Code: c.Code}})
 	switch {
 	case !wide:
 		return cell{m.word, m.style}
@@ -344,7 +354,7 @@ func (t *matrixText) legend() {
 // matrixWords are the verdicts that a matrix has, and what they mean.
 func matrixWords(m *result.Matrix) [][2]string {
 	var words [][2]string
-	uncounted := false
+	uncounted, unknown := false, false
 	for _, v := range result.Verdicts {
 		if m.Summary.Verdicts[v] > 0 {
 			words = append(words, [2]string{string(v), v.Row().Means})
@@ -352,6 +362,10 @@ func matrixWords(m *result.Matrix) [][2]string {
 	}
 	for _, r := range m.Rows {
 		uncounted = uncounted || slices.ContainsFunc(r.Cells, func(c *result.MatrixCell) bool { return c != nil && !c.Counted })
+		unknown = unknown || slices.ContainsFunc(r.Cells, func(c *result.MatrixCell) bool { return c != nil && matrixCell(c, false).s == markUnknown.word })
+	}
+	if unknown {
+		words = append(words, [2]string{markUnknown.word, markUnknown.meaning})
 	}
 	if uncounted {
 		words = append(words, [2]string{"(verdict)", "in brackets: does not count towards the result"})
@@ -432,7 +446,7 @@ func (t *matrixText) request(number int, all []*result.Request) {
 	q := all[0]
 	where := fmt.Sprintf("in %d", number)
 	lead := fmt.Sprintf("%3d. ", number)
-	t.hang(lead, t.once(q.Advice, where), 0, strong)
+	t.hang(lead, t.anew(q.Advice, where), 0, strong)
 	names, also, logs, subnets := t.gather(all)
 	var fields [][2]string
 	if len(also) > 0 {
@@ -447,6 +461,9 @@ func (t *matrixText) request(number int, all []*result.Request) {
 		fields = append(fields, [2]string{label, fmt.Sprintf("%s (in %s)", t.few(s.Addresses), s.Prefix)})
 		label = ""
 	}
+	if s := t.seen(q); s != "" {
+		fields = append(fields, [2]string{"Seen", s})
+	}
 	label = "Log"
 	if n := len(logs) - maxItems; n > 1 && !t.verbose {
 		logs = append(logs[:maxItems:maxItems], fmt.Sprintf("and %d more, which --verbose lists", n))
@@ -455,8 +472,84 @@ func (t *matrixText) request(number int, all []*result.Request) {
 		fields = append(fields, [2]string{label, s})
 		label = ""
 	}
+	if s := askerWords(t.asker); s != "" {
+		fields = append(fields, [2]string{"Asked by", s})
+	}
 	t.fields(len(lead), fields)
 	t.blank()
+}
+
+// seen is what was seen on the first of the paths that need a request; "": the reports
+// do not tell.
+func (t *matrixText) seen(q *result.Request) string {
+	for _, n := range q.Rows {
+		if n < 0 || n >= len(t.Whole) {
+			continue
+		}
+		for i := range t.Whole[n].Paths {
+			p := &t.Whole[n].Paths[i]
+			if p.OK || finding(p).Text == "" || finding(p).Code != q.Code || p.Transport != q.Transport || p.Direction != q.Direction || p.Port != q.Port {
+				continue
+			}
+			if len(q.Rows) > 1 {
+				return fmt.Sprintf("by the first of the %d: %s", len(q.Rows), finding(p).Text)
+			}
+			return finding(p).Text
+		}
+	}
+	return ""
+}
+
+// numbered returns the number of the entry of this page that asks for what a path of
+// the reports needs; 0: none does.
+func (t *matrixText) numbered() func(*result.Path) int {
+	type key struct {
+		row       int
+		code      result.Code
+		port      int
+		transport plan.Transport
+		direction plan.Direction
+	}
+	type asked struct {
+		number int
+		*result.Request
+	}
+	of := map[key][]asked{}
+	n := 0
+	for _, counted := range []bool{true, false} {
+		for _, all := range t.alikeRequests(counted) {
+			n++
+			for _, q := range all {
+				for _, row := range q.Rows {
+					k := key{row, q.Code, q.Port, q.Transport, q.Direction}
+					of[k] = append(of[k], asked{n, q})
+				}
+			}
+		}
+	}
+	rows := map[*result.Path]int{}
+	for i, r := range t.Whole {
+		for k := range r.Paths {
+			rows[&r.Paths[k]] = i
+		}
+	}
+	return func(p *result.Path) int {
+		row, ok := rows[p]
+		if !ok || p.Finding == nil {
+			return 0
+		}
+		found := 0
+		for _, a := range of[key{row, p.Finding.Code, p.Port, p.Transport, p.Direction}] {
+			if found == 0 {
+				found = a.number
+			}
+			// Another of that port leads to another host.
+			if own := request.LogOf(p); len(own) > 0 && slices.Contains(a.Log, own[0]) {
+				return a.number
+			}
+		}
+		return found
+	}
 }
 
 // gather joins what requests that are alike have: the machines that need them, the
@@ -478,8 +571,9 @@ func (t *matrixText) gather(all []*result.Request) (names, also, logs []string, 
 			}
 		}
 		for _, e := range q.Log {
-			p := result.Path{Transport: q.Transport, Source: e.Source, SeenAs: e.SeenAs, Target: e.Target, At: e.At}
-			logs = append(logs, logLines([]*result.Path{&p})...)
+			if e.Source.IsValid() && e.Target.IsValid() {
+				logs = append(logs, logLine(q.Transport, e))
+			}
 		}
 	}
 	return names, also, logs, subnets

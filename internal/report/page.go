@@ -131,6 +131,19 @@ func (p *page) once(s, where string) string {
 	return strings.Join(fresh, " ")
 }
 
+// anew is a text for what is sent alone, such as a request: whole, whatever stands on
+// the rest of the page, but for what stands under where itself.
+func (p *page) anew(s, where string) string {
+	var out []string
+	for _, sentence := range sentences(s) {
+		if p.said[sentence] != where {
+			p.said[sentence] = where
+			out = append(out, sentence)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
 // stands reports whether all of a text stands on the page already.
 func (p *page) stands(s string) bool {
 	for _, sentence := range sentences(s) {

@@ -185,14 +185,21 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 		}
 		l.name(label)
 		by := outcome(p)
+		at, symbol, known := w.end(p)
 		if i := p.Initiator; i != nil && i.ICMP != nil && i.ICMP.From.IsValid() && p.Verdict == result.Rejected && w.find(i.ICMP.From) == 0 {
 			by += " by " + i.ICMP.From.String()
+			known = true // by whom, which is all there is to say of it
 		}
 		l.By = state(b, by)
-		at, symbol := w.end(p)
 		l.From, l.To, l.Symbol = percent(0, reverse), percent(at, reverse), symbol
+		switch {
+		case !known && p.Verdict == result.Intercepted:
+			l.By += ", somewhere on the way"
+		case !known:
+			l.By += ", on the way or there"
+		}
 		if ends[p.Verdict] == wayBack {
-			l.Back = percent(0.5, reverse)
+			l.Back = percent(w.somewhere(), reverse)
 		}
 		pic.Lanes = append(pic.Lanes, l)
 	}
@@ -317,7 +324,7 @@ func wayOf(bundles []bundle) way {
 				if p.Initiator == nil || p.Initiator.Trace == nil {
 					continue
 				}
-				distance = max(distance, p.Initiator.Trace.Distance)
+				distance = max(distance, answersAt(p.Initiator.Trace, p.Target.Addr()))
 				for _, h := range p.Initiator.Trace.Hops {
 					if h.What != what || !h.From.IsValid() || h.TTL < 1 || h.TTL > maxHops {
 						continue
@@ -343,6 +350,17 @@ func wayOf(bundles []bundle) way {
 	return w
 }
 
+// answersAt is the distance at which the target answered a trace; 0: it did not. An
+// error that another device sent does not tell of it, however far the packet was to go.
+func answersAt(t *result.Trace, target netip.Addr) int {
+	if n := len(t.Hops); n > 0 {
+		if h := t.Hops[n-1]; h.What == result.HopICMP && h.From.IsValid() && h.From != target {
+			return 0
+		}
+	}
+	return t.Distance
+}
+
 // maxHops is the most devices that a picture has.
 const maxHops = 32
 
@@ -350,8 +368,19 @@ const maxHops = 32
 // to 1, which is the other machine.
 func (w way) at(ttl float64) float64 { return min(1, max(0, ttl/float64(len(w.hops)+1))) }
 
-// end is where a path ends, from 0 to 1, and the symbol for how.
-func (w way) end(p *result.Path) (float64, string) {
+// somewhere is a place between the machines at which no device stands, for what is
+// known to end at none of them.
+func (w way) somewhere() float64 {
+	const middle = 0.5
+	if n := len(w.hops); n%2 == 1 {
+		return w.at(float64(n/2+1) + middle) // the middle is a device's
+	}
+	return middle
+}
+
+// end is where a path ends, from 0 to 1, the symbol for how, and whether it is known
+// where.
+func (w way) end(p *result.Path) (at float64, symbol string, known bool) {
 	where := ends[p.Verdict]
 	code := finding(p).Code
 	byHost := slices.Contains([]result.Code{result.CodeNothingListens, result.CodeRefusedByHost, result.CodeRejectedByHost, result.CodeFilteredByHost}, code) ||
@@ -362,23 +391,25 @@ func (w way) end(p *result.Path) (float64, string) {
 	}
 	switch {
 	case where == nowhere && p.Verdict == result.Untested:
-		return 0.03, "unknown"
+		return 0.03, "unknown", true
 	case where == nowhere:
-		return 0.03, "stop"
+		return 0.03, "stop", true
 	case where == there && p.OK:
-		return 1, "arrow"
+		return 1, "arrow", true
+	case where == there && isUnproved(p):
+		return 1, "unknown", true
 	case where == there, where == wayBack:
-		return 1, "flaw"
+		return 1, "flaw", true
 	case p.Initiator != nil && p.Initiator.ICMP != nil && w.find(p.Initiator.ICMP.From) > 0:
-		return w.at(float64(w.find(p.Initiator.ICMP.From))), "stop"
+		return w.at(float64(w.find(p.Initiator.ICMP.From))), "stop", true
 	case p.Stop != nil && p.Stop.ByHost:
-		return 1, "stop"
+		return 1, "stop", true
 	case p.Stop != nil && (p.Stop.LastHop > 0 || p.Stop.ByHop > 0 || p.Stop.OpenHop > 0):
-		return w.at(float64(p.Stop.LastHop) + 0.5), stops
+		return w.at(float64(p.Stop.LastHop) + 0.5), stops, true
 	case byHost:
-		return 1, "stop"
+		return 1, "stop", true
 	}
-	return 0.5, "unknown"
+	return w.somewhere(), "unknown", false
 }
 
 // find is the distance of a device by its address; 0: it did not show itself.

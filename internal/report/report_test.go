@@ -299,6 +299,11 @@ func TestTheAnswerStandsFirstAndLast(t *testing.T) {
 	rejected := broken(path("c", "C", 3, "192.0.2.5:50003", "198.51.100.9:3"), result.Rejected, "", "")
 	untested := broken(path("d", "D", 4, "", ""), result.Untested, "", "")
 	free := func(p result.Path) result.Path { return uncounted(p, plan.Optional) }
+	answered, reached := broken(path("e", "E", 5, "192.0.2.5:50005", "198.51.100.9:5"), result.Answered, "", ""), broken(path("f", "F", 6, "192.0.2.5:50006", "198.51.100.9:6"), result.Arrived, "", "")
+	off := filtered
+	off.Expect, off.Finding = plan.ExpectClosed, &result.Finding{Code: result.CodeClosedOrOff}
+	let := answered
+	let.Expect, let.Finding = plan.ExpectClosed, &result.Finding{Code: result.CodeShouldBeClosed}
 	exposed := rejected
 	exposed.Verdict, exposed.Expect = result.Open, plan.ExpectClosed
 	for _, c := range []struct {
@@ -319,6 +324,14 @@ func TestTheAnswerStandsFirstAndLast(t *testing.T) {
 		{"only one, untested", []result.Path{untested}, "The one required path was not tested: d."},
 		{"all untested", []result.Path{untested, untested}, "None of the 2 required paths was tested: d."},
 		{"nothing counts", []result.Path{free(open), free(filtered)}, "1 of 2 paths does not work: b (filtered). None of them counts as required here."},
+		{"what answers is not broken", []result.Path{open, filtered, answered}, "1 of 3 required paths does not work: b (filtered); 1 is not proved: e (answered)."},
+		{"only one, and it answers", []result.Path{answered}, "The one required path is not proved: e (answered)."},
+		{"all answer or accept", []result.Path{answered, reached}, "None of the 2 required paths is proved: e (answered), f (reached)."},
+		{"some work, others answer", []result.Path{open, answered, reached}, "1 of 3 required paths works; 2 are not proved: e (answered), f (reached)."},
+		{"one answers, one untested", []result.Path{answered, untested}, "None of the 2 required paths is proved: e (answered); 1 was not tested: d."},
+		{"everything at once", []result.Path{open, filtered, answered, untested}, "1 of 4 required paths does not work: b (filtered); 1 is not proved: e (answered); 1 was not tested: d."},
+		{"closed or off", []result.Path{open, off}, "1 of 2 required paths is as it should be; 1 is not proved: b (filtered, must be closed)."},
+		{"what answers must be closed", []result.Path{open, let}, "1 of 2 required paths is not as it should be: e (answered, must be closed)."},
 		{"no paths", nil, "No path was tested, so nothing is known."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -716,7 +729,7 @@ func TestOwnMistakesAreNotAskedFor(t *testing.T) {
 		foreign.Verdict, foreign.OK, foreign.Finding = result.Filtered, false, &result.Finding{Code: "filtered", Text: "Dropped.", Advice: "Please allow that."}
 		out := render(t, Text, with(base(), own, foreign), Options{})
 		mend, ask, found := strings.Cut(out, "What to ask for")
-		if !found || !strings.Contains(mend, "What to mend first") || !strings.Contains(mend, "Mend this.") || strings.Contains(ask, "Mend this.") || !strings.Contains(ask, "2. Please allow that.") {
+		if !found || !strings.Contains(mend, "What to see to first") || !strings.Contains(mend, "Mend this.") || strings.Contains(ask, "Mend this.") || !strings.Contains(mend, "A. Mend") || !strings.Contains(ask, "1. Please allow that.") {
 			t.Errorf("%s:\n%s", code, out)
 		}
 		if strings.Contains(mend, "Log") || !strings.Contains(ask, "Log") {

@@ -13,110 +13,72 @@ import (
 // tell all.
 const maxItems = 6
 
-// requests lists the steps, numbered through. Those that ask the same for other
-// ports are one item. What is said of the whole run already is not said again.
+// requests lists what to do. What is to be mended and is said of the whole run already
+// is not said again.
 func (t *textReport) requests() {
-	n, kind := 0, stepKind(0)
-	for _, all := range t.items() {
-		if t.isSaid(all[0]) {
+	kind := stepKind(0)
+	for _, e := range entries(t.Report, t.verbose) {
+		if e.own && t.isSaid(e) {
 			continue
 		}
-		if all[0].kind != kind {
-			kind = all[0].kind
+		if e.kind != kind {
+			kind = e.kind
 			t.title(stepTitles[kind])
 			t.blank()
 		}
-		n++
-		t.step(n, all)
+		t.entry(e)
 	}
 }
 
 // isSaid reports whether what is to be mended stands on the page already: a page
 // that tells all wants it of every path.
-func (t *textReport) isSaid(s step) bool {
-	for i, p := range s.paths {
+func (t *textReport) isSaid(e entry) bool {
+	for i, p := range e.paths {
 		f := finding(p)
 		if (i == 0 || t.verbose) && (f.Advice == "" || !t.stands(f.Advice) || !t.stands(f.Text)) {
 			return false
 		}
 	}
-	return s.kind == stepOwn
+	return true
 }
 
-// items are the steps as the page lists them.
-func (t *textReport) items() [][]step {
-	all := steps(t.Report)
-	if !t.verbose {
-		return alike(all)
+// entry writes what to do. A request is whole, since it goes to others, who have
+// nothing else of this page.
+func (t *textReport) entry(e entry) {
+	where := "in " + e.name
+	say := t.anew
+	if e.own {
+		say = t.once
 	}
-	var out [][]step
-	for _, s := range all {
-		out = append(out, []step{s})
-	}
-	return out
-}
-
-// step writes steps that are alike as one.
-func (t *textReport) step(n int, all []step) {
-	first := all[0]
-	var paths []*result.Path
-	var reasons []reason
-	var also []string
-	for i, s := range all {
-		paths = append(paths, s.paths...)
-		reasons = append(reasons, s.reasons()...)
-		if i > 0 {
-			also = append(also, alsoLine(first, s))
+	lead := fmt.Sprintf("%3s. ", e.name)
+	t.hang(lead, say(e.what(), where), 0, strong)
+	values := map[string][]string{}
+	var order []string
+	for _, f := range e.fields(t.Report, t.asker) {
+		s := f.text
+		switch f.label {
+		case "Why":
+			s = say(s, where)
+		case "Seen":
+			if once := triedTimes.ReplaceAllString(s, ""); !t.verbose && e.own && t.stands(once) {
+				s = once
+			}
+			s = say(s, where)
+		}
+		if s != "" {
+			order = addOnce(order, f.label)
+			values[f.label] = addOnce(values[f.label], f.lead+s)
 		}
 	}
-	what, why := withoutWhy(first.paths[0]), texts(first.paths)
-	if what == "" {
-		if what = finding(first.paths[0]).Text; what == "" {
-			what = "No finding was recorded."
-		}
-		why = nil
-	}
-	where := fmt.Sprintf("in %d", n)
-	lead := fmt.Sprintf("%3d. ", n)
-	t.hang(lead, t.once(what, where), 0, strong)
 	var fields [][2]string
-	list := func(label string, items []string) {
-		for _, s := range items {
-			if s != "" {
-				fields = append(fields, [2]string{label, s})
-				label = ""
-			}
+	for _, label := range order {
+		items := values[label]
+		if label == "Why" || label == "Log" {
+			items = t.most(items)
 		}
-	}
-	list("Also", also)
-	list("For", []string{forLine(t.Report, paths)})
-	if first.kind != stepOwn {
-		var why []string
-		for _, r := range reasons {
-			lead := ""
-			if len(reasons) > 1 && r.service != "" && !t.stands(r.why) {
-				lead = r.service + ": "
-			}
-			if s := t.once(r.why, where); s != "" {
-				why = addOnce(why, lead+s)
-			}
+		for i, s := range items {
+			fields = append(fields, [2]string{[]string{label, ""}[min(i, 1)], s})
 		}
-		list("Why", t.most(why))
-	}
-	var seen []string
-	for _, w := range why {
-		s := w.text
-		if once := triedTimes.ReplaceAllString(s, ""); !t.verbose && (len(all) > 1 || t.stands(once)) {
-			s = once
-		}
-		if s = t.once(s, where); len(why) > 1 && s != "" {
-			s = strings.Join(labels(t.Report, w.paths, false), ", ") + ": " + s
-		}
-		seen = append(seen, s)
-	}
-	list("Seen", seen)
-	if !isOwn(first.paths[0]) { // no firewall's log has anything of what is own
-		list("Log", t.most(logLines(paths)))
 	}
 	t.fields(len(lead), fields)
 	t.blank()

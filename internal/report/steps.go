@@ -1,11 +1,13 @@
 package report
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
@@ -22,13 +24,14 @@ const (
 
 // stepTitles are what each kind is called.
 var stepTitles = map[stepKind]string{
-	stepOwn: "What to mend first, at the two ends", stepAsk: "What to ask for", stepOptional: "Only if this site needs these too",
+	stepOwn: "What to see to first, at the two ends", stepAsk: "What to ask for", stepOptional: "Only if this site needs these too",
 }
 
 // A step is one thing to do, and the paths that need it. The words are those of
 // the first path's finding.
 type step struct {
 	kind  stepKind
+	own   bool // it is for the people at the two ends to do, and no request
 	paths []*result.Path
 }
 
@@ -37,7 +40,7 @@ func wanted(p *result.Path) bool { return p.Counted && !p.OK }
 
 // optional reports whether p is a broken path on which nothing depends here.
 func optional(p *result.Path) bool {
-	return !p.Counted && !p.OK && p.Verdict != result.Untested && p.Finding != nil
+	return !p.Counted && !p.OK && !p.Opposite && p.Verdict != result.Untested && p.Finding != nil
 }
 
 // isOwn reports whether what p needs is for the people at the two ends to do, so
@@ -60,14 +63,16 @@ func steps(r *result.Report) []step {
 	var out []step
 	for _, of := range []struct {
 		kind stepKind
+		own  bool
 		keep func(*result.Path) bool
 	}{
-		{stepOwn, func(p *result.Path) bool { return isAsked(p) && !asks(p) || optional(p) && isOwn(p) }},
-		{stepAsk, func(p *result.Path) bool { return isAsked(p) && asks(p) }},
-		{stepOptional, func(p *result.Path) bool { return optional(p) && !isAsked(p) && !isOwn(p) }},
+		{stepOwn, true, func(p *result.Path) bool { return isAsked(p) && !asks(p) || optional(p) && isOwn(p) }},
+		{stepAsk, false, func(p *result.Path) bool { return isAsked(p) && asks(p) }},
+		{stepOptional, false, func(p *result.Path) bool { return optional(p) && !isAsked(p) && asks(p) }},
+		{stepOptional, true, func(p *result.Path) bool { return optional(p) && !isAsked(p) && !asks(p) && !isOwn(p) }},
 	} {
 		for _, paths := range groups(r, of.keep, requestKey()) {
-			out = append(out, step{of.kind, paths})
+			out = append(out, step{of.kind, of.own, paths})
 		}
 	}
 	return out
@@ -169,7 +174,7 @@ func (s step) pattern() string {
 	p := s.paths[0]
 	f := finding(p)
 	if tupleOf(p) == (tuple{}) {
-		return strconv.Itoa(int(s.kind)) + adviceKey(p)
+		return s.whose() + adviceKey(p)
 	}
 	words := withoutWhy(p) + "\n" + triedTimes.ReplaceAllString(f.Text, "")
 	for _, r := range [][2]string{
@@ -178,8 +183,12 @@ func (s step) pattern() string {
 	} {
 		words = replaceWhole(words, r[0], r[1])
 	}
-	return strconv.Itoa(int(s.kind)) + string(f.Code) + string(p.Direction) + string(p.Transport) + "\n" + words
+	return s.whose() + string(f.Code) + string(p.Direction) + string(p.Transport) + "\n" + words
 }
+
+// whose is what makes two steps two, whatever their words: who is to do it, and how
+// much hangs on it.
+func (s step) whose() string { return fmt.Sprint(s.kind, s.own, " ") }
 
 // replaceWhole replaces old in s where it is no part of a longer number, name or
 // address.
@@ -268,17 +277,20 @@ func texts(paths []*result.Path) []said {
 func logLines(paths []*result.Path) []string {
 	var out []string
 	for _, p := range paths {
-		if !p.Source.IsValid() || !p.Target.IsValid() {
-			continue
+		for _, e := range request.LogOf(p) {
+			out = addOnce(out, logLine(p.Transport, e))
 		}
-		s := string(p.Transport) + " " + endpoints(p)
-		if !p.At.IsZero() {
-			s = p.At.UTC().Format("2006-01-02 15:04:05.000 UTC") + " " + s
-		}
-		if p.SeenAs.IsValid() && p.SeenAs != p.Source {
-			s += ", arriving from " + p.SeenAs.String()
-		}
-		out = addOnce(out, s)
 	}
 	return out
+}
+
+func logLine(transport plan.Transport, e result.LogEntry) string {
+	s := string(transport) + " " + endpoint(e.Source) + " -> " + e.Target.String()
+	if !e.At.IsZero() {
+		s = e.At.UTC().Format("2006-01-02 15:04:05.000 UTC") + " " + s
+	}
+	if e.SeenAs.IsValid() && e.SeenAs != e.Source {
+		s += ", arriving from " + e.SeenAs.String()
+	}
+	return s
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -70,5 +71,77 @@ func TestNotesThatDifferByPortsAreOne(t *testing.T) {
 	one := with(base(), noted("a", "50001"))
 	if got := flat(render(t, Text, one, Options{})); !strings.Contains(got, "192.0.2.5:50001 is seen") {
 		t.Errorf("of one path the port is there: %s", got)
+	}
+}
+
+// The first lines of the page say which requests to send, by the numbers that they
+// have below, and none that is not to be sent.
+func TestWhatToDoNextNamesTheRequests(t *testing.T) {
+	ask := func(flow string, port int, counted bool) result.Path {
+		p := dropped(flow, "Service "+flow, port, 50000+port)
+		p.Finding.Advice = "Please allow TCP port " + flow + "."
+		p.Counted = counted
+		return p
+	}
+	own := broken(path("own", "Own", 25, "192.0.2.5:50025", "198.51.100.9:25"), result.Refused, "Nothing listens.", "Start it.")
+	own.Finding.Code = result.CodeNothingListens
+	maybe := own
+	maybe.Flow, maybe.Counted, maybe.Port, maybe.Target, maybe.Source = "maybe", false, 26, ap("198.51.100.9:26"), ap("192.0.2.5:50026")
+	maybe.Finding = &result.Finding{Code: result.CodeRefused, Text: "RST came back.", Advice: "See whether it runs."}
+	opposite := ask("opposite", 90, false)
+	opposite.Opposite = true
+	noContact := []result.Finding{{Code: result.CodeNoContact, Text: "Nobody proved the key.", Advice: "Make sure that listen runs."}}
+	for _, c := range []struct {
+		name     string
+		paths    []result.Path
+		findings []result.Finding
+		want     []string
+	}{
+		{"one", []result.Path{ask("a", 80, true)}, nil, []string{"Send request 1 to the firewall team; a button copies it.", "Then run the same test again."}},
+		{"two, and one that is not needed", []result.Path{ask("a", 80, true), ask("b", 81, true), ask("c", 82, false)}, nil,
+			[]string{"Send requests 1 and 2 to the firewall team; a button copies each. Send 3 only if this site needs it.", "Then run the same test again."}},
+		{"many", []result.Path{ask("a", 80, true), ask("b", 81, true), ask("c", 82, true), ask("d", 83, true), ask("e", 84, false), ask("f", 85, false)}, nil,
+			[]string{"Send requests 1 to 4 to the firewall team; a button copies each. Send 5 and 6 only if this site needs them.", "Then run the same test again."}},
+		{"to be mended first", []result.Path{own, ask("a", 80, true)}, nil,
+			[]string{"See to what concerns the two ends: point A below.", "Send request 1 to the firewall team; a button copies it.", "Then run the same test again."}},
+		{"nobody proved the key", []result.Path{ask("a", 80, true)}, noContact,
+			[]string{"Make sure that listen runs.", "If listen did run there: send request 1 to the firewall team; a button copies it.", "Then run the same test again."}},
+		{"what does not count, and nobody is asked", []result.Path{path("ok", "Fine", 443, "192.0.2.5:50443", "198.51.100.9:443"), maybe, opposite}, nil, []string{nothingToAsk}},
+	} {
+		r := with(base(), c.paths...)
+		r.Findings = c.findings
+		var got []string
+		for _, x := range next(r) {
+			got = append(got, x.Text)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", c.name, got, c.want)
+		}
+		isSound(t, parsePage(t, render(t, HTML, r, Options{})))
+	}
+}
+
+// Of connections of which only some pass, a log is to be searched for those that failed.
+func TestTheLogIsOfTheConnectionsThatFailed(t *testing.T) {
+	p := dropped("a", "Odyssey", 7968, 41277)
+	p.Verdict, p.Finding.Code = result.Unsteady, result.CodeUnsteadyPorts
+	at := func(ms int) result.Time { return result.TimeOf(t0.Add(time.Duration(ms) * time.Millisecond)) }
+	p.Initiator = &result.Initiator{Connections: []result.Connection{
+		{Purpose: result.PurposeProof, At: at(5), Source: ap("192.0.2.5:38010"), Reached: result.ReachedNothing, Ended: result.EndedSilent},
+		{Purpose: result.PurposeProof, At: at(900), Source: ap("192.0.2.5:41277"), Reached: result.ReachedDone, Ended: result.EndedWell},
+	}}
+	r := with(base(), p)
+	const failed, passed = "192.0.2.5:38010 -> 198.51.100.9:7968", "192.0.2.5:41277 -> "
+	for _, f := range []Format{Text, Requests, HTML} {
+		out := string(render(t, f, r, Options{}))
+		if f == HTML {
+			out = attr(parsePage(t, render(t, HTML, r, Options{})).all("button")[0], "data-copy")
+		} else {
+			_, out, _ = strings.Cut(out, "Log")
+			out, _, _ = strings.Cut(out, "\n\n")
+		}
+		if out = flat(out); !strings.Contains(out, at(5).UTC().Format("15:04:05.000 UTC")+" tcp "+failed) || strings.Contains(out, passed) {
+			t.Errorf("%s: the log is\n%s", f, out)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dialtone/internal/plan"
+	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
 
@@ -18,7 +19,7 @@ const notableClock = 2 * time.Second
 // renderText writes a report for people: the answer, what to do, the paths, and
 // what it rests on; at the end the answer again, where a terminal stops scrolling.
 func renderText(r *result.Report, o Options) ([]byte, error) {
-	t := textReport{Report: r, page: newPage(o), verbose: o.Verbose}
+	t := textReport{Report: r, page: newPage(o), verbose: o.Verbose, asker: o.Ask.Asker}
 	t.hang("", answer(r), 0, answerStyle(r))
 	t.blank()
 	if c := r.Compared; c != nil {
@@ -48,6 +49,7 @@ type textReport struct {
 	*result.Report
 	*page
 	verbose bool // with all evidence
+	asker   request.Asker
 }
 
 // findings are about the run as a whole.
@@ -150,7 +152,7 @@ func endName(e result.End) string {
 	if e.Host != "" {
 		s = strings.TrimLeft(s+" at "+e.Host, " ")
 	}
-	if len(e.Addresses) > 0 {
+	if len(e.Addresses) > 0 && !slices.Equal(e.Addresses, []string{e.Host}) {
 		s = strings.TrimLeft(s+" ("+strings.Join(e.Addresses, ", ")+")", " ")
 	}
 	return cmp.Or(s, "not known")
@@ -200,14 +202,19 @@ func addOnce[E comparable](s []E, e E) []E {
 // startLine gives the start in UTC, as logs have it, and in the zone that the
 // time carries.
 func startLine(at time.Time, elapsedMS int64) string {
-	s := "not known"
-	if !at.IsZero() {
-		s = at.UTC().Format("2006-01-02 15:04:05 UTC")
-		if _, offset := at.Zone(); offset != 0 {
-			s += at.Format(" (2006-01-02 15:04:05 -07:00 local)")
-		}
+	return fmt.Sprintf("%s, took %.1f s", cmp.Or(startedAt(at), "not known"), float64(elapsedMS)/1000)
+}
+
+// startedAt is a start alone, as startLine has it; "" if it is not known.
+func startedAt(at time.Time) string {
+	if at.IsZero() {
+		return ""
 	}
-	return fmt.Sprintf("%s, took %.1f s", s, float64(elapsedMS)/1000)
+	s := at.UTC().Format("2006-01-02 15:04:05 UTC")
+	if _, offset := at.Zone(); offset != 0 {
+		s += at.Format(" (2006-01-02 15:04:05 -07:00 local)")
+	}
+	return s
 }
 
 func contactLine(c *result.Contact) string {

@@ -42,11 +42,29 @@ func markOf(p *result.Path) mark {
 		return markOK
 	case !p.Counted:
 		return markIgnored
-	case p.Verdict == result.Untested:
+	case p.Verdict == result.Untested, isUnproved(p):
 		return markUnknown
 	default:
 		return markBroken
 	}
+}
+
+// isUnproved reports whether a path is not ok and yet nothing shows that it does not
+// work: something accepted or answered there, and whether that is what it leads to is
+// not known; or a port that must be closed does not answer, and nothing else of that
+// machine does.
+func isUnproved(p *result.Path) bool {
+	switch code := finding(p).Code; {
+	case p.OK:
+		return false
+	case p.Expect == plan.ExpectClosed, code == result.CodeShouldBeClosed, code == result.CodeClosedOrOff:
+		return code == result.CodeClosedOrOff
+	}
+	switch p.Verdict {
+	case result.Arrived, result.Answered, result.Occupied:
+		return true
+	}
+	return false
 }
 
 // outcome is a path's verdict, as a sentence names it.

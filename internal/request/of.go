@@ -111,6 +111,7 @@ func (c *collector) path(r *result.Report, p *result.Path) {
 	}
 	q.Needed = q.Needed || p.Counted
 	q.cause(p)
+	q.Paths = append(q.Paths, p)
 	q.IdleS = max(q.IdleS, p.IdleS)
 	q.Needs = addOnce(q.Needs, Need{p.Service, p.Why})
 	own, other := c.options.Subnets, Subnets{}
@@ -119,9 +120,35 @@ func (c *collector) path(r *result.Report, p *result.Path) {
 	}
 	q.From.add(from, own)
 	q.To.add(to, other)
-	if p.Source.IsValid() && p.Target.IsValid() && len(q.Log) < maxLog {
-		q.Log = addOnce(q.Log, result.LogEntry{At: p.At, Source: p.Source, SeenAs: p.SeenAs, Target: p.Target})
+	for _, e := range LogOf(p) {
+		if len(q.Log) < maxLog {
+			q.Log = addOnce(q.Log, e)
+		}
 	}
+}
+
+// maxFailed bounds the connections of one path that its log lists.
+const maxFailed = 4
+
+// LogOf are the attempts of a path to search a firewall's log for: the one that tells of
+// it, or where some passed the first of those that failed. None if its ends are not known.
+func LogOf(p *result.Path) []result.LogEntry {
+	if !p.Source.IsValid() || !p.Target.IsValid() {
+		return nil
+	}
+	if p.Verdict == result.Unsteady && p.Initiator != nil {
+		var out []result.LogEntry
+		_, failed := result.Compare(p.Initiator.Connections)
+		for _, c := range failed {
+			if c.Source.IsValid() && len(out) < maxFailed {
+				out = append(out, result.LogEntry{At: c.At, Source: c.Source, Target: p.Target})
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return []result.LogEntry{{At: p.At, Source: p.Source, SeenAs: p.SeenAs, Target: p.Target}}
 }
 
 // Asks reports whether a path of a report leads to a request. One that is ok, was not

@@ -61,6 +61,8 @@ type Request struct {
 	Named string
 	IdleS int64 // seconds that a connection must survive without traffic; 0: nothing is known to need more than usual
 
+	Paths []*result.Path // that need it; never empty
+
 	Ours, Theirs Side // of the machine that ran dial, and of the other
 	Log          []result.LogEntry
 	Look         []Words // what to search a firewall's log for

@@ -3,6 +3,9 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 
 	"dialtone/internal/result"
 )
@@ -90,6 +93,8 @@ func initiatorSaw(p *result.Path) [][2]string {
 	}
 	if i.WantedSource > 0 && i.SourceError != "" {
 		l.add("Source port", fmt.Sprintf("%d could not be used: %s", i.WantedSource, i.SourceError))
+	} else {
+		l.add("Source port", i.SourceError)
 	}
 	if i.Connect != "" {
 		s := word(connectWords, i.Connect)
@@ -129,7 +134,7 @@ func initiatorSaw(p *result.Path) [][2]string {
 		l.add("Round trip", msWords(*i.RTTMS))
 	}
 	if t := i.TCP; t != nil {
-		s := fmt.Sprintf("segments of up to %d bytes, path MTU %d", t.MSS, t.PathMTU)
+		s := fmt.Sprintf("segments of up to %d bytes, path MTU %d%s", t.MSS, t.PathMTU, milliseconds(", round trip ", &t.RTTMS))
 		if n := t.Lost(); n > 0 {
 			s += fmt.Sprintf(", %d of %d sent again", n, max(t.Segments, n))
 		}
@@ -138,7 +143,10 @@ func initiatorSaw(p *result.Path) [][2]string {
 	if n := len(i.Connections); n > 0 {
 		passed, failed := result.Compare(i.Connections)
 		if len(passed)+len(failed) > 0 {
-			l.add("Connections", fmt.Sprintf("%d of %d did all they were for", len(passed), len(passed)+len(failed)))
+			l.add("Connections", fmt.Sprintf("%d in all: of those that tell of the path, %d went well and %d did not", n, len(passed), len(failed)))
+		}
+		for _, c := range failed {
+			l.add("Failed", fmt.Sprintf("%s from port %d: %s, %s (%s)", c.At.UTC().Format("15:04:05.000"), c.Source.Port(), c.Reached, c.Ended, c.Purpose))
 		}
 	}
 	if d := i.Datagrams; len(d) > 0 {
@@ -155,7 +163,7 @@ func initiatorSaw(p *result.Path) [][2]string {
 		l.add("Idle", fmt.Sprintf("%d s, then the %s spoke: %s", d.GapMS/1000, d.First, d.Outcome))
 	}
 	if t := i.Trace; t != nil {
-		l.add("Hops", traceLine(t))
+		l.add("Hops", traceLine(t, p.Target.Addr()))
 	}
 	return l
 }
@@ -207,6 +215,14 @@ func acceptorSaw(p *result.Path) [][2]string {
 	return l
 }
 
+// halves name the two ends of a path, the one that dialed first.
+func halves(p *result.Path) (dialed, accepted string) {
+	if isReverse(p) {
+		return "What the other machine saw, which dialed", "What this machine saw"
+	}
+	return "What this machine saw, which dialed", "What the other machine saw"
+}
+
 // msWords writes a time, with as many decimals as say something.
 func msWords(ms float64) string {
 	switch {
@@ -237,4 +253,57 @@ func rateWords(kbit float64) string {
 		return fmt.Sprintf("%.0f Mbit/s", kbit/1e3)
 	}
 	return fmt.Sprintf("%.0f kbit/s", kbit)
+}
+
+func transferLine(t *result.Transfer) string {
+	if t == nil {
+		return ""
+	}
+	s := fmt.Sprintf("%s, %d of %d bytes", t.Outcome, t.Intact, t.Want)
+	if r := t.Rate(); r > 0 {
+		s += fmt.Sprintf(" at %.1f Mbit/s", r/1000)
+	}
+	if h := t.Hole; h != nil {
+		s += fmt.Sprintf(", up to %d bytes cross in one packet and %d do not", h.Passes, h.Fails)
+	}
+	for _, more := range []string{t.Detail, t.Changed} {
+		if more != "" {
+			s += ", " + more
+		}
+	}
+	return s
+}
+
+func datagramLine(all []result.Datagrams) string {
+	var out []string
+	for _, d := range all {
+		out = append(out, fmt.Sprintf("%d of %d answered (%d bytes each, %d asked for; %d source ports, %d of them deaf)", d.Answered, d.Sent, d.Request, d.Answer, d.Sources, d.Deaf))
+	}
+	return strings.Join(out, "; ")
+}
+
+func conversationLine(c *result.Conversation) string {
+	s := fmt.Sprintf("%s: %s", c.Speaks, c.Outcome)
+	if c.Software != "" {
+		s += ", " + c.Software
+	}
+	return strings.Join(slices.Concat([]string{s}, c.Changed, c.Adapted), "; ")
+}
+
+func traceLine(t *result.Trace, target netip.Addr) string {
+	if t.Unknown != "" {
+		return "not known: " + t.Unknown
+	}
+	var out []string
+	for _, h := range t.Hops {
+		s := fmt.Sprintf("%d %s", h.TTL, h.What)
+		if h.From.IsValid() {
+			s = fmt.Sprintf("%d %s (%s)", h.TTL, h.From, h.What)
+		}
+		out = append(out, s)
+	}
+	if at := answersAt(t, target); at > 0 {
+		out = append(out, fmt.Sprintf("the target answers at %d", at))
+	}
+	return strings.Join(out, ", ")
 }
