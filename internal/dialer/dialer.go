@@ -4,6 +4,7 @@
 package dialer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -204,7 +205,11 @@ func (a *attempt) noProof(conn net.Conn, err error) {
 		if foreign.Echoed {
 			s.Answer = result.AnswerEchoed
 		}
-		s.Reply, s.Software = quote(foreign.Data), service.Software(foreign.Data)
+		told := foreign.Data
+		if at := bytes.Index(told, []byte(result.ProxyHeaderWords)); at > 0 {
+			told = told[at:] // what came before, such as a greeting, tells less
+		}
+		s.Reply, s.Software = quote(told), service.Software(foreign.Data)
 	case sock.IsClosed(err):
 		s.Answer = result.AnswerClosed
 	case sock.IsReset(err):
