@@ -164,6 +164,9 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 	if d.ICMP != nil {
 		s.Connect = result.ConnectICMP
 	}
+	if stopped(s.Connect) {
+		a.noteTTL()
+	}
 	if d.ICMP == nil && sock.IsReset(d.Err) {
 		// The handshake was complete, and a RST overtook us (a RST to the SYN is
 		// a refusal, another error).
@@ -216,11 +219,22 @@ func (a *attempt) noProof(conn net.Conn, err error) {
 		s.Answer = result.AnswerReset
 	default:
 		s.Answer = result.AnswerSilent
-		if s.ICMP = sock.ICMPOf(conn); s.ICMP != nil {
+		s.ICMP = sock.ICMPOf(conn)
+		a.noteTTL()
+		if s.ICMP != nil {
 			s.Answer = result.AnswerICMP
 		} else if a.Transport == plan.UDP {
 			a.noDatagram(sock.Classify(err))
 		}
+	}
+}
+
+// noteTTL records with how many hops to live this machine sent what did not get
+// through, where that may be why.
+func (a *attempt) noteTTL() {
+	s := &a.seen
+	if ttl := sock.TTLTowards(a.Target); result.IsFewHops(ttl) || s.ICMP != nil && s.ICMP.IsExceeded() {
+		s.TTL = ttl
 	}
 }
 

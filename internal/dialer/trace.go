@@ -118,7 +118,7 @@ func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl i
 	h := result.Hop{TTL: ttl, What: result.HopSilent}
 	d := sock.DialTTL(ctx, netip.AddrPortFrom(source, 0), target, ttl)
 	switch c := sock.Classify(d.Err); {
-	case d.ICMP != nil && isExceeded(*d.ICMP):
+	case d.ICMP != nil && d.ICMP.IsExceeded():
 		h.What, h.From = result.HopExceeded, d.ICMP.From
 	case d.ICMP != nil:
 		h.What, h.From = result.HopICMP, d.ICMP.From
@@ -131,10 +131,6 @@ func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl i
 	}
 	return h, nil
 }
-
-// isExceeded: ICMP time exceeded (RFC 792), ICMPv6 time exceeded (RFC 4443
-// section 3.3).
-func isExceeded(m result.ICMP) bool { return !m.V6 && m.Type == 11 || m.V6 && m.Type == 3 }
 
 // ends reports whether more hops would tell nothing more.
 func ends(hops []result.Hop) bool {

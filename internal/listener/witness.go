@@ -39,6 +39,11 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 			a.Dropped, a.Detail = result.DropListener, why
 		}
 	}
+	if (a.Saw == result.SawHalfOpen || a.Saw == result.SawAccepted) && a.Source.IsValid() {
+		if ttl := sock.TTLTowards(a.Source.AddrPort); result.IsFewHops(ttl) {
+			a.TTL = ttl
+		}
+	}
 	if a.Saw == result.SawUnknown && a.Port == result.PortBound && q.Connect == result.ConnectTimeout && l.OnUnseen != nil {
 		l.OnUnseen(q.Transport, q.Port, q.Source.Addr())
 	}

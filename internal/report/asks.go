@@ -141,6 +141,7 @@ var asked = map[request.Change]string{
 	request.Large:   "Let large packets pass of",
 	request.Idle:    "Keep idle connections of",
 	request.Every:   "Let every connection pass of",
+	request.Route:   "Mend the routing of",
 	request.Block:   "Block",
 }
 
@@ -215,6 +216,9 @@ func (t *asks) request(q request.Request) error {
 func noRule(c request.Change) string {
 	if c == request.Forward {
 		return "none to paste: a translation (NAT, port forwarding, load balancer) is to be set right."
+	}
+	if c == request.Route {
+		return "none to paste: routes are to be set right."
 	}
 	return "none to paste: one that allows it is there already."
 }

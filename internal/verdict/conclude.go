@@ -379,7 +379,7 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 	if !slices.ContainsFunc(r.Paths, func(p result.Path) bool {
 		return p.Initiator != nil && p.Initiator.Connect == result.ConnectOpen && p.Transport == plan.TCP
 	}) {
-		advice += " If it does run, every path to it is blocked."
+		advice += " If it does run, " + noneLeads(r.Paths)
 	} else {
 		advice += " If it does run, it may be stopped or its machine asleep, or something on the way answers in its place, or ends what it does not know."
 	}
