@@ -101,3 +101,25 @@ func TestSilenceOfPacketsWithFewHopsToLiveIsTheirMachines(t *testing.T) {
 		wellFormed(t, p, f.Advice)
 	}
 }
+
+// Where no packet gets through for the setting of a machine, no address is to be taken
+// out of DNS, and no path is blocked.
+func TestARunWhosePacketsDieOfTheirTTLBlamesNoAddress(t *testing.T) {
+	dead := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: diedOf(edge, 3, nil)})
+	dead.Finding = explain(dead, result.ModePaths)
+	i := proved()
+	open := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
+	open.Family = result.IP6
+	if found := blackHoles(&result.Report{Paths: []result.Path{dead, open}}); len(found) != 0 {
+		t.Errorf("%+v", found)
+	}
+	plain := dead
+	plain.Finding = &result.Finding{Code: result.CodeRejected}
+	if found := blackHoles(&result.Report{Paths: []result.Path{plain, open}}); len(found) != 1 {
+		t.Errorf("the same by another cause: %+v", found)
+	}
+	f := noContact(&result.Report{Paths: []result.Path{dead}, To: result.End{Host: "server"}}, Facts{}, false)
+	if strings.Contains(f.Advice, "blocked") || !strings.Contains(f.Advice, "do not live long enough") {
+		t.Error(f.Advice)
+	}
+}
