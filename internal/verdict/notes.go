@@ -146,10 +146,35 @@ func lossy(p result.Path) string {
 	if len(said) > 0 {
 		text += ": " + strings.Join(said, ", ")
 	}
+	if a != nil {
+		text += ecnWords(i, i.TCP, a.TCP, p.From, p.To) + ecnWords(i, a.TCP, i.TCP, p.To, p.From)
+	}
 	if i.LostSYN() {
 		text += fmt.Sprintf("; connecting took %.1f s, so a first packet was lost", i.LongestConnectMS()/1000)
 	}
 	return text
+}
+
+const (
+	// manySegments is from how many on it shows how many of them get lost.
+	manySegments = 20
+	// firstLost is the share of all segments that is sent again where each that is sent
+	// for the first time gets lost, less a margin.
+	firstLost = 0.4
+)
+
+// ecnWords says that segments which are marked as capable of ECN may be what gets lost
+// of those that from sent; "": nothing speaks for it. Segments that are sent again have
+// no such mark (RFC 3168 section 6.1.5), and neither has a SYN.
+func ecnWords(i *result.Initiator, sent, received *result.TCP, from, to string) string {
+	if !sent.IsLossy() || !sent.ECN || received == nil || received.ECNSeen {
+		return ""
+	}
+	if i.LostSYN() || sent.Segments < manySegments || float64(sent.Lost()) < firstLost*float64(sent.Segments) {
+		return fmt.Sprintf("; ECN was negotiated, and no segment marked for it (ECT) arrived from %s", from)
+	}
+	return fmt.Sprintf("; ECN was negotiated, and no segment marked for it (ECT) arrived from %s at %s, while those sent again, which have no mark, did, and the handshake too: "+
+		"a device on the way probably drops what is marked. Have it let ECN pass (RFC 3168), or turn ECN off on one of the two machines (Linux: sysctl -w net.ipv4.tcp_ecn=0, Windows: netsh interface tcp set global ecncapability=disabled) and repeat", from, to)
 }
 
 // datagramWords says how many datagrams were answered, by size.
