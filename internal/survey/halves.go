@@ -263,7 +263,7 @@ func query(j *job, changed bool) echo.WitnessQuery {
 	began := sock.Since(j.initiator.At.Time)
 	return echo.WitnessQuery{
 		Probe: j.probe, Transport: j.transport, Port: j.port, Source: j.initiator.Source, SourceChanged: changed,
-		Connect: j.initiator.Connect, BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),
+		AlsoSilent: j.initiator.AlsoSilent(), Connect: j.initiator.Connect, BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),
 	}
 }
 

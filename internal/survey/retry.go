@@ -247,7 +247,7 @@ func doubtful(j *job) doubt {
 	case result.ConnectRST:
 		return doubtQuick
 	case result.ConnectTimeout:
-		if traceOpened(i.Trace) || traceHasGap(i.Trace) {
+		if i.Trace.Opened() || traceHasGap(i.Trace) {
 			return doubtSlow // its own trace shows that some packets do
 		}
 		return doubtSilence
@@ -273,11 +273,6 @@ func doubtful(j *job) doubt {
 		}
 	}
 	return doubtNone
-}
-
-// traceOpened reports whether a connection of a path's trace opened.
-func traceOpened(t *result.Trace) bool {
-	return t != nil && slices.ContainsFunc(t.Hops, func(h result.Hop) bool { return h.What == result.HopOpen })
 }
 
 // traceHasGap reports whether a trace heard of a device and not of one before it,

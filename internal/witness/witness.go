@@ -5,6 +5,7 @@ package witness
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"dialtone/internal/plan"
@@ -22,8 +23,11 @@ type Question struct {
 	// SourceChanged: a device on the way changes its address or port, so that Source is
 	// not what the accepting end sees.
 	SourceChanged bool
-	AsSeen        netip.Addr // that end's address as it arrives here
-	From, To      time.Time  // when it was made, by the accepting end's clock
+	// AlsoSilent are source ports of other connections that the same end made to that
+	// port, as it knows them, and to which nobody answered anything either.
+	AlsoSilent []uint16
+	AsSeen     netip.Addr // that end's address as it arrives here
+	From, To   time.Time  // when it was made, by the accepting end's clock
 	// Connect is how it ended, where From is the very moment of its first packet; "":
 	// not known, or the moment is not.
 	Connect result.ConnectOutcome
@@ -142,6 +146,9 @@ func (q Question) byAddress(a result.Acceptor, v View) result.Acceptor {
 	if h := furthest(v.Half, is); h != nil && h.Answered {
 		return v.halfOpen(a, *h)
 	}
+	if h := furthest(v.Half, q.isSibling); h != nil && h.Answered {
+		return v.halfOpen(a, *h) // what became of its answer became of the attempt's
+	}
 	// Something that nobody claims may be this attempt under another address.
 	for _, e := range v.Accepted {
 		if !is(e.Remote) {
@@ -154,6 +161,12 @@ func (q Question) byAddress(a result.Acceptor, v View) result.Acceptor {
 		}
 	}
 	return q.nothing(a, v, furthest(v.Half, is))
+}
+
+// isSibling reports whether something came from another connection of the end that made
+// the attempt, which got no answer either.
+func (q Question) isSibling(ap netip.AddrPort) bool {
+	return slices.Contains(q.AlsoSilent, ap.Port()) && result.IsSameAddr(ap.Addr(), q.Source.Addr())
 }
 
 // byTime goes by the address that this run's other paths come from and by the
