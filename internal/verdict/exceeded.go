@@ -37,10 +37,11 @@ func (e explainer) exceeded(m result.ICMP) *result.Finding {
 		return e.routingLoop(text+fmt.Sprintf(". Those of the trace die at %s with every TTL that takes them so far", e.namesOf(round)),
 			fmt.Sprintf("Its TTL is used up at %s: that device, or one before it, sets the TTL anew, and too small, or it and one that does not show itself send it to each other", e.namesOf(round)))
 	case result.IsFewHops(ttl):
+		text += ", too few for the way"
 		if further {
-			text += ". With more hops to live they get further"
+			text += ": with more they get further"
 		}
-		return e.say(result.CodeOwnTTL, text+": too few for the way", mendTTL("dials", e.p.Family))
+		return e.say(result.CodeOwnTTL, text, mendTTL("dials", e.p.Family))
 	case further:
 		return e.routingLoop(text+". The packets of the trace, right after it, got further than that device",
 			"A loop on the way that was there for a moment, as while routes change, or something that lowers the TTL of ordinary connections, such as VPN or security software of the machine that dials")

@@ -31,7 +31,7 @@ func TestPacketsThatUseUpTheirTTLMeetNoFirewall(t *testing.T) {
 	}{
 		"the machine's own setting": {diedOf(edge, 3, nil), result.CodeOwnTTL, []string{"TTL of 3", "ip_default_ttl", "No firewall"}, []string{"send it to each other"}},
 		"its own setting, and the trace gets further": {diedOf(edge, 3, ending(died(gate, core, edge), result.HopOpen, none).Hops), result.CodeOwnTTL,
-			[]string{"TTL of 3", "With more hops to live they get further"}, nil},
+			[]string{"TTL of 3", "with more they get further"}, nil},
 		"a loop of two":                               {diedOf(edge, 64, died(gate, core, edge, core, edge, core, edge)), result.CodeRoutingLoop, []string{core.String() + " and " + edge.String(), "send them to each other"}, []string{gate.String()}},
 		"a loop of three":                             {diedOf(edge, 64, died(gate, core, edge, detour, core, edge, detour)), result.CodeRoutingLoop, []string{core.String() + ", " + edge.String() + " and " + detour.String()}, []string{gate.String()}},
 		"a loop, by a TTL that is small as well":      {diedOf(edge, 20, died(gate, core, edge, core, edge, core, edge)), result.CodeRoutingLoop, []string{core.String() + " and " + edge.String()}, nil},
