@@ -34,7 +34,8 @@ const maxAge = int64(24 * time.Hour / time.Millisecond)
 // to do its part at that time.
 func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now time.Time) result.Acceptor {
 	a := l.saw(q, asSeen, run, now)
-	if a.Dropped == "" && a.Port != result.PortUnknown {
+	unheard := a.Saw == result.SawHalfOpen && q.Connect == result.ConnectTimeout // the kernel did its part
+	if a.Dropped == "" && a.Port != result.PortUnknown && !unheard {
 		if why := l.troubles.during(now.Add(-time.Duration(q.BeganMS)*time.Millisecond), now.Add(-time.Duration(q.EndedMS)*time.Millisecond)); why != "" {
 			a.Dropped, a.Detail = result.DropListener, why
 		}
