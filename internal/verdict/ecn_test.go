@@ -25,8 +25,8 @@ func TestLostSegmentsThatWereMarkedForECN(t *testing.T) {
 		connectMS   float64
 		say, not    []string
 	}{
-		"both ways":               {&all, &all, 20, []string{negotiated, drops, "from client at database", "from database at client", "tcp_ecn=0"}, nil},
-		"one way":                 {&all, &clean, 20, []string{drops, "from client at database"}, []string{"from database at client"}},
+		"both ways":               {&all, &all, 20, []string{negotiated, drops, "arrived from client nor from database", "tcp_ecn=0"}, nil},
+		"one way":                 {&all, &clean, 20, []string{drops, "arrived from client,"}, []string{"nor from"}},
 		"some are lost":           {&some, &clean, 20, []string{negotiated}, []string{drops}},
 		"the SYN was lost too":    {&all, &clean, 1100, []string{negotiated}, []string{drops}},
 		"marked ones arrived":     {&all, &seen, 20, nil, []string{"ECN"}},

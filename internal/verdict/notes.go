@@ -146,13 +146,10 @@ func lossy(p result.Path) string {
 	if len(said) > 0 {
 		text += ": " + strings.Join(said, ", ")
 	}
-	if a != nil {
-		text += ecnWords(i, i.TCP, a.TCP, p.From, p.To) + ecnWords(i, a.TCP, i.TCP, p.To, p.From)
-	}
 	if i.LostSYN() {
 		text += fmt.Sprintf("; connecting took %.1f s, so a first packet was lost", i.LongestConnectMS()/1000)
 	}
-	return text
+	return text + ecnWords(p)
 }
 
 const (
@@ -163,18 +160,36 @@ const (
 	firstLost = 0.4
 )
 
-// ecnWords says that segments which are marked as capable of ECN may be what gets lost
-// of those that from sent; "": nothing speaks for it. Segments that are sent again have
-// no such mark (RFC 3168 section 6.1.5), and neither has a SYN.
-func ecnWords(i *result.Initiator, sent, received *result.TCP, from, to string) string {
-	if !sent.IsLossy() || !sent.ECN || received == nil || received.ECNSeen {
+// ecnWords says that segments which are marked as capable of ECN may be what gets lost;
+// "": nothing speaks for it. Segments that are sent again have no such mark (RFC 3168
+// section 6.1.5), and neither has a SYN.
+func ecnWords(p result.Path) string {
+	i, a := p.Initiator, p.Acceptor
+	if a == nil {
 		return ""
 	}
-	if i.LostSYN() || sent.Segments < manySegments || float64(sent.Lost()) < firstLost*float64(sent.Segments) {
-		return fmt.Sprintf("; ECN was negotiated, and no segment marked for it (ECT) arrived from %s", from)
+	var none, first []string // whence nothing marked arrived, and whence all but that did
+	for _, w := range []struct {
+		sent, received *result.TCP
+		from           string
+	}{{i.TCP, a.TCP, p.From}, {a.TCP, i.TCP, p.To}} {
+		if !w.sent.IsLossy() || !w.sent.ECN || w.received == nil || w.received.ECNSeen {
+			continue
+		}
+		none = append(none, w.from)
+		if !i.LostSYN() && w.sent.Segments >= manySegments && float64(w.sent.Lost()) >= firstLost*float64(w.sent.Segments) {
+			first = append(first, w.from)
+		}
 	}
-	return fmt.Sprintf("; ECN was negotiated, and no segment marked for it (ECT) arrived from %s at %s, while those sent again, which have no mark, did, and the handshake too: "+
-		"a device on the way probably drops what is marked. Have it let ECN pass (RFC 3168), or turn ECN off on one of the two machines (Linux: sysctl -w net.ipv4.tcp_ecn=0, Windows: netsh interface tcp set global ecncapability=disabled) and repeat", from, to)
+	switch {
+	case len(first) > 0:
+		return fmt.Sprintf("; ECN was negotiated, and no segment marked for it (ECT) arrived from %s, only those sent again, which have no mark: a device on the way probably drops what is marked. "+
+			"Have it let ECN pass (RFC 3168), or turn ECN off at one end (Linux: sysctl -w net.ipv4.tcp_ecn=0, Windows: netsh interface tcp set global ecncapability=disabled) and repeat",
+			strings.Join(first, " nor from "))
+	case len(none) > 0:
+		return fmt.Sprintf("; ECN was negotiated, and no segment marked for it (ECT) arrived from %s", strings.Join(none, " nor from "))
+	}
+	return ""
 }
 
 // datagramWords says how many datagrams were answered, by size.
