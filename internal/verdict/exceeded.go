@@ -56,7 +56,7 @@ func (e explainer) exceeded(m result.ICMP) *result.Finding {
 }
 
 func (e explainer) routingLoop(text, now string) *result.Finding {
-	return e.say(result.CodeRoutingLoop, text, e.request("mend the routing of", now+". No firewall rule is what stops it"))
+	return e.say(result.CodeRoutingLoop, text, e.request("mend the routing of", now+". No firewall rule for that port helps"))
 }
 
 // mendTTL is what to do at the machine that gives its packets too few hops to live.
