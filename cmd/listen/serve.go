@@ -143,6 +143,7 @@ func serve(c *ucli.Context) error {
 		return s.check(l, failed)
 	}
 	s.sayFailed(failed)
+	s.sayFewHops(sock.TTLTowards)
 	if len(l.Bound()) == 0 {
 		return &cli.Failure{Code: cli.ExitNothing, Err: errors.New("no port could be bound"), Hint: "Mend what is said above, or use --port-shift 10000 here and for dial."}
 	}

@@ -102,12 +102,14 @@ func isWord(o result.AnswerOutcome) bool {
 	return false
 }
 
-// tells ranks what an attempt saw: a proof, then any answer, then silence, then
-// what this machine could not do.
+// tells ranks what an attempt saw: a proof, then bytes or the end of a connection, then
+// an error in their place, then silence, then what this machine could not do.
 func tells(a *attempt) int {
 	s := &a.seen
 	switch {
 	case s.Answer == result.AnswerKeyed:
+		return 6
+	case s.Connect == result.ConnectOpen && s.Answer != result.AnswerSilent && s.Answer != result.AnswerICMP:
 		return 5
 	case s.Connect == result.ConnectOpen && s.Answer != result.AnswerSilent:
 		return 4

@@ -123,3 +123,22 @@ func TestStudyRepeatsSourcePorts(t *testing.T) {
 		}
 	}
 }
+
+// Of two first connections the one tells of the path that got more: bytes tell more of
+// who answers than an error does, which a program that starts late gives too.
+func TestWhatTellsMoreOfAPathIsTold(t *testing.T) {
+	order := []result.Initiator{
+		{Connect: result.ConnectFailed},
+		{Connect: result.ConnectTimeout},
+		{Connect: result.ConnectRST},
+		{Connect: result.ConnectOpen, Answer: result.AnswerSilent},
+		{Connect: result.ConnectOpen, Answer: result.AnswerICMP},
+		{Connect: result.ConnectOpen, Answer: result.AnswerForeign},
+		{Connect: result.ConnectOpen, Answer: result.AnswerKeyed},
+	}
+	for i := range order[1:] {
+		if less, more := tells(&attempt{seen: order[i]}), tells(&attempt{seen: order[i+1]}); more <= less {
+			t.Errorf("%s %s tells no more than %s %s", order[i+1].Connect, order[i+1].Answer, order[i].Connect, order[i].Answer)
+		}
+	}
+}

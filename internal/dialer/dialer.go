@@ -4,6 +4,7 @@
 package dialer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,9 @@ func (a *attempt) connect(ctx context.Context) net.Conn {
 	if d.ICMP != nil {
 		s.Connect = result.ConnectICMP
 	}
+	if stopped(s.Connect) {
+		a.noteTTL()
+	}
 	if d.ICMP == nil && sock.IsReset(d.Err) {
 		// The handshake was complete, and a RST overtook us (a RST to the SYN is
 		// a refusal, another error).
@@ -205,18 +209,33 @@ func (a *attempt) noProof(conn net.Conn, err error) {
 		if foreign.Echoed {
 			s.Answer = result.AnswerEchoed
 		}
-		s.Reply, s.Software = quote(foreign.Data), service.Software(foreign.Data)
+		told := foreign.Data
+		if at := bytes.Index(told, []byte(result.ProxyHeaderWords)); at > 0 {
+			told = told[at:] // what came before, such as a greeting, tells less
+		}
+		s.Reply, s.Software = quote(told), service.Software(foreign.Data)
 	case sock.IsClosed(err):
 		s.Answer = result.AnswerClosed
 	case sock.IsReset(err):
 		s.Answer = result.AnswerReset
 	default:
 		s.Answer = result.AnswerSilent
-		if s.ICMP = sock.ICMPOf(conn); s.ICMP != nil {
+		s.ICMP = sock.ICMPOf(conn)
+		a.noteTTL()
+		if s.ICMP != nil {
 			s.Answer = result.AnswerICMP
 		} else if a.Transport == plan.UDP {
 			a.noDatagram(sock.Classify(err))
 		}
+	}
+}
+
+// noteTTL records with how many hops to live this machine sent what did not get
+// through, where that may be why.
+func (a *attempt) noteTTL() {
+	s := &a.seen
+	if ttl := sock.TTLTowards(a.Target); result.IsFewHops(ttl) || s.ICMP != nil && s.ICMP.IsExceeded() {
+		s.TTL = ttl
 	}
 }
 

@@ -102,6 +102,10 @@ func TestEachAnswerIsToldApart(t *testing.T) {
 			_, _ = io.WriteString(c, "220 vsFTPd 3.0.3\r\n")
 			_, _ = io.Copy(io.Discard, c)
 		}, result.AnswerForeign, guardTime, func(i result.Initiator) bool { return i.Software == "vsFTPd 3.0.3" }},
+		"a listener that greets, and tells of a PROXY protocol header": {func(_ context.Context, c *net.TCPConn) {
+			_, _ = io.WriteString(c, "220 "+strings.Repeat("x", 200)+"\r\n"+result.ProxyHeaderWords+"\r\n")
+			_, _ = io.Copy(io.Discard, c)
+		}, result.AnswerForeign, guardTime, func(i result.Initiator) bool { return strings.HasPrefix(i.Reply, `"`+result.ProxyHeaderWords) }},
 		"an echo server": {func(_ context.Context, c *net.TCPConn) { _, _ = io.Copy(c, c) }, result.AnswerEchoed, guardTime, nil},
 		"a STUN server": {func(_ context.Context, c *net.TCPConn) {
 			b := make([]byte, 1000)

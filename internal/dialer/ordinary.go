@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,34 +65,69 @@ const SeenWithin = 250 * time.Millisecond
 func Ordinary(ctx context.Context, p Path, o Options, t Talk, line bool, look Look) (result.Initiator, *result.Acceptor) {
 	t.Token = echo.ID{} // whoever it is has no key
 	start := sock.Now()
-	var told *ordinary
-	var all []result.Connection
-	draw := sock.Draw{By: result.DrawnConnect}
-	for n := range max(MinSamples, min(o.Samples, maxOrdinaries)) {
-		if n > 0 && !sock.Wait(ctx, o.Pace) {
-			break
-		}
-		c := &ordinary{attempt: newAttempt(p, o), talk: t, line: line, look: look}
-		c.draw = draw
-		c.run(ctx)
-		all = append(all, c.one)
-		if told == nil || c.one.IsFailed() && !told.one.IsFailed() || c.one.IsPassed() && told.one.Ended == result.EndedUnknown {
-			told = c
-		}
-		if sock.IsOver(ctx) || sock.Since(start) > ordinarySteps*o.Timeout {
+	wanted := max(MinSamples, min(o.Samples, maxOrdinaries))
+	m := ordinaries{Path: p, Options: o, talk: t, line: line, look: look}
+	for len(m.all) < wanted && m.one(ctx) {
+		if sock.Since(start) > ordinarySteps*o.Timeout {
 			break // more of what stalls takes as long again, and tells no more
 		}
-		draw = sock.Draw{By: result.DrawnBind, Beside: c.one.Source.Port(), Nth: n, Far: all[min(n, 1)].Source.Port()}
 	}
-	s := &told.seen
-	s.At, s.ElapsedMS, s.Connections = result.TimeOf(start), result.Milliseconds(sock.Since(start)), all
+	s := &m.told.seen
+	s.At, s.ElapsedMS = result.TimeOf(start), result.Milliseconds(sock.Since(start))
+	if o.Trace && stopped(s.Connect) && !sock.IsOver(ctx) {
+		trace := Trace(ctx, p.Source.Addr(), p.Target)
+		if s.Trace = trace; trace.Opened() && !slices.ContainsFunc(m.all, func(c result.Connection) bool { return c.Reached != result.ReachedNothing }) {
+			// Some connections do open, so that more of them tell more.
+			m.Timeout = o.further(0)
+			for len(m.all) < wanted && m.one(ctx) {
+			}
+			s = &m.told.seen
+			s.Trace = trace
+		}
+	}
+	s.At, s.ElapsedMS, s.Connections = result.TimeOf(start), max(s.ElapsedMS, overAfter(start, m.all)), m.all
 	if sock.IsOver(ctx) {
 		s.NotTried = "interrupted"
 	}
-	if o.Trace && stopped(s.Connect) && !sock.IsOver(ctx) {
-		s.Trace = Trace(ctx, p.Source.Addr(), p.Target)
+	return *s, m.told.there
+}
+
+// overAfter is how long after a moment the last of connections was over, in
+// milliseconds.
+func overAfter(start time.Time, all []result.Connection) float64 {
+	var last time.Duration
+	for i := range all {
+		last = max(last, all[i].Over().Sub(start))
 	}
-	return *s, told.there
+	return result.Milliseconds(last)
+}
+
+// ordinaries are ordinary connections of one path, made one after the other.
+type ordinaries struct {
+	Path
+	Options
+	talk Talk
+	line bool
+	look Look
+	all  []result.Connection
+	told *ordinary // the one that tells of the path; nil: there is none yet
+}
+
+// one makes one more, and reports whether there is time for another.
+func (m *ordinaries) one(ctx context.Context) bool {
+	c := &ordinary{attempt: newAttempt(m.Path, m.Options), talk: m.talk, line: m.line, look: m.look}
+	if n := len(m.all); n > 0 {
+		if !sock.Wait(ctx, m.Pace) {
+			return false
+		}
+		c.draw = sock.Draw{By: result.DrawnBind, Beside: m.all[n-1].Source.Port(), Nth: n - 1, Far: m.all[min(n-1, 1)].Source.Port()}
+	}
+	c.run(ctx)
+	m.all = append(m.all, c.one)
+	if m.told == nil || c.one.IsFailed() && !m.told.one.IsFailed() || c.one.IsPassed() && m.told.one.Ended == result.EndedUnknown {
+		m.told = c
+	}
+	return !sock.IsOver(ctx)
 }
 
 // An ordinary is one ordinary connection.

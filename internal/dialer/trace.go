@@ -42,17 +42,56 @@ func Trace(ctx context.Context, source netip.Addr, target netip.AddrPort) *resul
 		return &result.Trace{Unknown: "many other paths were being traced", Hops: []result.Hop{}}
 	}
 	var hops []result.Hop
+	var unanswered []uint16
 	for len(hops) < maxHops && !sock.IsOver(ctx) {
-		more, err := someHops(ctx, source, target, len(hops)+1)
+		more, from, err := someHops(ctx, source, target, len(hops)+1)
 		if err != nil {
 			return &result.Trace{Unknown: "this machine could not make the attempts: " + err.Error(), Hops: []result.Hop{}}
+		}
+		for i, h := range more {
+			if h.What == result.HopSilent && from[i] != 0 {
+				unanswered = append(unanswered, from[i])
+			}
 		}
 		hops = append(hops, more...)
 		if ends(hops) {
 			break
 		}
 	}
-	return trimmed(hops)
+	t := trimmed(hops)
+	t.Unanswered = unanswered
+	t.Varies = varies(t, func(ttl int) (result.Hop, error) {
+		within, cancel := context.WithTimeout(ctx, hopTimeout)
+		defer cancel()
+		h, from, err := oneHop(within, source, target, ttl)
+		if err == nil && h.What == result.HopSilent && from != 0 {
+			t.Unanswered = append(t.Unanswered, from)
+		}
+		return h, err
+	})
+	return t
+}
+
+// resetsAgain is how often the reset at the end of a trace has to come again: a device
+// that resets half of all connections does so that often once in 32 traces.
+const resetsAgain = 5
+
+// varies reports whether what ended a trace by RST does not reset every connection that
+// lives so long: then the first that it did reset does not show where it stands.
+func varies(t *result.Trace, again func(ttl int) (result.Hop, error)) bool {
+	if len(t.Hops) == 0 || t.Hops[len(t.Hops)-1].What != result.HopRST {
+		return false
+	}
+	for range resetsAgain {
+		h, err := again(t.Distance)
+		if err != nil {
+			return false // this machine could not
+		}
+		if h.What != result.HopRST {
+			return true
+		}
+	}
+	return false
 }
 
 // A lateTrace is a trace of a path that begins while an attempt still waits for
@@ -99,26 +138,27 @@ func (l *lateTrace) end() {
 	}
 }
 
-// someHops tries hopsAtOnce TTLs from first on. Its error is this machine's.
-func someHops(ctx context.Context, source netip.Addr, target netip.AddrPort, first int) ([]result.Hop, error) {
+// someHops tries hopsAtOnce TTLs from first on, each from a source port of its own. Its
+// error is this machine's.
+func someHops(ctx context.Context, source netip.Addr, target netip.AddrPort, first int) ([]result.Hop, []uint16, error) {
 	ctx, cancel := context.WithTimeout(ctx, hopTimeout)
 	defer cancel()
-	hops := make([]result.Hop, hopsAtOnce)
+	hops, from := make([]result.Hop, hopsAtOnce), make([]uint16, hopsAtOnce)
 	var all errgroup.Group
 	for i := range hops {
 		all.Go(func() (err error) {
-			hops[i], err = oneHop(ctx, source, target, first+i)
+			hops[i], from[i], err = oneHop(ctx, source, target, first+i)
 			return err
 		})
 	}
-	return hops, all.Wait()
+	return hops, from, all.Wait()
 }
 
-func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl int) (result.Hop, error) {
+func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl int) (result.Hop, uint16, error) {
 	h := result.Hop{TTL: ttl, What: result.HopSilent}
 	d := sock.DialTTL(ctx, netip.AddrPortFrom(source, 0), target, ttl)
 	switch c := sock.Classify(d.Err); {
-	case d.ICMP != nil && isExceeded(*d.ICMP):
+	case d.ICMP != nil && d.ICMP.IsExceeded():
 		h.What, h.From = result.HopExceeded, d.ICMP.From
 	case d.ICMP != nil:
 		h.What, h.From = result.HopICMP, d.ICMP.From
@@ -127,14 +167,10 @@ func oneHop(ctx context.Context, source netip.Addr, target netip.AddrPort, ttl i
 	case c == result.ConnectRST:
 		h.What = result.HopRST
 	case c != result.ConnectTimeout:
-		return h, d.Err // nothing was sent: that is no silence
+		return h, 0, d.Err // nothing was sent: that is no silence
 	}
-	return h, nil
+	return h, d.Source.Port(), nil
 }
-
-// isExceeded: ICMP time exceeded (RFC 792), ICMPv6 time exceeded (RFC 4443
-// section 3.3).
-func isExceeded(m result.ICMP) bool { return !m.V6 && m.Type == 11 || m.V6 && m.Type == 3 }
 
 // ends reports whether more hops would tell nothing more.
 func ends(hops []result.Hop) bool {

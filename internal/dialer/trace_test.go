@@ -50,6 +50,37 @@ func TestTraceEndsAtTheFirstAnswerOrTheFirstLastingSilence(t *testing.T) {
 	}
 }
 
+// A trace's reset shows a place only if it comes every time.
+func TestTraceSeesWhetherItsResetComesAgain(t *testing.T) {
+	const x, s, r, o = result.HopExceeded, result.HopSilent, result.HopRST, result.HopOpen
+	for name, c := range map[string]struct {
+		hops []result.Hop
+		then []result.HopOutcome // what comes at the last hop's TTL after that
+		want bool
+	}{
+		"every time":              {hops(x, x, r), []result.HopOutcome{r, r, r, r, r}, false},
+		"not the second time":     {hops(x, x, r), []result.HopOutcome{o}, true},
+		"not the last time":       {hops(x, x, r), []result.HopOutcome{r, r, r, r, x}, true},
+		"or nothing comes":        {hops(x, x, r), []result.HopOutcome{r, s}, true},
+		"no reset, no more tries": {hops(x, x, o), nil, false},
+		"silence, no more tries":  {hops(x, x, s), nil, false},
+		"nothing at all":          {nil, nil, false},
+	} {
+		trace := trimmed(c.hops)
+		n := 0
+		got := varies(trace, func(ttl int) (result.Hop, error) {
+			if ttl != 3 || n == len(c.then) {
+				t.Fatalf("%s: try %d at TTL %d", name, n+1, ttl)
+			}
+			n++
+			return result.Hop{TTL: ttl, What: c.then[n-1]}, nil
+		})
+		if got != c.want || n != len(c.then) {
+			t.Errorf("%s: %v after %d more", name, got, n)
+		}
+	}
+}
+
 func TestTraceThatCannotBeMadeTellsNoSilence(t *testing.T) {
 	if !sock.CanTrace() {
 		t.Skip("this system does not trace")

@@ -40,7 +40,7 @@ func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
 func (a *attempt) visit(ctx context.Context, t Talk) {
 	s := &a.seen
 	s.Attempts++
-	s.ICMP, s.Error, s.Answer, s.Conversation, s.Connections = nil, "", "", nil, nil
+	s.ICMP, s.TTL, s.Error, s.Answer, s.Conversation, s.Connections = nil, 0, "", "", nil, nil
 	opening, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
 	conn := a.connect(opening)

@@ -69,6 +69,9 @@ type WitnessQuery struct {
 	// Connect is how the attempt ended at the asking end, where BeganMS is the very
 	// moment of its first packet; "": not told, or the moment is not known.
 	Connect result.ConnectOutcome `json:"connect,omitempty"`
+	// AlsoSilent are source ports of other connections that the asking end made to that
+	// port in the same run, as it knows them, and to which nobody answered anything.
+	AlsoSilent []uint16 `json:"also_silent,omitempty"`
 	// Moment asks about an ordinary connection to a port that live software holds, as the
 	// kernel sees it at this moment; "": about an attempt.
 	Moment Moment `json:"moment,omitempty"`

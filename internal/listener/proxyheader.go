@@ -13,6 +13,9 @@ import (
 // (haproxy's doc/proxy-protocol.txt, sections 2.1 and 2.2).
 var proxyHeaders = [][]byte{[]byte("PROXY TCP"), []byte("PROXY UNKNOWN"), []byte("\r\n\r\n\x00\r\nQUIT\n")}
 
+// headerEnd is how many bytes it takes to know the longest of them.
+const headerEnd = 13
+
 // hasProxyHeader reports whether a connection's first bytes are such a header.
 func hasProxyHeader(first []byte) bool {
 	for _, h := range proxyHeaders {

@@ -42,12 +42,16 @@ type talk struct {
 }
 
 // talk holds the conversation of a port's service with who does not begin with
-// a proof, and tells the proof from it wherever it comes. Of what a stranger
+// a proof, and tells the proof, or a header of the PROXY protocol, from it wherever it
+// comes. Of what a stranger
 // says it gives no byte on: a password may be among the first.
 func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) talk {
 	silent := talk{kind: echo.KindSilent, visit: service.Visit{Service: p.Language().Title, Words: "connected and sent nothing"}}
 	answer := func(conn net.Conn) (talk, []byte) {
 		kind, first := l.answerer.Answer(ctx, conn)
+		if hasProxyHeader(first) {
+			return tellProxyHeader(conn, p.Language().Title, first), nil
+		}
 		t := talk{kind: kind, foreign: len(first), visit: service.Visit{Service: p.Language().Title}}
 		switch {
 		case kind == echo.KindSilent:
@@ -58,10 +62,7 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		return t, first
 	}
 	if !service.Knows(p, plan.TCP) || !l.mayTalk(e.Remote.Addr()) {
-		t, first := answer(conn)
-		if hasProxyHeader(first) {
-			return tellProxyHeader(conn, p.Language().Title, first)
-		}
+		t, _ := answer(conn)
 		return t
 	}
 	said := conn
@@ -74,8 +75,8 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 			late := &lateProof{Conn: conn}
 			t := l.hold(ctx, late, e, p)
 			switch t.foreign = late.foreign; {
-			case late.proof != nil:
-				t, _ = answer(after(late.proof, conn))
+			case late.first != nil:
+				t, _ = answer(after(late.first, conn))
 			case late.foreign == 0:
 				t.visit.Words = "connected, was greeted and sent nothing"
 			}
@@ -85,9 +86,6 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		}
 	}
 	t, first := answer(said)
-	if hasProxyHeader(first) {
-		return tellProxyHeader(conn, p.Language().Title, first)
-	}
 	if t.kind != echo.KindForeign || len(first) == 0 {
 		return t
 	}
@@ -312,21 +310,21 @@ func rawConn(c net.Conn) (syscall.RawConn, error) {
 // cookieEnd is how many bytes it takes to know a STUN message (RFC 8489 section 5).
 const cookieEnd = 8
 
-// errProof ends a service's conversation with an end that wants to prove itself.
-var errProof = errors.New("a STUN message")
+// errNotService ends a service's conversation with who does not hold it.
+var errNotService = errors.New("a STUN message, or a header of the PROXY protocol")
 
-// lateProof looks for a STUN message in the first bytes that a service reads,
-// and hides it from the service.
+// lateProof looks for a STUN message, or a header of the PROXY protocol, in the first
+// bytes that a service reads, and hides it from the service.
 type lateProof struct {
 	net.Conn
 	foreign int // bytes that were read first
 	held    []byte
-	proof   []byte // the beginning of a STUN message, if it was one
+	first   []byte // how it began, if it was one
 }
 
 func (c *lateProof) Read(b []byte) (int, error) {
-	if c.proof != nil {
-		return 0, errProof
+	if c.first != nil {
+		return 0, errNotService
 	}
 	if c.foreign > 0 {
 		if len(c.held) > 0 {
@@ -337,14 +335,14 @@ func (c *lateProof) Read(b []byte) (int, error) {
 		return c.Conn.Read(b)
 	}
 	// As many bytes as it takes to know: a device may cut them up.
-	first := make([]byte, 0, max(len(b), cookieEnd))
+	first := make([]byte, 0, max(len(b), cookieEnd, headerEnd))
 	for {
 		n, err := c.Conn.Read(first[len(first):cap(first)])
 		first = first[:len(first)+n]
 		switch {
-		case len(first) >= cookieEnd && echo.Looks(first):
-			c.proof = first
-			return 0, errProof
+		case len(first) >= cookieEnd && echo.Looks(first), hasProxyHeader(first):
+			c.first = first
+			return 0, errNotService
 		case len(first) > 0 && (err != nil || !echo.Looks(first)):
 			c.foreign = len(first)
 			n = copy(b, first)

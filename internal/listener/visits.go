@@ -28,6 +28,9 @@ type Visits struct {
 	before []netip.AddrPort
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	// translated says where this machine leads the port, and whether its table of
+	// connections may not show what it leads elsewhere. The system is asked once.
+	translated func() (to string, mayBe bool)
 
 	mu   sync.Mutex
 	err  error
@@ -52,7 +55,7 @@ func (d *Door) Watch(port int, from netip.Addr) *Visits {
 	}
 	v := &Visits{l: d.l, port: uint16(port), from: from, a: result.Acceptor{
 		Instance: d.l.Instance.String(), Port: result.PortBusy, Holder: k.Holder,
-	}}
+	}, translated: sync.OnceValues(func() (string, bool) { return sock.LedTo(uint16(port)), sock.MayBeLedElsewhere() })}
 	conns, err := sock.CameFrom(v.port, from)
 	v.err, v.last = err, sock.Now()
 	for _, s := range conns {
@@ -110,13 +113,14 @@ func (v *Visits) look() {
 
 // Half is the accepting end's half of ordinary connections that the far end made.
 func (v *Visits) Half(i *result.Initiator) result.Acceptor {
+	to, mayBe := v.translated()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	a := v.a
 	if name := holderNamed(a.Holder); slices.Contains(proxies, name) {
 		return unknown(a, name+" holds the port for another machine")
 	}
-	if to := sock.LedTo(v.port); to != "" {
+	if to != "" {
 		return unknown(a, "this machine leads the port on to "+to)
 	}
 	if v.err != nil {
@@ -131,7 +135,7 @@ func (v *Visits) Half(i *result.Initiator) result.Acceptor {
 		return unknown(a, "the connection may have been over when it was looked for")
 	case v.late && (w == nil || !w.taken):
 		return unknown(a, "this machine was too slow to see what came in that time")
-	case w == nil && sock.MayBeLedElsewhere():
+	case w == nil && mayBe:
 		return unknown(a, "the table of connections here does not show it, and a translation on this machine may lead the port elsewhere")
 	case w == nil:
 		a.Saw = result.SawNothing

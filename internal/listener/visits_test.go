@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,6 +123,23 @@ func TestVisitsAreSeenFromHere(t *testing.T) {
 	hidden.Connections = append(hidden.Connections, hidden.Connections[0])
 	if a := v.Half(hidden); a.Saw != result.SawUnknown {
 		t.Errorf("behind a NAT, and one of two came: %+v", a)
+	}
+}
+
+// Where the machine leads a port, the system is asked, which may take its time: nobody
+// waits for it who only looks.
+func TestWhereAPortIsLedIsAskedWithoutKeepingOthersWaiting(t *testing.T) {
+	v := &Visits{port: 443}
+	v.translated = func() (string, bool) {
+		if !v.mu.TryLock() {
+			t.Error("what was seen is locked meanwhile")
+		} else {
+			v.mu.Unlock()
+		}
+		return "10.9.9.9/443", true
+	}
+	if a := v.Half(&result.Initiator{}); a.Saw != result.SawUnknown || !strings.Contains(a.Reason, "leads the port on to 10.9.9.9/443") {
+		t.Errorf("%+v", a)
 	}
 }
 

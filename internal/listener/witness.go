@@ -34,9 +34,15 @@ const maxAge = int64(24 * time.Hour / time.Millisecond)
 // to do its part at that time.
 func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now time.Time) result.Acceptor {
 	a := l.saw(q, asSeen, run, now)
-	if a.Dropped == "" && a.Port != result.PortUnknown {
+	unheard := a.Saw == result.SawHalfOpen && q.Connect == result.ConnectTimeout // the kernel did its part
+	if a.Dropped == "" && a.Port != result.PortUnknown && !unheard {
 		if why := l.troubles.during(now.Add(-time.Duration(q.BeganMS)*time.Millisecond), now.Add(-time.Duration(q.EndedMS)*time.Millisecond)); why != "" {
 			a.Dropped, a.Detail = result.DropListener, why
+		}
+	}
+	if (a.Saw == result.SawHalfOpen || a.Saw == result.SawAccepted) && a.Source.IsValid() {
+		if ttl := sock.TTLTowards(a.Source.AddrPort); result.IsFewHops(ttl) {
+			a.TTL = ttl
 		}
 	}
 	if a.Saw == result.SawUnknown && a.Port == result.PortBound && q.Connect == result.ConnectTimeout && l.OnUnseen != nil {
@@ -45,13 +51,17 @@ func (l *Listener) sighting(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID,
 	return a
 }
 
+// maxSiblings bounds how many other connections a query may name.
+const maxSiblings = 256
+
 func (l *Listener) saw(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now time.Time) result.Acceptor {
 	if q.EndedMS < 0 || q.BeganMS < q.EndedMS || q.BeganMS > maxAge {
 		return unknown(result.Acceptor{Instance: l.Instance.String(), Port: result.PortUnknown}, "the question's span of time makes no sense")
 	}
 	of := witness.Question{
 		Transport: q.Transport, Source: q.Source, SourceChanged: q.SourceChanged, AsSeen: asSeen, Connect: q.Connect,
-		From: now.Add(-time.Duration(q.BeganMS) * time.Millisecond), To: now.Add(-time.Duration(q.EndedMS) * time.Millisecond),
+		AlsoSilent: q.AlsoSilent[:min(len(q.AlsoSilent), maxSiblings)],
+		From:       now.Add(-time.Duration(q.BeganMS) * time.Millisecond), To: now.Add(-time.Duration(q.EndedMS) * time.Millisecond),
 	}
 	v := witness.View{Instance: l.Instance.String()}
 	v.Port, v.Holder = l.portState(q.Transport, q.Port, q.Source.Addr(), asSeen)

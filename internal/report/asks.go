@@ -191,6 +191,7 @@ var asked = map[request.Change]string{
 	request.Large:   "Let large packets pass:",
 	request.Idle:    "Keep idle connections:",
 	request.Every:   "Let every connection pass:",
+	request.Route:   "Mend the routing of",
 	request.Block:   "Block",
 }
 
@@ -277,6 +278,9 @@ func adviceOf(q request.Request) string {
 func noRule(c request.Change) string {
 	if c == request.Forward {
 		return "none to paste: a translation (NAT, port forwarding, load balancer) is to be set right."
+	}
+	if c == request.Route {
+		return "none to paste: routes are to be set right."
 	}
 	return "none to paste: one that allows it is there already."
 }

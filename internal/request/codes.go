@@ -22,6 +22,7 @@ var rows = map[result.Code]row{
 	result.CodeNATNoForward:      {change: Forward, look: []Sighting{SawReset, SawDenied}},
 	result.CodeNATLeadsElsewhere: {change: Forward, look: []Sighting{SawReset}},
 	result.CodeNATLeadsNowhere:   {change: Forward, look: []Sighting{SawUnanswered}},
+	result.CodeRoutingLoop:       {change: Route},
 
 	result.CodeFiltered:       {change: Allow, look: []Sighting{SawDenied}},
 	result.CodeFilteredByHost: {change: Allow, onHost: true, look: []Sighting{SawDenied}},

@@ -27,6 +27,7 @@ const (
 	Large   Change = "large-packets"    // packets above a size vanish
 	Idle    Change = "idle-timeout"     // connections are forgotten or ended too early
 	Every   Change = "every-connection" // only some connections pass
+	Route   Change = "route"            // packets go round in a loop, or use up their TTL otherwise
 	Block   Change = "block"            // a port that must be closed is not
 )
 

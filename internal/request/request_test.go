@@ -45,6 +45,7 @@ var requested = map[Change][]result.Code{
 	Large: {"mtu-hole"},
 	Idle:  {"idle-dropped", "session-age"},
 	Every: {"unsteady", "unsteady-ports", "unsteady-at-once", "unsteady-in-turn", "unsteady-number", "unsteady-first", "cut-off-later"},
+	Route: {"routing-loop"},
 	Block: {"should-be-closed"},
 }
 

@@ -36,6 +36,8 @@ const (
 	CodeNATNoForward             Code = "nat-no-forward"
 	CodeNATLeadsElsewhere        Code = "nat-leads-elsewhere"
 	CodeNATLeadsNowhere          Code = "nat-leads-nowhere"
+	CodeRoutingLoop              Code = "routing-loop"
+	CodeOwnTTL                   Code = "own-ttl"
 )
 
 // Nothing came back.
@@ -270,6 +272,8 @@ var Codes = []CodeGroup{
 		{CodeNATNoForward, "a NAT answers for the server instead of forwarding the port", false},
 		{CodeNATLeadsElsewhere, "a NAT forwards the port to another machine, on which nothing listens", false},
 		{CodeNATLeadsNowhere, "a NAT forwards the port to an address at which nobody answers", false},
+		{CodeRoutingLoop, "packets use up their TTL on the way: two devices send them to each other, or one lowers it", false},
+		{CodeOwnTTL, "packets of the machine that dials, or answers of the one that listens, start with a TTL too small for the way", true},
 	}},
 	{"Nothing came back", []CodeRow{
 		{CodeFiltered, "nothing arrived at the listener: a firewall on the way dropped it", false},

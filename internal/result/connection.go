@@ -5,6 +5,28 @@ import (
 	"time"
 )
 
+// AlsoSilent are the source ports of a path's other connections, and of its trace's, to
+// which nobody answered anything.
+func (i *Initiator) AlsoSilent() []uint16 {
+	var ports []uint16
+	add := func(port uint16) {
+		if port != 0 && port != i.Source.Port() && !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	for _, c := range i.Connections {
+		if c.Reached == ReachedNothing && c.Ended == EndedSilent {
+			add(c.Source.Port())
+		}
+	}
+	if i.Trace != nil {
+		for _, port := range i.Trace.Unanswered {
+			add(port)
+		}
+	}
+	return ports
+}
+
 // A Connection is one connection that a run opened to a path's port, or over
 // UDP one exchange on a socket of its own. Every one is evidence, and none
 // takes the place of another: what works only in part shows in the list.
@@ -122,7 +144,7 @@ func Compare(all []Connection) (passed, failed []Connection) {
 		c := &all[i]
 		paid = paid || c.carried()
 		conversed = conversed || c.Purpose == PurposeConversation && c.IsPassed()
-		unopened = unopened || c.Purpose == PurposeOrdinary && c.IsFailed() && c.Reached == ReachedNothing
+		unopened = unopened || c.IsFailed() && c.Reached == ReachedNothing && (c.Purpose == PurposeOrdinary || c.Purpose == PurposeProof || c.Purpose == PurposeSample)
 	}
 	for _, c := range all {
 		switch {

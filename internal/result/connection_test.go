@@ -30,12 +30,14 @@ func TestAnOrdinaryConnectionThatOpenedIsHeldAgainstOneThatDidNot(t *testing.T) 
 		all            []Connection
 		passed, failed int
 	}{
-		"one refused":                {[]Connection{opened, refused, opened}, 2, 1},
-		"all opened":                 {[]Connection{opened, opened}, 0, 0},
-		"none opened":                {[]Connection{refused, refused}, 0, 2},
-		"one was interrupted":        {[]Connection{refused, unsure}, 0, 1},
-		"it opened and was ended":    {[]Connection{opened, reset}, 0, 1},
-		"an older release's opening": {[]Connection{refused, {Purpose: PurposeOrdinary, Reached: ReachedConnected, Ended: EndedUnknown}}, 0, 1},
+		"one refused":                      {[]Connection{opened, refused, opened}, 2, 1},
+		"a proof before it got no answer":  {[]Connection{{Purpose: PurposeProof, Reached: ReachedNothing, Ended: EndedSilent}, opened, opened}, 2, 1},
+		"a proof before it opened as well": {[]Connection{{Purpose: PurposeProof, Reached: ReachedConnected, Ended: EndedUnknown}, opened}, 0, 0},
+		"all opened":                       {[]Connection{opened, opened}, 0, 0},
+		"none opened":                      {[]Connection{refused, refused}, 0, 2},
+		"one was interrupted":              {[]Connection{refused, unsure}, 0, 1},
+		"it opened and was ended":          {[]Connection{opened, reset}, 0, 1},
+		"an older release's opening":       {[]Connection{refused, {Purpose: PurposeOrdinary, Reached: ReachedConnected, Ended: EndedUnknown}}, 0, 1},
 	} {
 		if passed, failed := Compare(c.all); len(passed) != c.passed || len(failed) != c.failed {
 			t.Errorf("%s: %d passed and %d failed, want %d and %d", name, len(passed), len(failed), c.passed, c.failed)

@@ -22,18 +22,22 @@ type Initiator struct {
 	Error        string         `json:"error,omitempty"`       // the operating system's words
 	ICMP         *ICMP          `json:"icmp,omitempty"`        // the error message that ended the attempt
 	ICMPUntold   bool           `json:"icmp_untold,omitempty"` // one may have ended it, and this system does not tell
-	Answer       AnswerOutcome  `json:"answer,omitempty"`
-	Reply        string         `json:"reply,omitempty"`      // first bytes of an answer that was no proof, escaped
-	Software     string         `json:"software,omitempty"`   // what that answer says it is
-	SeenAs       Endpoint       `json:"seen_as"`              // XOR-MAPPED-ADDRESS of the proof
-	Origin       Endpoint       `json:"origin"`               // RESPONSE-ORIGIN of the proof
-	Instance     string         `json:"instance,omitempty"`   // listener process that proved itself
-	OwnOrigin    *Endpoint      `json:"own_origin,omitempty"` // where a listener of the initiating machine's own answered it; nil: none did
-	FarVersion   int            `json:"far_version,omitempty"`
-	Sent         *Transfer      `json:"sent,omitempty"`     // payload from this end, as the far end counted it
-	Received     *Transfer      `json:"received,omitempty"` // payload from the far end
-	RTTMS        *float64       `json:"rtt_ms,omitempty"`
-	TCP          *TCP           `json:"tcp,omitempty"` // of the connection that was proved; nil: not known
+	// TTL is with how many hops to live its packets start by this machine's own setting
+	// (IPv6: hop limit), where one died of that or that is few (IsFewHops); 0: neither, or
+	// not known.
+	TTL        int           `json:"ttl,omitempty"`
+	Answer     AnswerOutcome `json:"answer,omitempty"`
+	Reply      string        `json:"reply,omitempty"`      // first bytes of an answer that was no proof, escaped
+	Software   string        `json:"software,omitempty"`   // what that answer says it is
+	SeenAs     Endpoint      `json:"seen_as"`              // XOR-MAPPED-ADDRESS of the proof
+	Origin     Endpoint      `json:"origin"`               // RESPONSE-ORIGIN of the proof
+	Instance   string        `json:"instance,omitempty"`   // listener process that proved itself
+	OwnOrigin  *Endpoint     `json:"own_origin,omitempty"` // where a listener of the initiating machine's own answered it; nil: none did
+	FarVersion int           `json:"far_version,omitempty"`
+	Sent       *Transfer     `json:"sent,omitempty"`     // payload from this end, as the far end counted it
+	Received   *Transfer     `json:"received,omitempty"` // payload from the far end
+	RTTMS      *float64      `json:"rtt_ms,omitempty"`
+	TCP        *TCP          `json:"tcp,omitempty"` // of the connection that was proved; nil: not known
 	// Connections are all that were opened to this port in this run, in order.
 	Connections  []Connection  `json:"connections,omitempty"`
 	Repeated     *Repeated     `json:"repeated,omitempty"`     // what Connections amount to, if not all fared alike; nil: they did
@@ -165,6 +169,20 @@ type ICMP struct {
 	Local bool       `json:"local"` // From is an address of the machine that dialed
 	V6    bool       `json:"v6"`
 }
+
+// IsExceeded reports whether a packet's hops to live were used up: ICMP time exceeded
+// (RFC 792), ICMPv6 time exceeded (RFC 4443 section 3.3).
+func (m ICMP) IsExceeded() bool {
+	return m.Code == 0 && (!m.V6 && m.Type == 11 || m.V6 && m.Type == 3)
+}
+
+// fewHops is less than any system gives its packets by itself (RFC 1700: 64), and than
+// ways through the internet may need.
+const fewHops = 32
+
+// IsFewHops reports whether packets that start with so many hops to live may not get
+// everywhere. 0, which is not known, is not few.
+func IsFewHops(ttl int) bool { return ttl > 0 && ttl < fewHops }
 
 // IsRouting reports whether a router says that it has no way to the target, for now
 // at least, rather than that it forbids it (RFC 792; RFC 4443 section 3.1, 3.3).
@@ -322,6 +340,9 @@ type Acceptor struct {
 	// software; nil: it was not such a one, or the system does not tell.
 	Counted *Counted `json:"counted,omitempty"`
 	Joined  *Joined  `json:"joined,omitempty"` // nil: it was told while the run lasted
+	// TTL is with how many hops to live this machine's answers start, where that is few
+	// (IsFewHops); 0: it is not, or not known.
+	TTL int `json:"ttl,omitempty"`
 }
 
 // A Counted is bytes of payload, without what SYN and FIN count for.

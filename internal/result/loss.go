@@ -22,6 +22,11 @@ type TCP struct {
 	// Window is how many bytes the far end offered last to take at once; 0: none,
 	// or not known.
 	Window int `json:"window,omitempty"`
+	// ECN: the handshake agreed on explicit congestion notification (RFC 3168), so that
+	// what this end sends for the first time is marked as capable of it (ECT), and what it
+	// sends again is not. ECNSeen: something so marked arrived here.
+	ECN     bool `json:"ecn,omitempty"`
+	ECNSeen bool `json:"ecn_seen,omitempty"`
 }
 
 // Datagrams counts those of one size that asked over UDP, from however many

@@ -1,6 +1,9 @@
 package result
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // A Trace is where the packets of a path get to: connects to its port with
 // rising TTL (IPv4) or hop limit (IPv6).
@@ -11,6 +14,16 @@ type Trace struct {
 	// Distance is the smallest TTL at which the target, or somebody in its
 	// name, answered; 0 if nobody did.
 	Distance int `json:"distance"`
+	// Varies: of several connections that lived as long as the last hop some were reset
+	// there and some were not, so that no one of them shows where.
+	Varies bool `json:"varies,omitempty"`
+	// Unanswered are the source ports of those to which nobody answered anything.
+	Unanswered []uint16 `json:"unanswered,omitempty"`
+}
+
+// Opened reports whether a connection of a trace opened.
+func (t *Trace) Opened() bool {
+	return t != nil && slices.ContainsFunc(t.Hops, func(h Hop) bool { return h.What == HopOpen })
 }
 
 // A Stop is where a path ends, as its trace and that of an open path to the

@@ -8,11 +8,13 @@ import (
 	"dialtone/internal/result"
 )
 
-// optTimestamps is TCPI_OPT_TIMESTAMPS (linux/tcp.h),
-// and TCPI_OPT_WSCALE the other that matters here.
+// Those of tcpi_options that matter here: TCPI_OPT_TIMESTAMPS, TCPI_OPT_WSCALE,
+// TCPI_OPT_ECN and TCPI_OPT_ECN_SEEN (linux/tcp.h).
 const (
 	optTimestamps  = 1
 	optWindowScale = 4
+	optECN         = 8
+	optECNSeen     = 16
 )
 
 // TCPInfoOf returns what the system knows of a TCP connection, nil if it does
@@ -27,6 +29,7 @@ func TCPInfoOf(c net.Conn) *result.TCP {
 		Timestamps: info.Options&optTimestamps != 0, PathMTU: int(info.Pmtu),
 		Segments: int(info.Data_segs_out), Needless: int(info.Dsack_dups), Reordered: int(info.Reord_seen),
 		Unscaled: info.Options&optWindowScale == 0, Window: int(info.Snd_wnd),
+		ECN: info.Options&optECN != 0, ECNSeen: info.Options&optECNSeen != 0,
 	}
 }
 

@@ -263,7 +263,7 @@ func query(j *job, changed bool) echo.WitnessQuery {
 	began := sock.Since(j.initiator.At.Time)
 	return echo.WitnessQuery{
 		Probe: j.probe, Transport: j.transport, Port: j.port, Source: j.initiator.Source, SourceChanged: changed,
-		Connect: j.initiator.Connect, BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),
+		AlsoSilent: j.initiator.AlsoSilent(), Connect: j.initiator.Connect, BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),
 	}
 }
 
@@ -287,17 +287,22 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 // by what this end's kernel saw.
 func (s *survey) joinOrdinary(j *job) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for n := range j.initiator.Connections {
-		c := &j.initiator.Connections[n]
+	i := *j.initiator
+	connections := slices.Clone(i.Connections)
+	s.mu.Unlock()
+	for n := range connections {
+		c := &connections[n]
 		if c.Ordinary == nil || c.Ended != result.EndedUnknown {
 			continue // it did not open, or the far end knows more
 		}
-		i := *j.initiator
-		i.Source, i.Ordinary, i.Answer = c.Source, c.Ordinary, c.Answer
-		a := j.visits.Half(&i)
+		of := i
+		of.Source, of.Ordinary, of.Answer = c.Source, c.Ordinary, c.Answer
+		a := j.visits.Half(&of)
 		dialer.EndOrdinary(c, &a)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j.initiator.Connections = connections
 }
 
 // watchedOnly says what reached this end's port of a reverse job that nobody

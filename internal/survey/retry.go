@@ -247,7 +247,7 @@ func doubtful(j *job) doubt {
 	case result.ConnectRST:
 		return doubtQuick
 	case result.ConnectTimeout:
-		if traceOpened(i.Trace) || traceHasGap(i.Trace) {
+		if i.Trace.Opened() || traceHasGap(i.Trace) {
 			return doubtSlow // its own trace shows that some packets do
 		}
 		return doubtSilence
@@ -273,11 +273,6 @@ func doubtful(j *job) doubt {
 		}
 	}
 	return doubtNone
-}
-
-// traceOpened reports whether a connection of a path's trace opened.
-func traceOpened(t *result.Trace) bool {
-	return t != nil && slices.ContainsFunc(t.Hops, func(h result.Hop) bool { return h.What == result.HopOpen })
 }
 
 // traceHasGap reports whether a trace heard of a device and not of one before it,
@@ -313,9 +308,33 @@ func (s *survey) isLossy(f result.Family) bool {
 	return false
 }
 
-// retry attempts a job once more. What both attempts saw is kept; the path's
-// other facts are those of the one that was proved, or of the first.
+// retriesOfSome is how often a path is attempted again of which its trace shows that
+// some connections get through, until one proves itself: of a device that resets half of
+// them one in 256 stays unseen.
+const retriesOfSome = 3
+
+// letsSomeThrough reports whether no attempt of a job was proved, and its trace shows
+// that not every connection fares as they did.
+func letsSomeThrough(j *job) bool {
+	i := j.initiator
+	return i.Answer != result.AnswerKeyed && i.Trace != nil && (i.Trace.Varies || i.Trace.Opened() && stoppedShort(i))
+}
+
+// stoppedShort reports whether a path's connection did not open.
+func stoppedShort(i *result.Initiator) bool {
+	return i.Connect == result.ConnectTimeout || i.Connect == result.ConnectRST || i.Connect == result.ConnectICMP
+}
+
+// retry attempts a job once more, and again where some connections get through.
 func (s *survey) retry(ctx context.Context, j *job) {
+	for n := 0; n == 0 || n < retriesOfSome && letsSomeThrough(j) && !sock.IsOver(ctx); n++ {
+		s.retryOnce(ctx, j)
+	}
+}
+
+// retryOnce attempts a job once more. What both attempts saw is kept; the path's
+// other facts are those of the one that was proved, or of the first.
+func (s *survey) retryOnce(ctx context.Context, j *job) {
 	first := *j.initiator
 	again := s.attemptEither(ctx, j)
 	whole := first

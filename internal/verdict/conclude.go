@@ -272,8 +272,10 @@ func blackHoles(r *result.Report) []result.Finding {
 	tried, dead := map[result.Family]int{}, map[result.Family]int{}
 	proved := map[result.Family]bool{}
 	address := map[result.Family]string{}
+	ownTTL := map[result.Family]bool{}
 	for _, p := range r.Paths {
 		i := p.Initiator
+		ownTTL[p.Family] = ownTTL[p.Family] || p.Finding != nil && p.Finding.Code == result.CodeOwnTTL
 		if p.Direction != plan.Forward || i == nil || i.Attempts == 0 || !p.Target.IsValid() || p.Expect == plan.ExpectClosed {
 			continue
 		}
@@ -287,8 +289,8 @@ func blackHoles(r *result.Report) []result.Finding {
 	records := map[result.Family]string{result.IP4: "A", result.IP6: "AAAA"}
 	blackHole := map[result.Family]result.Code{result.IP4: result.CodeIP4BlackHole, result.IP6: result.CodeIP6BlackHole}
 	for f, other := range map[result.Family]result.Family{result.IP4: result.IP6, result.IP6: result.IP4} {
-		if tried[f] == 0 || dead[f] < tried[f] || !proved[other] {
-			continue
+		if tried[f] == 0 || dead[f] < tried[f] || !proved[other] || ownTTL[f] {
+			continue // or the setting of one of the two machines explains it
 		}
 		return []result.Finding{{Code: blackHole[f],
 			Text: fmt.Sprintf("Nothing gets through to %s, the %s address of %s, while its %s address %s works. Programs that try the dead address first wait for it, or fail.",
@@ -379,7 +381,7 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 	if !slices.ContainsFunc(r.Paths, func(p result.Path) bool {
 		return p.Initiator != nil && p.Initiator.Connect == result.ConnectOpen && p.Transport == plan.TCP
 	}) {
-		advice += " If it does run, every path to it is blocked."
+		advice += " If it does run, " + noneLeads(r.Paths)
 	} else {
 		advice += " If it does run, it may be stopped or its machine asleep, or something on the way answers in its place, or ends what it does not know."
 	}

@@ -249,6 +249,9 @@ func (e explainer) rejected() *result.Finding {
 		return e.say(result.CodeRejected, "An ICMP error came back, and this system does not tell from whom: "+e.words(), e.request("allow", ""))
 	}
 	m := *e.i.ICMP
+	if m.IsExceeded() {
+		return e.exceeded(m)
+	}
 	if !m.From.IsValid() {
 		return e.say(result.CodeRejected, fmt.Sprintf("ICMP %s came back, and this system does not tell from whom", icmpWords(m)), e.request("allow", ""))
 	}
@@ -327,6 +330,9 @@ func (e explainer) replyLost() *result.Finding {
 	if f := e.dropped(); f != nil {
 		return f
 	}
+	if f := e.answersTTL(); f != nil {
+		return f
+	}
 	what := "The SYN arrived and was answered, and the answer did not come back"
 	if e.p.Transport == plan.UDP {
 		what = "The request arrived and was answered, and the answer did not come back"
@@ -358,6 +364,9 @@ func (e explainer) filtered() *result.Finding {
 	if e.a != nil && e.a.Detail != "" {
 		return e.say(result.CodeFilteredByHost, fmt.Sprintf("The SYN arrived at the network interface of %s, and its TCP stack never got it: that machine's own firewall dropped it.", e.at()),
 			fmt.Sprintf("On %s, allow inbound %s, for %s, in its own firewall. The network let it through.", e.at(), e.flow(), e.p.Service))
+	}
+	if f := e.unansweredTTL(fmt.Sprintf("No answer came, and the listener, which watched all the time, saw nothing arrive on %s", e.port())); f != nil {
+		return f
 	}
 	now := fmt.Sprintf("It is dropped on the way, by the firewall of %s itself, or silently by that of the machine that dials", e.at())
 	if e.p.Stop != nil && e.p.Stop.LastHop > 0 {
@@ -426,6 +435,9 @@ func (e explainer) silent() *result.Finding {
 			// ends do not agree on.
 			return e.say(result.CodeSilent, with(text, e.where()), "Nothing is known of the way. "+startAlike)
 		}
+	}
+	if f := e.unansweredTTL(text); f != nil {
+		return f
 	}
 	return e.say(result.CodeSilent, with(text, e.where()),
 		e.request("check and allow", "It is dropped on the way there or back, or by a firewall on either machine, or the machine is off"))

@@ -10,6 +10,8 @@ import (
 // to the same machine, which names the devices behind the stop; nil if there is
 // none. It returns nil where nothing is known.
 //
+// It returns nil, too, where a trace's reset does not come again.
+//
 // A device that speaks in the target's own name is not called by it: a NAT
 // gives the errors of what stands behind it its own address (RFC 5508 section
 // 4.2), so that address belongs to the NAT, and the device may be any behind it.
@@ -33,6 +35,9 @@ func locate(t, open *result.Trace, target netip.Addr) *result.Stop {
 		}
 	}
 	end := t.Hops[len(t.Hops)-1]
+	if t.Varies {
+		return nil // what met one connection met the next elsewhere, or not at all
+	}
 	if end.What == result.HopOpen && (!sameWay(t, open) || end.TTL >= open.Distance) {
 		return nil // it opens at the target, as far as is known
 	}

@@ -149,7 +149,47 @@ func lossy(p result.Path) string {
 	if i.LostSYN() {
 		text += fmt.Sprintf("; connecting took %.1f s, so a first packet was lost", i.LongestConnectMS()/1000)
 	}
-	return text
+	return text + ecnWords(p)
+}
+
+const (
+	// manySegments is from how many on it shows how many of them get lost.
+	manySegments = 20
+	// firstLost is the share of all segments that is sent again where each that is sent
+	// for the first time gets lost, less a margin.
+	firstLost = 0.4
+)
+
+// ecnWords says that segments which are marked as capable of ECN may be what gets lost;
+// "": nothing speaks for it. Segments that are sent again have no such mark (RFC 3168
+// section 6.1.5), and neither has a SYN.
+func ecnWords(p result.Path) string {
+	i, a := p.Initiator, p.Acceptor
+	if a == nil {
+		return ""
+	}
+	var none, first []string // whence nothing marked arrived, and whence all but that did
+	for _, w := range []struct {
+		sent, received *result.TCP
+		from           string
+	}{{i.TCP, a.TCP, p.From}, {a.TCP, i.TCP, p.To}} {
+		if !w.sent.IsLossy() || !w.sent.ECN || w.received == nil || w.received.ECNSeen {
+			continue
+		}
+		none = append(none, w.from)
+		if !i.LostSYN() && w.sent.Segments >= manySegments && float64(w.sent.Lost()) >= firstLost*float64(w.sent.Segments) {
+			first = append(first, w.from)
+		}
+	}
+	switch {
+	case len(first) > 0:
+		return fmt.Sprintf("; ECN was negotiated, and no segment marked for it (ECT) arrived from %s, only those sent again, which have no mark: a device on the way probably drops what is marked. "+
+			"Have it let ECN pass (RFC 3168), or turn ECN off at one end (Linux: sysctl -w net.ipv4.tcp_ecn=0, Windows: netsh interface tcp set global ecncapability=disabled) and repeat",
+			strings.Join(first, " nor from "))
+	case len(none) > 0:
+		return fmt.Sprintf("; ECN was negotiated, and no segment marked for it (ECT) arrived from %s", strings.Join(none, " nor from "))
+	}
+	return ""
 }
 
 // datagramWords says how many datagrams were answered, by size.

@@ -5,6 +5,7 @@ package witness
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"dialtone/internal/plan"
@@ -22,8 +23,11 @@ type Question struct {
 	// SourceChanged: a device on the way changes its address or port, so that Source is
 	// not what the accepting end sees.
 	SourceChanged bool
-	AsSeen        netip.Addr // that end's address as it arrives here
-	From, To      time.Time  // when it was made, by the accepting end's clock
+	// AlsoSilent are source ports of other connections that the same end made to that
+	// port, as it knows them, and to which nobody answered anything either.
+	AlsoSilent []uint16
+	AsSeen     netip.Addr // that end's address as it arrives here
+	From, To   time.Time  // when it was made, by the accepting end's clock
 	// Connect is how it ended, where From is the very moment of its first packet; "":
 	// not known, or the moment is not.
 	Connect result.ConnectOutcome
@@ -104,7 +108,7 @@ func Half(q Question, v View) result.Acceptor {
 		return accepted(a, *v.Exact, result.MatchAddress)
 	case v.ExactHalf != nil:
 		a.Match = result.MatchAddress
-		return v.halfOpen(a, *v.ExactHalf)
+		return q.halfOpen(v, a, *v.ExactHalf)
 	case v.TooMuch:
 		return unknown(a, "more reached that port in that time than can be looked through")
 	case q.SourceChanged:
@@ -140,7 +144,10 @@ func (q Question) byAddress(a result.Acceptor, v View) result.Acceptor {
 		}
 	}
 	if h := furthest(v.Half, is); h != nil && h.Answered {
-		return v.halfOpen(a, *h)
+		return q.halfOpen(v, a, *h)
+	}
+	if h := furthest(v.Half, q.isSibling); h != nil && h.Answered {
+		return q.halfOpen(v, a, *h) // what became of its answer became of the attempt's
 	}
 	// Something that nobody claims may be this attempt under another address.
 	for _, e := range v.Accepted {
@@ -156,6 +163,12 @@ func (q Question) byAddress(a result.Acceptor, v View) result.Acceptor {
 	return q.nothing(a, v, furthest(v.Half, is))
 }
 
+// isSibling reports whether something came from another connection of the end that made
+// the attempt, which got no answer either.
+func (q Question) isSibling(ap netip.AddrPort) bool {
+	return slices.Contains(q.AlsoSilent, ap.Port()) && result.IsSameAddr(ap.Addr(), q.Source.Addr())
+}
+
 // byTime goes by the address that this run's other paths come from and by the
 // time alone, since a device on the way changes addresses or ports.
 func (q Question) byTime(a result.Acceptor, v View) result.Acceptor {
@@ -166,7 +179,7 @@ func (q Question) byTime(a result.Acceptor, v View) result.Acceptor {
 	if h := furthest(v.Half, exact); h != nil && len(v.Accepted) == 0 {
 		a.Match = result.MatchAddress
 		if h.Answered {
-			return v.halfOpen(a, *h)
+			return q.halfOpen(v, a, *h)
 		}
 		return q.nothing(a, v, h)
 	}
@@ -182,7 +195,7 @@ func (q Question) byTime(a result.Acceptor, v View) result.Acceptor {
 	}
 	is := func(ap netip.AddrPort) bool { return result.IsSameAddr(ap.Addr(), q.AsSeen) }
 	if h := v.portKept(q, is); h != nil {
-		return v.halfOpen(a, *h)
+		return q.halfOpen(v, a, *h)
 	}
 	if why := v.neighbour(q, is); why != "" {
 		return unknown(a, why)
@@ -193,7 +206,7 @@ func (q Question) byTime(a result.Acceptor, v View) result.Acceptor {
 		}
 	}
 	if h := furthest(v.Half, is); h != nil && h.Answered {
-		return v.halfOpen(a, *h)
+		return q.halfOpen(v, a, *h)
 	}
 	if n := len(v.Accepted) + len(v.Half); n > 0 && furthest(v.Half, is) == nil {
 		return unknown(a, "in that time something came from another address, which may be this attempt: addresses are changed on the way")
@@ -319,7 +332,7 @@ func accepted(a result.Acceptor, e Arrival, m result.Match) result.Acceptor {
 // halfOpen says that an attempt was answered and nobody took its connection,
 // unless that is this program's own fault: what it cannot take in time waits in
 // the kernel, and is no half-open connection at all or is one for that cause.
-func (v View) halfOpen(a result.Acceptor, h HalfOpen) result.Acceptor {
+func (q Question) halfOpen(v View, a result.Acceptor, h HalfOpen) result.Acceptor {
 	switch {
 	case v.Trouble == "":
 		return halfOpen(a, h)
@@ -327,8 +340,18 @@ func (v View) halfOpen(a result.Acceptor, h HalfOpen) result.Acceptor {
 		a = halfOpen(a, h)
 		a.Dropped, a.Detail = result.DropQueue, v.Trouble+", and the queue of connections that wait for it was full"
 		return a
+	case q.isUnheard(h):
+		return halfOpen(a, h)
 	}
 	return unknown(a, v.Trouble)
+}
+
+// isUnheard reports whether this machine answered an attempt's SYN when it was sent, and
+// the end that made it heard nothing: the kernel answers, whether or not the program
+// that listens runs, so that its trouble is not why.
+func (q Question) isUnheard(h HalfOpen) bool {
+	return q.Transport == plan.TCP && q.Connect == result.ConnectTimeout && h.Answered &&
+		!h.First.Before(q.From.Add(-momentBefore)) && !h.First.After(q.From.Add(momentAfter))
 }
 
 func halfOpen(a result.Acceptor, h HalfOpen) result.Acceptor {

@@ -38,6 +38,9 @@ func TestHalfFollowsFromWhatIsKnown(t *testing.T) {
 	translated.SourceChanged, translated.AsSeen = true, nat.Addr()
 	noPort := direct
 	noPort.Source = result.EndpointFrom(netip.AddrPortFrom(dialer.Addr(), 0))
+	twin := netip.AddrPortFrom(dialer.Addr(), 50001)
+	siblings := direct
+	siblings.AlsoSilent = []uint16{twin.Port()}
 	open := translated
 	open.Connect = result.ConnectOpen
 	packet := direct
@@ -60,8 +63,20 @@ func TestHalfFollowsFromWhatIsKnown(t *testing.T) {
 		"its source came":                        {direct, View{Exact: &mine, TooMuch: true}, result.SawAccepted, result.MatchAddress, "", ""},
 		"it was ended for a newer one":           {direct, View{Exact: &Arrival{Remote: dialer, Local: here, Kind: "shed", Shed: "too many"}}, result.SawAccepted, result.MatchAddress, "", result.DropListener},
 		"its source stayed half-open":            {direct, View{ExactHalf: &HalfOpen{Source: dialer, Answered: true}}, result.SawHalfOpen, result.MatchAddress, "", ""},
+		"another of its connections that got no answer stayed half-open": {siblings, View{Half: []HalfOpen{syn(twin, true)}}, result.SawHalfOpen, result.MatchAddress, "", ""},
+		"that one stayed half-open while the program was stopped":        {siblings, View{Half: []HalfOpen{syn(twin, true)}, Trouble: "stopped"}, result.SawHalfOpen, result.MatchAddress, "", ""},
+		"that one's SYN was not answered here":                           {siblings, View{Half: []HalfOpen{syn(twin, false)}}, result.SawNothing, "", "", ""},
+		"a neighbour has that port":                                      {siblings, View{Half: []HalfOpen{syn(netip.AddrPortFrom(other.Addr(), twin.Port()), true)}}, result.SawUnknown, "", "in that time a half-open connection came from 198.51.100.8:50001, which may be this attempt with its address changed on the way", ""},
+		"another of its connections, of which the far end knows more": {direct, View{Half: []HalfOpen{syn(twin, true)}},
+			result.SawUnknown, "", "in that time a half-open connection came from 10.0.0.5:50001, which may be this attempt with its address changed on the way", ""},
 		"half-open while the program was stopped": {direct, View{ExactHalf: &HalfOpen{Source: dialer, Answered: true}, Trouble: "stopped"},
 			result.SawUnknown, "", "stopped", ""},
+		"half-open at its moment, while the program was stopped": {direct, View{ExactHalf: new(syn(dialer, true)), Trouble: "stopped"},
+			result.SawHalfOpen, result.MatchAddress, "", ""},
+		"opened there, while the program was stopped": {func() Question { q := direct; q.Connect = result.ConnectOpen; return q }(), View{ExactHalf: new(syn(dialer, true)), Trouble: "stopped"},
+			result.SawUnknown, "", "stopped", ""},
+		"half-open long after its moment, as by a machine that slept": {direct, View{ExactHalf: &HalfOpen{Source: dialer, Local: here, First: from.Add(2 * time.Second), Answered: true}, Trouble: "asleep"},
+			result.SawUnknown, "", "asleep", ""},
 		"half-open and the queue was full": {direct, View{ExactHalf: &HalfOpen{Source: dialer, Answered: true}, Trouble: "stopped", QueueOverflowed: true},
 			result.SawHalfOpen, result.MatchAddress, "", result.DropQueue},
 		"nothing came": {direct, View{}, result.SawNothing, "", "", ""},
