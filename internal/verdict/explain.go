@@ -165,7 +165,8 @@ func (e explainer) untested() *result.Finding {
 	if f := e.lacks(); f != nil {
 		return f
 	}
-	if watched := e.watched(); watched != "" {
+	// Where this end dialed, or knows that the other did, nobody has to be asked for it.
+	if watched := e.watched(); watched != "" && e.p.Direction == plan.Reverse && (e.i == nil || e.i.Attempts == 0) {
 		return e.say(result.CodeUntested, with("Not tested: "+why, watched), "Only the other end knows whether it dialed: "+joinHalves)
 	}
 	return e.say(result.CodeUntested, "Not tested: "+why, "Nothing is known about this path. Remove the cause and run the test again.")

@@ -365,3 +365,28 @@ func TestNotes(t *testing.T) {
 		}
 	}
 }
+
+// Only where the other end was to dial, and nobody knows whether it did, does that end
+// have to be asked.
+func TestWhoeverDialedIsNotAskedWhetherItDid(t *testing.T) {
+	const whether = "Only the other end knows whether it dialed"
+	cut := func(attempts int) result.Initiator {
+		return result.Initiator{Attempts: attempts, NotTried: "nothing gets through since 12:34:36.178 UTC", Source: source, Target: target}
+	}
+	for _, c := range []struct {
+		direction plan.Direction
+		i         result.Initiator
+		asked     bool
+	}{
+		{plan.Forward, cut(2), false}, {plan.Forward, cut(0), false}, {plan.Reverse, cut(2), false}, {plan.Reverse, cut(0), true},
+	} {
+		for _, saw := range []result.Sighting{result.SawUnknown, result.SawNothing} {
+			p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: acceptor(result.PortBound, saw)})
+			p.Direction = c.direction
+			f := explain(p, result.ModePaths)
+			if f == nil || strings.Contains(f.Advice, whether) != c.asked || strings.Contains(f.Text, "this end") != c.asked && strings.Contains(f.Text, "This end") != c.asked {
+				t.Errorf("%s, %d attempts, %s: %+v", c.direction, c.i.Attempts, saw, f)
+			}
+		}
+	}
+}
