@@ -55,6 +55,7 @@ var rows = map[result.Code]row{
 	result.CodeUnsteadyInTurn: {change: Every, look: []Sighting{SawUnanswered, SawReset}},
 	result.CodeUnsteadyNumber: {change: Every, look: []Sighting{SawDenied, SawThreat}},
 	result.CodeUnsteadyFirst:  {change: Every, look: []Sighting{SawReset, SawThreat}},
+	result.CodeUnsteadyBanned: {change: Every, look: []Sighting{SawThreat, SawDenied}},
 	result.CodeCutOffLater:    {change: Every, look: []Sighting{SawThreat, SawReset}},
 
 	result.CodeRedirectedPort:      {change: Forward},

@@ -44,7 +44,7 @@ var requested = map[Change][]result.Code{
 		"intercepted", "proxy-header", "tls-intercepted", "application-firewall", "portal", "proxy-login"},
 	Large: {"mtu-hole"},
 	Idle:  {"idle-dropped", "session-age"},
-	Every: {"unsteady", "unsteady-ports", "unsteady-at-once", "unsteady-in-turn", "unsteady-number", "unsteady-first", "cut-off-later"},
+	Every: {"unsteady", "unsteady-ports", "unsteady-at-once", "unsteady-in-turn", "unsteady-number", "unsteady-first", "unsteady-banned", "cut-off-later"},
 	Route: {"routing-loop"},
 	Block: {"should-be-closed"},
 }

@@ -91,6 +91,7 @@ const (
 	CodeUnsteadyInTurn   Code = "unsteady-in-turn"
 	CodeUnsteadyNumber   Code = "unsteady-number"
 	CodeUnsteadyFirst    Code = "unsteady-first"
+	CodeUnsteadyBanned   Code = "unsteady-banned"
 	CodeCutOffLater      Code = "cut-off-later"
 	CodeSomeAddresses    Code = "some-addresses"
 	CodeAddressesLeftOut Code = "addresses-left-out"
@@ -146,6 +147,7 @@ const (
 	CodeProvedOverUDPOnly Code = "proved-over-udp-only"
 	CodeIP4BlackHole      Code = "ip4-black-hole"
 	CodeIP6BlackHole      Code = "ip6-black-hole"
+	CodePortBans          Code = "port-bans"
 	CodeCutOff            Code = "cut-off"
 	CodeListenerGone      Code = "listener-gone"
 	CodeListenerRestarted Code = "listener-restarted"
@@ -321,6 +323,7 @@ var Codes = []CodeGroup{
 		{CodeUnsteadyInTurn, "every n-th connection fails: a member of a load balancer does not work", false},
 		{CodeUnsteadyNumber, "the first connections pass and none after them", false},
 		{CodeUnsteadyFirst, "the first connection is reset and all later ones pass: SYN authentication", false},
+		{CodeUnsteadyBanned, "connections fail while a device bans this machine for having touched another port", false},
 		{CodeCutOffLater, "the service's own conversation stopped, and not for what it says", false},
 		{CodeSomeAddresses, "not every address of the name works", false},
 		{CodeAddressesLeftOut, "not every address of the name was tried", false},
@@ -370,6 +373,7 @@ var Codes = []CodeGroup{
 		{CodeProvedOverUDPOnly, "the key was proved over UDP alone, which can carry no questions", false},
 		{CodeIP4BlackHole, "nothing gets through to the IPv4 address, and IPv6 works", false},
 		{CodeIP6BlackHole, "nothing gets through to the IPv6 address, and IPv4 works", false},
+		{CodePortBans, "whoever touches one port gets no answer from any for a while", false},
 		{CodeCutOff, "from some moment on nothing passed any more", false},
 		{CodeListenerGone, "the listener ended in the middle of the run", false},
 		{CodeListenerRestarted, "the listener was started anew in the middle of the run", true},

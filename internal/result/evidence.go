@@ -1,8 +1,12 @@
 package result
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
+
+	"dialtone/internal/plan"
 )
 
 // An Initiator is the half of the truth that the end which opened the
@@ -41,6 +45,7 @@ type Initiator struct {
 	// Connections are all that were opened to this port in this run, in order.
 	Connections  []Connection  `json:"connections,omitempty"`
 	Repeated     *Repeated     `json:"repeated,omitempty"`     // what Connections amount to, if not all fared alike; nil: they did
+	Ban          *Ban          `json:"ban,omitempty"`          // that this port sets off, or that made its connections fail; nil: neither was found
 	Relay        *Relay        `json:"relay,omitempty"`        // whether one connection reaches from end to end; nil: not known
 	Datagrams    []Datagrams   `json:"datagrams,omitempty"`    // that were sent over UDP, by size; none over TCP
 	Conversation *Conversation `json:"conversation,omitempty"` // of the row's service; nil: none was held
@@ -93,6 +98,15 @@ type Repeated struct {
 	// one did.
 	Origin   Endpoint `json:"origin"`
 	Instance string   `json:"instance,omitempty"`
+}
+
+// A Ban is what touching a port did: it was tried on purpose, after a pause in which
+// other ports answered, and then none of them did for a while.
+type Ban struct {
+	Port      int            `json:"port"` // that was touched
+	Transport plan.Transport `json:"transport"`
+	At        Time           `json:"at"`     // when it was touched on purpose
+	ForMS     float64        `json:"for_ms"` // how long nothing got an answer then
 }
 
 // Repeat sums up a path's connections; nil: all fared alike.
@@ -403,3 +417,8 @@ const (
 
 // Milliseconds is d as evidence gives it: in milliseconds, to the microsecond.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Words names the port that was touched.
+func (b Ban) Words() string {
+	return fmt.Sprintf("%s port %d", strings.ToUpper(string(b.Transport)), b.Port)
+}

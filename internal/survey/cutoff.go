@@ -24,6 +24,9 @@ type cutOff struct {
 	anew  string    // the instance that answers since; "": nobody does
 	since time.Time // when that one is known to have answered first
 	shut  bool      // nothing was proved before, connections only opened
+	// touched is the attempt of a port after whose touching nothing got through; nil:
+	// no certain one.
+	touched *job
 }
 
 // Error says so, as the reason why nothing can be asked any more.
@@ -107,15 +110,18 @@ func (s *survey) shutOut(ctx context.Context) *cutOff {
 
 // anyOpens reports whether a connection opens to any of these targets.
 func (s *survey) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
-	return anyOf(ctx, to, func(ctx context.Context, w netip.AddrPort) bool {
-		ctx, cancel := context.WithTimeout(ctx, s.patienceBack())
-		defer cancel()
-		d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.Bind.For(result.FamilyOf(w.Addr())), 0), w)
-		if d.Err == nil {
-			d.Conn.Close()
-		}
-		return d.Err == nil
-	})
+	return anyOf(ctx, to, func(ctx context.Context, w netip.AddrPort) bool { return s.opens(ctx, w, s.patienceBack()) })
+}
+
+// opens reports whether a connection opens to a target within a time.
+func (s *survey) opens(ctx context.Context, w netip.AddrPort, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.Bind.For(result.FamilyOf(w.Addr())), 0), w)
+	if d.Err == nil {
+		d.Conn.Close()
+	}
+	return d.Err == nil
 }
 
 const (
@@ -160,13 +166,7 @@ func (s *survey) anyProves(ctx context.Context, jobs []*job) bool {
 
 // anyAnswers reports whether the far end proves itself on any of these paths.
 func (s *survey) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
-	return anyOf(ctx, ways, func(ctx context.Context, w netip.AddrPort) bool {
-		c, err := s.contacts.Open(ctx, w, s.patienceBack())
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	return s.answers(ctx, ways, s.patienceBack())
 }
 
 // patienceBack is how long a path that worked is given to work again.

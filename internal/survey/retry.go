@@ -36,7 +36,7 @@ func (s *survey) retryAll(ctx context.Context) {
 	defer cancel()
 	var quick, slow []*job
 	for _, j := range s.jobs {
-		if _, ok := s.contacts.HelloOf(j.family); !ok || j.initiator == nil || j.initiator.NotTried != "" {
+		if _, ok := s.contacts.HelloOf(j.family); !ok || j.initiator == nil || j.initiator.NotTried != "" || s.isBanner(j) {
 			continue
 		}
 		switch kind := doubtful(j); {
@@ -54,7 +54,7 @@ func (s *survey) retryAll(ctx context.Context) {
 func (s *survey) retrySpoilt(ctx context.Context) {
 	var spoilt []*job
 	for _, j := range s.jobs {
-		if _, ok := s.contacts.HelloOf(j.family); ok && j.initiator != nil && j.initiator.NotTried == "" && s.isSpoilt(j) {
+		if _, ok := s.contacts.HelloOf(j.family); ok && j.initiator != nil && j.initiator.NotTried == "" && !s.isBanner(j) && s.isSpoilt(j) {
 			spoilt = append(spoilt, j)
 		}
 	}

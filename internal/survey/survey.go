@@ -111,6 +111,7 @@ type survey struct {
 	lacks       result.Lack                    // what this machine had none left of when the far end was to be asked
 	contactLost error                          // why the far end could not be asked any more
 	besides     []beside                       // connections beside the attempts
+	bans        []ban                          // that touching a port set off
 	cut         *cutOff                        // from when on nothing got through; nil: it did to the end
 	restartedAt time.Time                      // when the listener was last seen after whose end this run began again; zero: it is the first
 	earlier     map[jobKey][]result.Connection // that failed before it began again, with the same listener
@@ -264,6 +265,7 @@ var phases = []phase{
 	{"meet others", "what another listener says of itself decides what its paths are held against", (*survey).meetOthers},
 	{"live software", "who holds which port is known once the contact is settled, and nothing else may go to those ports", (*survey).tryLive},
 	{"dial back again", "a stray listener told of its own paths: the settled one is asked, before anything is made of its halves", (*survey).dialBackAgain},
+	{"bans", "what is silent may answer if another port is left alone, which retries would touch again", (*survey).findBan},
 	{"retry", "what failed once may pass, and is to be studied only if it does not", (*survey).retryAll},
 	{"study", "it opens more connections where some failed, after retries have added theirs", (*survey).studyAll},
 	{"decoys", "what is still without proof may be something that answers for any port", (*survey).tryDecoys},

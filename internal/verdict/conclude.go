@@ -44,7 +44,9 @@ type Facts struct {
 	// AnswersAll are the far end's addresses to which connections open on ports
 	// where nothing listens.
 	AnswersAll []netip.Addr
-	LeftOut    []netip.Addr // the far end's that were too many to be dialed
+	// Bans are what touching a port was found to set off.
+	Bans    []Ban
+	LeftOut []netip.Addr // the far end's that were too many to be dialed
 	// AnyAddress reports of a path whether one address of its host is enough; nil:
 	// of none.
 	AnyAddress func(result.Path) bool
@@ -57,15 +59,24 @@ type Away struct {
 	For   time.Duration // the longest of them in all
 }
 
+// A Ban is what touching a port of an address sets off there.
+type Ban struct {
+	result.Ban
+	Host netip.Addr
+}
+
 // A CutOff is the moment from which on nothing got through any more.
 type CutOff struct {
-	At     time.Time
-	After  time.Duration // since the run began
-	Ended  result.Ended  // how everything ended from then on
-	Anew   bool          // nothing ended: another listener answers in the place of the one before
-	Shut   bool          // nothing was proved before: connections only opened
-	Away   bool          // an address of this machine could not be used then
-	Opened int           // connections that the run opened in all
+	At    time.Time
+	After time.Duration // since the run began
+	Ended result.Ended  // how everything ended from then on
+	Anew  bool          // nothing ended: another listener answers in the place of the one before
+	Shut  bool          // nothing was proved before: connections only opened
+	Away  bool          // an address of this machine could not be used then
+	// Touched is the port after whose touching, on purpose, nothing got through; nil:
+	// no certain one.
+	Touched *result.Ban
+	Opened  int // connections that the run opened in all
 }
 
 // Conclude completes a report whose paths are judged: its findings about the
@@ -152,6 +163,9 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Text:   fmt.Sprintf("The run ended itself after %v, before every path was tried to the end.", f.TooLong.Round(time.Second)),
 			Advice: "Test fewer rows at a time with --only, or give a shorter --timeout. If the network is merely slow, a longer --timeout gives the whole run more time too."})
 	}
+	for _, b := range f.Bans {
+		out = append(out, portBans(r, b))
+	}
 	if f.CutOff != nil && !f.CutOff.Away {
 		out = append(out, cutOff(r, *f.CutOff))
 	}
@@ -230,6 +244,11 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 			Text:   fmt.Sprintf("%s the listener on %s stopped answering: its ports refuse connections, also those that had worked before. What came later was not tested.", when, r.To.Host),
 			Advice: fmt.Sprintf("Make sure that listen runs on %s (it stops by itself after --for, and with its window), and run the test again. If it never stopped, ask whether a firewall began to refuse %s at that time.", r.To.Host, from)}
 	}
+	if t := c.Touched; t != nil {
+		return result.Finding{Code: result.CodeCutOff,
+			Text:   fmt.Sprintf("%s this run tried %s, and from then on nothing between %s and %s got an answer, also on ports that had worked right before. What came later was not tested.", when, t.Words(), from, r.To.Host),
+			Advice: fmt.Sprintf("Ask which device bans whoever tries %s (intrusion prevention, a honeypot port, protection against scans), and to lift its ban of %s and exempt it for the test. Then run the test again, or without that port: dial --only with the rows that this site needs.", t.Words(), from)}
+	}
 	before := "worked"
 	if c.Shut {
 		before = "opened"
@@ -238,6 +257,23 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 		Text: fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had %s before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, before, c.Opened),
 		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections shut out %s at that time, and to exempt it for the test; "+
 			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, from)}
+}
+
+// portBans tells of a port whose touching makes all others silent.
+func portBans(r *result.Report, b Ban) result.Finding {
+	from := "this address"
+	if len(r.From.Addresses) > 0 {
+		from = strings.Join(r.From.Addresses, ", ")
+	}
+	return result.Finding{Code: result.CodePortBans,
+		Text: fmt.Sprintf("The firewall bans whoever touches %s of %s: after this run had tried it nothing got an answer there. Left alone, ports answered again; at %s UTC it was tried on purpose, and for %s no port answered %s.",
+			b.Words(), b.Host, b.At.UTC().Format("15:04:05.000"), b.longWords(), from),
+		Advice: fmt.Sprintf("Ask which device does that (intrusion prevention, a honeypot port, protection against scans), and to allow %s, or at least not to ban %s for it. Until then leave that port alone: dial --only with the rows that this site needs.", b.Words(), from)}
+}
+
+// longWords is for how long a ban lasted.
+func (b Ban) longWords() string {
+	return (time.Duration(b.ForMS) * time.Millisecond).Round(100 * time.Millisecond).String()
 }
 
 // isRefusal reports whether a path ended as one does on which nothing listens.
@@ -381,11 +417,37 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 	if !slices.ContainsFunc(r.Paths, func(p result.Path) bool {
 		return p.Initiator != nil && p.Initiator.Connect == result.ConnectOpen && p.Transport == plan.TCP
 	}) {
-		advice += " If it does run, " + noneLeads(r.Paths)
+		advice += " If it does run, " + noneLeads(r)
 	} else {
 		advice += " If it does run, it may be stopped or its machine asleep, or something on the way answers in its place, or ends what it does not know."
 	}
 	return result.Finding{Code: result.CodeNoContact, Text: what, Advice: advice}
+}
+
+// orBanned names ports on which nothing depends, and which this run tried beside those
+// that count: one that nobody is to touch may be why all are silent. "": there are
+// none, or something answered.
+func orBanned(r *result.Report) string {
+	var ports []string
+	counted := false
+	for _, p := range r.Paths {
+		i := p.Initiator
+		if p.Direction != plan.Forward || i == nil || i.Attempts == 0 {
+			continue
+		}
+		if p.Verdict != result.Silent {
+			return ""
+		}
+		words := result.Ban{Port: p.Port, Transport: p.Transport}.Words()
+		if counted = counted || p.Counted; !p.Counted && !slices.Contains(ports, words) {
+			ports = append(ports, words)
+		}
+	}
+	const few = 4
+	if !counted || len(ports) == 0 || len(ports) > few {
+		return ""
+	}
+	return fmt.Sprintf(", or a device bans this machine for having tried %s, which this run did as well: to find out, leave this machine's address alone for as long as such a ban may last, and run dial with --only and the rows that are required", strings.Join(ports, " or "))
 }
 
 // provedPaths are those on which the key was proved, if only on one connection

@@ -117,3 +117,28 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 		}
 	}
 }
+
+// Where all is silent, what was tried and is not needed may be why: that is said, and
+// only then.
+func TestSilenceMayBeABan(t *testing.T) {
+	path := func(port int, counted bool, v result.Verdict) result.Path {
+		return result.Path{Direction: plan.Forward, Transport: plan.TCP, Port: port, Counted: counted, Verdict: v,
+			Initiator: &result.Initiator{Attempts: 1, Connect: result.ConnectTimeout}}
+	}
+	for name, c := range map[string]struct {
+		paths []result.Path
+		said  bool
+	}{
+		"all silent":                {[]result.Path{path(1433, true, result.Silent), path(1344, false, result.Silent)}, true},
+		"nothing else was tried":    {[]result.Path{path(1433, true, result.Silent), path(443, true, result.Silent)}, false},
+		"one was refused":           {[]result.Path{path(1433, true, result.Refused), path(1344, false, result.Silent)}, false},
+		"nothing depends on any":    {[]result.Path{path(1344, false, result.Silent)}, false},
+		"the other one was refused": {[]result.Path{path(1433, true, result.Silent), path(1344, false, result.Refused)}, false},
+	} {
+		r := &result.Report{Mode: result.ModePaths, Paths: c.paths}
+		Conclude(r, Facts{})
+		if len(r.Findings) != 1 || r.Findings[0].Code != result.CodeNoContact || strings.Contains(r.Findings[0].Advice, "a device bans this machine for having tried TCP port 1344, which") != c.said {
+			t.Errorf("%s: %+v", name, r.Findings)
+		}
+	}
+}

@@ -171,8 +171,8 @@ func (e explainer) namesOf(devices []netip.Addr) string {
 
 // noneLeads says of a far end to which no path led why not, to follow what it is to
 // do.
-func noneLeads(paths []result.Path) string {
-	failed := slices.DeleteFunc(slices.Clone(paths), func(p result.Path) bool { return p.OK || p.Finding == nil || p.Verdict == result.Untested })
+func noneLeads(r *result.Report) string {
+	failed := slices.DeleteFunc(slices.Clone(r.Paths), func(p result.Path) bool { return p.OK || p.Finding == nil || p.Verdict == result.Untested })
 	is := func(codes ...result.Code) bool {
 		return len(failed) > 0 && !slices.ContainsFunc(failed, func(p result.Path) bool { return !slices.Contains(codes, p.Finding.Code) })
 	}
@@ -182,5 +182,5 @@ func noneLeads(paths []result.Path) string {
 	case is(result.CodeRoutingLoop, result.CodeOwnTTL):
 		return "no packet gets there, for a fault in the routing."
 	}
-	return "every path to it is blocked."
+	return "every path to it is blocked" + orBanned(r) + "."
 }

@@ -229,6 +229,11 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 	}
 }
 
+func banned(i result.Initiator) result.Initiator {
+	i.Ban = &result.Ban{Port: 1344, Transport: plan.TCP, ForMS: 4123}
+	return i
+}
+
 // studied has all but the first two connections opened while no other path was tried.
 func studied(i result.Initiator) result.Initiator {
 	for n := range i.Connections[2:] {
@@ -273,6 +278,9 @@ func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
 		{studied(sampled(proved(), "r++++++++")), "unsteady-first", "Of 9 connections 8 passed and 1 failed (1 by RST). What failed was the first", "Please let every"},
 		{studied(sampled(proved(), "-++++++++")), "unsteady-at-once", "Of 9 connections 8 passed and 1 failed (1 without an answer).", "Please let every"},
 		{studied(sampled(proved(), "+r+++++++")), "unsteady-at-once", "Of 9 connections 8 passed and 1 failed (1 by RST).", "Please let every"},
+		{banned(sampled(proved(), "--+++++++")), "unsteady-banned", "Of 9 connections 7 passed and 2 failed (2 without an answer). What failed was tried after this run had touched TCP port 1344. " +
+			"Left alone, this port answered; when that one was touched on purpose, nothing got an answer for 4.1s.",
+			"Please let every connection pass, not only some: TCP from 10.1.0.2 (client) to 10.2.0.5 (database) port 1433, for SQL Server (TDS). A rule that allows it is there. A device bans whoever touches TCP port 1344"},
 		{sampled(proved(), "rr+++++++"), "unsteady", "Of 9 connections 7 passed and 2 failed (2 by RST). Those that failed have nothing in common", "Please let every"},
 		{inTurn, "redirected-in-turn", "Connections to port 1433 do not all lead to the same listener: one was answered by instance here-ins at 10.2.0.5:1433, another by instance other-in at 10.2.0.7:1433.",
 			"Please lead to one machine only TCP from"},
@@ -387,6 +395,18 @@ func TestWhoeverDialedIsNotAskedWhetherItDid(t *testing.T) {
 			if f == nil || strings.Contains(f.Advice, whether) != c.asked || strings.Contains(f.Text, "this end") != c.asked && strings.Contains(f.Text, "This end") != c.asked {
 				t.Errorf("%s, %d attempts, %s: %+v", c.direction, c.i.Attempts, saw, f)
 			}
+		}
+	}
+}
+
+// The port that sets a ban off is named where it is judged; those of other rows are not
+// said to.
+func TestWhoeverTouchesTheBannersPortIsBanned(t *testing.T) {
+	for port, want := range map[int]bool{1344: true, 1433: false} {
+		i := banned(failed(result.ConnectTimeout))
+		p := pathOf(question{Transport: plan.TCP, Port: port, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing)})
+		if f := explain(p, result.ModePaths); p.Verdict != result.Filtered || strings.Contains(f.Text, "Whoever touches this port is banned") != want {
+			t.Errorf("%d: %s, %+v", port, p.Verdict, f)
 		}
 	}
 }

@@ -29,6 +29,8 @@ func steady(c question, v result.Verdict) result.Verdict {
 	switch {
 	case len(passed) == 0:
 		return v
+	case len(failed) > 0 && c.Initiator.Ban != nil:
+		return result.Unsteady
 	case len(failed) > 0 && !isLoss(c, len(passed), failed), v == result.Stalled && isStoppedByLoss(c):
 		return result.Unsteady
 	}
@@ -150,8 +152,19 @@ func (e explainer) unsteady() *result.Finding {
 	all := slices.Concat(passed, failed)
 	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At.Time) })
 	code, words, cause := inCommon(passed, failed, all)
+	if b := e.i.Ban; b != nil {
+		code, words, cause = banWords(*b)
+	}
 	return e.say(code, fmt.Sprintf("Of %d connections %d passed and %d failed (%s). %s", len(all), len(passed), len(failed), endings(failed), words),
 		e.request("let every connection pass, not only some:", "A rule that allows it is there. "+cause))
+}
+
+// banWords says of a path that what failed on it did so since another port was touched.
+func banWords(b result.Ban) (code result.Code, words, cause string) {
+	long := Ban{Ban: b}.longWords()
+	return result.CodeUnsteadyBanned,
+		fmt.Sprintf("What failed was tried after this run had touched %s. Left alone, this port answered; when that one was touched on purpose, nothing got an answer for %s.", b.Words(), long),
+		fmt.Sprintf("A device bans whoever touches %s (intrusion prevention, a honeypot port, protection against scans), here for %s: have it allow that port, or not ban for it", b.Words(), long)
 }
 
 // endings counts how connections failed.
