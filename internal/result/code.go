@@ -156,6 +156,7 @@ const (
 	CodeListenerCrowded   Code = "listener-crowded"
 	CodeDialPaused        Code = "dial-paused"
 	CodeInterfaceDown     Code = "interface-down"
+	CodeRouteChanged      Code = "route-changed"
 	CodeRunLimit          Code = "run-limit"
 	CodeNoRow             Code = "no-row"
 	CodeOtherPlan         Code = "other-plan"
@@ -382,6 +383,7 @@ var Codes = []CodeGroup{
 		{CodeListenerCrowded, "the listener ended connections of strangers to keep within its limits", true},
 		{CodeDialPaused, "the program that dialed stood still for a while", true},
 		{CodeInterfaceDown, "an address of the dialing machine could not be used for a while", true},
+		{CodeRouteChanged, "the dialing machine's own route to the far end changed in the middle of the run", true},
 		{CodeRunLimit, "the run reached the time that it may take", false},
 		{CodeNoRow, "no row of the plan is for these two machines", false},
 		{CodeOtherPlan, "the far end has another plan", true},

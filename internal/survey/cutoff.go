@@ -27,21 +27,31 @@ type cutOff struct {
 	// touched is the attempt of a port after whose touching nothing got through; nil:
 	// no certain one.
 	touched *job
+	reroute *sock.Reroute // from when on this machine sends there by another way; nil: it does not
 }
 
 // Error says so, as the reason why nothing can be asked any more.
 func (c *cutOff) Error() string {
-	if c.anew != "" {
-		return fmt.Sprintf("the listener was started anew after %s UTC", c.at.UTC().Format("15:04:05.000"))
+	if c.reroute != nil {
+		return "this machine's route there changed at " + clock(c.at) + " UTC (" + rerouteOf(*c.reroute).Words() + ")"
 	}
-	return fmt.Sprintf("nothing gets through since %s UTC", c.at.UTC().Format("15:04:05.000"))
+	if c.anew != "" {
+		return fmt.Sprintf("the listener was started anew after %s UTC", clock(c.at))
+	}
+	return fmt.Sprintf("nothing gets through since %s UTC", clock(c.at))
 }
+
+// clock is a time of day as logs have it, to be found there.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
 // isCutOff goes back to paths that worked, if anything failed since the last
 // success. It returns at once where nothing did, or nothing ever worked.
 func (s *survey) isCutOff(ctx context.Context) bool {
 	if s.cut != nil || sock.IsOver(ctx) {
 		return s.cut != nil
+	}
+	if s.cut = s.ledAnotherWay(); s.cut != nil {
+		return true
 	}
 	if s.cut = s.restarted(ctx); s.cut != nil {
 		return true
@@ -268,6 +278,7 @@ func (s *survey) cutShort(j *job) string {
 	}
 	why := s.cut.Error() + "; "
 	switch {
+	case s.cut.reroute != nil:
 	case s.cut.shut:
 		why = s.cut.Error() + ", not even to ports that opened before; "
 	case s.cut.anew == "":
@@ -301,12 +312,30 @@ func (s *survey) cutShort(j *job) string {
 		return c.Purpose == result.PurposeConversation && c.Over().After(s.cut.at)
 	}):
 		return why + "this path was proved before, and its service's own conversation was not held with the first listener alone"
-	case s.cut.anew == "" && s.cut.ended != result.EndedReset && failed == 0:
+	case s.conversationCut(i):
+		return why + "this path was proved before, and its service's own conversation did not come to its end"
+	case s.cut.anew == "" && s.cut.reroute == nil && s.cut.ended != result.EndedReset && failed == 0:
 		// It is dead now, whatever was proved: whoever shut this address out does so
 		// to its users, too. A listener that ended is no fault of the path.
 		return fmt.Sprintf("%sbefore, all %d connections of this path passed", why, passed)
 	}
 	return ""
+}
+
+// conversationCut reports whether a conversation failed that had not ended when nothing
+// got through any more, and none went well before.
+func (s *survey) conversationCut(i *result.Initiator) bool {
+	cut := false
+	for _, c := range i.Connections {
+		switch {
+		case c.Purpose != result.PurposeConversation:
+		case c.IsPassed() && !c.Over().After(s.cut.at):
+			return false
+		default:
+			cut = cut || c.Over().After(s.cut.at)
+		}
+	}
+	return cut && s.cut.anew == "" && i.Conversation != nil && i.Conversation.Outcome != result.ConversationCompleted
 }
 
 // beforeCut leaves out what failed when nothing got through any more.
@@ -316,7 +345,7 @@ func (s *survey) beforeCut(all []result.Connection) []result.Connection {
 	}
 	var out []result.Connection
 	for _, c := range all {
-		if c.Over().Before(s.cut.at) || c.IsPassed() && (s.cut.anew == "" || !c.At.After(s.cut.at)) {
+		if c.Over().Before(s.cut.at) || c.IsPassed() && (s.cut.anew == "" && s.cut.reroute == nil || !c.At.After(s.cut.at)) {
 			out = append(out, c)
 		}
 	}

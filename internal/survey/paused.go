@@ -21,6 +21,8 @@ type pause struct {
 	// link is the address of this machine that could not be used then; invalid: it
 	// was the program that did not run.
 	link netip.Addr
+	// route: this machine sent by another way, which is nobody's fault on the first.
+	route bool
 }
 
 // meets reports whether a connection lasted into the span.
@@ -179,11 +181,14 @@ func besidePauses(all []result.Connection, pauses []pause, t plan.Transport) []r
 		// Where a link was down this machine, or the last router before the other, says
 		// that it cannot deliver.
 		icmp := c.Ended == result.EndedICMP
-		if c.Ended != result.EndedSilent && c.Ended != result.EndedClosed && !icmp && !(opened && c.Ended == result.EndedReset) {
+		if !c.IsFailed() {
 			continue
 		}
+		stood := c.Ended == result.EndedSilent || c.Ended == result.EndedClosed || icmp || opened && c.Ended == result.EndedReset
 		mine := func(p pause) bool {
 			switch {
+			case !stood && !p.route:
+				return false // another way may answer anything
 			case p.link.IsValid() && c.Source.IsValid() && c.Source.Addr() != p.link:
 				return false
 			case p.shed && (!opened || c.Ended == result.EndedSilent):

@@ -97,7 +97,7 @@ func (s *survey) half(j *job) *result.Initiator {
 	}
 	i.Connections = s.connectionsOf(j)
 	s.mu.Lock()
-	i.Connections = besidePauses(i.Connections, s.ownPauses, j.transport)
+	i.Connections = besidePauses(i.Connections, slices.Concat(s.ownPauses, s.otherWays(j)), j.transport)
 	s.mu.Unlock()
 	pauses := s.pauses
 	if j.direction == plan.Reverse {
@@ -192,7 +192,7 @@ func (s *survey) partners(i *result.Initiator) *result.Initiator {
 // facts are what Conclude needs beside the report.
 func (s *survey) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
-		Paused: s.pausedFor(sock.Now()), Stood: s.stoodFor(), Away: s.away(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, Bans: s.banned(), AnswersAll: s.answersAll, Waited: s.waited,
+		Paused: s.pausedFor(sock.Now()), Stood: s.stoodFor(), Away: s.away(), Reroutes: s.timesRerouted(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, Bans: s.banned(), AnswersAll: s.answersAll, Waited: s.waited,
 		LeftOut: s.target.Without(sock.TooMany), AnyAddress: s.anyAddress(s.Host), Names: namesInDoubt(s.target.Doubts),
 	}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
@@ -200,6 +200,10 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 	}
 	if s.cut != nil {
 		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Away: s.isUnplugged(s.cut.at), Opened: len(s.everyConnection())}
+		if r := s.cut.reroute; r != nil {
+			told := rerouteOf(*r)
+			f.CutOff.Reroute = &told
+		}
 		if by := s.cut.touched; by != nil {
 			f.CutOff.Touched = &result.Ban{Port: by.port, Transport: by.transport}
 		}

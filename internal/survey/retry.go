@@ -86,7 +86,7 @@ func (s *survey) metPause(j *job, is func(pause) bool) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(slices.Concat(s.pauses, s.ownPauses), func(p pause) bool { return is(p) && p.meets(&attempt) })
+	return slices.ContainsFunc(slices.Concat(s.pauses, s.ownPauses, s.otherWays(j)), func(p pause) bool { return is(p) && p.meets(&attempt) })
 }
 
 // isUntold reports whether all that a job's attempts tell is that a program did not
@@ -101,7 +101,7 @@ func (s *survey) isUntold(j *job) bool {
 			stood = stood || t != nil && t.Hole == nil && (t.Outcome == result.TransferStalled || t.Outcome == result.TransferClosed || t.Outcome == result.TransferUnknown)
 		}
 	}
-	return j.transport == plan.TCP && opened && (stood || i.Connect == result.ConnectTimeout) && s.metPause(j, func(p pause) bool { return !p.shed && !p.declined && !p.link.IsValid() })
+	return j.transport == plan.TCP && opened && (stood || i.Connect == result.ConnectTimeout) && s.metPause(j, func(p pause) bool { return !p.shed && !p.declined && !p.link.IsValid() && !p.route })
 }
 
 // studyTimeouts is for how many timeouts of an attempt paths are studied,

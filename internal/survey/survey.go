@@ -108,6 +108,7 @@ type survey struct {
 	pauses      []pause                        // of the far end's listener
 	shed        int                            // connections that it ended in a minute, crowded by strangers
 	ownPauses   []pause                        // of this program, and of this machine's links
+	reroutes    []sock.Reroute                 // while which the far end was sent to by another way than at first
 	lacks       result.Lack                    // what this machine had none left of when the far end was to be asked
 	contactLost error                          // why the far end could not be asked any more
 	besides     []beside                       // connections beside the attempts
@@ -191,6 +192,7 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	}
 	sources := s.sources()
 	go sock.KeepLinks(ctx, func() []netip.Addr { return sources }, s.unplugged)
+	go sock.KeepRoutes(ctx, s.dialedAt(), s.rerouted)
 	remote = s.attemptAll(ctx, remote)
 	if !s.contacts.Direct() && !s.isCutOff(ctx) && ctx.Err() == nil {
 		s.seek(ctx, remote) // whoever answered may not be whom we dialed

@@ -44,6 +44,9 @@ type Facts struct {
 	// AnswersAll are the far end's addresses to which connections open on ports
 	// where nothing listens.
 	AnswersAll []netip.Addr
+	// Reroutes are the spans, over by the end, in which this machine sent to the far end
+	// by another way than at first.
+	Reroutes []Reroute
 	// Bans are what touching a port was found to set off.
 	Bans    []Ban
 	LeftOut []netip.Addr // the far end's that were too many to be dialed
@@ -57,6 +60,32 @@ type Facts struct {
 type Away struct {
 	Addrs []netip.Addr
 	For   time.Duration // the longest of them in all
+}
+
+// A Route is from which address and by which interface a machine sends somewhere. The
+// zero value: there is none.
+type Route struct {
+	Source    netip.Addr
+	Interface string // "": not known
+}
+
+// A Reroute is a span in which the dialing machine sent to an address by another way
+// than at first.
+type Reroute struct {
+	To          netip.Addr
+	Was, Is     Route
+	From, Until time.Time
+}
+
+// Words says from which way to which.
+func (r Reroute) Words() string {
+	words := func(r Route) string {
+		if r.Source.IsValid() {
+			return fmt.Sprintf("%s by %s", r.Source, r.Interface)
+		}
+		return "none: no route is left"
+	}
+	return fmt.Sprintf("from %s to %s", words(r.Was), words(r.Is))
 }
 
 // A Ban is what touching a port of an address sets off there.
@@ -73,6 +102,8 @@ type CutOff struct {
 	Anew  bool          // nothing ended: another listener answers in the place of the one before
 	Shut  bool          // nothing was proved before: connections only opened
 	Away  bool          // an address of this machine could not be used then
+	// Reroute is how this machine's route to the far end changed then; nil: it did not.
+	Reroute *Reroute
 	// Touched is the port after whose touching, on purpose, nothing got through; nil:
 	// no certain one.
 	Touched *result.Ban
@@ -155,7 +186,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 	// Where this machine ran out of something, that may be why nobody could be
 	// asked: nothing is said of the far end.
 	wantsContact := r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && !r.Interrupted
-	if f.CutOff == nil && r.Contact == nil && wantsContact && len(out) == 0 {
+	if f.CutOff == nil && len(f.Reroutes) == 0 && r.Contact == nil && wantsContact && len(out) == 0 {
 		out = append(out, noContact(r, f, refused == attempted))
 	}
 	if f.TooLong > 0 {
@@ -163,10 +194,16 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Text:   fmt.Sprintf("The run ended itself after %v, before every path was tried to the end.", f.TooLong.Round(time.Second)),
 			Advice: "Test fewer rows at a time with --only, or give a shorter --timeout. If the network is merely slow, a longer --timeout gives the whole run more time too."})
 	}
+	for _, re := range f.Reroutes {
+		out = append(out, result.Finding{Code: result.CodeRouteChanged,
+			Text: fmt.Sprintf("From %s UTC on, for about %v, this machine's route to %s was another (%s). What failed then tells nothing of the first way and was left out.",
+				re.From.UTC().Format("15:04:05.000"), re.Until.Sub(re.From).Round(100*time.Millisecond), r.To.Host, re.Words()),
+			Advice: routeAdvice})
+	}
 	for _, b := range f.Bans {
 		out = append(out, portBans(r, b))
 	}
-	if f.CutOff != nil && !f.CutOff.Away {
+	if f.CutOff != nil && (!f.CutOff.Away || f.CutOff.Reroute != nil) {
 		out = append(out, cutOff(r, *f.CutOff))
 	}
 	if !f.Restarted.IsZero() && (f.CutOff == nil || !f.CutOff.Anew) {
@@ -249,6 +286,11 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 			Text:   fmt.Sprintf("%s this run tried %s, and from then on nothing between %s and %s got an answer, also on ports that had worked right before. What came later was not tested.", when, t.Words(), from, r.To.Host),
 			Advice: fmt.Sprintf("Ask which device bans whoever tries %s (intrusion prevention, a honeypot port, protection against scans), and to lift its ban of %s and exempt it for the test. Then run the test again, or without that port: dial --only with the rows that this site needs.", t.Words(), from)}
 	}
+	if re := c.Reroute; re != nil {
+		return result.Finding{Code: result.CodeRouteChanged,
+			Text:   fmt.Sprintf("%s this machine's route to %s changed (%s). What came after that is untested: it is no evidence of the first way, nor all of the second.", when, r.To.Host, re.Words()),
+			Advice: routeAdvice}
+	}
 	before := "worked"
 	if c.Shut {
 		before = "opened"
@@ -258,6 +300,9 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections shut out %s at that time, and to exempt it for the test; "+
 			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, from)}
 }
+
+// routeAdvice is what to do where the dialing machine's own route changed.
+const routeAdvice = "Nothing to ask of the firewall team. See what changed it on this machine (a VPN that came up or went, a cable, a wireless network), and run the test again while it stays as its users have it."
 
 // portBans tells of a port whose touching makes all others silent.
 func portBans(r *result.Report, b Ban) result.Finding {

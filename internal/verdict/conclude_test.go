@@ -67,6 +67,10 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 	portUnreachable := rejectedBy(result.ICMP{Type: 3, Code: 3, From: target.Addr()})
 	unreachable := pathOf(question{Transport: plan.UDP, Port: 1434, Initiator: &portUnreachable})
 	unreachable.Finding = explain(unreachable, result.ModePaths)
+	wire := Route{netip.MustParseAddr("10.1.0.10"), "eth0"}
+	since := time.Date(2026, 11, 27, 12, 34, 36, 178_000_000, time.UTC)
+	wrong := Reroute{Was: wire, Is: Route{netip.MustParseAddr("172.16.0.2"), "vpn0"}, From: since}
+	lost := Reroute{Was: wire, From: since, Until: since.Add(2500 * time.Millisecond)}
 	for _, c := range []struct {
 		name  string
 		r     result.Report
@@ -93,6 +97,16 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 			"interface-down", []string{"For about 3s of this run this machine could send nothing from " + target.Addr().String(), "Nothing to ask of the firewall team"}},
 		{"everything stopped with this machine's interface", result.Report{Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Away: Away{Addrs: []netip.Addr{target.Addr()}, For: 3 * time.Second}, CutOff: &CutOff{Away: true}},
 			"interface-down", nil},
+		{"this machine's route changed", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{CutOff: &CutOff{Reroute: &wrong, At: wrong.From, After: 1200 * time.Millisecond}},
+			"route-changed", []string{"At 12:34:36.178 UTC, 1.2 s after this run began, this machine's route to illiad.example.edu changed (from 10.1.0.10 by eth0 to 172.16.0.2 by vpn0). What came after that is untested", "Nothing to ask of the firewall team"}},
+		{"this machine's route was another for a while", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Reroutes: []Reroute{lost}},
+			"route-changed", []string{"From 12:34:36.178 UTC on, for about 2.5s, this machine's route to illiad.example.edu was another (from 10.1.0.10 by eth0 to none: no route is left)"}},
+		{"a port whose touching bans", result.Report{From: result.End{Addresses: []string{"10.1.0.10"}}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}},
+			Facts{Bans: []Ban{{result.Ban{Port: 1344, Transport: plan.TCP, At: result.TimeOf(wrong.From), ForMS: 4123}, netip.MustParseAddr("10.2.0.10")}}},
+			"port-bans", []string{"The firewall bans whoever touches TCP port 1344 of 10.2.0.10:", "at 12:34:36.178 UTC it was tried on purpose, and for 4.1s no port answered 10.1.0.10", "allow TCP port 1344, or at least not to ban 10.1.0.10 for it"}},
+		{"a port whose touching bans for long", result.Report{From: result.End{Addresses: []string{"10.1.0.10"}}, To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}},
+			Facts{CutOff: &CutOff{At: wrong.From, Touched: &result.Ban{Port: 1344, Transport: plan.TCP}}},
+			"cut-off", []string{"this run tried TCP port 1344, and from then on nothing between 10.1.0.10 and illiad.example.edu got an answer", "lift its ban of 10.1.0.10"}},
 		{"the listener was crowded", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Shed: 1234},
 			"listener-crowded", []string{"illiad.example.edu was crowded", "ended 1234 in a minute", "No device on the way did that"}},
 		{"other plan", result.Report{Plan: "illiad-2006", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{}, "other-plan", []string{`"illiad"`, `"illiad-2006"`}},
