@@ -201,6 +201,9 @@ func isFromKnown(p *result.Path) bool {
 
 // first is what to make sure of before a request is sent; "": nothing.
 func first(r *result.Report, p *result.Path) string {
+	if p.AddressAssumed {
+		return fmt.Sprintf("See to it that partners dial %s: this end's connections come from it, and if partners dial another address, that one was not tested, and nothing is to be asked for this one.", p.Target.Addr())
+	}
 	at := p.Target.Addr().String()
 	if h := hostOf(r, p); h != "" && h != at {
 		at = fmt.Sprintf("%s (%s)", h, at)

@@ -269,6 +269,13 @@ func TestWhatIsToBeMadeSureOfFirstIsSaid(t *testing.T) {
 	if q := Of(Options{}, r).Requests[0]; q.Named != "webservices.oclc.org" || q.To.Host != q.Named {
 		t.Errorf("%+v", q)
 	}
+	// Where nobody said which address partners dial, that is to be made sure of.
+	in := blocked("odyssey-in", 7968, "nat-no-forward")
+	in.Direction, in.From, in.To, in.OthersOrigin, in.AddressAssumed = plan.Reverse, "peer", "server", "10.2.0.10", true
+	in.Source, in.Target = ap("10.3.0.10:56698"), ap("198.51.100.77:7968")
+	if got := Of(Options{}, report(in)).Requests[0].First; !strings.HasPrefix(got, "See to it that partners dial 198.51.100.77:") {
+		t.Error(got)
+	}
 	p = blocked("sql-client", 1433, "rejected")
 	p.Initiator.ICMP = &result.ICMP{Type: 3, Code: 1}
 	if got := Of(Options{}, report(p)).Requests[0].First; !strings.Contains(got, "right address") {

@@ -172,10 +172,13 @@ type Path struct {
 	// OthersOrigin is the address of the machine that answered on other paths of
 	// this run, direction and family where a NAT leads them to it; "" if none
 	// does, or this path was proved itself.
-	OthersOrigin string   `json:"others_origin"`
-	Attempts     int      `json:"attempts"`
-	RTTMS        *float64 `json:"rtt_ms"`
-	Stop         *Stop    `json:"stop"` // where it stops; null: not known
+	OthersOrigin string `json:"others_origin"`
+	// AddressAssumed: this end's connections come from the target's address, and nobody
+	// told whether a partner dials that one or another.
+	AddressAssumed bool     `json:"address_assumed,omitempty"`
+	Attempts       int      `json:"attempts"`
+	RTTMS          *float64 `json:"rtt_ms"`
+	Stop           *Stop    `json:"stop"` // where it stops; null: not known
 	// Instances are SQL Server's on that machine, as its SQL Browser tells them,
 	// with their ports; absent: none is known.
 	Instances []InstancePort `json:"instances,omitempty"`

@@ -118,21 +118,34 @@ func (all attempts) isRelayed(to netip.Addr) bool {
 }
 
 // othersSeenAs is the address that a NAT gives to the proved paths of a job's
-// direction and family, "" if it gives none or several.
+// direction, family and transport, "" if it gives none or several. Where none of that
+// transport was proved, those of the other tell: a NAT may give UDP another address than TCP.
 func (all attempts) othersSeenAs(of *job) string {
-	seen := ""
+	if seen, proved := all.seenAs(of, of.transport); proved {
+		return seen
+	}
+	for _, t := range []plan.Transport{plan.TCP, plan.UDP} {
+		if seen, proved := all.seenAs(of, t); proved {
+			return seen
+		}
+	}
+	return ""
+}
+
+// seenAs is the same of one transport, and whether any path shows it.
+func (all attempts) seenAs(of *job, t plan.Transport) (seen string, proved bool) {
 	for _, j := range all {
 		i := j.initiator
-		if j.direction != of.direction || j.family != of.family || i == nil || !i.SeenAs.IsValid() {
+		if j.transport != t || j.direction != of.direction || j.family != of.family || i == nil || !i.SeenAs.IsValid() {
 			continue
 		}
 		a := i.SeenAs.Addr().String()
 		if result.IsSameAddr(i.SeenAs.Addr(), i.Source.Addr()) || seen != "" && seen != a {
-			return ""
+			return "", true
 		}
 		seen = a
 	}
-	return seen
+	return seen, seen != ""
 }
 
 // othersOrigin is the address of the machine to which a NAT leads the proved

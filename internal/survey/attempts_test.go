@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"dialtone/internal/contact"
+	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
@@ -75,6 +77,26 @@ func TestWhatOtherAttemptsShowOfTranslations(t *testing.T) {
 			t.Errorf("%s: seen as %q, at %q", name, seenAs, origin)
 		}
 	}
+	// A NAT may give UDP another address than TCP: each tells of its own first.
+	datagram := tried(plan.Forward, 7, "10.0.0.5:7", "203.0.113.9:7", "192.0.2.66:7", "203.0.113.9:7")
+	datagram.transport = plan.UDP
+	deaf := tried(plan.Forward, 8, "10.0.0.5:8", "203.0.113.9:8", "", "")
+	deaf.transport = plan.UDP
+	for name, c := range map[string]struct {
+		all  attempts
+		of   *job
+		want string
+	}{
+		"TCP beside UDP":     {attempts{silent, nat, datagram}, silent, "192.0.2.1"},
+		"UDP beside TCP":     {attempts{deaf, nat, datagram}, deaf, "192.0.2.66"},
+		"UDP by TCP alone":   {attempts{deaf, nat}, deaf, "192.0.2.1"},
+		"TCP by UDP alone":   {attempts{silent, datagram}, silent, "192.0.2.66"},
+		"of its own several": {attempts{silent, nat, elsewhere, datagram}, silent, ""},
+	} {
+		if got := c.all.othersSeenAs(c.of); got != c.want {
+			t.Errorf("%s: seen as %q, want %q", name, got, c.want)
+		}
+	}
 	back := tried(plan.Reverse, 6, "203.0.113.9:6", "192.0.2.1:6", "", "")
 	if got := (attempts{silent, back}).othersOrigin(back); got != "10.0.0.5" {
 		t.Errorf("behind the NAT is %q", got)
@@ -82,5 +104,30 @@ func TestWhatOtherAttemptsShowOfTranslations(t *testing.T) {
 	back.initiator.Target = result.EndpointFrom(netip.MustParseAddrPort("10.0.0.5:6"))
 	if got := (attempts{silent, back}).othersOrigin(back); got != "" {
 		t.Errorf("dialed directly, and behind a NAT is %q", got)
+	}
+}
+
+// A NAT's address that connections come from need not be the one that partners dial.
+func TestAnAddressThatNobodyNamedIsAssumed(t *testing.T) {
+	seen, other := netip.MustParseAddr("198.51.100.77"), netip.MustParseAddr("198.51.100.6")
+	for name, c := range map[string]struct {
+		from     string
+		dialed   netip.Addr
+		partners []netip.Addr
+		want     bool
+	}{
+		"nobody said":                   {"peer", seen, nil, true},
+		"the far end knows several":     {"peer", seen, []netip.Addr{other, far}, true},
+		"the far end dials it":          {"peer", seen, []netip.Addr{other, seen}, false},
+		"the far end dialed another":    {"peer", other, []netip.Addr{other}, false},
+		"nobody publishes a client's":   {"server", seen, nil, false},
+		"nor does it matter where from": {"client", seen, nil, false},
+	} {
+		s := newSurvey(Config{})
+		s.contacts.Put(contact.Contact{Family: result.IP4, SeenAs: netip.AddrPortFrom(seen, 40000), Heard: contact.Heard{Hello: echo.Hello{Partners: c.partners}}})
+		p := result.Path{From: c.from, Direction: plan.Reverse, Family: result.IP4, Target: result.EndpointFrom(netip.AddrPortFrom(c.dialed, 7968))}
+		if got := s.isAssumed(p); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

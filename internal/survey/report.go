@@ -154,6 +154,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	}
 	p.OthersSeenAs = s.attempts().othersSeenAs(j)
 	p.OthersOrigin = s.attempts().othersOrigin(j)
+	p.AddressAssumed = p.OthersOrigin != "" && s.isAssumed(p)
 	c := verdict.Context{
 		Mode: result.ModePaths, Instance: s.expectedOf(j), Loss: s.loss(p.Transport),
 		PortAssumed: l.Row.PortAssumed, LeftOut: s.target.Without(sock.NoSuchFamily),
@@ -164,6 +165,14 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	}
 	verdict.Rule(&p, c)
 	return p
+}
+
+// isAssumed reports whether the far end dialed back to where this end's connections come
+// from, and nobody knows whether partners dial that address: an institution's NAT may
+// have one for what goes out, and another for what comes in.
+func (s *survey) isAssumed(p result.Path) bool {
+	c, ok := s.contacts.Of(p.Family)
+	return ok && p.Direction == plan.Reverse && p.From == string(plan.RolePeer) && p.Target.Addr() == c.SeenAs.Addr() && !slices.Contains(c.Hello.Partners, p.Target.Addr())
 }
 
 // expectedOf is the listener that ought to answer a job. Where one took another's

@@ -149,6 +149,9 @@ func (e explainer) request(verb, now string) string {
 	if now != "" {
 		parts = append(parts, sentence(now))
 	}
+	if e.p.AddressAssumed {
+		parts = append(parts, fmt.Sprintf("First make sure that partners dial %s: it is where the connections of %s come from. If they dial another address, ask nothing for this one, which nobody uses: have the far end name the other one for this institution (roles, peer, in its site file), and run the test again.", e.at(), e.p.OthersOrigin))
+	}
 	if e.p.Why != "" && e.p.Expect == plan.ExpectClosed {
 		parts = append(parts, "Why: "+sentence(e.p.Why))
 	} else if e.p.Why != "" {
