@@ -339,6 +339,9 @@ func endWords(e request.End, port int, anyPort string) string {
 	if e.IsTranslated() {
 		s += fmt.Sprintf(" (behind a NAT; its own side sees %s)", prefixWords(e.Own))
 	}
+	if e.Temporary {
+		s += " (the network: the machine's own address is a temporary one and another tomorrow, RFC 8981)"
+	}
 	if e.Role != "" {
 		s += ", " + e.Role
 	}

@@ -240,10 +240,14 @@ func hostOf(r *result.Report, p *result.Path) string {
 }
 
 // A seen is an address at one end: its own, and as the other side has to do with it.
-type seen struct{ Own, Seen netip.Addr }
+type seen struct {
+	Own, Seen netip.Addr
+	Temporary bool // its own is one that lasts for a day
+}
 
 // addresses are those of the two ends of a path; invalid where not known.
 func addresses(r *result.Report, p *result.Path) (from, to seen) {
+	from.Temporary, to.Temporary = p.SourceTemporary, p.TargetTemporary
 	from.Own, to.Seen = p.Source.Addr().WithZone(""), p.Target.Addr().WithZone("")
 	if !from.Own.IsValid() {
 		from.Own = only(sourceEnd(r, p).Addresses, p.Family)
@@ -291,6 +295,10 @@ func only(list []string, f result.Family) netip.Addr {
 // add adds a machine to an end, as itself or as its subnet.
 func (e *End) add(a seen, s Subnets) {
 	translated := a.Own != a.Seen
+	e.Temporary = e.Temporary || a.Temporary
+	if a.Temporary && s.bits6 == 0 {
+		s.bits6 = bits6 // the address of today opens nothing tomorrow
+	}
 	e.Own = addOnce(e.Own, s.of(a.Own, false))
 	e.Seen = addOnce(e.Seen, s.of(a.Seen, translated))
 }

@@ -78,6 +78,9 @@ type End struct {
 	// Seen are the addresses that the other side has to do with: as it sees them
 	// behind a NAT, or as it dialed them. The same as Own if there is no NAT.
 	Seen []netip.Prefix
+	// Temporary: addresses of these machines are temporary (RFC 8981), so that their
+	// network stands for them.
+	Temporary bool
 }
 
 // IsTranslated reports whether a NAT stands before the end.

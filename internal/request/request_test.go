@@ -312,3 +312,43 @@ func TestEverySightingHasWords(t *testing.T) {
 		}
 	}
 }
+
+// A temporary address opens nothing tomorrow: its network is asked for, unless the
+// operator named one; and of a stable address it is that.
+func TestATemporaryAddressIsAskedForAsItsNetwork(t *testing.T) {
+	for _, c := range []struct {
+		temporary bool
+		subnet    []string
+		from      string
+	}{
+		{false, nil, "2001:db8:1:0:72f4:31e3:726f:4f45/128"},
+		{true, nil, "2001:db8:1::/64"},
+		{true, []string{"2001:db8::/32"}, "2001:db8::/32"},
+		{true, []string{"56"}, "2001:db8:1::/56"},
+	} {
+		subnets, err := ParseSubnets(c.subnet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := blocked("sql-client", 1433, "filtered")
+		p.Family, p.Source, p.Target, p.SourceTemporary = result.IP6, ap("[2001:db8:1:0:72f4:31e3:726f:4f45]:36850"), ap("[2001:db8:2::10]:1433"), c.temporary
+		q := Of(Options{Subnets: subnets}, report(p)).Requests[0]
+		if words(q.Ours.From) != c.from || words(q.Theirs.From) != c.from || words(q.Theirs.To) != "2001:db8:2::10/128" || q.From.Temporary != c.temporary || q.From.IsTranslated() {
+			t.Errorf("%+v: %+v", c, q)
+		}
+		if q.Log[0].Source != p.Source {
+			t.Errorf("the log has %s", q.Log[0].Source)
+		}
+		// The same the other way round: it is the target that changes.
+		p.Direction, p.Source, p.Target, p.SourceTemporary, p.TargetTemporary = plan.Reverse, p.Target, p.Source, false, c.temporary
+		if q := Of(Options{}, report(p)).Requests[0]; c.subnet == nil && (words(q.Ours.To) != c.from || words(q.Ours.From) != "2001:db8:2::10/128" || q.To.Temporary != c.temporary) {
+			t.Errorf("the other way: %+v", q)
+		}
+	}
+	// Where a NAT gives it another, that one is asked for on the far side.
+	p := blocked("sql-client", 1433, "filtered")
+	p.Family, p.Source, p.Target, p.SourceTemporary, p.OthersSeenAs = result.IP6, ap("[fd00::1:72f4:31e3:726f:4f45]:1"), ap("[2001:db8:2::10]:1433"), true, "2001:db8:9::7"
+	if q := Of(Options{}, report(p)).Requests[0]; words(q.Ours.From) != "fd00:0:0:1::/64" || words(q.Theirs.From) != "2001:db8:9::7/128" {
+		t.Errorf("%+v", q)
+	}
+}

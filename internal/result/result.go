@@ -166,6 +166,11 @@ type Path struct {
 	// of that family, each with a path of its own; "" where it has one.
 	Address string   `json:"address,omitempty"`
 	SeenAs  Endpoint `json:"seen_as"` // source as the accepting machine saw it
+	// SourceTemporary: the source is a temporary IPv6 address of its machine's (RFC
+	// 8981), of which there will be another tomorrow; TargetTemporary: so is the
+	// target. false: it is none, or that is not known.
+	SourceTemporary bool `json:"source_temporary,omitempty"`
+	TargetTemporary bool `json:"target_temporary,omitempty"`
 	// OthersSeenAs is the address as which other paths of this run, direction
 	// and family are seen; "" if it is the source's own or not known.
 	OthersSeenAs string `json:"others_seen_as"`

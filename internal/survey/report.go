@@ -154,6 +154,11 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 	}
 	p.OthersSeenAs = s.attempts().othersSeenAs(j)
 	p.OthersOrigin = s.attempts().othersOrigin(j)
+	if p.Direction == plan.Forward {
+		p.SourceTemporary = slices.Contains(s.temporary, p.Source.Addr())
+	} else {
+		p.TargetTemporary = slices.Contains(s.temporary, p.Target.Addr())
+	}
 	p.AddressAssumed = p.OthersOrigin != "" && s.isAssumed(p)
 	c := verdict.Context{
 		Mode: result.ModePaths, Instance: s.expectedOf(j), Loss: s.loss(p.Transport),

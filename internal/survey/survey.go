@@ -89,10 +89,12 @@ type survey struct {
 	id      echo.ID // of this run
 	own     echo.ID // this end's own listener, whether it runs yet or not
 	started time.Time
-	target  sock.Target    // the far end's addresses
-	door    *listener.Door // for the reverse rows; nil before it is opened
-	slots   chan struct{}
-	talking chan struct{} // a place for each conversation under way
+	target  sock.Target // the far end's addresses
+	// temporary are this machine's addresses that the system makes anew from day to day.
+	temporary []netip.Addr
+	door      *listener.Door // for the reverse rows; nil before it is opened
+	slots     chan struct{}
+	talking   chan struct{} // a place for each conversation under way
 
 	turn     sync.Mutex // held by whoever waits to begin a connection of a gentle run
 	lastTurn time.Time
@@ -191,6 +193,7 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 		return s.report(ctx, remote, resolveErr), nil
 	}
 	sources := s.sources()
+	s.temporary = sock.TemporaryAddrs()
 	go sock.KeepLinks(ctx, func() []netip.Addr { return sources }, s.unplugged)
 	go sock.KeepRoutes(ctx, s.dialedAt(), s.rerouted)
 	remote = s.attemptAll(ctx, remote)

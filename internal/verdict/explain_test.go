@@ -423,3 +423,18 @@ func TestAnAssumedAddressIsMadeSureOfFirst(t *testing.T) {
 		}
 	}
 }
+
+func TestATemporaryAddressIsNoAddressForARule(t *testing.T) {
+	own := result.EndpointFrom(netip.MustParseAddrPort("[2001:db8:1:0:72f4:31e3:726f:4f45]:36850"))
+	for temporary, want := range map[bool]string{
+		true:  "TCP from 2001:db8:1::/64 (client; its own address is a temporary one and another tomorrow, RFC 8981) to 10.2.0.5 (database) port 1433",
+		false: "TCP from 2001:db8:1:0:72f4:31e3:726f:4f45 (client) to 10.2.0.5 (database) port 1433",
+	} {
+		i := failed(result.ConnectTimeout)
+		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing)})
+		p.Source, p.SourceTemporary = own, temporary
+		if f := explain(p, result.ModePaths); !strings.Contains(f.Advice, want) {
+			t.Errorf("%v: %s", temporary, f.Advice)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"dialtone/internal/result"
@@ -44,6 +45,8 @@ func (e explainer) port() string {
 func (e explainer) source() string {
 	own, seen := e.p.Source, e.p.SeenAs
 	switch {
+	case e.p.SourceTemporary && own.IsValid() && e.p.OthersSeenAs == "" && (!seen.IsValid() || result.IsSameAddr(own.Addr(), seen.Addr())):
+		return fmt.Sprintf("%s (%s; its own address is a temporary one and another tomorrow, RFC 8981)", networkOf(own.Addr()), e.p.From)
 	case own.IsValid() && !seen.IsValid() && e.p.OthersSeenAs != "":
 		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s on other paths)", own.Addr(), e.p.From, e.p.OthersSeenAs)
 	case own.IsValid() && seen.IsValid() && !result.IsSameAddr(own.Addr(), seen.Addr()):
@@ -56,10 +59,23 @@ func (e explainer) source() string {
 	return "the " + e.p.From
 }
 
+// networkOf is the network that an address with an interface identifier is of (RFC 7421).
+func networkOf(a netip.Addr) netip.Prefix {
+	const subnet = 64
+	p, err := a.WithZone("").Prefix(subnet)
+	if err != nil { // an IPv4 one has no such identifier
+		return netip.PrefixFrom(a, a.BitLen())
+	}
+	return p
+}
+
 // target names the accepting end: its address and its role.
 func (e explainer) target() string {
 	if e.p.Target.IsValid() && e.p.Host != "" {
 		return fmt.Sprintf("%s (%s)", e.p.Target.Addr(), e.p.Host)
+	}
+	if e.p.Target.IsValid() && e.p.TargetTemporary {
+		return fmt.Sprintf("%s (%s; its own address is a temporary one and another tomorrow, RFC 8981)", networkOf(e.p.Target.Addr()), e.p.To)
 	}
 	if e.p.Target.IsValid() {
 		return fmt.Sprintf("%s (%s)", e.p.Target.Addr(), e.p.To)

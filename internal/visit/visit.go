@@ -70,7 +70,7 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 			c.Host = t.Host // the report and the conversations name the one that has an address
 		}
 	}
-	v := &visit{Config: c, run: echo.NewID(), started: started}
+	v := &visit{Config: c, run: echo.NewID(), started: started, temporary: sock.TemporaryAddrs()}
 	remote := c.Remote
 	switch {
 	case c.Egress:
@@ -177,6 +177,8 @@ type visit struct {
 	Config
 	run     echo.ID
 	started time.Time
+	// temporary are this machine's addresses that the system makes anew from day to day.
+	temporary []netip.Addr
 
 	mu      sync.Mutex
 	inDoubt []verdict.Name // each host's once
@@ -328,6 +330,7 @@ func (v *visit) path(f plan.Flow, family result.Family, host string, port int, i
 	p := result.NewPath(f, family)
 	p.Port, p.Host, p.At = port, v.hostFor(f.Row, host), result.TimeOf(v.started)
 	p.Initiator, p.Source, p.Target, p.Attempts = &i, i.Source, i.Target, i.Attempts
+	p.SourceTemporary = slices.Contains(v.temporary, p.Source.Addr())
 	if !i.At.IsZero() {
 		p.At = i.At
 	}
