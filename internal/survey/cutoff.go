@@ -300,6 +300,8 @@ func (s *survey) cutShort(j *job) string {
 		}
 	}
 	switch {
+	case passed+failed == 0:
+		return why + "this path was tried only then"
 	case !isWhole(i):
 		return why + "this path was proved before, and its payload did not come to its end"
 	case passed < j.samples() && failed > 0:

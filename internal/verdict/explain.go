@@ -23,7 +23,7 @@ func explain(p result.Path, mode result.Mode) *result.Finding {
 		f.Text += fmt.Sprintf(" It was tried %d times.", p.Initiator.Attempts)
 	}
 	if f != nil && p.Initiator != nil && p.Initiator.Ban != nil && p.Initiator.Ban.Port == p.Port && p.Initiator.Ban.Transport == p.Transport {
-		f.Text = with(f.Text, fmt.Sprintf("Whoever touches this port is banned: tried on purpose, it made all others silent for %s", Ban{Ban: *p.Initiator.Ban}.longWords()))
+		f.Text = sentence(with(f.Text, fmt.Sprintf("Whoever touches this port is banned: tried on purpose, it made all others silent for %s", Ban{Ban: *p.Initiator.Ban}.longWords())))
 	}
 	if f != nil {
 		f.Text = with(f.Text, joinedWords(p.Acceptor))

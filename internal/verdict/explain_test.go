@@ -280,7 +280,7 @@ func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
 		{studied(sampled(proved(), "+r+++++++")), "unsteady-at-once", "Of 9 connections 8 passed and 1 failed (1 by RST).", "Please let every"},
 		{banned(sampled(proved(), "--+++++++")), "unsteady-banned", "Of 9 connections 7 passed and 2 failed (2 without an answer). What failed was tried after this run had touched TCP port 1344. " +
 			"Left alone, this port answered; when that one was touched on purpose, nothing got an answer for 4.1s.",
-			"Please let every connection pass, not only some: TCP from 10.1.0.2 (client) to 10.2.0.5 (database) port 1433, for SQL Server (TDS). A rule that allows it is there. A device bans whoever touches TCP port 1344"},
+			"Please allow TCP port 1344 from 10.1.0.2 (client) to 10.2.0.5, or at least do not ban who touches it."},
 		{sampled(proved(), "rr+++++++"), "unsteady", "Of 9 connections 7 passed and 2 failed (2 by RST). Those that failed have nothing in common", "Please let every"},
 		{inTurn, "redirected-in-turn", "Connections to port 1433 do not all lead to the same listener: one was answered by instance here-ins at 10.2.0.5:1433, another by instance other-in at 10.2.0.7:1433.",
 			"Please lead to one machine only TCP from"},

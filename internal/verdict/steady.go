@@ -153,18 +153,19 @@ func (e explainer) unsteady() *result.Finding {
 	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At.Time) })
 	code, words, cause := inCommon(passed, failed, all)
 	if b := e.i.Ban; b != nil {
-		code, words, cause = banWords(*b)
+		return e.banned(*b, fmt.Sprintf("Of %d connections %d passed and %d failed (%s).", len(all), len(passed), len(failed), endings(failed)))
 	}
 	return e.say(code, fmt.Sprintf("Of %d connections %d passed and %d failed (%s). %s", len(all), len(passed), len(failed), endings(failed), words),
 		e.request("let every connection pass, not only some:", "A rule that allows it is there. "+cause))
 }
 
-// banWords says of a path that what failed on it did so since another port was touched.
-func banWords(b result.Ban) (code result.Code, words, cause string) {
+// banned says of a path that what failed on it did so since another port was touched.
+// All that one ban made fail are one thing to ask for.
+func (e explainer) banned(b result.Ban, counted string) *result.Finding {
 	long := Ban{Ban: b}.longWords()
-	return result.CodeUnsteadyBanned,
-		fmt.Sprintf("What failed was tried after this run had touched %s. Left alone, this port answered; when that one was touched on purpose, nothing got an answer for %s.", b.Words(), long),
-		fmt.Sprintf("A device bans whoever touches %s (intrusion prevention, a honeypot port, protection against scans), here for %s: have it allow that port, or not ban for it", b.Words(), long)
+	return e.say(result.CodeUnsteadyBanned,
+		fmt.Sprintf("%s What failed was tried after this run had touched %s. Left alone, this port answered; when that one was touched on purpose, nothing got an answer for %s", counted, b.Words(), long),
+		fmt.Sprintf("Please allow %s from %s to %s, or at least do not ban who touches it. A device does (intrusion prevention, a honeypot port, protection against scans), and then nothing passes on any other port, here for %s.", b.Words(), e.source(), e.at(), long))
 }
 
 // endings counts how connections failed.
