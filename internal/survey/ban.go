@@ -24,7 +24,11 @@ type ban struct {
 const (
 	// banPause is how long no other port is touched, where nobody proved anything,
 	// before those that count are tried alone.
-	banPause = 5 * time.Second
+	banPause = 4 * time.Second
+	// banBegins is how soon after a port was touched a ban begins, and shortestBan how
+	// long one lasts at least that makes another port silent: until its second and third
+	// SYN (RFC 6298 section 2).
+	banBegins, shortestBan = 100 * time.Millisecond, 3 * time.Second
 	// banPatience is how long a port that opened before is given to open: two SYNs
 	// (RFC 6298 section 2).
 	banPatience = 1500 * time.Millisecond
@@ -45,8 +49,9 @@ func (s *survey) findBan(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, maxBanSearch)
 	defer cancel()
 	for _, f := range s.families() {
-		needed, others := s.silentBeside(f)
-		if len(needed) == 0 || len(others) == 0 {
+		needed, shaken, others := s.silentBeside(f)
+		others = slices.DeleteFunc(others, s.passedSoonAfter)
+		if len(needed)+len(shaken) == 0 || len(others) == 0 {
 			continue
 		}
 		_, met := s.contacts.HelloOf(f)
@@ -57,7 +62,7 @@ func (s *survey) findBan(ctx context.Context) {
 		if !sock.Wait(ctx, pause) {
 			return
 		}
-		freed := s.tryAlone(ctx, needed)
+		freed := append(s.tryAlone(ctx, needed), shaken...)
 		if len(freed) == 0 {
 			continue
 		}
@@ -76,9 +81,10 @@ func (s *survey) findBan(ctx context.Context) {
 	}
 }
 
-// silentBeside are the forward attempts of a family that count and got no answer,
-// and those on which nothing depends and that proved nothing.
-func (s *survey) silentBeside(f result.Family) (needed, others []*job) {
+// silentBeside are the forward attempts of a family that count and got no answer, those
+// that count and got none on one of several connections, and those on which nothing
+// depends and that proved nothing.
+func (s *survey) silentBeside(f result.Family) (needed, shaken, others []*job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counted := map[*job]bool{}
@@ -93,10 +99,31 @@ func (s *survey) silentBeside(f result.Family) (needed, others []*job) {
 			others = append(others, j)
 		case counted[j] && j.transport == plan.TCP && j.sourcePort == 0 && i.Connect == result.ConnectTimeout:
 			needed = append(needed, j)
+		case counted[j] && j.transport == plan.TCP && j.sourcePort == 0 && i.Answer == result.AnswerKeyed && slices.ContainsFunc(i.Connections, func(c result.Connection) bool {
+			return c.Ended == result.EndedSilent && c.Reached == result.ReachedNothing
+		}):
+			shaken = append(shaken, j)
 		}
 	}
 	slices.SortStableFunc(others, func(a, b *job) int { return a.initiator.At.Compare(b.initiator.At.Time) })
-	return needed, others
+	return needed, shaken, others
+}
+
+// passedSoonAfter reports whether anything got through right after a port was touched
+// first: then that set off no ban.
+func (s *survey) passedSoonAfter(touched *job) bool {
+	at := touched.initiator.At
+	for _, j := range s.attempts() {
+		if j.direction != plan.Forward || j.family != touched.family {
+			continue
+		}
+		for _, c := range s.connectionsOf(j) {
+			if c.IsPassed() && c.At.After(at.Add(banBegins)) && c.Over().Before(at.Add(shortestBan)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // lastTried is when the last of some attempts was over.

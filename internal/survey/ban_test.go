@@ -49,3 +49,32 @@ func TestABanExplainsWhatFailedWhileItLasted(t *testing.T) {
 		}
 	}
 }
+
+// Where something got through right after a port was touched, that set off no ban; not
+// if it only began then, and a later packet of it got through.
+func TestWhatPassesRightAfterATouchRulesOutABan(t *testing.T) {
+	began := time.Date(2026, 11, 27, 12, 35, 4, 0, time.UTC)
+	to := netip.MustParseAddr("10.2.0.10")
+	for name, c := range map[string]struct {
+		after, took time.Duration
+		ended       result.Ended
+		family      result.Family
+		want        bool
+	}{
+		"right after":         {500 * time.Millisecond, 2 * time.Millisecond, result.EndedWell, result.IP4, true},
+		"together with it":    {20 * time.Millisecond, 2 * time.Millisecond, result.EndedWell, result.IP4, false},
+		"by its third packet": {500 * time.Millisecond, 3500 * time.Millisecond, result.EndedWell, result.IP4, false},
+		"once it was over":    {5 * time.Second, 2 * time.Millisecond, result.EndedWell, result.IP4, false},
+		"nothing did":         {500 * time.Millisecond, time.Second, result.EndedReset, result.IP4, false},
+		"another family":      {500 * time.Millisecond, 2 * time.Millisecond, result.EndedWell, result.IP6, false},
+	} {
+		s := newSurvey(Config{})
+		one := result.Connection{Purpose: result.PurposeSample, At: result.TimeOf(began.Add(c.after)), ElapsedMS: result.Milliseconds(c.took), Reached: result.ReachedDone, Ended: c.ended}
+		k := jobKey{direction: plan.Forward, transport: plan.UDP, port: 1434, family: c.family, to: to}
+		s.jobs[k] = &job{jobKey: k, port: 1434, initiator: &result.Initiator{Connections: []result.Connection{one}}}
+		touched := &job{jobKey: jobKey{family: result.IP4}, initiator: &result.Initiator{At: result.TimeOf(began)}}
+		if got := s.passedSoonAfter(touched); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -295,10 +295,14 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 	if c.Shut {
 		before = "opened"
 	}
+	also := ""
+	if ports := triedInVain(r); len(ports) > 0 {
+		also = fmt.Sprintf(", or a device bans whoever tries %s, which this run did as well,", strings.Join(ports, " or "))
+	}
 	return result.Finding{Code: result.CodeCutOff,
 		Text: fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had %s before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, before, c.Opened),
-		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections shut out %s at that time, and to exempt it for the test; "+
-			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, from)}
+		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections%s shut out %s at that time, and to exempt it for the test; "+
+			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, also, from)}
 }
 
 // routeAdvice is what to do where the dialing machine's own route changed.
@@ -473,26 +477,39 @@ func noContact(r *result.Report, f Facts, allRefused bool) result.Finding {
 // that count: one that nobody is to touch may be why all are silent. "": there are
 // none, or something answered.
 func orBanned(r *result.Report) string {
-	var ports []string
+	if slices.ContainsFunc(r.Paths, func(p result.Path) bool { return isTried(p) && p.Verdict != result.Silent }) {
+		return ""
+	}
+	ports := triedInVain(r)
+	if len(ports) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", or a device bans this machine for having tried %s, which this run did as well: to find out, leave this machine's address alone for as long as such a ban may last, and run dial with --only and the rows that are required", strings.Join(ports, " or "))
+}
+
+func isTried(p result.Path) bool {
+	return p.Direction == plan.Forward && p.Initiator != nil && p.Initiator.Attempts > 0
+}
+
+// triedInVain are ports on which nothing depends, and that were tried beside those that
+// count and never answered; none if they are more than a few.
+func triedInVain(r *result.Report) (ports []string) {
 	counted := false
 	for _, p := range r.Paths {
-		i := p.Initiator
-		if p.Direction != plan.Forward || i == nil || i.Attempts == 0 {
+		if !isTried(p) {
 			continue
 		}
-		if p.Verdict != result.Silent {
-			return ""
-		}
-		words := result.Ban{Port: p.Port, Transport: p.Transport}.Words()
-		if counted = counted || p.Counted; !p.Counted && !slices.Contains(ports, words) {
+		counted = counted || p.Counted
+		silent := p.Initiator.Connect == result.ConnectTimeout || p.Initiator.Answer == result.AnswerSilent && p.Transport == plan.UDP
+		if words := (result.Ban{Port: p.Port, Transport: p.Transport}).Words(); silent && !p.Counted && !slices.Contains(ports, words) {
 			ports = append(ports, words)
 		}
 	}
 	const few = 4
-	if !counted || len(ports) == 0 || len(ports) > few {
-		return ""
+	if !counted || len(ports) > few {
+		return nil
 	}
-	return fmt.Sprintf(", or a device bans this machine for having tried %s, which this run did as well: to find out, leave this machine's address alone for as long as such a ban may last, and run dial with --only and the rows that are required", strings.Join(ports, " or "))
+	return ports
 }
 
 // provedPaths are those on which the key was proved, if only on one connection
