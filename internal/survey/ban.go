@@ -179,27 +179,43 @@ func (s *survey) touch(ctx context.Context, freed, others []*job) (again []*job)
 		if s.isLive(j) {
 			continue // it is known by now, and gets no proof
 		}
-		from := sock.Now()
-		i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: touchTime + s.longestTrip(), ProofOnly: true})
-		if i.Answer == result.AnswerKeyed {
-			again = append(again, j)
-			continue
+		b, proved := s.touchOne(ctx, j, ways)
+		if b != nil && b.long() < shortestBan && !b.to.IsZero() { // loss may do that once
+			b, proved = s.touchOne(ctx, j, ways)
 		}
-		if s.answers(ctx, ways, banPatience+s.tripsLong()) {
-			continue
-		}
-		to, over := s.awaitBanEnd(ctx, ways)
 		switch {
-		case over:
-			s.bans = append(s.bans, ban{j, from, to})
-		case !sock.IsOver(ctx):
-			s.cut = &cutOff{at: from, ended: result.EndedSilent, touched: j}
+		case proved:
+			again = append(again, j)
+		case b == nil:
+		case b.to.IsZero():
+			s.cut = &cutOff{at: b.from, ended: result.EndedSilent, touched: j}
 			return again
 		default:
-			return again
+			s.bans = append(s.bans, *b)
 		}
 	}
 	return again
+}
+
+// touchOne tries a port, and then whether what answered right before still does. It
+// returns the ban that this sets off, without an end if that did not come; nil: none.
+// Where what answered does not even do so if nothing is touched, it is none either.
+func (s *survey) touchOne(ctx context.Context, j *job, ways []netip.AddrPort) (b *ban, proved bool) {
+	from, patience := sock.Now(), banPatience+s.tripsLong()
+	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: touchTime + s.longestTrip(), ProofOnly: true})
+	if i.Answer == result.AnswerKeyed || s.answers(ctx, ways, patience) {
+		return nil, i.Answer == result.AnswerKeyed
+	}
+	to, over := s.awaitBanEnd(ctx, ways)
+	switch {
+	case sock.IsOver(ctx):
+		return nil, false
+	case !over:
+		return &ban{by: j, from: from}, false
+	case !sock.Wait(ctx, touchTime) || !s.answers(ctx, ways, patience):
+		return nil, false
+	}
+	return &ban{j, from, to}, false
 }
 
 // awaitBanEnd waits until any of these opens again, and returns when.
