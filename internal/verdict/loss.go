@@ -99,8 +99,9 @@ func (l *Lost) ofConnections(i *result.Initiator) {
 		}
 	}
 	const first, second = 1000, 2000 // ms
+	trip := i.TripMS()
 	for _, ms := range took {
-		switch late := ms - i.RoundTripMS(); {
+		switch late := ms - trip; {
 		case ms <= 0 || late >= second:
 		case late >= first:
 			l.add(1, 1)
