@@ -146,6 +146,7 @@ const (
 	CodeProvedOverUDPOnly Code = "proved-over-udp-only"
 	CodeIP4BlackHole      Code = "ip4-black-hole"
 	CodeIP6BlackHole      Code = "ip6-black-hole"
+	CodeSlowPath          Code = "slow-path"
 	CodeCutOff            Code = "cut-off"
 	CodeListenerGone      Code = "listener-gone"
 	CodeListenerRestarted Code = "listener-restarted"
@@ -370,6 +371,7 @@ var Codes = []CodeGroup{
 		{CodeProvedOverUDPOnly, "the key was proved over UDP alone, which can carry no questions", false},
 		{CodeIP4BlackHole, "nothing gets through to the IPv4 address, and IPv6 works", false},
 		{CodeIP6BlackHole, "nothing gets through to the IPv6 address, and IPv4 works", false},
+		{CodeSlowPath, "a round trip takes longer than the run gave a connection to open", true},
 		{CodeCutOff, "from some moment on nothing passed any more", false},
 		{CodeListenerGone, "the listener ended in the middle of the run", false},
 		{CodeListenerRestarted, "the listener was started anew in the middle of the run", true},
