@@ -122,7 +122,7 @@ const (
 // not: how many do, and what they have in common. Then also to those that got
 // only few, since what fails some on one port may do so on the next.
 func (s *survey) studyAll(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeouts(studyTimeouts))
+	ctx, cancel := context.WithTimeout(ctx, studyTimeouts*s.Timeout)
 	defer cancel()
 	var mixed []*job
 	for _, j := range s.jobs {
