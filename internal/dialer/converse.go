@@ -55,7 +55,7 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 	d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, sock.Draw{By: result.DrawnConnect})
 	took := sock.Since(one.At.Time)
 	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(took)
-	ctx, cancel = context.WithTimeout(ctx, o.conversing(t, took))
+	ctx, cancel = context.WithTimeout(ctx, o.conversing(t, d.Conn, took))
 	defer cancel()
 	var c result.Conversation
 	switch {
@@ -123,10 +123,14 @@ func conversingTime(speaks plan.Protocol, timeout time.Duration) time.Duration {
 // take: those of TLS and of a language's turns, and slow start (RFC 5681).
 const conversationTrips = 2 * openRoundTrips
 
-// conversing is how long a conversation may take over a connection that took so long to
-// open, its greeting as well.
-func (o Options) conversing(t Talk, opening time.Duration) time.Duration {
-	return conversingTime(t.Speaks, o.Timeout) + greetingTime(t) + conversationTrips*cmp.Or(o.RTT, opening)
+// conversing is how long a conversation may take over a connection (nil: there is none)
+// that took so long to open, its greeting as well.
+func (o Options) conversing(t Talk, conn net.Conn, opening time.Duration) time.Duration {
+	trip := o.RTT
+	if trip == 0 && conn != nil {
+		trip = sock.TripOf(conn, opening)
+	}
+	return conversingTime(t.Speaks, o.Timeout) + greetingTime(t) + conversationTrips*trip
 }
 
 const (
@@ -199,7 +203,7 @@ func again(ctx context.Context, p Path, o Options, t Talk, taken *looks) func(fu
 		}
 		defer d.Conn.Close()
 		one.Reached, one.Ended = result.ReachedConnected, result.EndedUnknown
-		looking, cancel := context.WithTimeout(ctx, o.Timeout+conversationTrips*sock.Since(one.At.Time))
+		looking, cancel := context.WithTimeout(ctx, o.Timeout+conversationTrips*sock.TripOf(d.Conn, sock.Since(one.At.Time)))
 		defer cancel()
 		look(looking, d.Conn)
 		return true

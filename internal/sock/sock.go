@@ -249,6 +249,16 @@ func AfterHandshake(phase, opening context.Context, took time.Duration) (context
 	return context.WithDeadline(phase, until)
 }
 
+// TripOf is how long a round trip of a connection takes, as the system measured it.
+// Where it does not tell it is what the handshake took, but for what a lost SYN makes
+// of that: it is sent again after a second (RFC 6298 section 2).
+func TripOf(c net.Conn, handshake time.Duration) time.Duration {
+	if info := TCPInfoOf(c); info != nil && info.RTTMS > 0 {
+		return time.Duration(info.RTTMS * float64(time.Millisecond))
+	}
+	return min(handshake, time.Second)
+}
+
 // Wait waits so long, and reports whether it did: false if ctx ended before.
 func Wait(ctx context.Context, d time.Duration) bool {
 	select {

@@ -217,3 +217,20 @@ func TestWaitForAnAnswerFollowsTheHandshake(t *testing.T) {
 		t.Error("it ended with the opening")
 	}
 }
+
+// A SYN that was lost makes no way long.
+func TestTripIsNoLongerThanTheSystemMeasured(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	trip := TripOf(c, 3*time.Second)
+	if info := TCPInfoOf(c); info != nil && trip.Seconds()*1000 > 2*info.RTTMS+1 || info == nil && trip != time.Second {
+		t.Errorf("%v, where the system says %+v", trip, info)
+	}
+	if trip := TripOf(nil, 10*time.Millisecond); trip != 10*time.Millisecond {
+		t.Errorf("%v of a handshake of 10 ms", trip)
+	}
+}
