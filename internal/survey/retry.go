@@ -23,9 +23,9 @@ const (
 	retryTimeouts = 3
 )
 
-// timeouts is so many timeouts of an attempt, and longer where round trips are long.
-func (s *survey) timeouts(n int) time.Duration {
-	return time.Duration(n)*s.Timeout + tripsBack*s.longestTrip()
+// retryTime is how long paths are tried again, and longer where round trips are long.
+func (s *survey) retryTime() time.Duration {
+	return retryTimeouts*s.Timeout + tripsBack*s.longestTrip()
 }
 
 // retryAll tries again, now that nothing else is under way, what one sample does
@@ -37,7 +37,7 @@ func (s *survey) timeouts(n int) time.Duration {
 // they get through: most of what is silent is meant to be. A path of which some connections passed and some did
 // not is studied.
 func (s *survey) retryAll(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeouts(retryTimeouts))
+	ctx, cancel := context.WithTimeout(ctx, s.retryTime())
 	defer cancel()
 	var quick, slow []*job
 	for _, j := range s.jobs {
@@ -66,7 +66,7 @@ func (s *survey) retrySpoilt(ctx context.Context) {
 	if len(spoilt) == 0 {
 		return
 	}
-	within, cancel := context.WithTimeout(ctx, s.timeouts(retryTimeouts))
+	within, cancel := context.WithTimeout(ctx, s.retryTime())
 	defer cancel()
 	s.calm(within, nil, spoilt, s.retry)
 	s.gatherHalves(ctx)
