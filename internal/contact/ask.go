@@ -51,13 +51,13 @@ func (b *Book) Ask(ctx context.Context, instance string, f result.Family, strict
 		targets = append(targets, targets[0]) // one connection may be lost
 	}
 	// Another way is for what fails soon: times do not add up.
-	ctx, cancel := context.WithTimeout(ctx, timeout+2*b.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout+2*b.step())
 	defer cancel()
 	for i, t := range targets {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		patience := b.Timeout
+		patience := b.step()
 		if i < len(targets)-1 {
 			patience = min(patience, b.soon())
 		}
@@ -81,6 +81,9 @@ func (b *Book) Ask(ctx context.Context, instance string, f result.Family, strict
 	return err
 }
 
+// step is how long a step may take, and longer where round trips are long.
+func (b *Book) step() time.Duration { return b.Timeout + b.Trips() }
+
 // soon is within what time a way that proved itself opens again: two SYNs'
 // (RFC 6298 section 2: 1 s after the first), and longer where round trips are.
 func (b *Book) soon() time.Duration {
@@ -96,7 +99,7 @@ func (b *Book) Over(ctx context.Context, target netip.AddrPort, patience, timeou
 		return err
 	}
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout+b.Trips())
 	defer cancel()
 	ctx, stop := b.Watch(ctx, target, timeout)
 	defer stop()
@@ -121,7 +124,8 @@ func (b *Book) Open(phase context.Context, target netip.AddrPort, patience time.
 	defer cancel()
 	one := result.Connection{Purpose: result.PurposeControl, At: result.TimeOf(sock.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing, Ended: result.EndedWell}
 	d := sock.DialNarrow(ctx, b.Bind.For(result.FamilyOf(target.Addr())), target)
-	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(sock.Since(one.At.Time))
+	took := sock.Since(one.At.Time)
+	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(took)
 	if d.Err != nil {
 		one.Ended, one.ElapsedMS = d.Ended(), one.ConnectMS
 		b.Record(phase, target, one)
@@ -132,7 +136,9 @@ func (b *Book) Open(phase context.Context, target netip.AddrPort, patience time.
 	}
 	ask := b.Self()
 	ask.Probe, ask.Flow, ask.Greeted = echo.NewID(), "control", b.Greets(target.Port())
-	c, err := echo.Prove(ctx, d.Conn, ask)
+	answering, cancel := sock.AfterHandshake(phase, ctx, took)
+	defer cancel()
+	c, err := echo.Prove(answering, d.Conn, ask)
 	one.Reached = result.ReachedConnected
 	if err == nil {
 		one.Reached, one.Origin, one.Instance = result.ReachedProved, result.EndpointFrom(c.Origin), c.Instance.String()

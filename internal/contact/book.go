@@ -179,12 +179,12 @@ func (b *Book) AskAgain(ctx context.Context, families ...result.Family) {
 
 // greet asks the far end what it is, over one path; false: it did not say.
 func (b *Book) greet(ctx context.Context, f result.Family, w Way) (c Contact, ok bool) {
-	l, err := b.Open(ctx, w.Target, b.Timeout)
+	l, err := b.Open(ctx, w.Target, b.step())
 	if err != nil {
 		return c, false
 	}
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, b.step())
 	defer cancel()
 	h, err := l.Hear(ctx)
 	return Contact{

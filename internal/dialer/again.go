@@ -46,6 +46,9 @@ func (a *attempt) begin(ctx context.Context) *attempt {
 		}
 	}
 	if told.seen.Answer == result.AnswerKeyed && !a.ProofOnly {
+		if a.OnProved != nil && told.rtt() >= longTrip {
+			a.OnProved(told.seen)
+		}
 		told.goOn(ctx, first, second)
 	} else {
 		told.list(first, second)
@@ -227,6 +230,11 @@ func (a *attempt) rtt() time.Duration {
 	return time.Duration(a.seen.RoundTripMS() * float64(time.Millisecond))
 }
 
+// connectTime is how long its handshake took.
+func (a *attempt) connectTime() time.Duration {
+	return time.Duration(a.seen.ConnectMS * float64(time.Millisecond))
+}
+
 // sample opens one more connection, of the other parity than the last. Unless a
 // little payload is enough, it moves the whole.
 func (a *attempt) sample(ctx context.Context, of *attempt, little bool) *attempt {
@@ -260,8 +268,8 @@ func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
 	a.seen.ElapsedMS = result.Milliseconds(sock.Since(a.seen.At.Time))
 }
 
-// longTrip is from what round trip on samples are opened side by side: one after
-// the other they would take as long as people do not wait.
+// longTrip is from what round trip on what can be done side by side is, as further
+// samples are: one after the other takes as long as people do not wait.
 const longTrip = 250 * time.Millisecond
 
 // sampleMore opens the next sample, or over a long way all n that are wanted,
@@ -329,7 +337,9 @@ func (a *attempt) open(run context.Context, timeout time.Duration) {
 	case a.Transport == plan.UDP:
 		a.provePacket(ctx, a.conn)
 	default:
-		a.proof = a.prove(ctx, a.conn)
+		answering, cancel := sock.AfterHandshake(run, ctx, a.connectTime())
+		defer cancel()
+		a.proof = a.prove(answering, a.conn)
 	}
 }
 

@@ -48,14 +48,15 @@ func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 
 func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
 	asked := ctx
-	ctx, cancel := context.WithTimeout(ctx, conversingTime(t.Speaks, o.Timeout)+greetingTime(t))
-	defer cancel()
-	opening, cancel := context.WithTimeout(ctx, o.Timeout)
+	opening, cancel := context.WithTimeout(ctx, o.Timeout+openRoundTrips*o.RTT)
 	defer cancel()
 	// The path's own source port, if it has one, may be busy still.
 	one := result.Connection{Purpose: result.PurposeConversation, At: result.TimeOf(sock.Now()), Drawn: result.DrawnConnect, Reached: result.ReachedNothing}
 	d := sock.DialDrawn(opening, string(p.Transport), p.Source.Addr(), p.Target, sock.Draw{By: result.DrawnConnect})
-	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(sock.Since(one.At.Time))
+	took := sock.Since(one.At.Time)
+	one.Source, one.ConnectMS = result.EndpointFrom(d.Source), result.Milliseconds(took)
+	ctx, cancel = context.WithTimeout(ctx, o.conversing(t, d.Conn, took))
+	defer cancel()
 	var c result.Conversation
 	switch {
 	case d.Err != nil:
@@ -89,7 +90,7 @@ func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 // stillProves reports whether a UDP path still proves itself: silence tells of
 // the service only if it does.
 func stillProves(ctx context.Context, p Path, o Options) bool {
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout+leastRoundTrips*o.RTT)
 	defer cancel()
 	d := sock.Dial(ctx, string(p.Transport), netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
 	if d.Err != nil {
@@ -116,6 +117,20 @@ const usualSteps = 2
 func conversingTime(speaks plan.Protocol, timeout time.Duration) time.Duration {
 	l := speaks.Language()
 	return max(time.Duration(cmp.Or(l.Steps, usualSteps))*timeout, l.AtLeast)
+}
+
+// conversationTrips is how many round trips beside its steps' own time a conversation may
+// take: those of TLS and of a language's turns, and slow start (RFC 5681).
+const conversationTrips = 2 * openRoundTrips
+
+// conversing is how long a conversation may take over a connection (nil: there is none)
+// that took so long to open, its greeting as well.
+func (o Options) conversing(t Talk, conn net.Conn, opening time.Duration) time.Duration {
+	trip := o.RTT
+	if trip == 0 && conn != nil {
+		trip = sock.TripOf(conn, opening)
+	}
+	return conversingTime(t.Speaks, o.Timeout) + greetingTime(t) + conversationTrips*trip
 }
 
 const (
@@ -188,7 +203,7 @@ func again(ctx context.Context, p Path, o Options, t Talk, taken *looks) func(fu
 		}
 		defer d.Conn.Close()
 		one.Reached, one.Ended = result.ReachedConnected, result.EndedUnknown
-		looking, cancel := context.WithTimeout(ctx, o.Timeout)
+		looking, cancel := context.WithTimeout(ctx, o.Timeout+conversationTrips*sock.TripOf(d.Conn, sock.Since(one.At.Time)))
 		defer cancel()
 		look(looking, d.Conn)
 		return true

@@ -57,6 +57,9 @@ type Options struct {
 	RTT time.Duration
 	// Pace is how long to wait before each further connection.
 	Pace time.Duration
+	// OnProved is told when a path has proved itself whose round trips are long (see
+	// longTrip): all that the attempt does after that takes its time. nil: nobody is.
+	OnProved func(result.Initiator)
 }
 
 // settle is how long to wait before an error that came at once is given a

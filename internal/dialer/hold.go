@@ -103,7 +103,7 @@ func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) (_ resu
 		return result.IdleNotHeld, unopened
 	}
 	defer conn.Close()
-	within, cancel := context.WithTimeout(ctx, gap+o.Timeout)
+	within, cancel := context.WithTimeout(ctx, o.holding(gap, c))
 	defer cancel()
 	for began := sock.Now(); sock.Since(began) < gap; {
 		if err := c.HoldAsker(within, min(gap/busyShare, gap-sock.Since(began))); err != nil {
@@ -116,10 +116,16 @@ func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) (_ resu
 	return result.IdleSurvived, nil
 }
 
+// holding is how long it takes at most to keep a connection for a gap, what is said
+// before and after it as well.
+func (o Options) holding(gap time.Duration, c *echo.Conn) time.Duration {
+	return gap + o.Timeout + openRoundTrips*c.RTT
+}
+
 // holdable opens a connection and has it proved. The caller closes it. Where it
 // did not come about, while ctx lasted, unopened is how it fared.
 func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (_ net.Conn, _ *echo.Conn, unopened *result.Connection, _ error) {
-	within, cancel := context.WithTimeout(ctx, o.Timeout)
+	within, cancel := context.WithTimeout(ctx, o.Timeout+openRoundTrips*o.RTT)
 	defer cancel()
 	began := sock.Now()
 	d := sock.Dial(within, "tcp", netip.AddrPortFrom(p.Source.Addr(), 0), p.Target)
@@ -132,7 +138,9 @@ func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (_ net.Conn
 		}
 		return nil, nil, unopened, fmt.Errorf("connect: %w", d.Err)
 	}
-	c, err := echo.Prove(within, d.Conn, p.ask(o, probe))
+	answering, cancel := sock.AfterHandshake(ctx, within, sock.Since(began))
+	defer cancel()
+	c, err := echo.Prove(answering, d.Conn, p.ask(o, probe))
 	if err != nil {
 		d.Conn.Close()
 		return nil, nil, nil, err
@@ -150,7 +158,7 @@ func hold(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duratio
 	}
 	defer conn.Close()
 	h.Source = result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr()))
-	idle, cancel := context.WithTimeout(ctx, gap+o.Timeout)
+	idle, cancel := context.WithTimeout(ctx, o.holding(gap, c))
 	defer cancel()
 	if h.First == result.SpeakerInitiator {
 		err = c.HoldAsker(idle, gap)

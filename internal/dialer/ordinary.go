@@ -218,7 +218,7 @@ func (c *ordinary) say(ctx context.Context, conn net.Conn) {
 	}
 	q := question(conn, c.Options, c.talk)
 	q.Stay = true
-	said := ordinarySteps * c.Timeout
+	said := ordinarySteps*c.Timeout + conversationTrips*sock.TripOf(conn, c.connectTime())
 	if greetingTime(c.talk) > 0 {
 		q.AfterGreeting = said
 	}

@@ -273,7 +273,7 @@ func (a *attempt) fullPackets(ctx context.Context) {
 // returns how much payload they carried. A path that just learned a smaller MTU
 // says so once, by an error, and gets another chance.
 func (a *attempt) packet(ctx context.Context, size echo.PacketSize) (sent, received int64, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, holeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, holeTimeout+leastRoundTrips*a.rtt())
 	defer cancel()
 	for !sock.IsOver(ctx) {
 		d := sock.Dial(ctx, "udp", a.Source, a.Target)

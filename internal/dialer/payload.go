@@ -86,7 +86,7 @@ func (a *attempt) alone(ctx context.Context, n int64, timeout time.Duration, m m
 		return result.Transfer{Want: n, Outcome: result.TransferUnknown, Detail: "no further connection to try it: " + err.Error()}
 	}
 	defer l.Close()
-	moving, cancel := context.WithTimeout(ctx, timeout)
+	moving, cancel := context.WithTimeout(ctx, timeout+openRoundTrips*a.rtt())
 	defer cancel()
 	return m.bytes(l.Conn, moving, n)
 }
@@ -94,7 +94,7 @@ func (a *attempt) alone(ctx context.Context, n int64, timeout time.Duration, m m
 // proveAlone opens a further connection of the path and has it proved. The
 // caller closes it.
 func (a *attempt) proveAlone(ctx context.Context, timeout time.Duration) (*echo.Link, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout+openRoundTrips*a.rtt())
 	defer cancel()
 	// The path's own source port, if it has one, is busy with the first connection.
 	return echo.Open(ctx, netip.AddrPortFrom(a.Source.Addr(), 0), a.Target, a.ask())

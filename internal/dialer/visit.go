@@ -48,7 +48,7 @@ func (a *attempt) visit(ctx context.Context, t Talk) {
 		return
 	}
 	defer conn.Close()
-	limit, cancel := context.WithTimeout(ctx, conversingTime(t.Speaks, a.Timeout)+greetingTime(t))
+	limit, cancel := context.WithTimeout(ctx, a.conversing(t, conn, a.connectTime()))
 	defer cancel()
 	q := question(conn, a.Options, t)
 	var c result.Conversation

@@ -35,6 +35,7 @@ type packets struct {
 type sentPacket struct {
 	req *stun.Message
 	at  time.Time
+	n   int // how many were sent before it
 }
 
 // A PacketProof is a Proof over a datagram, and the payload that request and
@@ -42,6 +43,7 @@ type sentPacket struct {
 type PacketProof struct {
 	Proof
 	Sent, Received int64 // bytes
+	nth            int   // of its requests it answers, from 1
 }
 
 func newPackets(conn net.Conn, ask Ask, size PacketSize) *packets {
@@ -55,7 +57,7 @@ func (p *packets) send() error {
 	if err != nil {
 		return err
 	}
-	p.sent[req.TransactionID] = sentPacket{req, time.Now()}
+	p.sent[req.TransactionID] = sentPacket{req, time.Now(), p.all}
 	_, err = p.conn.Write(req.Raw)
 	if err != nil && !isTimeout(err) && !sock.IsTooLarge(err) {
 		_, err = p.conn.Write(req.Raw) // an ICMP error that came for the datagram before kept this one from being sent
@@ -95,7 +97,7 @@ func (p *packets) receive(until time.Time) (PacketProof, error) {
 		}
 		delete(p.sent, m.TransactionID)
 		proof.RTT = time.Since(r.at)
-		return PacketProof{proof, int64(padding(r.req)), int64(padding(m))}, nil
+		return PacketProof{proof, int64(padding(r.req)), int64(padding(m)), r.n + 1}, nil
 	}
 }
 
@@ -108,7 +110,8 @@ func (p *packets) anyRequest() []byte {
 }
 
 // ProvePacket makes a keyed Binding over a connected datagram socket. It sends
-// again until ctx ends (RFC 8489 section 6.2.1) and returns how many it sent.
+// again until ctx ends (RFC 8489 section 6.2.1) and returns how many it sent: up to the
+// one that was answered, for the time of those after it is not over.
 // The payload is the padding of request and response. An ICMP error ends it
 // unless an answer comes beside it, in the time of one request: whoever sent the
 // error does not speak for the listener then.
@@ -142,7 +145,7 @@ func ProvePacket(ctx context.Context, conn net.Conn, ask Ask, size PacketSize) (
 			}
 		}
 		if err == nil {
-			return proof.Proof, proof.Sent, proof.Received, x.all, nil
+			return proof.Proof, proof.Sent, proof.Received, proof.nth, nil
 		}
 	}
 	if x.last != nil {

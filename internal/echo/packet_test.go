@@ -313,3 +313,22 @@ func TestICMPErrorWithoutAnAnswerEndsTheProofSoon(t *testing.T) {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }
+
+// Over a long way more requests leave before the first one is answered: none of them
+// was lost, and no more than one was needed.
+func TestRequestsAfterTheAnsweredOneAreNotCounted(t *testing.T) {
+	a := newAnswerer(&fakeHost{})
+	var held [][]byte
+	at := servePackets(t, netip.MustParseAddr("127.0.0.1"), func(remote, local netip.AddrPort, b []byte) [][]byte {
+		answer, _ := a.AnswerPacket(remote, local, b)
+		held = append(held, answer)
+		if len(held) < 3 {
+			return nil
+		}
+		return held
+	})
+	_, _, _, n, err := ProvePacket(within(t, guardTime), dialUDP(t, at), newAsk(), SmallPacket)
+	if err != nil || n != 1 {
+		t.Errorf("%d requests, %v", n, err)
+	}
+}

@@ -82,6 +82,12 @@ func Accept(t testing.TB, at netip.AddrPort, f func(context.Context, *net.TCPCon
 	if err != nil {
 		CannotBind(t, at.Addr(), err)
 	}
+	serve(t, l, f)
+	return sock.AddrPortOf(l.Addr())
+}
+
+// serve runs f on each connection of a listener, until the test ends.
+func serve(t testing.TB, l *net.TCPListener, f func(context.Context, *net.TCPConn)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -99,7 +105,6 @@ func Accept(t testing.TB, at netip.AddrPort, f func(context.Context, *net.TCPCon
 		}
 	})
 	t.Cleanup(func() { cancel(); l.Close(); all.Wait() })
-	return sock.AddrPortOf(l.Addr())
 }
 
 var given sync.Map // ports that FreePort has returned

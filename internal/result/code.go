@@ -148,6 +148,7 @@ const (
 	CodeIP4BlackHole      Code = "ip4-black-hole"
 	CodeIP6BlackHole      Code = "ip6-black-hole"
 	CodePortBans          Code = "port-bans"
+	CodeSlowPath          Code = "slow-path"
 	CodeCutOff            Code = "cut-off"
 	CodeListenerGone      Code = "listener-gone"
 	CodeListenerRestarted Code = "listener-restarted"
@@ -375,6 +376,7 @@ var Codes = []CodeGroup{
 		{CodeIP4BlackHole, "nothing gets through to the IPv4 address, and IPv6 works", false},
 		{CodeIP6BlackHole, "nothing gets through to the IPv6 address, and IPv4 works", false},
 		{CodePortBans, "whoever touches one port gets no answer from any for a while", false},
+		{CodeSlowPath, "a round trip takes longer than the run gave a connection to open", true},
 		{CodeCutOff, "from some moment on nothing passed any more", false},
 		{CodeListenerGone, "the listener ended in the middle of the run", false},
 		{CodeListenerRestarted, "the listener was started anew in the middle of the run", true},

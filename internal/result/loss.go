@@ -69,22 +69,48 @@ func (i *Initiator) IsLossy() bool {
 
 // LostSYN reports whether the handshake of any connection took so long that its
 // first packet or the answer to it was lost. A long way is no loss: its round
-// trip is allowed for.
-func (i *Initiator) LostSYN() bool { return i.LongestConnectMS()-i.RoundTripMS() >= synAgainMS }
+// trip is allowed for, and where none was measured, the shortest handshake is
+// taken for one.
+func (i *Initiator) LostSYN() bool {
+	return i.LongestConnectMS()-i.TripMS() >= synAgainMS
+}
+
+// TripMS is how long a round trip took at most, in milliseconds: the shortest that
+// was seen, or else the shortest handshake; 0: there was none.
+func (i *Initiator) TripMS() float64 {
+	trip := i.RoundTripMS()
+	if trip > 0 {
+		return trip
+	}
+	for _, ms := range i.handshakes() {
+		if ms > 0 && (trip == 0 || ms < trip) {
+			trip = ms
+		}
+	}
+	return trip
+}
 
 // LongestConnectMS is how long the longest handshake took that came about, in
 // milliseconds; 0: none did.
 func (i *Initiator) LongestConnectMS() float64 {
 	longest := 0.0
+	for _, ms := range i.handshakes() {
+		longest = max(longest, ms)
+	}
+	return longest
+}
+
+// handshakes are how long those took that came about, in milliseconds.
+func (i *Initiator) handshakes() (all []float64) {
 	if i.Connect == ConnectOpen {
-		longest = i.ConnectMS
+		all = append(all, i.ConnectMS)
 	}
 	for _, c := range i.Connections {
 		if c.Reached != ReachedNothing && c.Sent == 0 {
-			longest = max(longest, c.ConnectMS)
+			all = append(all, c.ConnectMS)
 		}
 	}
-	return longest
+	return all
 }
 
 // RoundTripMS is the shortest round trip that was seen, in milliseconds; 0: none

@@ -233,6 +233,32 @@ func IsOver(ctx context.Context) bool {
 	return ctx.Err() != nil || ok && !time.Now().Before(at)
 }
 
+// answerHandshakes is how many handshakes long an answer may take: what asks and the
+// answer go once more each way, and where the system sent the SYN again on so long a way
+// it sends what asks slowly at first, too (RFC 6298 section 5.7).
+const answerHandshakes = 3
+
+// AfterHandshake returns a context within phase for what comes over a connection whose
+// handshake took so long: until opening's deadline, and longer where the way is so long
+// that an answer could not have come by then.
+func AfterHandshake(phase, opening context.Context, took time.Duration) (context.Context, context.CancelFunc) {
+	until := time.Now().Add(answerHandshakes * took)
+	if at, ok := opening.Deadline(); ok && at.After(until) {
+		until = at
+	}
+	return context.WithDeadline(phase, until)
+}
+
+// TripOf is how long a round trip of a connection takes, as the system measured it.
+// Where it does not tell it is what the handshake took, but for what a lost SYN makes
+// of that: it is sent again after a second (RFC 6298 section 2).
+func TripOf(c net.Conn, handshake time.Duration) time.Duration {
+	if info := TCPInfoOf(c); info != nil && info.RTTMS > 0 {
+		return time.Duration(info.RTTMS * float64(time.Millisecond))
+	}
+	return min(handshake, time.Second)
+}
+
 // Wait waits so long, and reports whether it did: false if ctx ended before.
 func Wait(ctx context.Context, d time.Duration) bool {
 	select {

@@ -181,3 +181,56 @@ func TestAddressesReadOnceServeAllWhoAskedBefore(t *testing.T) {
 		t.Errorf("one that began before does: %v, %v", got, err)
 	}
 }
+
+// What comes over a connection has the time of its opening, and longer where the
+// handshake took long, but no longer than what it is part of.
+func TestWaitForAnAnswerFollowsTheHandshake(t *testing.T) {
+	phase, end := context.WithTimeout(t.Context(), time.Hour)
+	defer end()
+	short, end := context.WithTimeout(t.Context(), 5*time.Second)
+	defer end()
+	opening, over := context.WithTimeout(phase, 4*time.Second)
+	last, _ := phase.Deadline()
+	opened, _ := opening.Deadline()
+	shortest, _ := short.Deadline()
+	for name, c := range map[string]struct {
+		phase    context.Context
+		took     time.Duration
+		from, to time.Time
+	}{
+		"a short way":                {phase, time.Millisecond, opened, opened},
+		"most of the step":           {phase, 3 * time.Second, opened.Add(3 * time.Second), opened.Add(time.Minute)},
+		"longer than all of it":      {phase, time.Hour, last, last},
+		"part of something shorter":  {short, 3 * time.Second, shortest, shortest},
+		"no longer than the opening": {phase, time.Second, opened, opened},
+	} {
+		ctx, cancel := AfterHandshake(c.phase, opening, c.took)
+		if at, ok := ctx.Deadline(); !ok || at.Before(c.from) || at.After(c.to) {
+			t.Errorf("%s: until %v, want from %v to %v", name, at, c.from, c.to)
+		}
+		cancel()
+	}
+	ctx, cancel := AfterHandshake(phase, opening, 3*time.Second)
+	defer cancel()
+	over()
+	if IsOver(ctx) {
+		t.Error("it ended with the opening")
+	}
+}
+
+// A SYN that was lost makes no way long.
+func TestTripIsNoLongerThanTheSystemMeasured(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	trip := TripOf(c, 3*time.Second)
+	if info := TCPInfoOf(c); info != nil && trip.Seconds()*1000 > 2*info.RTTMS+1 || info == nil && trip != time.Second {
+		t.Errorf("%v, where the system says %+v", trip, info)
+	}
+	if trip := TripOf(nil, 10*time.Millisecond); trip != 10*time.Millisecond {
+		t.Errorf("%v of a handshake of 10 ms", trip)
+	}
+}

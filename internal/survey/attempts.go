@@ -37,7 +37,7 @@ func (k jobKey) compare(o jobKey) int {
 func (all attempts) longestTrip() (longest time.Duration) {
 	for _, j := range all {
 		if j.initiator != nil {
-			longest = max(longest, rtt(j))
+			longest = max(longest, rtt(j.initiator))
 		}
 	}
 	return longest

@@ -158,7 +158,7 @@ func (s *survey) tryAlone(ctx context.Context, jobs []*job) (freed []*job) {
 	s.calm(ctx, nil, again, s.retry)
 	for _, j := range again {
 		if j.initiator.Answer == result.AnswerKeyed {
-			s.mayOffer(ctx, j)
+			s.mayOffer(ctx, j, *j.initiator)
 			freed = append(freed, j)
 		}
 	}

@@ -45,7 +45,7 @@ func (s *survey) comeBack(ctx context.Context) {
 	for _, j := range s.attempts() {
 		if i := j.initiator; j.direction == plan.Forward && j.transport == plan.TCP && i != nil && i.Connect == result.ConnectRST && !sock.IsOver(ctx) {
 			s.retry(ctx, j)
-			s.mayOffer(ctx, j)
+			s.mayOffer(ctx, j, *j.initiator)
 		}
 	}
 }
@@ -94,26 +94,29 @@ func (s *survey) seekOn(ctx context.Context, remote []plan.Role, on func(plan.Ro
 			}
 			tried[flow.Row.Port] = true
 			for _, to := range s.target.Use[f] {
-				all.Go(func() { s.seekAt(ctx, f, to, flow.Row) })
+				all.Go(func() { s.seekAt(ctx, netip.AddrPortFrom(to, uint16(flow.Row.Port)), flow.Row.ID, s.Timeout) })
 			}
 		}
 	}
 	all.Wait()
 }
 
-func (s *survey) seekAt(ctx context.Context, f result.Family, to netip.Addr, row plan.Row) {
-	target := netip.AddrPortFrom(to, uint16(row.Port))
-	conn, err := s.contacts.Open(ctx, target, s.Timeout)
+// seekAt opens a connection to a target that has so much patience, and hands the way over
+// if it proves itself, unless a conversation over it takes longer than any step may. It
+// returns how long a round trip took, 0 if nothing was proved.
+func (s *survey) seekAt(ctx context.Context, target netip.AddrPort, flow string, patience time.Duration) time.Duration {
+	conn, err := s.contacts.Open(ctx, target, patience)
 	if err != nil {
-		return
+		return 0
 	}
 	defer conn.Close()
-	if int(conn.Origin.Port()) == row.Port && conn.Version == echo.Version {
-		s.contacts.Offer(ctx, f, contact.Way{
-			Flow: row.ID, Target: target, Instance: conn.Instance.String(), Direct: result.IsSameAddr(conn.Origin.Addr(), target.Addr()),
+	if conn.Origin.Port() == target.Port() && conn.Version == echo.Version && conn.RTT < s.Timeout {
+		s.contacts.Offer(ctx, result.FamilyOf(target.Addr()), contact.Way{
+			Flow: flow, Target: target, Instance: conn.Instance.String(), Direct: result.IsSameAddr(conn.Origin.Addr(), target.Addr()),
 			Source: conn.Local, SeenAs: conn.SeenAs.Addr(),
 		})
 	}
+	return conn.RTT
 }
 
 // settle makes the expected listener the contact.
@@ -156,20 +159,6 @@ func (s *survey) talkWith(ctx context.Context, instance string, f result.Family,
 		return s.cut
 	}
 	return s.contacts.Ask(ctx, instance, f, strict, timeout, say)
-}
-
-// tripsLong is what a connection's handshake, proof and question take where round
-// trips are long.
-func (s *survey) tripsLong() time.Duration {
-	const roundTrips = 8
-	return roundTrips * s.longestTrip()
-}
-
-// longestTrip is the longest round trip that any attempt measured, 0 if none did.
-func (s *survey) longestTrip() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.attempts().longestTrip()
 }
 
 // greets reports whether the service of a port of the plan's speaks first.

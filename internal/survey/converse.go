@@ -216,7 +216,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 			Flow: j.flow, Transport: j.transport,
 			Target: netip.AddrPortFrom(j.to, uint16(j.port)),
 			Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
-		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, t)
+		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j.initiator)}, t)
 	}
 	c := talk()
 	if held != nil && impostor(*held, c) != "" {

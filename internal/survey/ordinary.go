@@ -120,7 +120,7 @@ func (s *survey) askFirst(ctx context.Context) bool {
 	var all sync.WaitGroup
 	for _, f := range s.families() {
 		for _, to := range s.target.Use[f] {
-			all.Go(func() { s.seekAt(ctx, f, to, plan.Row{ID: "contact", Port: s.ContactPort}) })
+			all.Go(func() { s.seekAt(ctx, netip.AddrPortFrom(to, uint16(s.ContactPort)), "contact", s.Timeout) })
 		}
 	}
 	all.Wait()

@@ -92,6 +92,8 @@ func (s *survey) half(j *job) *result.Initiator {
 	switch why := s.cutShort(j); {
 	case why != "":
 		i.NotTried = why
+	case i.NotTried == "" && s.tooSlow(j) != "":
+		i.NotTried = s.tooSlow(j)
 	case i.NotTried == "" && s.isUntold(j): // although it was tried again
 		i.NotTried = "this machine or the far end's was too busy to run its program, or it was stopped, each time that this path was tried: run dial again when both have less to do"
 	}
@@ -208,6 +210,7 @@ func (s *survey) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
 		Paused: s.pausedFor(sock.Now()), Stood: s.stoodFor(), Away: s.away(), Reroutes: s.timesRerouted(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, Bans: s.banned(), AnswersAll: s.answersAll, Waited: s.waited,
 		LeftOut: s.target.Without(sock.TooMany), AnyAddress: s.anyAddress(s.Host), Names: namesInDoubt(s.target.Doubts),
+		SlowTrip: s.slowest(), Timeout: s.Timeout,
 	}
 	if resolveErr != nil && !errors.Is(resolveErr, context.Canceled) {
 		f.ResolveError, f.ResolveFault = resolveErr.Error(), sock.FaultOf(resolveErr)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"dialtone/internal/contact"
@@ -75,23 +76,35 @@ type reign struct{ first, last time.Time }
 // which somebody shares connections out, each answers while the other runs. Behind
 // an address there may be several machines, behind a port of it only one.
 func (s *survey) restarted(ctx context.Context) *cutOff {
-	for place, at := range s.reigns() {
+	type answer struct {
+		now contact.Heard
+		ok  bool
+	}
+	reigns, answers := s.reigns(), map[netip.AddrPort]*answer{}
+	var all sync.WaitGroup // over a long way each takes its time
+	for place, at := range reigns {
 		if len(at) <= max(1, s.compared[place]) {
 			continue
 		}
-		now, ok := s.whoAnswers(ctx, place)
-		if !ok {
+		a := &answer{}
+		answers[place] = a
+		all.Go(func() { a.now, a.ok = s.whoAnswers(ctx, place) })
+	}
+	all.Wait()
+	for place, a := range answers {
+		if !a.ok {
 			continue
 		}
+		at := reigns[place]
 		s.compared[place] = len(at)
-		anew := now.Hello.Instance.String()
+		anew := a.now.Hello.Instance.String()
 		var last time.Time // that another one answered
 		for instance, r := range at {
 			if instance != anew && r.last.After(last) {
 				last = r.last
 			}
 		}
-		if last.Before(now.Began) {
+		if last.Before(a.now.Began) {
 			c := &cutOff{at: last, anew: anew, since: at[anew].first}
 			if c.since.IsZero() {
 				c.since = sock.Now() // it was asked just now, and has answered nothing before

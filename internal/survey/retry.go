@@ -23,6 +23,11 @@ const (
 	retryTimeouts = 3
 )
 
+// retryTime is how long paths are tried again, and longer where round trips are long.
+func (s *survey) retryTime() time.Duration {
+	return retryTimeouts*s.Timeout + tripsBack*s.longestTrip()
+}
+
 // retryAll tries again, now that nothing else is under way, what one sample does
 // not settle. What is refused or reset at once may have been one connection too
 // many for a device that counts them, and what a router could not deliver a machine
@@ -32,7 +37,7 @@ const (
 // they get through: most of what is silent is meant to be. A path of which some connections passed and some did
 // not is studied.
 func (s *survey) retryAll(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.retryTime())
 	defer cancel()
 	var quick, slow []*job
 	for _, j := range s.jobs {
@@ -61,7 +66,7 @@ func (s *survey) retrySpoilt(ctx context.Context) {
 	if len(spoilt) == 0 {
 		return
 	}
-	within, cancel := context.WithTimeout(ctx, retryTimeouts*s.Timeout)
+	within, cancel := context.WithTimeout(ctx, s.retryTime())
 	defer cancel()
 	s.calm(within, nil, spoilt, s.retry)
 	s.gatherHalves(ctx)
@@ -355,7 +360,7 @@ func (s *survey) retryOnce(ctx context.Context, j *job) {
 // attemptEither attempts a job from the end that it begins at.
 func (s *survey) attemptEither(ctx context.Context, j *job) result.Initiator {
 	if j.direction == plan.Forward {
-		return s.attempt(ctx, j, false)
+		return s.attempt(ctx, j, false, nil)
 	}
 	return s.attemptBack(ctx, j)
 }
@@ -374,7 +379,7 @@ func (s *survey) study(ctx context.Context, j *job) {
 	ports := slices.Repeat(portsToRepeat(j.initiator.Connections), repeats)
 	var more []result.Connection
 	if j.direction == plan.Forward {
-		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j), Pace: s.pace()}, j.initiator, ports, studied)
+		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j.initiator), Pace: s.pace()}, j.initiator, ports, studied)
 	} else {
 		more = s.studyBack(ctx, j, ports)
 	}
@@ -389,9 +394,9 @@ func (s *survey) study(ctx context.Context, j *job) {
 	s.mu.Unlock()
 }
 
-// rtt is how long a round trip of a job took, 0 if that is not known.
-func rtt(j *job) time.Duration {
-	return time.Duration(j.initiator.RoundTripMS() * float64(time.Millisecond))
+// rtt is how long a round trip of an attempt took, 0 if that is not known.
+func rtt(i *result.Initiator) time.Duration {
+	return time.Duration(i.RoundTripMS() * float64(time.Millisecond))
 }
 
 // portsToRepeat are source ports of samples that failed, and then of samples that

@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -37,7 +36,7 @@ func TestShutOutBeforeAnyProofIsACutOff(t *testing.T) {
 	}
 	var took atomic.Int32
 	for _, of := range l {
-		backlog(t, of, 0)
+		prooftest.Queue(t, of, 0)
 		go func() {
 			c, err := of.Accept()
 			if err != nil {
@@ -61,17 +60,5 @@ func TestShutOutBeforeAnyProofIsACutOff(t *testing.T) {
 		if p.Verdict != result.Untested || strings.Contains(p.Finding.Advice, "application-aware") {
 			t.Errorf("%s is %s: %+v", p.Flow, p.Verdict, p.Finding)
 		}
-	}
-}
-
-// backlog gives a listener a queue for so many connections beside one.
-func backlog(t *testing.T, l *net.TCPListener, n int) {
-	t.Helper()
-	raw, err := l.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cerr := raw.Control(func(fd uintptr) { err = unix.Listen(int(fd), n) }); cerr != nil || err != nil {
-		t.Fatal(cerr, err)
 	}
 }

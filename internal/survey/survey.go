@@ -123,6 +123,8 @@ type survey struct {
 	compared    map[netip.AddrPort]int         // how many listeners of a place were told from one that was started anew
 	answersAll  []netip.Addr                   // in whose name something opens connections to any port
 	openWay     map[netip.Addr]*result.Trace   // of an open forward path to an address
+	trip        time.Duration                  // the longest round trip of attempts that are under way
+	slow        map[netip.Addr]time.Duration   // round trips to addresses that take longer than a step may
 }
 
 // Run makes one run. It returns an error only for a selection of rows that the
@@ -152,7 +154,7 @@ func newSurvey(c Config) *survey {
 	}
 	s := &survey{
 		Config: c, id: echo.NewID(), own: echo.NewID(), started: sock.Now(),
-		jobs: map[jobKey]*job{}, compared: map[netip.AddrPort]int{},
+		jobs: map[jobKey]*job{}, compared: map[netip.AddrPort]int{}, slow: map[netip.Addr]time.Duration{},
 		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations),
 	}
 	s.contacts = s.newBook()
@@ -419,7 +421,7 @@ func (s *survey) attemptAll(ctx context.Context, remote []plan.Role) []plan.Role
 		s.comeBack(ctx)
 	}
 	if _, ok := s.contacts.Hello(); !ok && ctx.Err() == nil && s.cut == nil {
-		s.seek(ctx, remote)
+		s.seekPatiently(ctx, remote)
 	}
 	if hello, ok := s.contacts.Hello(); ok && len(s.Remote) == 0 && len(hello.Roles) > 0 {
 		if roles := rolesOf(s.Plan, hello.Roles); len(roles) > 0 && s.choose(roles) == nil {
@@ -544,13 +546,22 @@ func (s *survey) forward(ctx context.Context, j *job) {
 	}
 	s.takeTurn(ctx)
 	s.tell(j, nil)
-	s.finish(j, s.attempt(ctx, j, j.trace))
-	s.mayOffer(ctx, j)
+	var early sync.WaitGroup
+	offered := false
+	i := s.attempt(ctx, j, j.trace, func(i result.Initiator) {
+		offered = true
+		s.sawTrip(i)
+		early.Go(func() { s.mayOffer(ctx, j, i) })
+	})
+	s.finish(j, i)
+	if !offered {
+		s.mayOffer(ctx, j, i)
+	}
+	early.Wait()
 }
 
 // mayOffer hands a path over for control conversations that proved itself.
-func (s *survey) mayOffer(ctx context.Context, j *job) {
-	i := j.initiator
+func (s *survey) mayOffer(ctx context.Context, j *job, i result.Initiator) {
 	origin, instance := i.Origin, i.Instance
 	if instance != "" && i.Answer != result.AnswerVersion && int(origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
 		s.contacts.Offer(ctx, j.family, contact.Way{
@@ -560,10 +571,11 @@ func (s *survey) mayOffer(ctx context.Context, j *job) {
 	}
 }
 
-// attempt attempts a forward job from this end.
-func (s *survey) attempt(ctx context.Context, j *job, trace bool) result.Initiator {
+// attempt attempts a forward job from this end. onProved may be nil (see
+// dialer.Options).
+func (s *survey) attempt(ctx context.Context, j *job, trace bool, onProved func(result.Initiator)) result.Initiator {
 	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{
-		Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(),
+		Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(), OnProved: onProved,
 	})
 	if sock.IsOver(ctx) && isUnfinished(i) {
 		i.NotTried = "interrupted"

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -38,6 +39,9 @@ type Facts struct {
 	// Late is how long after this run began the far end's listener was started,
 	// where that made anything fail. 0: it ran already, or nothing failed for it.
 	Late time.Duration
+	// SlowTrip is how long a round trip takes that is longer than the run gave a
+	// connection to open, Timeout; 0: none is known to.
+	SlowTrip, Timeout time.Duration
 	// Lacks is what this machine had none left of when it tried to ask the far
 	// end; "": it was not that.
 	Lacks result.Lack
@@ -183,6 +187,9 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Text:   fmt.Sprintf("For about %v of this run this machine could send nothing from %s: the interface was down or without a carrier, or the address was taken from it. What got no answer then tells nothing of the network and was left out.", f.Away.For.Round(100*time.Millisecond), addrList(f.Away.Addrs)),
 			Advice: "See why (a cable, a wireless network, a VPN that connects again, an address that changed), and run the test again if a path is untested or not ok. Nothing to ask of the firewall team."})
 	}
+	if f.SlowTrip > 0 {
+		out = append(out, slowPath(r, f))
+	}
 	// Where this machine ran out of something, that may be why nobody could be
 	// asked: nothing is said of the far end.
 	wantsContact := r.Mode != result.ModeInstalled && r.Mode != result.ModeEgress && attempted > 0 && !r.Interrupted
@@ -323,6 +330,16 @@ func portBans(r *result.Report, b Ban) result.Finding {
 // longWords is for how long a ban lasted.
 func (b Ban) longWords() string {
 	return (time.Duration(b.ForMS) * time.Millisecond).Round(100 * time.Millisecond).String()
+}
+
+// slowPath tells of a way that is longer than the run had patience for.
+func slowPath(r *result.Report, f Facts) result.Finding {
+	const trips = 2 // a handshake, and as much for what queues on so slow a way
+	enough := time.Duration(math.Ceil(trips*f.SlowTrip.Seconds())) * time.Second
+	return result.Finding{Code: result.CodeSlowPath,
+		Text: fmt.Sprintf("A round trip to %s takes %.1f s, and this run gave no connection more than %v to open. What got no answer in that time tells nothing of a firewall.", r.To.Host, f.SlowTrip.Seconds(), f.Timeout),
+		Advice: fmt.Sprintf("Run the test again with --timeout %v. If the way is not meant to be so long, ask what holds packets back so long: a line by satellite or radio, a queue that is full, a traffic shaper. "+
+			"Programs that wait less than that will fail over it.", enough)}
 }
 
 // isRefusal reports whether a path ended as one does on which nothing listens.

@@ -34,7 +34,7 @@ func TestLostSegmentsThatWereMarkedForECN(t *testing.T) {
 		"the other end is silent": {&all, nil, 20, nil, []string{"ECN"}},
 	} {
 		i := proved()
-		i.TCP, i.ConnectMS = c.there, c.connectMS
+		i.TCP, i.ConnectMS, i.RTTMS = c.there, c.connectMS, new(15.0)
 		a := acceptor(result.PortBound, result.SawAccepted)
 		a.TCP = c.back
 		text := lossy(pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: a, Instance: here}))

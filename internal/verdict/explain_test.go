@@ -336,8 +336,19 @@ func TestNotes(t *testing.T) {
 		{"matched by time", base(func(p *result.Path) { p.Acceptor.Match = result.MatchTime }), false, []result.NoteCode{result.NoteMatchedByTime}, "", nil},
 		{"second attempt", base(func(p *result.Path) { p.Initiator.Attempts = 2 }), false, []result.NoteCode{result.NoteRetried}, "2", nil},
 		{"lost its SYN", base(func(p *result.Path) {
-			p.Initiator.TCP, p.Initiator.ConnectMS = &result.TCP{Retransmits: 1}, 1042
+			p.Initiator.TCP, p.Initiator.ConnectMS = &result.TCP{Retransmits: 1, RTTMS: 41}, 1042
 		}), false, []result.NoteCode{result.NoteLossy}, "connecting took 1.0 s", nil},
+		{"its SYN was sent again, since the way is so long", base(func(p *result.Path) {
+			p.Initiator.TCP, p.Initiator.ConnectMS = &result.TCP{Retransmits: 1, RTTMS: 1600}, 1640
+		}), false, nil, "", nil},
+		{"so long, and no round trip was measured", base(func(p *result.Path) {
+			p.Initiator.TCP, p.Initiator.RTTMS, p.Initiator.ConnectMS = nil, nil, 3004
+			p.Initiator.Connections = []result.Connection{{Reached: result.ReachedDone, Ended: result.EndedWell, ConnectMS: 3003}}
+		}), false, nil, "", nil},
+		{"one of two lost its SYN, and no round trip was measured", base(func(p *result.Path) {
+			p.Initiator.TCP, p.Initiator.RTTMS, p.Initiator.ConnectMS = nil, nil, 3004
+			p.Initiator.Connections = []result.Connection{{Reached: result.ReachedDone, Ended: result.EndedWell, ConnectMS: 5}}
+		}), false, []result.NoteCode{result.NoteLossy}, "connecting took 3.0 s", nil},
 		{"lost some segments", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 9} }), false, []result.NoteCode{result.NoteLossy}, "packets get lost on the way: from client to database segments had to be sent again 9 times", nil},
 		{"lost one segment", base(func(p *result.Path) { p.Initiator.TCP = &result.TCP{Retransmits: 1} }), false, nil, "", nil},
 		{"the far end lost some segments", base(func(p *result.Path) {

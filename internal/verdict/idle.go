@@ -2,6 +2,8 @@ package verdict
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"dialtone/internal/result"
@@ -25,6 +27,10 @@ func idleWords(i *result.Initiator) (result.NoteCode, string) {
 	if event := eventWords(i.Idle); event != "" {
 		return result.NoteIdleUnknown, "how long a connection may be idle here is not known: " + event
 	}
+	for _, l := range append(idleLimits(i.Idle), ageLimits(i.Idle)...) { // that the path is open all the same is for loss
+		return result.NoteIdleUnknown, fmt.Sprintf("how long a connection may be idle here is not known: connections died that were idle for %v or longer, and the loss of packets that this run measured makes that likely. "+
+			"Have the loss mended first, and run the test again", time.Duration(l.died.GapMS)*time.Millisecond)
+	}
 	if why != "" {
 		return result.NoteIdleUnknown, "how long a connection may be idle here is not known: " + why
 	}
@@ -47,6 +53,12 @@ func idleLimits(idle []result.Idle) []idleLimit { return limits(idle, isIdleness
 // ageLimits returns one for each end where connections die at an age, idle or
 // not, and did so twice.
 func ageLimits(idle []result.Idle) []idleLimit { return limits(idle, isAge) }
+
+// isLimit reports whether any of these limits is more than the loss of the run makes
+// likely.
+func isLimit(limits []idleLimit, idle []result.Idle, loss float64) bool {
+	return slices.ContainsFunc(limits, func(l idleLimit) bool { return !diesByLoss(idle, l, loss) })
+}
 
 func limits(idle []result.Idle, is func(result.Idle) bool) []idleLimit {
 	var out []idleLimit
@@ -100,6 +112,42 @@ func eventWords(idle []result.Idle) string {
 		return fmt.Sprintf("a connection that was idle for %v died, and whether that was for idleness could not be found out", gap)
 	}
 	return ""
+}
+
+// saidAgain is how often what is said on a connection is sent within a step's time at
+// least (RFC 6298 section 5: each time after twice as long, from 0.2 or 0.3 s on).
+const saidAgain = 4
+
+// busyTurns is how often a connection talks at least that is kept busy for a gap.
+const busyTurns = 8
+
+// diesByLoss reports whether the loss of the run may have ended so many connections
+// that were idle, or old: what was said on them got lost each time.
+func diesByLoss(idle []result.Idle, l idleLimit, loss float64) bool {
+	once := math.Pow(loss, saidAgain)
+	chance := 1.0
+	died := func(o result.IdleOutcome, turns int) {
+		switch {
+		case o == result.IdleSilent:
+			chance *= atLeast(1, turns, once)
+		case o.IsDead():
+			chance = 0 // lost packets answer nothing
+		}
+	}
+	all := []result.Idle{}
+	for _, i := range idle {
+		if i.First == l.first && i.GapMS >= l.died.GapMS {
+			all = append(all, i)
+		}
+	}
+	if again := l.died.Again; again != nil {
+		all = append(all, *again)
+	}
+	for _, i := range all {
+		died(i.Outcome, 1)
+		died(i.Busy, busyTurns)
+	}
+	return chance > refuted
 }
 
 func (e explainer) idleDropped() *result.Finding {

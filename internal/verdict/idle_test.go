@@ -1,9 +1,11 @@
 package verdict
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -110,5 +112,69 @@ func TestEventAndAgeAreNoIdleness(t *testing.T) {
 		if words := eventWords(c.idle); (words == "") != (c.idles || c.age) {
 			t.Errorf("%s: said %q", name, words)
 		}
+	}
+}
+
+// What is said after a gap is lost like any other packet. Where that is as likely as
+// that a limit ended the connections, nobody is asked to raise one.
+func TestConnectionsThatLossMayHaveEndedShowNoLimit(t *testing.T) {
+	const a = result.SpeakerInitiator
+	const lives, silent, reset = result.IdleSurvived, result.IdleSilent, result.IdleReset
+	died := func(seconds int64, o, busy, again, busyAgain result.IdleOutcome) result.Idle {
+		i := held(seconds, a, o)
+		i.Busy = busy
+		if again != "" {
+			i.Again = &result.Idle{GapMS: seconds * 1000, First: a, Outcome: again, Busy: busyAgain}
+		}
+		return i
+	}
+	twice, flushed := died(4, silent, lives, silent, lives), died(4, reset, lives, silent, lives)
+	old := died(4, silent, silent, silent, silent)
+	longer := func(n int) []result.Idle { // that died as well
+		all := []result.Idle{held(2, a, lives), twice}
+		for i := range n {
+			all = append(all, died(8<<i, silent, lives, "", ""))
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		idle []result.Idle
+		loss float64 // of round trips
+		want result.Verdict
+	}{
+		"nothing is lost":                         {[]result.Idle{held(2, a, lives), twice}, 0, result.IdleDropped},
+		"a tenth is lost each way":                {[]result.Idle{held(2, a, lives), twice}, 0.19, result.IdleDropped},
+		"29 of 100 are lost each way":             {[]result.Idle{held(2, a, lives), twice}, 0.496, result.Open},
+		"and one was reset":                       {[]result.Idle{held(2, a, lives), flushed}, 0.496, result.IdleDropped},
+		"and three longer gaps were deadly":       {longer(3), 0.496, result.IdleDropped},
+		"a limit on age, and a tenth is lost":     {[]result.Idle{held(2, a, lives), old}, 0.19, result.Unsteady},
+		"a limit on age, and most is lost":        {[]result.Idle{held(2, a, lives), old}, 0.7, result.Open},
+		"half is lost, but all survived the gaps": {[]result.Idle{held(2, a, lives), held(4, a, lives)}, 0.5, result.Open},
+	} {
+		i := proved()
+		i.Origin, i.Idle = target, c.idle
+		q := question{Transport: "tcp", Port: 1433, Instance: here, Initiator: &i, Loss: c.loss}
+		if r := judge(q); r.Verdict != c.want {
+			t.Errorf("%s: %s, want %s", name, r.Verdict, c.want)
+		}
+		p := pathOf(q)
+		survived := c.idle[len(c.idle)-1].Outcome == lives
+		if code, text := idleWords(p.Initiator); c.want == result.Open && !survived && (code != result.NoteIdleUnknown || !strings.Contains(text, "idle for 4s or longer, and the loss of packets")) {
+			t.Errorf("%s: %s: %s", name, code, text)
+		} else if survived && code != result.NoteIdleSurvived {
+			t.Errorf("%s: %s: %s", name, code, text)
+		}
+	}
+}
+
+// A report that is read again is judged by the loss that its own connections show.
+func TestRetoldIdlePathIsHeldAgainstTheLossOfItsReport(t *testing.T) {
+	i := proved()
+	died := held(4, result.SpeakerInitiator, result.IdleSilent)
+	i.Idle = []result.Idle{died}
+	i.TCP = &result.TCP{MSS: 1448, Segments: 200, Retransmits: 100}
+	p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
+	if loss := lossIn(&result.Report{Paths: []result.Path{p}}, &p); loss < 0.4 {
+		t.Errorf("a loss of %.2f", loss)
 	}
 }

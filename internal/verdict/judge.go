@@ -403,9 +403,9 @@ func keyed(c question) result.Verdict {
 		return result.Reset
 	case unfinished:
 		return result.Stalled
-	case len(idleLimits(i.Idle)) > 0:
+	case isLimit(idleLimits(i.Idle), i.Idle, c.Loss):
 		return result.IdleDropped
-	case len(ageLimits(i.Idle)) > 0:
+	case isLimit(ageLimits(i.Idle), i.Idle, c.Loss):
 		return result.Unsteady
 	}
 	return result.Open

@@ -99,8 +99,9 @@ func (l *Lost) ofConnections(i *result.Initiator) {
 		}
 	}
 	const first, second = 1000, 2000 // ms
+	trip := i.TripMS()
 	for _, ms := range took {
-		switch late := ms - i.RoundTripMS(); {
+		switch late := ms - trip; {
 		case ms <= 0 || late >= second:
 		case late >= first:
 			l.add(1, 1)
@@ -138,16 +139,15 @@ func (l Loss) IsOfHandshakes() bool { return l.isUnlike(l.ofFirstSYNs()) }
 // the same time shows by chance.
 func (l Loss) isUnlike(asked Lost) bool {
 	const (
-		few      = 200   // segments of payload show no rate yet
-		upper    = 3     // as many lost and one in twenty runs would still show none
-		unlikely = 0.001 // that chance does so
+		few   = 200 // segments of payload show no rate yet
+		upper = 3   // as many lost and one in twenty runs would still show none
 	)
 	n := l.There.Sent + l.Back.Sent
 	if n < few {
 		return false
 	}
 	oneWay := float64(l.There.Lost+l.Back.Lost+upper) / float64(n)
-	return atLeast(asked.Lost, asked.Sent, 1-(1-oneWay)*(1-oneWay)) < unlikely
+	return atLeast(asked.Lost, asked.Sent, 1-(1-oneWay)*(1-oneWay)) < refuted
 }
 
 // RoundTripOf is the share of round trips, a packet there and the answer to it, of

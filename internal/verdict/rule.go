@@ -81,13 +81,16 @@ func ContextOf(r *result.Report, p *result.Path, instance string) Context {
 }
 
 // lossIn is what a report's connections show of the loss of packets, where that
-// decides on a path: if some of its own connections passed and others did not.
+// decides on a path: if some of its own connections passed and others did not, or
+// died when they were kept idle.
 // Rows that one attempt stands for have the same connections, which count once.
 func lossIn(r *result.Report, p *result.Path) float64 {
 	if p.Initiator == nil {
 		return 0
 	}
-	if passed, failed := result.Compare(p.Initiator.Connections); len(passed) == 0 || len(failed) == 0 {
+	passed, failed := result.Compare(p.Initiator.Connections)
+	died := len(idleLimits(p.Initiator.Idle)) > 0 || len(ageLimits(p.Initiator.Idle)) > 0
+	if (len(passed) == 0 || len(failed) == 0) && !died {
 		return 0
 	}
 	var near []*result.Initiator

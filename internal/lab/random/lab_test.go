@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"dialtone/internal/lab"
 )
@@ -62,7 +63,7 @@ func TestKeptSeedsNameKinds(t *testing.T) {
 	}
 }
 
-// TestSeeds plays the seeds of testdata/seeds.txt. One that is wrong is played
+// TestSeeds plays the seeds of testdata/seeds.txt, and a long way beside them. One that is wrong is played
 // again: side by side with others on a busy machine a run may be short of time.
 // A wrong open is never excused.
 func TestSeeds(t *testing.T) {
@@ -91,6 +92,7 @@ func TestSeeds(t *testing.T) {
 	})
 	slots := make(chan struct{}, p.labs)
 	var wg sync.WaitGroup
+	wg.Go(func() { longWayIsOpen(t, p) })
 	for _, k := range keptSeeds(t) {
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -114,4 +116,27 @@ func TestSeeds(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// longWayIsOpen plays round trips of 1.6 s: the system sends every SYN twice, and what
+// is said on a connection takes most of a step's time. That is no fault.
+func longWayIsOpen(t *testing.T, p *player) {
+	c := trial{Seed: 1, Topology: topology{Delay: 800 * time.Millisecond}}
+	f, err := p.play(t.Context(), c)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, w := range judge(c, f) {
+		t.Errorf("a long way: %s", w)
+	}
+	isOfLoss := func(n struct{ Code, Text string }) bool { return n.Code == "lossy" || n.Code == "retried" }
+	for _, path := range f.Report.Paths {
+		if path.Verdict != "open" || slices.ContainsFunc(path.Notes, isOfLoss) {
+			t.Errorf("a long way: %s %s is %s: %+v", path.Direction, path.Flow, path.Verdict, path.Notes)
+		}
+	}
+	if f.Exit != 0 || len(f.Report.Paths) == 0 || len(f.Report.Findings) > 0 {
+		t.Errorf("a long way: exit %d, %d paths, %+v", f.Exit, len(f.Report.Paths), f.Report.Findings)
+	}
 }
