@@ -43,6 +43,7 @@ var phaseWords = map[string]string{
 	"meet others":               "asking further listeners who they are",
 	"live software":             "trying what other software holds there by ordinary connections",
 	"dial back again":           "having the far end dial back once more",
+	"bans":                      "seeing whether a device bans whoever touches one of the ports",
 	"retry":                     "trying again what failed",
 	"retry what a pause spoilt": "trying again what failed while one end stood still",
 	"study":                     "opening more connections where some failed",

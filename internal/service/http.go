@@ -65,6 +65,10 @@ const (
 	userAgent    = "Mozilla/5.0 (compatible; Dialtone)"
 )
 
+// webCookie is as large as what a browser carries once it has logged in. The receipt
+// brings it back, so that packets of full size cross both ways where no payload can.
+var webCookie = "dialtone=" + strings.Repeat("0123456789abcdef", 192)
+
 // patronDump is a PatronAPI request for a patron's record.
 var patronDump = regexp.MustCompile(`^/PATRONAPI/[^/]+/dump$`)
 
@@ -209,16 +213,19 @@ func webRequest(conn net.Conn, q Question, secure bool) *http.Request {
 	if q.Stay {
 		keep = "keep-alive"
 	}
+	fields := http.Header{
+		"User-Agent":      {userAgent},
+		"Accept":          {"text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"},
+		"Accept-Encoding": {"gzip, deflate"},
+		"Accept-Language": {"en-US,en;q=0.5"},
+		"Connection":      {keep},
+	}
+	if q.Answer != nil { // and no server of others, which may have smaller limits
+		fields["Cookie"] = []string{webCookie}
+	}
 	return &http.Request{
 		Method: http.MethodGet, URL: u, Host: host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{
-			"User-Agent":      {userAgent},
-			"Accept":          {"text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"},
-			"Accept-Encoding": {"gzip, deflate"},
-			"Accept-Language": {"en-US,en;q=0.5"},
-			"Connection":      {keep},
-		},
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: fields,
 	}
 }
 
