@@ -277,6 +277,7 @@ func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
 			"Please let every connection pass, not only some: TCP from 10.1.0.2 (client) to 10.2.0.5 (database) port 1433, for SQL Server (TDS). A rule that allows it is there. A device that tells real clients"},
 		{studied(sampled(proved(), "r++++++++")), "unsteady-first", "Of 9 connections 8 passed and 1 failed (1 by RST). What failed was the first", "Please let every"},
 		{studied(sampled(proved(), "-++++++++")), "unsteady-at-once", "Of 9 connections 8 passed and 1 failed (1 without an answer).", "Please let every"},
+		{studied(sampled(proved(), "--+++++++")), "unsteady-at-once", "Of 9 connections 7 passed and 2 failed (2 without an answer). What failed were the first 2; all 7 after them passed", "Please let every"},
 		{studied(sampled(proved(), "+r+++++++")), "unsteady-at-once", "Of 9 connections 8 passed and 1 failed (1 by RST).", "Please let every"},
 		{banned(sampled(proved(), "--+++++++")), "unsteady-banned", "Of 9 connections 7 passed and 2 failed (2 without an answer). What failed was tried after this run had touched TCP port 1344. " +
 			"Left alone, this port answered; when that one was touched on purpose, nothing got an answer for 4.1s.",

@@ -214,6 +214,10 @@ func inCommon(passed, failed, all []result.Connection) (code result.Code, words,
 			"A device that tells real clients from forged ones by resetting the first SYN of each does that (SYN authentication, protection against floods): " +
 				"a client that tries again at once gets through, as Windows does by itself, and one that does not fails whenever the device has forgotten it. " +
 				"Have it check with SYN cookies, or leave this flow out"
+	case isBeside(failed, all) && areFirst(failed, all):
+		return result.CodeUnsteadyAtOnce, fmt.Sprintf("What failed were the first %d; all %d after them passed, alone and beside others.", len(failed), len(passed)),
+			"A limit on how many connections one address may open at once, or a device that lets this machine in only after something else of it has passed " +
+				"(a login, a portal, port knocking), or a moment of trouble"
 	case isBeside(failed, all):
 		return result.CodeUnsteadyAtOnce, fmt.Sprintf("Those that failed were opened while many others were; opened two at a time, %d passed.", alone(passed)),
 			"A limit on how many connections one address may open at once, or a moment of trouble"
@@ -336,6 +340,13 @@ func alone(list []result.Connection) (n int) {
 func isBeside(failed, all []result.Connection) bool {
 	const few = 4
 	return alone(all) >= few && alone(failed) == 0
+}
+
+// areFirst reports whether those that failed were all opened before any other. At the
+// beginning of a run it opens many at once, so that this alone does not tell which of the
+// two was the reason.
+func areFirst(failed, all []result.Connection) bool {
+	return len(failed) >= enough && !slices.ContainsFunc(all[:len(failed)], func(c result.Connection) bool { return c.IsPassed() })
 }
 
 // everyNth is the distance at which connections that were opened one after the
