@@ -34,8 +34,12 @@ func (s *survey) sawTrip(i result.Initiator) {
 }
 
 // patientTimeouts is how many timeouts a connection is given where none opened within
-// one.
-const patientTimeouts = 3
+// one, and morePatience how much longer than one at most: whoever waits for the report
+// of a machine that is off waits for this, too.
+const (
+	patientTimeouts = 3
+	morePatience    = 4 * time.Second
+)
 
 // seekPatiently looks for a contact on other paths, and on those that were silent with
 // more patience.
@@ -55,10 +59,11 @@ func (s *survey) seekPatiently(ctx context.Context, remote []plan.Role) {
 // longer than a step may take: then silence tells nothing.
 func (s *survey) waitLonger(ctx context.Context) {
 	var all sync.WaitGroup
+	patience := min(patientTimeouts*s.Timeout, s.Timeout+morePatience)
 	for to, jobs := range s.attempts().silent() {
 		for _, j := range jobs[:min(len(jobs), backWays)] {
 			all.Go(func() {
-				trip := s.seekAt(ctx, netip.AddrPortFrom(to, uint16(j.port)), j.flow, patientTimeouts*s.Timeout)
+				trip := s.seekAt(ctx, netip.AddrPortFrom(to, uint16(j.port)), j.flow, patience)
 				if trip < s.Timeout/2 {
 					return // SYNs may have been lost
 				}
