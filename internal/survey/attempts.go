@@ -37,10 +37,17 @@ func (k jobKey) compare(o jobKey) int {
 func (all attempts) longestTrip() (longest time.Duration) {
 	for _, j := range all {
 		if j.initiator != nil {
-			longest = max(longest, rtt(j.initiator))
+			longest = max(longest, trip(j.initiator))
 		}
 	}
 	return longest
+}
+
+// trip is how long the way of an attempt is there and back, 0 if that is not known: no
+// longer than its handshake, which the system answers while a program sleeps. Over UDP
+// nothing tells the two apart.
+func trip(i *result.Initiator) time.Duration {
+	return min(rtt(i), time.Duration(i.ConnectMS*float64(time.Millisecond)))
 }
 
 // dialedFrom are the addresses that forward attempts left from.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"dialtone/internal/contact"
 	"dialtone/internal/echo"
@@ -128,6 +129,26 @@ func TestAnAddressThatNobodyNamedIsAssumed(t *testing.T) {
 		p := result.Path{From: c.from, Direction: plan.Reverse, Family: result.IP4, Target: result.EndpointFrom(netip.AddrPortFrom(c.dialed, 7968))}
 		if got := s.isAssumed(p); got != c.want {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// A listener that stood still answered late; the way is no longer for that, and nothing
+// that is asked afterwards is to be waited for as if it were.
+func TestAPauseOfTheListenerMakesTheWayNoLonger(t *testing.T) {
+	late := 1500.0
+	for name, c := range map[string]struct {
+		i    result.Initiator
+		want time.Duration
+	}{
+		"UDP, answered late":               {result.Initiator{Connect: result.ConnectOpen, ConnectMS: 0.1, RTTMS: &late}, 100 * time.Microsecond},
+		"TCP, the system tells no trip":    {result.Initiator{Connect: result.ConnectOpen, ConnectMS: 20, RTTMS: &late}, 20 * time.Millisecond},
+		"TCP, the first SYN was lost":      {result.Initiator{Connect: result.ConnectOpen, ConnectMS: 1020, RTTMS: &late, TCP: &result.TCP{RTTMS: 21}}, 21 * time.Millisecond},
+		"TCP over a way that is as long":   {result.Initiator{Connect: result.ConnectOpen, ConnectMS: 1600, RTTMS: &late, TCP: &result.TCP{RTTMS: 1500}}, 1500 * time.Millisecond},
+		"TCP that nothing was answered to": {result.Initiator{Connect: result.ConnectTimeout, ConnectMS: 4000}, 0},
+	} {
+		if got := (attempts{{initiator: &c.i}}).longestTrip(); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (s *survey) longestTrip() time.Duration {
 func (s *survey) sawTrip(i result.Initiator) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.trip = max(s.trip, rtt(&i))
+	s.trip = max(s.trip, trip(&i))
 }
 
 // patientTimeouts is how many timeouts a connection is given where none opened within
