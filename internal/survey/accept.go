@@ -40,7 +40,7 @@ func reverseBindings(legs []*leg) []plan.Binding {
 }
 
 // dialedFrom are the addresses that forward attempts left from.
-func (s *survey) dialedFrom() []netip.Addr {
+func (s *evidence) dialedFrom() []netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.attempts().dialedFrom()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"dialtone/internal/plan"
@@ -14,9 +15,22 @@ import (
 // them follows from what they saw alone.
 type attempts []*job
 
+// evidence is what a run has seen by now.
+type evidence struct {
+	spans
+
+	mu      sync.Mutex
+	legs    []*leg
+	jobs    map[jobKey]*job
+	besides []beside                       // connections beside the attempts
+	earlier map[jobKey][]result.Connection // that failed before it began again, with the same listener
+	bans    []ban                          // that touching a port set off
+	trip    time.Duration                  // the longest round trip of attempts that are under way
+}
+
 // attempts lists those that are known by now. While some are under way it, and all
-// that is asked of it, is for whoever holds the survey's mutex.
-func (s *survey) attempts() attempts {
+// that is asked of it, is for whoever holds the mutex.
+func (s *evidence) attempts() attempts {
 	all := make(attempts, 0, len(s.jobs))
 	for _, j := range s.jobs {
 		all = append(all, j)
@@ -80,6 +94,17 @@ func (all attempts) sourceChanged(d plan.Direction, f result.Family) bool {
 		}
 	}
 	return !proved && private
+}
+
+// isLossy reports whether a proved path of a family lost a SYN or several
+// segments.
+func (all attempts) isLossy(f result.Family) bool {
+	for _, j := range all {
+		if i := j.initiator; j.family == f && i != nil && i.IsLossy() {
+			return true
+		}
+	}
+	return false
 }
 
 // isProvedByTCP reports whether any TCP path to the listener that proved a job

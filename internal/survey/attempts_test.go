@@ -30,7 +30,7 @@ func tried(d plan.Direction, port int, source, target, seenAs, origin string) *j
 }
 
 func TestAttemptsAreListedInOneOrder(t *testing.T) {
-	s := &survey{jobs: map[jobKey]*job{}}
+	s := &evidence{jobs: map[jobKey]*job{}}
 	for _, k := range []jobKey{
 		{direction: plan.Reverse, transport: plan.TCP, port: 80, family: result.IP4},
 		{direction: plan.Forward, transport: plan.UDP, port: 80, family: result.IP4, to: far},

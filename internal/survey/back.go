@@ -71,7 +71,7 @@ const backAtOnce = 12
 // configuration dials this end, where that is another address than the one that
 // it sees this end come from: a pool of addresses, or one of a family that no
 // path of ours works over. Invalid: where we come from.
-func (s *survey) backAddress(f result.Family) netip.Addr {
+func (s *farEnd) backAddress(f result.Family) netip.Addr {
 	h, ok := s.contacts.HelloOf(f)
 	seen := netip.Addr{}
 	if ok {
@@ -97,7 +97,7 @@ func (s *survey) backAddress(f result.Family) netip.Addr {
 
 // hidden says why the far end does not know where to dial back to, "" if it
 // does: a translation at its own side hides this machine's address.
-func (s *survey) hidden(f result.Family) string {
+func (s *farEnd) hidden(f result.Family) string {
 	if s.backAddress(f).IsValid() {
 		return ""
 	}

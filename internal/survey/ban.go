@@ -111,7 +111,7 @@ func (s *survey) silentBeside(f result.Family) (needed, shaken, others []*job) {
 
 // passedSoonAfter reports whether anything got through right after a port was touched
 // first: then that set off no ban.
-func (s *survey) passedSoonAfter(touched *job) bool {
+func (s *evidence) passedSoonAfter(touched *job) bool {
 	at := touched.initiator.At
 	for _, j := range s.attempts() {
 		if j.direction != plan.Forward || j.family != touched.family {
@@ -259,7 +259,7 @@ func (s *survey) dialBackLate(ctx context.Context, f result.Family) {
 }
 
 // isBanner reports whether whoever touches a job's port is banned: it is left alone.
-func (s *survey) isBanner(j *job) bool {
+func (s *evidence) isBanner(j *job) bool {
 	return slices.ContainsFunc(s.bans, func(b ban) bool { return b.by == j })
 }
 
@@ -276,7 +276,7 @@ func (b ban) meets(c result.Connection) bool {
 
 // banOf is the ban that a job sets off, or that made all of its connections fail that
 // did; nil: none.
-func (s *survey) banOf(j *job, all []result.Connection) *result.Ban {
+func (s *evidence) banOf(j *job, all []result.Connection) *result.Ban {
 	for _, b := range s.bans {
 		if b.by == j {
 			return b.told()
@@ -300,7 +300,7 @@ func (b ban) told() *result.Ban {
 }
 
 // banned are the bans as the report's findings tell of them.
-func (s *survey) banned() (out []verdict.Ban) {
+func (s *evidence) banned() (out []verdict.Ban) {
 	for _, b := range s.bans {
 		out = append(out, verdict.Ban{Ban: *b.told(), Host: b.by.to})
 	}

@@ -23,7 +23,7 @@ type beside struct {
 // record keeps a connection that was opened beside the attempts, and returns
 // what its end is told to. One that this end gave up, because the phase it
 // belongs to was over, tells nothing.
-func (s *survey) record(phase context.Context, target netip.AddrPort, c result.Connection) (ended func(error)) {
+func (s *evidence) record(phase context.Context, target netip.AddrPort, c result.Connection) (ended func(error)) {
 	givenUp := func() bool { return sock.IsOver(phase) }
 	if c.Ended != result.EndedWell && givenUp() {
 		c.Ended = result.EndedUnknown
@@ -64,7 +64,7 @@ func endedBy(err error) result.Ended {
 }
 
 // connectionsOf are all connections of a job, in order of time.
-func (s *survey) connectionsOf(j *job) []result.Connection {
+func (s *evidence) connectionsOf(j *job) []result.Connection {
 	if j.initiator == nil {
 		return nil
 	}
@@ -117,7 +117,7 @@ func connectionsFor(told *result.Initiator, i result.Initiator) []result.Connect
 }
 
 // everyConnection lists those of all jobs that are known by now.
-func (s *survey) everyConnection() []result.Connection {
+func (s *evidence) everyConnection() []result.Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []result.Connection
@@ -139,7 +139,7 @@ func (j *job) took(c *result.Conversation) {
 
 // loss is the chance that a packet or the answer to it gets lost, as all that
 // this run saw shows it for a transport.
-func (s *survey) loss(t plan.Transport) float64 {
+func (s *evidence) loss(t plan.Transport) float64 {
 	var near []*result.Initiator
 	var far []*result.Acceptor
 	for _, j := range s.attempts() {

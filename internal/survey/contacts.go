@@ -17,6 +17,14 @@ import (
 // calmDown is how long a device that counts connections is left alone.
 const calmDown = contact.CalmDown
 
+// A farEnd is whom a run dials, and what it knows of whoever answers there.
+type farEnd struct {
+	target   sock.Target // its addresses
+	contacts *contact.Book
+	expected string  // the listener that ought to answer, once all paths were tried; "" before, and if none did
+	cut      *cutOff // from when on nothing got through; nil: it did to the end
+}
+
 // newBook is where a run writes down whom it may ask.
 func (s *survey) newBook() *contact.Book {
 	return contact.New(contact.Config{
@@ -120,14 +128,14 @@ func (s *survey) seekAt(ctx context.Context, target netip.AddrPort, flow string,
 }
 
 // settle makes the expected listener the contact.
-func (s *survey) settle(ctx context.Context) { s.contacts.Settle(ctx, s.expected, s.families()...) }
+func (s *farEnd) settle(ctx context.Context) { s.contacts.Settle(ctx, s.expected, s.families()...) }
 
 // meetOthers asks the other listeners that paths lead to what they are.
-func (s *survey) meetOthers(ctx context.Context) { s.contacts.MeetOthers(ctx, s.families()...) }
+func (s *farEnd) meetOthers(ctx context.Context) { s.contacts.MeetOthers(ctx, s.families()...) }
 
 // helloFor is what the listener said of itself that ought to answer a forward
 // job.
-func (s *survey) helloFor(j *job) (echo.Hello, bool) {
+func (s *farEnd) helloFor(j *job) (echo.Hello, bool) {
 	if s.target.IsOneOfSeveral(j.to) {
 		return s.contacts.HelloBy(s.expectedAt(j.to))
 	}
@@ -136,7 +144,7 @@ func (s *survey) helloFor(j *job) (echo.Hello, bool) {
 
 // helloOnPath is what the listener said of itself that proved a forward job, or
 // else ought to answer it.
-func (s *survey) helloOnPath(j *job) (echo.Hello, bool) {
+func (s *farEnd) helloOnPath(j *job) (echo.Hello, bool) {
 	if i := j.initiator; i != nil && i.Answer == result.AnswerKeyed {
 		if h, ok := s.contacts.HelloBy(i.Instance); ok {
 			return h, true
@@ -149,12 +157,12 @@ func (s *survey) helloOnPath(j *job) (echo.Hello, bool) {
 // listener, once it is known which that is), over family f if it has a contact
 // and else, unless strict, over the other. A path that fails
 // hands over to the next one that proved itself.
-func (s *survey) talk(ctx context.Context, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
+func (s *farEnd) talk(ctx context.Context, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
 	return s.talkWith(ctx, s.expected, f, strict, timeout, say)
 }
 
 // talkWith is talk with a listener ("": with any).
-func (s *survey) talkWith(ctx context.Context, instance string, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
+func (s *farEnd) talkWith(ctx context.Context, instance string, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
 	if s.cut != nil {
 		return s.cut
 	}

@@ -243,7 +243,7 @@ func (s *survey) converse(ctx context.Context, j *job) {
 // ledTo is another listener with the key with which a conversation was held
 // under TLS, as its certificate shows; "": none. Nobody on the way answered in
 // the expected one's place then.
-func (s *survey) ledTo(c result.Conversation, expected []byte) string {
+func (s *farEnd) ledTo(c result.Conversation, expected []byte) string {
 	print := c.Fact(result.FactCertificate)
 	if print == "" || print == hex.EncodeToString(expected) {
 		return ""

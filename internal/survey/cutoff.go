@@ -219,7 +219,7 @@ func lastPassed(all []result.Connection) (last time.Time, suspect bool) {
 
 // howWaysEnded is how a connection failed that was the last to fail on a path that
 // had worked: what never did tells nothing of what became of those.
-func (s *survey) howWaysEnded() (ended result.Ended) {
+func (s *evidence) howWaysEnded() (ended result.Ended) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var at time.Time

@@ -22,7 +22,7 @@ func (s *survey) tryDecoys(ctx context.Context) {
 }
 
 // isTaken tells of ports whether the far end's listener has them, or says who does.
-func (s *survey) isTaken(f result.Family) func(port int) bool {
+func (s *farEnd) isTaken(f result.Family) func(port int) bool {
 	h, _ := s.contacts.HelloOf(f)
 	return func(port int) bool {
 		for _, bound := range h.Bound {

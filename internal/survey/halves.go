@@ -20,7 +20,7 @@ import (
 // gatherHalves completes every job by the accepting end's half: the far end's
 // for forward jobs, our own for reverse ones. It runs after all attempts.
 func (s *survey) gatherHalves(ctx context.Context) {
-	s.gatherHalvesOf(ctx, slices.Collect(maps.Values(s.jobs)))
+	s.gatherHalvesOf(ctx, s.attempts())
 }
 
 func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
@@ -75,7 +75,7 @@ func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
 // witnessOf is the listener to ask what arrived of a forward job: the one that
 // ought to answer, or where an address of several has shown none, whoever is
 // known.
-func (s *survey) witnessOf(j *job) string {
+func (s *farEnd) witnessOf(j *job) string {
 	if j.instance == "" {
 		return s.expected
 	}
@@ -85,7 +85,7 @@ func (s *survey) witnessOf(j *job) string {
 // mayTell reports whether a listener's answer is about a job: of an address that
 // led to no listener it can say what it saw of that very connection, and not
 // that nothing arrived, since the address may be another machine's.
-func (s *survey) mayTell(j *job, a result.Acceptor) bool {
+func (s *farEnd) mayTell(j *job, a result.Acceptor) bool {
 	return j.instance != "" || !s.target.IsOneOfSeveral(j.to) || (a.Saw == result.SawHalfOpen || a.Saw == result.SawAccepted) && a.Match != result.MatchTime
 }
 
@@ -170,7 +170,7 @@ func mostOfAll(paths []contact.Way, first string) string {
 
 // fromHello is what is known of a forward job's accepting end without asking
 // about the job; nil if there was no contact at all.
-func (s *survey) fromHello(j *job) *result.Acceptor {
+func (s *farEnd) fromHello(j *job) *result.Acceptor {
 	h, ok := s.helloFor(j)
 	if !ok && s.target.IsOneOfSeveral(j.to) {
 		return nil // whoever answers at another address does not speak for this one
@@ -199,7 +199,7 @@ func (s *survey) fromHello(j *job) *result.Acceptor {
 
 // heldThere is what Hello says of other software that holds a forward job's
 // port; nil: none does, or there was no contact.
-func (s *survey) heldThere(j *job) *result.BusyPort {
+func (s *farEnd) heldThere(j *job) *result.BusyPort {
 	h, ok := s.helloFor(j)
 	if !ok && s.target.IsOneOfSeveral(j.to) {
 		return nil

@@ -19,7 +19,7 @@ const liveAtOnce = 4
 
 // isLive reports whether live software is known to hold a forward job's port, so that
 // no byte of the proof may go there.
-func (s *survey) isLive(j *job) bool {
+func (s *farEnd) isLive(j *job) bool {
 	return j.direction == plan.Forward && j.transport == plan.TCP && j.sourcePort == 0 && j.port != 0 && s.heldThere(j) != nil
 }
 

@@ -3,6 +3,7 @@ package survey
 import (
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"dialtone/internal/echo"
@@ -25,6 +26,18 @@ type pause struct {
 	route bool
 }
 
+// spans are those of a run in which either end could not do its part, or this machine
+// sent by another way. They may be told of by many at once.
+type spans struct {
+	started time.Time // when the run was
+
+	telling   sync.Mutex
+	pauses    []pause        // of the far end's listener
+	shed      int            // connections that it ended in a minute, crowded by strangers
+	ownPauses []pause        // of this program, and of this machine's links
+	reroutes  []sock.Reroute // while which the far end was sent to by another way than at first
+}
+
 // meets reports whether a connection lasted into the span.
 func (p pause) meets(c *result.Connection) bool {
 	return !c.At.After(p.to) && !c.Over().Before(p.from)
@@ -35,9 +48,9 @@ func (p pause) meets(c *result.Connection) bool {
 const aboutPauses = 500 * time.Millisecond
 
 // pausedThere keeps what the far end tells of its pauses.
-func (s *survey) pausedThere(spans []echo.Span, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) pausedThere(spans []echo.Span, now time.Time) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	s.pauses = pausesOf(spans, now) // it tells all of them each time
 }
 
@@ -55,16 +68,16 @@ func pausesOf(spans []echo.Span, now time.Time) (out []pause) {
 
 // crowdedThere keeps how many connections the far end says it ended of late, to
 // keep within its limits.
-func (s *survey) crowdedThere(shed int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) crowdedThere(shed int) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	s.shed = max(s.shed, shed)
 }
 
 // stood keeps that this program itself did not run for a while. Spans in a row are one.
-func (s *survey) stood(since time.Time, gap time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) stood(since time.Time, gap time.Duration) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	if n := len(s.ownPauses); n > 0 && !s.ownPauses[n-1].link.IsValid() && !s.ownPauses[n-1].to.Before(since) {
 		s.ownPauses[n-1].to = since.Add(gap + aboutPauses)
 		return
@@ -73,9 +86,9 @@ func (s *survey) stood(since time.Time, gap time.Duration) {
 }
 
 // stoodFor is for how long this program did not run in all.
-func (s *survey) stoodFor() (sum time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) stoodFor() (sum time.Duration) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	for _, p := range s.ownPauses {
 		if !p.link.IsValid() {
 			sum += p.to.Sub(p.from) - aboutPauses
@@ -86,9 +99,9 @@ func (s *survey) stoodFor() (sum time.Duration) {
 
 // unplugged keeps that an address of this machine could not be used, from a
 // moment on until another: each time it is told of longer.
-func (s *survey) unplugged(addr netip.Addr, from, to time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) unplugged(addr netip.Addr, from, to time.Time) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	for n := range s.ownPauses {
 		if p := &s.ownPauses[n]; p.link == addr && p.from.Equal(from) {
 			p.to = to
@@ -99,9 +112,9 @@ func (s *survey) unplugged(addr netip.Addr, from, to time.Time) {
 }
 
 // away is which addresses of this machine could not be used for a while.
-func (s *survey) away() verdict.Away {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) away() verdict.Away {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	sum := map[netip.Addr]time.Duration{}
 	for _, p := range s.ownPauses {
 		if p.link.IsValid() {
@@ -116,11 +129,18 @@ func (s *survey) away() verdict.Away {
 	return out
 }
 
+// ofThisEnd are the spans in which this end could not do its part of a job.
+func (s *spans) ofThisEnd(j *job) []pause {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	return slices.Concat(s.ownPauses, s.otherWays(j))
+}
+
 // isUnplugged reports whether an address of this machine could not be used at any
 // time since a moment.
-func (s *survey) isUnplugged(since time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) isUnplugged(since time.Time) bool {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	return slices.ContainsFunc(s.ownPauses, func(p pause) bool { return p.link.IsValid() && !p.to.Before(since) })
 }
 
@@ -145,7 +165,7 @@ func (s *survey) sources() []netip.Addr {
 
 // pausedFor is for how long the far end's listener could not do its part since
 // the run began.
-func (s *survey) pausedFor(now time.Time) time.Duration {
+func (s *spans) pausedFor(now time.Time) time.Duration {
 	sum, told := time.Duration(0), s.started // what is counted already
 	for _, p := range slices.SortedFunc(slices.Values(s.pauses), func(a, b pause) int { return a.from.Compare(b.from) }) {
 		if p.shed || p.declined {

@@ -14,7 +14,7 @@ import (
 // What got no answer while the listener was stopped tells nothing of the path.
 func TestConnectionsDuringAPauseOfTheListenerTellNothing(t *testing.T) {
 	now := time.Now()
-	s := &survey{}
+	s := &spans{}
 	s.pausedThere([]echo.Span{{BeganMS: 10_000, EndedMS: 5_000}, {BeganMS: 1, EndedMS: 2}, {BeganMS: 1 << 60, EndedMS: 0}}, now)
 	if len(s.pauses) != 1 {
 		t.Fatalf("%+v", s.pauses)
@@ -54,7 +54,7 @@ func TestConnectionsDuringAPauseOfTheListenerTellNothing(t *testing.T) {
 // rest of the time it did its part.
 func TestCrowdedListenerExplainsOnlyWhatItEnded(t *testing.T) {
 	now := time.Now()
-	s := &survey{started: now.Add(-time.Minute)}
+	s := &spans{started: now.Add(-time.Minute)}
 	s.pausedThere([]echo.Span{{BeganMS: 9_000, EndedMS: 7_000, Shed: true}}, now)
 	if got := s.pausedFor(now); got != 0 {
 		t.Errorf("paused for %v", got)
@@ -82,7 +82,7 @@ func TestCrowdedListenerExplainsOnlyWhatItEnded(t *testing.T) {
 // keyed datagram that got none does.
 func TestConversationThatTheListenerDeclinedTellsNothing(t *testing.T) {
 	now := time.Now()
-	s := &survey{started: now.Add(-time.Minute)}
+	s := &spans{started: now.Add(-time.Minute)}
 	s.pausedThere([]echo.Span{{BeganMS: 9_000, EndedMS: 1_000, Declined: true}}, now)
 	if got := s.pausedFor(now); got != 0 {
 		t.Errorf("paused for %v", got)
@@ -112,7 +112,7 @@ func TestConversationThatTheListenerDeclinedTellsNothing(t *testing.T) {
 // the path; one that was ended at another time does.
 func TestConversationThatACrowdedListenerEndedAccusesNobody(t *testing.T) {
 	now := time.Now()
-	s := &survey{started: now.Add(-time.Minute)}
+	s := &spans{started: now.Add(-time.Minute)}
 	s.pausedThere([]echo.Span{{BeganMS: 9_000, EndedMS: 7_000, Shed: true}}, now)
 	at := func(seconds int, purpose result.Purpose, ended result.Ended) result.Connection {
 		return result.Connection{Purpose: purpose, At: result.TimeOf(now.Add(-time.Duration(seconds) * time.Second)), ElapsedMS: 100, Reached: result.ReachedConnected, Ended: ended}
@@ -196,7 +196,7 @@ func TestConnectionsWhileTheInterfaceWasDownTellNothing(t *testing.T) {
 // Two spans at once are one time.
 func TestPausesAtTheSameTimeCountOnce(t *testing.T) {
 	now := time.Now()
-	s := &survey{started: now.Add(-time.Minute)}
+	s := &spans{started: now.Add(-time.Minute)}
 	s.pausedThere([]echo.Span{{BeganMS: 9_000, EndedMS: 5_000}, {BeganMS: 8_000, EndedMS: 4_000}, {BeganMS: 2_000, EndedMS: 1_000}}, now)
 	if got := s.pausedFor(now).Round(time.Millisecond); got != 6*time.Second {
 		t.Errorf("paused for %v", got)

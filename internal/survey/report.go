@@ -98,9 +98,7 @@ func (s *survey) half(j *job) *result.Initiator {
 		i.NotTried = "this machine or the far end's was too busy to run its program, or it was stopped, each time that this path was tried: run dial again when both have less to do"
 	}
 	i.Connections = s.connectionsOf(j)
-	s.mu.Lock()
-	i.Connections = besidePauses(i.Connections, slices.Concat(s.ownPauses, s.otherWays(j)), j.transport)
-	s.mu.Unlock()
+	i.Connections = besidePauses(i.Connections, s.ofThisEnd(j), j.transport)
 	pauses := s.pauses
 	if j.direction == plan.Reverse {
 		pauses = pausesOf(s.door.Paused(), sock.Now())
@@ -177,7 +175,7 @@ func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.P
 // isAssumed reports whether the far end dialed back to where this end's connections come
 // from, and nobody knows whether partners dial that address: an institution's NAT may
 // have one for what goes out, and another for what comes in.
-func (s *survey) isAssumed(p result.Path) bool {
+func (s *farEnd) isAssumed(p result.Path) bool {
 	c, ok := s.contacts.Of(p.Family)
 	return ok && p.Direction == plan.Reverse && p.From == string(plan.RolePeer) && p.Target.Addr() == c.SeenAs.Addr() && !slices.Contains(c.Hello.Partners, p.Target.Addr())
 }

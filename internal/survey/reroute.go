@@ -11,7 +11,7 @@ import (
 )
 
 // dialedAt are the far end's addresses that this run dials.
-func (s *survey) dialedAt() (out []netip.Addr) {
+func (s *farEnd) dialedAt() (out []netip.Addr) {
 	for _, f := range s.families() {
 		out = append(out, s.target.Use[f]...)
 	}
@@ -20,9 +20,9 @@ func (s *survey) dialedAt() (out []netip.Addr) {
 
 // rerouted keeps that an address of the far end's was sent to by another way, from a
 // moment on until another: each time it is told of longer.
-func (s *survey) rerouted(r sock.Reroute) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) rerouted(r sock.Reroute) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	for n := range s.reroutes {
 		if o := &s.reroutes[n]; o.To == r.To && o.From.Equal(r.From) {
 			*o = r
@@ -37,9 +37,9 @@ const rerouteLong = 500 * time.Millisecond
 
 // ledAnotherWay returns the moment from which on this machine sends to the far end by
 // another way: what it sees since is no evidence of the first one. Nil: it does not.
-func (s *survey) ledAnotherWay() *cutOff {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) ledAnotherWay() *cutOff {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	for _, r := range s.reroutes {
 		if !r.Returned && r.Until.Sub(r.From) >= rerouteLong {
 			return &cutOff{at: r.From, reroute: &r}
@@ -49,9 +49,9 @@ func (s *survey) ledAnotherWay() *cutOff {
 }
 
 // timesRerouted are those that are over.
-func (s *survey) timesRerouted() (out []verdict.Reroute) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *spans) timesRerouted() (out []verdict.Reroute) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	for _, r := range s.reroutes {
 		if r.Returned {
 			out = append(out, rerouteOf(r))
@@ -65,8 +65,8 @@ func rerouteOf(r sock.Reroute) verdict.Reroute {
 }
 
 // otherWays are the spans in which what was sent for a job, or the answer to what came,
-// left by another way. It is called with the survey's mutex held.
-func (s *survey) otherWays(j *job) (out []pause) {
+// left by another way. It is called with the mutex held.
+func (s *spans) otherWays(j *job) (out []pause) {
 	for _, r := range s.reroutes {
 		if j.direction == plan.Reverse && result.FamilyOf(r.To) == j.family || r.To == j.to {
 			out = append(out, pause{from: r.From, to: r.Until, route: true})

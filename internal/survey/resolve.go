@@ -27,7 +27,7 @@ func (s *survey) resolve(ctx context.Context) (err error) {
 
 // addressesFor are the far end's addresses that are attempted by themselves in
 // a direction and family. What it dials back comes from one that it chooses.
-func (s *survey) addressesFor(d plan.Direction, f result.Family) []netip.Addr {
+func (s *farEnd) addressesFor(d plan.Direction, f result.Family) []netip.Addr {
 	if to := s.target.Use[f]; d == plan.Forward && len(to) > 0 {
 		return to
 	}
@@ -42,7 +42,7 @@ func (c Config) anyAddress(host string) func(result.Path) bool {
 
 // farAddr is the address from which the far end is expected to dial back: that
 // of the contact, else the first.
-func (s *survey) farAddr(f result.Family) netip.Addr {
+func (s *farEnd) farAddr(f result.Family) netip.Addr {
 	if c, ok := s.contacts.Of(f); ok {
 		return c.Target.Addr()
 	}
@@ -52,7 +52,7 @@ func (s *survey) farAddr(f result.Family) netip.Addr {
 // expectedAt is the listener that ought to answer at an address, "" if that is
 // not known. Where the name has several, each may be another machine, and it is
 // the one that most of that address's own paths lead to.
-func (s *survey) expectedAt(to netip.Addr) string {
+func (s *farEnd) expectedAt(to netip.Addr) string {
 	if !s.target.IsOneOfSeveral(to) {
 		return s.expected
 	}

@@ -50,18 +50,18 @@ func (s *survey) isToBeginAgain() bool {
 
 // failedSince are the connections of each forward job that failed although the
 // listener that answers now did by then: what another run tells of it, they do too.
-func (s *survey) failedSince(since time.Time) map[jobKey][]result.Connection {
+func (s *evidence) failedSince(since time.Time) map[jobKey][]result.Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := map[jobKey][]result.Connection{}
-	for k, j := range s.jobs {
-		if k.direction != plan.Forward {
+	for _, j := range s.attempts() {
+		if j.direction != plan.Forward {
 			continue
 		}
 		for _, c := range s.connectionsOf(j) {
 			// A conversation may have failed since the certificate is another one.
 			if c.IsFailed() && c.At.After(since) && c.Purpose != result.PurposeConversation {
-				out[k] = append(out[k], c)
+				out[j.jobKey] = append(out[j.jobKey], c)
 			}
 		}
 	}
@@ -117,7 +117,7 @@ func (s *survey) restarted(ctx context.Context) *cutOff {
 
 // reigns are those of all listeners that proved themselves, by their instances, and
 // by the address that was dialed (port 0), and by address and port.
-func (s *survey) reigns() map[netip.AddrPort]map[string]reign {
+func (s *evidence) reigns() map[netip.AddrPort]map[string]reign {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := map[netip.AddrPort]map[string]reign{}

@@ -40,14 +40,14 @@ func (s *survey) retryAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.retryTime())
 	defer cancel()
 	var quick, slow []*job
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if _, ok := s.contacts.HelloOf(j.family); !ok || j.initiator == nil || j.initiator.NotTried != "" || s.isBanner(j) {
 			continue
 		}
 		switch kind := doubtful(j); {
 		case kind == doubtQuick:
 			quick = append(quick, j)
-		case kind == doubtSlow, kind == doubtSilence && (s.isLossy(j.family) || s.anyMixed(j.family)):
+		case kind == doubtSlow, kind == doubtSilence && (s.attempts().isLossy(j.family) || s.anyMixed(j.family)):
 			slow = append(slow, j)
 		}
 	}
@@ -58,7 +58,7 @@ func (s *survey) retryAll(ctx context.Context) {
 // part: it tells nothing, and by now that is over.
 func (s *survey) retrySpoilt(ctx context.Context) {
 	var spoilt []*job
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if _, ok := s.contacts.HelloOf(j.family); ok && j.initiator != nil && j.initiator.NotTried == "" && !s.isBanner(j) && s.isSpoilt(j) {
 			spoilt = append(spoilt, j)
 		}
@@ -74,7 +74,7 @@ func (s *survey) retrySpoilt(ctx context.Context) {
 
 // isSpoilt reports whether a job's attempt, the latest of several, failed and met a
 // pause of either end.
-func (s *survey) isSpoilt(j *job) bool {
+func (s *spans) isSpoilt(j *job) bool {
 	i := j.initiator
 	if i.Answer == result.AnswerKeyed && (j.transport == plan.UDP || isWhole(i)) {
 		return false
@@ -84,20 +84,20 @@ func (s *survey) isSpoilt(j *job) bool {
 
 // metPause reports whether a job's attempt, the latest of several, lasted into such a
 // pause of either end.
-func (s *survey) metPause(j *job, is func(pause) bool) bool {
+func (s *spans) metPause(j *job, is func(pause) bool) bool {
 	attempt := j.retried
 	if attempt.At.IsZero() {
 		attempt = result.Connection{At: j.initiator.At, ElapsedMS: j.initiator.ElapsedMS}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.telling.Lock()
+	defer s.telling.Unlock()
 	return slices.ContainsFunc(slices.Concat(s.pauses, s.ownPauses, s.otherWays(j)), func(p pause) bool { return is(p) && p.meets(&attempt) })
 }
 
 // isUntold reports whether all that a job's attempts tell is that a program did not
 // run: its machine had opened the connection, which then led to nothing. That a system
 // got no answer to its SYN, or got another one, tells of the network all the same.
-func (s *survey) isUntold(j *job) bool {
+func (s *spans) isUntold(j *job) bool {
 	i := j.initiator
 	opened := i.Connect == result.ConnectOpen || i.Connect == result.ConnectTimeout && j.acceptor != nil && j.acceptor.Saw == result.SawAccepted
 	stood := i.Answer == result.AnswerSilent || i.Answer == result.AnswerClosed
@@ -125,7 +125,7 @@ func (s *survey) studyAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, studyTimeouts*s.Timeout)
 	defer cancel()
 	var mixed []*job
-	for _, j := range s.jobs {
+	for _, j := range s.attempts() {
 		if _, ok := s.contacts.HelloOf(j.family); ok && j.sourcePort == 0 && !j.studied && !s.isLive(j) && (j.initiator == nil || j.initiator.Ordinary == nil) && (s.isMixed(j) || s.isThin(j)) {
 			mixed = append(mixed, j)
 		}
@@ -153,7 +153,7 @@ func (s *survey) studyAll(ctx context.Context) {
 
 // isUndecided reports whether more connections of a job would tell whether loss
 // made some fail.
-func (s *survey) isUndecided(j *job) bool {
+func (s *evidence) isUndecided(j *job) bool {
 	passed, failed := result.Compare(s.connectionsOf(j))
 	return verdict.IsUndecided(j.transport, s.loss(j.transport), len(passed), failed)
 }
@@ -177,7 +177,7 @@ func (s *survey) isThin(j *job) bool {
 
 // failsAtOnce reports whether any connection of a job was ended by somebody,
 // rather than by time.
-func (s *survey) failsAtOnce(j *job) bool {
+func (s *evidence) failsAtOnce(j *job) bool {
 	_, failed := result.Compare(s.connectionsOf(j))
 	return slices.ContainsFunc(failed, func(c result.Connection) bool { return c.Ended != result.EndedSilent })
 }
@@ -212,8 +212,8 @@ func countedFirst(a, b *job) int {
 
 // anyMixed reports whether some connections of any job of a family passed, and
 // some failed or were taken by somebody else.
-func (s *survey) anyMixed(f result.Family) bool {
-	for _, j := range s.jobs {
+func (s *evidence) anyMixed(f result.Family) bool {
+	for _, j := range s.attempts() {
 		if j.family == f && (s.isMixed(j) || s.leadsElsewhere(j)) {
 			return true
 		}
@@ -222,14 +222,14 @@ func (s *survey) anyMixed(f result.Family) bool {
 }
 
 // isMixed reports whether some connections of a job passed and some failed.
-func (s *survey) isMixed(j *job) bool {
+func (s *evidence) isMixed(j *job) bool {
 	passed, failed := result.Compare(s.connectionsOf(j))
 	return len(passed) > 0 && len(failed) > 0
 }
 
 // leadsElsewhere reports whether another listener than a job's took some of its
 // connections.
-func (s *survey) leadsElsewhere(j *job) bool {
+func (s *evidence) leadsElsewhere(j *job) bool {
 	return slices.ContainsFunc(s.connectionsOf(j), func(c result.Connection) bool { return c.Ended == result.EndedElsewhere })
 }
 
@@ -300,17 +300,6 @@ func traceHasGap(t *result.Trace) bool {
 // could have caused.
 func isSound(i result.Initiator) bool {
 	return i.Answer == result.AnswerKeyed && doubtful(&job{jobKey: jobKey{transport: plan.TCP}, initiator: &i}) == doubtNone
-}
-
-// isLossy reports whether a proved path of a family lost a SYN or several
-// segments.
-func (s *survey) isLossy(f result.Family) bool {
-	for _, j := range s.jobs {
-		if i := j.initiator; j.family == f && i != nil && i.IsLossy() {
-			return true
-		}
-	}
-	return false
 }
 
 // retriesOfSome is how often a path is attempted again of which its trace shows that

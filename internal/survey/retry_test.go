@@ -33,7 +33,7 @@ func TestWhatCouldNotBeDeliveredIsTriedAgain(t *testing.T) {
 // What failed while one end could not do its part is tried again, whatever it was.
 func TestWhatAPauseSpoiltIsTriedAgain(t *testing.T) {
 	now := time.Now()
-	s := &survey{started: now.Add(-time.Minute)}
+	s := &spans{started: now.Add(-time.Minute)}
 	s.pausedThere([]echo.Span{{BeganMS: 20_000, EndedMS: 17_000}, {BeganMS: 9_000, EndedMS: 8_000, Shed: true}}, now)
 	s.unplugged(far, now.Add(-5*time.Second), now.Add(-4*time.Second))
 	whole := result.Transfer{Outcome: result.TransferIntact, Want: 1, Intact: 1}
@@ -85,7 +85,8 @@ func TestAPathBesideOneThatFailsSomeHasToCarryAsMuch(t *testing.T) {
 		"twelve carried":                     {attempted(8, 0, 4), attempted(notThin, 0, 0), false},
 		"beside one that passes all of them": {attempted(8, 0, 0), attempted(5, 13, 0), false},
 	} {
-		s := &survey{jobs: map[jobKey]*job{{port: 1}: c.beside, {port: 2}: c.path}}
+		s := newSurvey(Config{})
+		s.jobs = map[jobKey]*job{{port: 1}: c.beside, {port: 2}: c.path}
 		if got := s.isThin(c.path); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}

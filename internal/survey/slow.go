@@ -14,20 +14,20 @@ import (
 
 // tripsLong is what a connection's handshake, proof and question take where round
 // trips are long.
-func (s *survey) tripsLong() time.Duration {
+func (s *evidence) tripsLong() time.Duration {
 	const roundTrips = 8
 	return roundTrips * s.longestTrip()
 }
 
 // longestTrip is the longest round trip that any attempt measured, 0 if none did.
-func (s *survey) longestTrip() time.Duration {
+func (s *evidence) longestTrip() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return max(s.trip, s.attempts().longestTrip())
 }
 
 // sawTrip keeps the round trip of an attempt that is under way.
-func (s *survey) sawTrip(i result.Initiator) {
+func (s *evidence) sawTrip(i result.Initiator) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trip = max(s.trip, trip(&i))

@@ -86,10 +86,10 @@ const maxAtOnce = 2048
 // A survey is the state of one run.
 type survey struct {
 	Config
-	id      echo.ID // of this run
-	own     echo.ID // this end's own listener, whether it runs yet or not
-	started time.Time
-	target  sock.Target // the far end's addresses
+	evidence
+	farEnd
+	id  echo.ID // of this run
+	own echo.ID // this end's own listener, whether it runs yet or not
 	// temporary are this machine's addresses that the system makes anew from day to day.
 	temporary []netip.Addr
 	door      *listener.Door // for the reverse rows; nil before it is opened
@@ -99,32 +99,18 @@ type survey struct {
 	turn     sync.Mutex // held by whoever waits to begin a connection of a gentle run
 	lastTurn time.Time
 
-	mu          sync.Mutex
-	legs        []*leg
-	jobs        map[jobKey]*job
 	excluded    []plan.Excluded
 	done        int
-	contacts    *contact.Book
-	sought      bool                           // contacts were looked for beside the tested paths
-	expected    string                         // the listener that ought to answer, once all paths were tried; "" before, and if none did
-	pauses      []pause                        // of the far end's listener
-	shed        int                            // connections that it ended in a minute, crowded by strangers
-	ownPauses   []pause                        // of this program, and of this machine's links
-	reroutes    []sock.Reroute                 // while which the far end was sent to by another way than at first
-	lacks       result.Lack                    // what this machine had none left of when the far end was to be asked
-	contactLost error                          // why the far end could not be asked any more
-	besides     []beside                       // connections beside the attempts
-	bans        []ban                          // that touching a port set off
-	cut         *cutOff                        // from when on nothing got through; nil: it did to the end
-	restartedAt time.Time                      // when the listener was last seen after whose end this run began again; zero: it is the first
-	earlier     map[jobKey][]result.Connection // that failed before it began again, with the same listener
-	mayEndEarly bool                           // it may be begun again once more
-	held        bool                           // connections were kept idle
-	compared    map[netip.AddrPort]int         // how many listeners of a place were told from one that was started anew
-	answersAll  []netip.Addr                   // in whose name something opens connections to any port
-	openWay     map[netip.Addr]*result.Trace   // of an open forward path to an address
-	trip        time.Duration                  // the longest round trip of attempts that are under way
-	slow        map[netip.Addr]time.Duration   // round trips to addresses that take longer than a step may
+	sought      bool                         // contacts were looked for beside the tested paths
+	lacks       result.Lack                  // what this machine had none left of when the far end was to be asked
+	contactLost error                        // why the far end could not be asked any more
+	restartedAt time.Time                    // when the listener was last seen after whose end this run began again; zero: it is the first
+	mayEndEarly bool                         // it may be begun again once more
+	held        bool                         // connections were kept idle
+	compared    map[netip.AddrPort]int       // how many listeners of a place were told from one that was started anew
+	answersAll  []netip.Addr                 // in whose name something opens connections to any port
+	openWay     map[netip.Addr]*result.Trace // of an open forward path to an address
+	slow        map[netip.Addr]time.Duration // round trips to addresses that take longer than a step may
 }
 
 // Run makes one run. It returns an error only for a selection of rows that the
@@ -153,8 +139,9 @@ func newSurvey(c Config) *survey {
 		attempts, conversations = 1, 1
 	}
 	s := &survey{
-		Config: c, id: echo.NewID(), own: echo.NewID(), started: sock.Now(),
-		jobs: map[jobKey]*job{}, compared: map[netip.AddrPort]int{}, slow: map[netip.Addr]time.Duration{},
+		Config: c, id: echo.NewID(), own: echo.NewID(),
+		evidence: evidence{spans: spans{started: sock.Now()}, jobs: map[jobKey]*job{}},
+		compared: map[netip.AddrPort]int{}, slow: map[netip.Addr]time.Duration{},
 		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations),
 	}
 	s.contacts = s.newBook()
@@ -250,7 +237,7 @@ func (s *survey) conclude(ctx context.Context, remote []plan.Role) (*result.Repo
 }
 
 // failures counts the connections of all jobs that failed by now.
-func (s *survey) failures() (n int) {
+func (s *evidence) failures() (n int) {
 	for _, c := range s.everyConnection() {
 		if c.IsFailed() {
 			n++
@@ -315,7 +302,7 @@ func (s *survey) choose(remote []plan.Role) error {
 }
 
 // families lists the address families to test, IPv4 first.
-func (s *survey) families() []result.Family {
+func (s *farEnd) families() []result.Family {
 	if len(s.target.Use) == 0 {
 		return []result.Family{result.IP4} // unresolved: one path a flow
 	}
@@ -354,7 +341,7 @@ type job struct {
 	// speaks is the protocol of all rows that share it, "" if they do not agree.
 	speaks plan.Protocol
 
-	// Guarded by the survey's mutex until all attempts are over.
+	// Guarded by the run's mutex until all attempts are over.
 	started   bool
 	gentle    bool              // no more connections than needed
 	trace     bool              // find out where it stops
@@ -391,7 +378,7 @@ func (s *survey) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
 // pending returns the jobs of a direction and some families that were not
 // started, and marks them started. Those whose port is not known yet are left
 // for later unless all is set.
-func (s *survey) pending(d plan.Direction, all bool, families ...result.Family) []*job {
+func (s *evidence) pending(d plan.Direction, all bool, families ...result.Family) []*job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []*job
@@ -676,7 +663,7 @@ func (s *survey) finish(j *job, i result.Initiator) {
 
 // leadsTo reports whether an address is known to lead to a listener; one that stands
 // alone is taken to.
-func (s *survey) leadsTo(to netip.Addr, instance string) bool {
+func (s *farEnd) leadsTo(to netip.Addr, instance string) bool {
 	_, ok := s.contacts.To(to, instance)
 	return ok || !s.target.IsOneOfSeveral(to)
 }

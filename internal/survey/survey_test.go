@@ -337,7 +337,7 @@ func TestRunThatIsStoppedBeforeItBegins(t *testing.T) {
 }
 
 func TestTheFarEndDialsBackToWhereItWasDialedFrom(t *testing.T) {
-	s := &survey{jobs: map[jobKey]*job{}}
+	s := &evidence{jobs: map[jobKey]*job{}}
 	add := func(port int, d plan.Direction, source string) {
 		k := jobKey{direction: d, transport: plan.TCP, port: port, family: result.IP4}
 		s.jobs[k] = &job{jobKey: k, initiator: &result.Initiator{Source: result.EndpointFrom(netip.MustParseAddrPort(source))}}
