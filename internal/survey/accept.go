@@ -13,7 +13,7 @@ import (
 
 // startAccepting opens the ports of the reverse rows, if there are any, unless a
 // door was given to this run.
-func (s *survey) startAccepting(ctx context.Context) {
+func (s *bothEnds) startAccepting(ctx context.Context) {
 	if ports := reverseBindings(s.legs); s.door == nil && len(ports) > 0 {
 		s.door = s.openDoor(ctx, ports, s.dialedFrom(), listener.Config{})
 	}
@@ -21,7 +21,7 @@ func (s *survey) startAccepting(ctx context.Context) {
 
 // openDoor opens ports for what the far end dials back. sources are the addresses
 // that this machine dials it from. more holds what goes beyond answering this run.
-func (s *survey) openDoor(ctx context.Context, ports []plan.Binding, sources []netip.Addr, more listener.Config) *listener.Door {
+func (s *bothEnds) openDoor(ctx context.Context, ports []plan.Binding, sources []netip.Addr, more listener.Config) *listener.Door {
 	more.Key, more.Software, more.Plan, more.Roles = s.Key, s.Software, s.Plan, s.Local
 	more.Ports, more.Shift, more.Addrs, more.Instance = ports, s.Shift, s.Bind, s.own
 	return listener.OpenDoor(ctx, listener.DoorConfig{Config: more, Run: s.id, From: sources, Timeout: s.Timeout})
@@ -48,7 +48,7 @@ func (s *evidence) dialedFrom() []netip.Addr {
 
 // askSiblings finds out whether the siblings still hold their ports at the end of
 // a run.
-func (s *survey) askSiblings(ctx context.Context) {
+func (s *bothEnds) askSiblings(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
 	for _, j := range s.attempts() {
@@ -82,7 +82,7 @@ func sinceVacated(i *result.Initiator, port int) {
 
 // noAcceptor says why a reverse job cannot be attempted at all, "" if it can. What
 // other software answers on its port is worth knowing.
-func (s *survey) noAcceptor(j *job) string {
+func (s *bothEnds) noAcceptor(j *job) string {
 	switch _, not := s.door.Expects(j.transport, j.port, j.family); {
 	case not == nil, not.InUse:
 		return ""

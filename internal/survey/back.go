@@ -14,8 +14,11 @@ import (
 	"dialtone/internal/result"
 )
 
+// bothEnds is what a run attempts from this end and has the far end attempt.
+type bothEnds struct{ dials }
+
 // dialBack has the far end attempt the reverse jobs of one family.
-func (s *survey) dialBack(ctx context.Context, f result.Family, jobs []*job) {
+func (s *bothEnds) dialBack(ctx context.Context, f result.Family, jobs []*job) {
 	var ask []*job
 	for _, j := range jobs {
 		if j.port == 0 {
@@ -115,7 +118,7 @@ func (s *farEnd) hidden(f result.Family) string {
 
 // backPath is a reverse job as the far end is asked for it, and reports whether
 // the request has to come over the job's own family.
-func (s *survey) backPath(j *job) (path echo.BackPath, strict bool) {
+func (s *bothEnds) backPath(j *job) (path echo.BackPath, strict bool) {
 	to := s.backAddress(j.family)
 	return echo.BackPath{
 		Flow: j.flow, Probe: j.probe, Transport: j.transport, Port: j.port, SourcePort: j.sourcePort, Address: to,
@@ -130,7 +133,7 @@ func familyWords(f result.Family) string {
 }
 
 // askBack has the far end attempt one message's worth of jobs.
-func (s *survey) askBack(ctx context.Context, f result.Family, jobs []*job) {
+func (s *bothEnds) askBack(ctx context.Context, f result.Family, jobs []*job) {
 	halves, by, err := s.halvesOf(ctx, f, jobs)
 	for i, j := range jobs {
 		switch {
@@ -146,7 +149,7 @@ func (s *survey) askBack(ctx context.Context, f result.Family, jobs []*job) {
 }
 
 // attemptBack has the far end attempt a job of its own.
-func (s *survey) attemptBack(ctx context.Context, j *job) result.Initiator {
+func (s *bothEnds) attemptBack(ctx context.Context, j *job) result.Initiator {
 	halves, by, err := s.halvesOf(ctx, j.family, []*job{j})
 	if err != nil || by != j.by {
 		return result.Initiator{NotTried: "the far end could not be asked again"}
@@ -155,7 +158,7 @@ func (s *survey) attemptBack(ctx context.Context, j *job) result.Initiator {
 }
 
 // proveBack has the far end prove a job of its own.
-func (s *survey) proveBack(ctx context.Context, j *job) result.Initiator {
+func (s *bothEnds) proveBack(ctx context.Context, j *job) result.Initiator {
 	path, strict := s.backPath(j)
 	path.ProofOnly = true
 	halves, by, err := s.dialedBack(ctx, j.family, strict, []echo.BackPath{path})
@@ -167,7 +170,7 @@ func (s *survey) proveBack(ctx context.Context, j *job) result.Initiator {
 
 // halvesOf asks the far end to attempt jobs and returns its half of each, and
 // which listener it was.
-func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (halves []result.Initiator, by string, err error) {
+func (s *bothEnds) halvesOf(ctx context.Context, f result.Family, jobs []*job) (halves []result.Initiator, by string, err error) {
 	var paths []echo.BackPath
 	strict := true
 	hello, _ := s.contacts.Hello()
@@ -186,7 +189,7 @@ func (s *survey) halvesOf(ctx context.Context, f result.Family, jobs []*job) (ha
 }
 
 // dialedBack has the far end dial paths.
-func (s *survey) dialedBack(ctx context.Context, f result.Family, strict bool, paths []echo.BackPath) (halves []result.Initiator, by string, err error) {
+func (s *bothEnds) dialedBack(ctx context.Context, f result.Family, strict bool, paths []echo.BackPath) (halves []result.Initiator, by string, err error) {
 	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes, Paths: paths}
 	err = s.talk(ctx, f, strict, dialer.Longest(s.Timeout)+tripsBack*s.longestTrip(), func(ctx context.Context, c *echo.Conn) (err error) {
 		by = c.Instance.String()
@@ -199,7 +202,7 @@ func (s *survey) dialedBack(ctx context.Context, f result.Family, strict bool, p
 // ledAstray is a reverse job's half where the far end's side answered itself: a
 // listener that forward paths lead to. It says where that side's own translations
 // lead, and nothing of the path to this machine, which nobody dialed.
-func (s *survey) ledAstray(i *result.Initiator) {
+func (s *reports) ledAstray(i *result.Initiator) {
 	if i.Answer != result.AnswerKeyed || i.Instance == s.own.String() {
 		return
 	}
@@ -222,7 +225,7 @@ func (s *survey) ledAstray(i *result.Initiator) {
 // back: it told of its own paths, not of those that were asked for. Also what
 // was dialed back to a proxy, now that other paths show this machine's own
 // address.
-func (s *survey) dialBackAgain(ctx context.Context) {
+func (s *bothEnds) dialBackAgain(ctx context.Context) {
 	for _, f := range s.families() {
 		var again []*job
 		ways := s.contacts.Ways(f, s.expected)

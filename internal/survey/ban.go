@@ -41,11 +41,17 @@ const (
 	maxBanSearch = 30 * time.Second
 )
 
+// banSearch is for a port that is better left alone.
+type banSearch struct {
+	*bothEnds
+	*retries
+}
+
 // findBan finds out whether paths that count are silent only since this run tried
 // others, on which nothing depends: it leaves those alone for a while, and tries
 // those that count once more. Where these answer then, the others are touched one
 // after the other, to see which of them makes all silent.
-func (s *survey) findBan(ctx context.Context) {
+func (s *banSearch) findBan(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, maxBanSearch)
 	defer cancel()
 	for _, f := range s.families() {
@@ -84,7 +90,7 @@ func (s *survey) findBan(ctx context.Context) {
 // silentBeside are the forward attempts of a family that count and got no answer, those
 // that count and got none on one of several connections, and those on which nothing
 // depends and that proved nothing.
-func (s *survey) silentBeside(f result.Family) (needed, shaken, others []*job) {
+func (s *banSearch) silentBeside(f result.Family) (needed, shaken, others []*job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	counted := map[*job]bool{}
@@ -142,7 +148,7 @@ func attemptOver(i *result.Initiator) time.Time {
 
 // tryAlone attempts again those that open by now, and returns those that prove
 // themselves.
-func (s *survey) tryAlone(ctx context.Context, jobs []*job) (freed []*job) {
+func (s *banSearch) tryAlone(ctx context.Context, jobs []*job) (freed []*job) {
 	open := make([]bool, len(jobs))
 	var all sync.WaitGroup
 	for n, j := range jobs {
@@ -167,7 +173,7 @@ func (s *survey) tryAlone(ctx context.Context, jobs []*job) (freed []*job) {
 
 // touch tries others one after the other, and after each whether those that answered
 // still do. It returns the others that prove themselves by now.
-func (s *survey) touch(ctx context.Context, freed, others []*job) (again []*job) {
+func (s *banSearch) touch(ctx context.Context, freed, others []*job) (again []*job) {
 	var ways []netip.AddrPort
 	for _, j := range freed[:min(len(freed), backWays)] {
 		ways = append(ways, j.initiator.Target.AddrPort)
@@ -200,7 +206,7 @@ func (s *survey) touch(ctx context.Context, freed, others []*job) (again []*job)
 // touchOne tries a port, and then whether what answered right before still does. It
 // returns the ban that this sets off, without an end if that did not come; nil: none.
 // Where what answered does not even do so if nothing is touched, it is none either.
-func (s *survey) touchOne(ctx context.Context, j *job, ways []netip.AddrPort) (b *ban, proved bool) {
+func (s *banSearch) touchOne(ctx context.Context, j *job, ways []netip.AddrPort) (b *ban, proved bool) {
 	from, patience := sock.Now(), banPatience+s.tripsLong()
 	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: touchTime + s.longestTrip(), ProofOnly: true})
 	if i.Answer == result.AnswerKeyed || s.answers(ctx, ways, patience) {
@@ -219,7 +225,7 @@ func (s *survey) touchOne(ctx context.Context, j *job, ways []netip.AddrPort) (b
 }
 
 // awaitBanEnd waits until any of these opens again, and returns when.
-func (s *survey) awaitBanEnd(ctx context.Context, ways []netip.AddrPort) (to time.Time, over bool) {
+func (s *banSearch) awaitBanEnd(ctx context.Context, ways []netip.AddrPort) (to time.Time, over bool) {
 	const every = 500 * time.Millisecond
 	for began := sock.Now(); sock.Since(began) < maxBan; {
 		if anyOf(ctx, ways, func(ctx context.Context, w netip.AddrPort) bool { return s.opens(ctx, w, every+s.longestTrip()) }) {
@@ -234,7 +240,7 @@ func (s *survey) awaitBanEnd(ctx context.Context, ways []netip.AddrPort) (to tim
 
 // answers reports whether the far end proves itself on any of these within a time.
 // Each is evidence.
-func (s *survey) answers(ctx context.Context, ways []netip.AddrPort, within time.Duration) bool {
+func (s *dials) answers(ctx context.Context, ways []netip.AddrPort, within time.Duration) bool {
 	return anyOf(ctx, ways, func(ctx context.Context, w netip.AddrPort) bool {
 		c, err := s.contacts.Open(ctx, w, within)
 		if err == nil {
@@ -245,7 +251,7 @@ func (s *survey) answers(ctx context.Context, ways []netip.AddrPort, within time
 }
 
 // dialBackLate has the far end dial back what nobody could be asked for before.
-func (s *survey) dialBackLate(ctx context.Context, f result.Family) {
+func (s *bothEnds) dialBackLate(ctx context.Context, f result.Family) {
 	if _, ok := s.contacts.HelloOf(f); !ok {
 		return
 	}

@@ -26,7 +26,7 @@ type farEnd struct {
 }
 
 // newBook is where a run writes down whom it may ask.
-func (s *survey) newBook() *contact.Book {
+func (s *dials) newBook() *contact.Book {
 	return contact.New(contact.Config{
 		Timeout: s.Timeout, Bind: s.Bind,
 		Self:   func() echo.Ask { return echo.Ask{Key: s.Key, Run: s.id, Own: s.own} },
@@ -35,7 +35,7 @@ func (s *survey) newBook() *contact.Book {
 }
 
 // lacked keeps what this machine had none left of when the far end was to be asked.
-func (s *survey) lacked(l result.Lack) {
+func (s *dials) lacked(l result.Lack) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lacks = l
@@ -43,7 +43,7 @@ func (s *survey) lacked(l result.Lack) {
 
 // comeBack tries again what TCP refused where the far end proved itself over UDP and
 // nowhere else: its listener may have been started meanwhile.
-func (s *survey) comeBack(ctx context.Context) {
+func (s *retries) comeBack(ctx context.Context) {
 	if sock.IsOver(ctx) {
 		return // attempts may be under way still
 	}
@@ -58,10 +58,17 @@ func (s *survey) comeBack(ctx context.Context) {
 	}
 }
 
+// seeking is for somebody to ask, and for how long a way to them is.
+type seeking struct {
+	*bothEnds
+	sought bool                         // contacts were looked for beside the tested paths
+	slow   map[netip.Addr]time.Duration // round trips to addresses that take longer than a step may
+}
+
 // seek looks for a contact on the paths that this run's roles have besides
 // those that are tested: --only limits what is tested, and somebody has to be
 // asked what arrived; and whoever only accepts has to ask to be dialed.
-func (s *survey) seek(ctx context.Context, remote []plan.Role) {
+func (s *seeking) seek(ctx context.Context, remote []plan.Role) {
 	if s.sought {
 		return
 	}
@@ -71,7 +78,7 @@ func (s *survey) seek(ctx context.Context, remote []plan.Role) {
 
 // seekLoud looks for a contact before those are tried whose live software is best left
 // alone, where only such are tested. Nobody waits long for it.
-func (s *survey) seekLoud(ctx context.Context, remote []plan.Role) {
+func (s *seeking) seekLoud(ctx context.Context, remote []plan.Role) {
 	ctx, cancel := context.WithTimeout(ctx, turnTime)
 	defer cancel()
 	over := make(chan struct{})
@@ -85,7 +92,7 @@ func (s *survey) seekLoud(ctx context.Context, remote []plan.Role) {
 }
 
 // seekOn looks for a contact on paths that are not tested.
-func (s *survey) seekOn(ctx context.Context, remote []plan.Role, on func(plan.Row) bool) {
+func (s *seeking) seekOn(ctx context.Context, remote []plan.Role, on func(plan.Row) bool) {
 	flows, _, err := s.Plan.Select(plan.Query{Local: s.Local, Remote: remote, All: s.All})
 	if err != nil {
 		return
@@ -112,7 +119,7 @@ func (s *survey) seekOn(ctx context.Context, remote []plan.Role, on func(plan.Ro
 // seekAt opens a connection to a target that has so much patience, and hands the way over
 // if it proves itself, unless a conversation over it takes longer than any step may. It
 // returns how long a round trip took, 0 if nothing was proved.
-func (s *survey) seekAt(ctx context.Context, target netip.AddrPort, flow string, patience time.Duration) time.Duration {
+func (s *seeking) seekAt(ctx context.Context, target netip.AddrPort, flow string, patience time.Duration) time.Duration {
 	conn, err := s.contacts.Open(ctx, target, patience)
 	if err != nil {
 		return 0
@@ -170,6 +177,6 @@ func (s *farEnd) talkWith(ctx context.Context, instance string, f result.Family,
 }
 
 // greets reports whether the service of a port of the plan's speaks first.
-func (s *survey) greets(port uint16) bool {
-	return slices.ContainsFunc(s.Plan.Rows, func(r plan.Row) bool { return r.Port == int(port) && r.Speaks.Language().Greets })
+func (c Config) greets(port uint16) bool {
+	return slices.ContainsFunc(c.Plan.Rows, func(r plan.Row) bool { return r.Port == int(port) && r.Speaks.Language().Greets })
 }

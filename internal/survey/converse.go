@@ -24,6 +24,12 @@ const (
 	atOnceOfAll      = 4
 )
 
+// conversations are the services' own.
+type conversations struct {
+	*bothEnds
+	talking chan struct{} // a place for each under way
+}
+
 // converseAll holds each row's own conversation on every path that opened a
 // connection, whatever its proof came to: a firewall that looks into the
 // payload may pass the one and not the other. What failed is held once more,
@@ -32,7 +38,7 @@ const (
 // Each has a token of its own. Where it fares otherwise than the proof had, a
 // plain proof right after it tells whether it is its content that matters: a
 // limit on number or rate, a pause of the listener, an age hold for both.
-func (s *survey) converseAll(ctx context.Context) {
+func (s *conversations) converseAll(ctx context.Context) {
 	type tally struct{ good, ended int }
 	held := map[*job]*tally{}
 	var todo []*job
@@ -77,7 +83,7 @@ const settleDown = 200 * time.Millisecond
 
 // hasFailed reports whether a conversation with our own listener failed. What
 // real software says of itself is no failure.
-func (s *survey) hasFailed(j *job, c *result.Conversation) bool {
+func (s *conversations) hasFailed(j *job, c *result.Conversation) bool {
 	if j.direction == plan.Forward && s.heldThere(j) != nil {
 		return false
 	}
@@ -85,7 +91,7 @@ func (s *survey) hasFailed(j *job, c *result.Conversation) bool {
 }
 
 // keep takes what came of a conversation, and what is known of those before it.
-func (s *survey) keep(j *job, c result.Conversation) {
+func (s *conversations) keep(j *job, c result.Conversation) {
 	if before := j.initiator.Conversation; before != nil {
 		c.Failures, c.Controls = before.Failures, before.Controls
 	}
@@ -97,7 +103,7 @@ func (s *survey) keep(j *job, c result.Conversation) {
 
 // control makes a plain proof on the port of a conversation that fared otherwise
 // than the proof had. Nobody but our own listener is asked for one.
-func (s *survey) control(ctx context.Context, j *job) {
+func (s *conversations) control(ctx context.Context, j *job) {
 	c := j.initiator.Conversation
 	if c == nil || j.direction == plan.Forward && s.heldThere(j) != nil {
 		return
@@ -121,7 +127,7 @@ func (s *survey) control(ctx context.Context, j *job) {
 }
 
 // proveOnly makes a plain proof on a forward path.
-func (s *survey) proveOnly(ctx context.Context, j *job) result.Initiator {
+func (s *dials) proveOnly(ctx context.Context, j *job) result.Initiator {
 	p := s.pathOf(j)
 	p.Source = netip.AddrPortFrom(p.Source.Addr(), 0) // its own may be busy still
 	return dialer.Attempt(ctx, p, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, ProofOnly: true})
@@ -143,7 +149,7 @@ func restsOnConversation(i *result.Initiator) bool {
 	return c != nil && c.Outcome == result.ConversationCompleted && c.Keyed && len(c.Changed) == 0 && i.Answer != result.AnswerKeyed
 }
 
-func (s *survey) converseEach(ctx context.Context, jobs []*job) {
+func (s *conversations) converseEach(ctx context.Context, jobs []*job) {
 	var wave sync.WaitGroup
 	back := map[result.Family][]*job{}
 	for _, j := range jobs {
@@ -170,7 +176,7 @@ func (s *survey) converseEach(ctx context.Context, jobs []*job) {
 
 // mayTalk waits for a place among the conversations under way; the function
 // that it returns gives it up.
-func (s *survey) mayTalk() (done func()) {
+func (s *conversations) mayTalk() (done func()) {
 	s.talking <- struct{}{}
 	return func() { <-s.talking }
 }
@@ -178,7 +184,7 @@ func (s *survey) mayTalk() (done func()) {
 // mayConverse reports whether a job's service speaks a language of ours, to
 // somebody who may hear it. A datagram service is asked only where the proof
 // passed, to the same listener over TCP too: that answers nobody else.
-func (s *survey) mayConverse(j *job) bool {
+func (s *bothEnds) mayConverse(j *job) bool {
 	i := j.initiator
 	if i != nil && i.Ordinary != nil {
 		return false // it had its say
@@ -203,7 +209,7 @@ func hasHole(i *result.Initiator) bool {
 	return i.Sent != nil && i.Sent.Hole != nil || i.Received != nil && i.Received.Hole != nil
 }
 
-func (s *survey) converse(ctx context.Context, j *job) {
+func (s *conversations) converse(ctx context.Context, j *job) {
 	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j)}
 	held := s.heldThere(j)
 	if held != nil {
@@ -301,7 +307,7 @@ func fingerprint(text string) []byte {
 const conversingTime = 2 * time.Minute
 
 // converseBack has the far end hold the conversations of reverse jobs.
-func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job) {
+func (s *conversations) converseBack(ctx context.Context, f result.Family, jobs []*job) {
 	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
 		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.door.Fingerprint()}
 		strict := true
@@ -329,7 +335,7 @@ func (s *survey) converseBack(ctx context.Context, f result.Family, jobs []*job)
 
 // confirm asks each accepting end whether the conversations' tokens arrived
 // there, on the right port.
-func (s *survey) confirm(ctx context.Context) {
+func (s *conversations) confirm(ctx context.Context) {
 	for _, f := range s.families() {
 		forward := map[string][]*job{} // by whom to ask
 		for _, j := range s.attempts() {

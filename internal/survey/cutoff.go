@@ -44,9 +44,17 @@ func (c *cutOff) Error() string {
 // clock is a time of day as logs have it, to be found there.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
+// lasting is whether anything still gets through, and to the same listener.
+type lasting struct {
+	*bothEnds
+	compared    map[netip.AddrPort]int // how many listeners of a place were told from one that was started anew
+	restartedAt time.Time              // when the listener was last seen after whose end this run began again; zero: it is the first
+	mayEndEarly bool                   // it may be begun again once more
+}
+
 // isCutOff goes back to paths that worked, if anything failed since the last
 // success. It returns at once where nothing did, or nothing ever worked.
-func (s *survey) isCutOff(ctx context.Context) bool {
+func (s *lasting) isCutOff(ctx context.Context) bool {
 	if s.cut != nil || sock.IsOver(ctx) {
 		return s.cut != nil
 	}
@@ -84,7 +92,7 @@ func (s *survey) isCutOff(ctx context.Context) bool {
 
 // shutOut finds out the same where nothing was ever proved: ports that opened a
 // connection and then said nothing do not even do that any more.
-func (s *survey) shutOut(ctx context.Context) *cutOff {
+func (s *lasting) shutOut(ctx context.Context) *cutOff {
 	var last time.Time
 	opened := map[netip.AddrPort][]result.Connection{}
 	for _, j := range s.attempts() {
@@ -119,12 +127,12 @@ func (s *survey) shutOut(ctx context.Context) *cutOff {
 }
 
 // anyOpens reports whether a connection opens to any of these targets.
-func (s *survey) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
+func (s *lasting) anyOpens(ctx context.Context, to []netip.AddrPort) bool {
 	return anyOf(ctx, to, func(ctx context.Context, w netip.AddrPort) bool { return s.opens(ctx, w, s.patienceBack()) })
 }
 
 // opens reports whether a connection opens to a target within a time.
-func (s *survey) opens(ctx context.Context, w netip.AddrPort, within time.Duration) bool {
+func (s *dials) opens(ctx context.Context, w netip.AddrPort, within time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	d := sock.Dial(ctx, "tcp", netip.AddrPortFrom(s.Bind.For(result.FamilyOf(w.Addr())), 0), w)
@@ -142,7 +150,7 @@ const (
 )
 
 // waysBack are targets on which the far end proved itself, on different ports.
-func (s *survey) waysBack() []netip.AddrPort {
+func (s *lasting) waysBack() []netip.AddrPort {
 	var out []netip.AddrPort
 	for _, f := range s.families() {
 		for _, p := range s.contacts.Ways(f, s.expected) {
@@ -156,7 +164,7 @@ func (s *survey) waysBack() []netip.AddrPort {
 
 // anyProves reports whether any of these paths proves itself again. What is tried
 // for that is evidence like any other connection.
-func (s *survey) anyProves(ctx context.Context, jobs []*job) bool {
+func (s *lasting) anyProves(ctx context.Context, jobs []*job) bool {
 	for _, j := range jobs {
 		one := *j
 		one.probe = echo.NewID()
@@ -175,12 +183,12 @@ func (s *survey) anyProves(ctx context.Context, jobs []*job) bool {
 }
 
 // anyAnswers reports whether the far end proves itself on any of these paths.
-func (s *survey) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
+func (s *dials) anyAnswers(ctx context.Context, ways []netip.AddrPort) bool {
 	return s.answers(ctx, ways, s.patienceBack())
 }
 
 // patienceBack is how long a path that worked is given to work again.
-func (s *survey) patienceBack() time.Duration { return min(s.Timeout, maxBackTime) + s.tripsLong() }
+func (s *dials) patienceBack() time.Duration { return min(s.Timeout, maxBackTime) + s.tripsLong() }
 
 // anyOf tries all targets at once and reports whether one does well. What a try
 // tells when its own time is up is evidence: it ends itself.
@@ -244,7 +252,7 @@ const beat = 2 * time.Second
 // cannot be reached beside it either: a device that forgot a connection says
 // nothing to whoever waits on it. A try that is on its way when the conversation
 // ends is waited for: it is evidence as well.
-func (s *survey) watchOver(ctx context.Context, target netip.AddrPort, timeout time.Duration) (context.Context, context.CancelFunc) {
+func (s *dials) watchOver(ctx context.Context, target netip.AddrPort, timeout time.Duration) (context.Context, context.CancelFunc) {
 	watched, cancel := context.WithCancel(ctx)
 	if timeout <= s.Timeout || s.Gentle {
 		return watched, cancel
@@ -271,7 +279,7 @@ const enoughSYNs = 1500 * time.Millisecond
 
 // cutShort says why a job is untested after a cut-off, "" if what was seen of it
 // before tells of it as it is.
-func (s *survey) cutShort(j *job) string {
+func (s *lasting) cutShort(j *job) string {
 	i := j.initiator
 	if s.cut == nil || i == nil || i.NotTried != "" {
 		return ""
@@ -326,7 +334,7 @@ func (s *survey) cutShort(j *job) string {
 
 // conversationCut reports whether a conversation failed that had not ended when nothing
 // got through any more, and none went well before.
-func (s *survey) conversationCut(i *result.Initiator) bool {
+func (s *lasting) conversationCut(i *result.Initiator) bool {
 	cut := false
 	for _, c := range i.Connections {
 		switch {
@@ -341,7 +349,7 @@ func (s *survey) conversationCut(i *result.Initiator) bool {
 }
 
 // beforeCut leaves out what failed when nothing got through any more.
-func (s *survey) beforeCut(all []result.Connection) []result.Connection {
+func (s *lasting) beforeCut(all []result.Connection) []result.Connection {
 	if s.cut == nil {
 		return all
 	}

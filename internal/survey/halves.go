@@ -17,13 +17,19 @@ import (
 	"dialtone/internal/sock"
 )
 
+// halves are what the accepting ends saw.
+type halves struct {
+	*bothEnds
+	contactLost error // why the far end could not be asked any more
+}
+
 // gatherHalves completes every job by the accepting end's half: the far end's
 // for forward jobs, our own for reverse ones. It runs after all attempts.
-func (s *survey) gatherHalves(ctx context.Context) {
+func (s *halves) gatherHalves(ctx context.Context) {
 	s.gatherHalvesOf(ctx, s.attempts())
 }
 
-func (s *survey) gatherHalvesOf(ctx context.Context, jobs []*job) {
+func (s *halves) gatherHalvesOf(ctx context.Context, jobs []*job) {
 	var forward []*job
 	for _, j := range jobs {
 		if j.initiator == nil {
@@ -96,7 +102,7 @@ const atOnceAsking = 4
 // answers from the very address that was dialed, since no device can have led
 // the connection elsewhere. Behind a NAT none does: then the one that most
 // forward paths lead to, and among equals the one that spoke first.
-func (s *survey) expectedInstance() string {
+func (s *dials) expectedInstance() string {
 	all := s.contacts.All()
 	all = append(all, s.alsoProved(all)...)
 	first := ""
@@ -108,7 +114,7 @@ func (s *survey) expectedInstance() string {
 
 // alsoProved are the listeners that other connections to these paths led to: one
 // that is met on more ports is meant, even if the first connection led elsewhere.
-func (s *survey) alsoProved(paths []contact.Way) []contact.Way {
+func (s *dials) alsoProved(paths []contact.Way) []contact.Way {
 	type met struct {
 		target   netip.AddrPort
 		instance string
@@ -225,7 +231,7 @@ func sameFamily(addr string, f result.Family) bool {
 
 // askWitness asks a listener what it saw of forward jobs. changed: a device on
 // the way changes their source addresses or ports.
-func (s *survey) askWitness(ctx context.Context, instance string, f result.Family, jobs []*job, changed bool) {
+func (s *halves) askWitness(ctx context.Context, instance string, f result.Family, jobs []*job, changed bool) {
 	var answers []result.Acceptor
 	ask := func() error {
 		return s.talkWith(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
@@ -268,7 +274,7 @@ func query(j *job, changed bool) echo.WitnessQuery {
 }
 
 // ownHalf says what this end saw of a reverse job.
-func (s *survey) ownHalf(ctx context.Context, j *job) {
+func (s *halves) ownHalf(ctx context.Context, j *job) {
 	j.instance, _ = s.door.Expects(j.transport, j.port, j.family)
 	q := s.reverseQuery(j)
 	if i := j.initiator; j.visits != nil && i.Ordinary != nil {
@@ -285,7 +291,7 @@ func (s *survey) ownHalf(ctx context.Context, j *job) {
 
 // joinOrdinary says of each ordinary connection that the far end made what became of it
 // by what this end's kernel saw.
-func (s *survey) joinOrdinary(j *job) {
+func (s *halves) joinOrdinary(j *job) {
 	s.mu.Lock()
 	i := *j.initiator
 	connections := slices.Clone(i.Connections)
@@ -307,14 +313,14 @@ func (s *survey) joinOrdinary(j *job) {
 
 // watchedOnly says what reached this end's port of a reverse job that nobody
 // could be asked to attempt: the far end may have dialed it by itself.
-func (s *survey) watchedOnly(ctx context.Context, j *job) {
+func (s *halves) watchedOnly(ctx context.Context, j *job) {
 	q := echo.WitnessQuery{Transport: j.transport, Port: j.port, SourceChanged: true, BeganMS: math.MaxInt64} // since it is open
 	j.acceptor = s.door.Half(ctx, s.id, q, s.farAddr(j.family))
 }
 
 // reverseQuery asks about a reverse job. The far end's clock timed the attempt;
 // ours only knows that it was since the run began.
-func (s *survey) reverseQuery(j *job) echo.WitnessQuery {
+func (s *halves) reverseQuery(j *job) echo.WitnessQuery {
 	q := query(j, s.attempts().sourceChanged(plan.Reverse, j.family))
 	q.BeganMS, q.EndedMS, q.Connect = sock.Since(s.started).Milliseconds(), 0, ""
 	return q

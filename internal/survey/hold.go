@@ -13,10 +13,16 @@ import (
 	"dialtone/internal/result"
 )
 
+// idling is which gap connections survive.
+type idling struct {
+	*bothEnds
+	held bool // connections were kept idle
+}
+
 // holdAll keeps connections idle on every TCP path that proved itself
 // whole: the counted ones, or those that were asked for by name. Each takes
 // dozens of connections. Of the others it is said that nothing is known.
-func (s *survey) holdAll(ctx context.Context) {
+func (s *idling) holdAll(ctx context.Context) {
 	gaps := dialer.Gaps(s.Hold)
 	if len(gaps) == 0 {
 		return
@@ -50,7 +56,7 @@ func isWhole(i *result.Initiator) bool {
 		i.Received != nil && i.Received.Outcome == result.TransferIntact
 }
 
-func (s *survey) hold(ctx context.Context, j *job, gaps []time.Duration) {
+func (s *idling) hold(ctx context.Context, j *job, gaps []time.Duration) {
 	held := dialer.Hold(ctx, dialer.Path{
 		Flow: j.flow, Transport: j.transport, Target: j.initiator.Target.AddrPort, Speaks: j.speaks,
 		Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
@@ -73,7 +79,7 @@ func (j *job) opened(h echo.Held) {
 
 // askWhetherOpen asks the far end which of the connections that died here it
 // still has.
-func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
+func (s *idling) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 	var q []echo.WitnessQuery
 	var of []*echo.Held
 	for i := range held {
@@ -103,7 +109,7 @@ func (s *survey) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 }
 
 // holdBack has the far end keep connections idle on a reverse job.
-func (s *survey) holdBack(ctx context.Context, j *job) {
+func (s *idling) holdBack(ctx context.Context, j *job) {
 	path, strict := s.backPath(j)
 	order := echo.HoldBack{TimeoutMS: s.Timeout.Milliseconds(), LongestMS: s.Hold.Milliseconds(), Path: path}
 	err := s.talk(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
@@ -151,7 +157,7 @@ func notHeld(gap time.Duration, why string) result.Idle {
 
 // withOwnEnd completes what became of a reverse connection by whether this end
 // still has it.
-func (s *survey) withOwnEnd(j *job, h echo.Held) result.Idle {
+func (s *idling) withOwnEnd(j *job, h echo.Held) result.Idle {
 	if h.Outcome == result.IdleSurvived || h.Outcome == result.IdleNotHeld {
 		return h.Idle
 	}
@@ -164,7 +170,7 @@ func (s *survey) withOwnEnd(j *job, h echo.Held) result.Idle {
 
 // countDown tells every second how long the idle connections still have; the
 // function it returns ends that.
-func (s *survey) countDown(ctx context.Context) func() {
+func (s *idling) countDown(ctx context.Context) func() {
 	if s.OnHold == nil {
 		return func() {}
 	}

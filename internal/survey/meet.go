@@ -149,7 +149,7 @@ func (m *meeting) sources() []netip.Addr {
 		own, _ := sock.LocalAddrs() // none: it does not tell
 		return slices.DeleteFunc(own, netip.Addr.IsLoopback)
 	}
-	for _, a := range m.base.sources() {
+	for _, a := range m.base.sources(m.base.target) {
 		if !slices.Contains(out, a) {
 			out = append(out, a)
 		}

@@ -137,7 +137,8 @@ func TestWhoTests(t *testing.T) {
 		"this end tests already":              {leading, high, low, echo.TurnFollow, leading},
 		"the leader asks again":               {following, high, low, echo.TurnLead, following},
 	} {
-		m := &meeting{base: &survey{id: c.own}, part: c.part}
+		m := &meeting{base: newSurvey(Config{}), part: c.part}
+		m.base.id = c.own
 		if got := m.turn(echo.Peer{Run: c.asks}, echo.Meet{}); got != c.want || m.part != c.then {
 			t.Errorf("%s: %s and part %d, want %s and %d", name, got, m.part, c.want, c.then)
 		}
@@ -145,7 +146,7 @@ func TestWhoTests(t *testing.T) {
 }
 
 func TestLeaderThatFallsSilentIsFollowedNoMore(t *testing.T) {
-	m := &meeting{base: &survey{}}
+	m := &meeting{base: newSurvey(Config{})}
 	m.follow(echo.ID{1}, time.Minute)
 	m.last = time.Now().Add(-followAtLeast)
 	if !m.isFollowing() {

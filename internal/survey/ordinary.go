@@ -23,10 +23,13 @@ func (s *farEnd) isLive(j *job) bool {
 	return j.direction == plan.Forward && j.transport == plan.TCP && j.sourcePort == 0 && j.port != 0 && s.heldThere(j) != nil
 }
 
+// ordinary connections go to live software.
+type ordinary struct{ *bothEnds }
+
 // tryLive makes ordinary connections to the ports that live software holds, while the
 // far end's listener is asked whether they came there. What was attempted before it
 // was known who holds the port says nothing of the path but whether it opened.
-func (s *survey) tryLive(ctx context.Context) {
+func (s *ordinary) tryLive(ctx context.Context) {
 	var all errgroup.Group
 	all.SetLimit(liveAtOnce)
 	if s.Gentle {
@@ -46,7 +49,7 @@ func (s *survey) tryLive(ctx context.Context) {
 // liveTime is how long the ordinary connections of one port may take.
 const liveTime = 2*plan.GreetingTime + 40*time.Second
 
-func (s *survey) live(ctx context.Context, j *job) {
+func (s *ordinary) live(ctx context.Context, j *job) {
 	held := s.heldThere(j)
 	j.instance = s.expectedAt(j.to)
 	var i result.Initiator
@@ -89,7 +92,7 @@ func (s *survey) live(ctx context.Context, j *job) {
 
 // lookerOf asks the listener at the other end of a conversation about ordinary
 // connections of a job, and over another conversation once that has ended.
-func (s *survey) lookerOf(j *job, c *echo.Conn) dialer.Look {
+func (s *ordinary) lookerOf(j *job, c *echo.Conn) dialer.Look {
 	changed := s.attempts().sourceChanged(plan.Forward, j.family)
 	return func(ctx context.Context, source result.Endpoint) (a result.Acceptor, ok bool) {
 		q := echo.WitnessQuery{Transport: j.transport, Port: j.port, Source: source, SourceChanged: changed, Moment: echo.MomentNow}
@@ -113,7 +116,7 @@ func (s *survey) lookerOf(j *job, c *echo.Conn) dialer.Look {
 
 // askFirst asks the far end on the port that it gives for that, if it gives one, and
 // reports whether anything may be attempted then.
-func (s *survey) askFirst(ctx context.Context) bool {
+func (s *seeking) askFirst(ctx context.Context) bool {
 	if s.ContactPort == 0 {
 		return true
 	}

@@ -144,13 +144,13 @@ func (s *spans) isUnplugged(since time.Time) bool {
 	return slices.ContainsFunc(s.ownPauses, func(p pause) bool { return p.link.IsValid() && !p.to.Before(since) })
 }
 
-// sources are the addresses of this machine that its connections of this run come
-// from.
-func (s *survey) sources() []netip.Addr {
+// sources are the addresses of this machine that connections of a run to these
+// addresses come from.
+func (c Config) sources(target sock.Target) []netip.Addr {
 	var out []netip.Addr
-	for family, addrs := range s.target.Use {
+	for family, addrs := range target.Use {
 		for _, to := range addrs {
-			a := s.Bind.For(family)
+			a := c.Bind.For(family)
 			if !a.IsValid() {
 				a, _ = sock.SourceFor(netip.AddrPortFrom(to, 9)) // no packet is sent
 			}
@@ -297,7 +297,7 @@ func besideSheds(i *result.Initiator, pauses []pause) {
 
 // beganAt is when the far end's listener was started that a job leads to, if that
 // was certainly during this run; zero: it may have run already, or nobody tells.
-func (s *survey) beganAt(j *job) time.Time {
+func (s *reports) beganAt(j *job) time.Time {
 	c, ok := s.contacts.Of(j.family)
 	if j.direction != plan.Forward || !ok || c.Wrong || !c.Began.Add(-c.Sooner).After(s.started) || s.target.IsOneOfSeveral(j.to) {
 		return time.Time{}
@@ -307,7 +307,7 @@ func (s *survey) beganAt(j *job) time.Time {
 
 // late is how long after this run began the far end's listener was started, if
 // anything failed before that.
-func (s *survey) late() (longest time.Duration) {
+func (s *reports) late() (longest time.Duration) {
 	for _, j := range s.attempts() {
 		began := s.beganAt(j)
 		if j.initiator == nil || began.IsZero() {

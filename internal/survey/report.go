@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -14,9 +15,21 @@ import (
 	"dialtone/internal/verdict"
 )
 
+// reports join what the phases found out.
+type reports struct {
+	*bothEnds
+	*seeking
+	*lasting
+	*halves
+	*decoys
+	*tracing
+	// temporary are this machine's addresses that the system makes anew from day to day.
+	temporary []netip.Addr
+}
+
 // report joins everything into a Report. resolveErr says why there is no
 // address to dial.
-func (s *survey) report(ctx context.Context, remote []plan.Role, resolveErr error) *result.Report {
+func (s *reports) report(ctx context.Context, remote []plan.Role, resolveErr error) *result.Report {
 	r := &result.Report{
 		Schema: result.Schema, Tool: s.Software, Run: s.id.String(), Tag: s.Key.Tag(), Started: result.TimeOf(s.started),
 		Interrupted: ctx.Err() != nil,
@@ -60,7 +73,7 @@ func (c Config) roleWords(roles []plan.Role) string {
 	return plan.RoleWords(roles)
 }
 
-func (s *survey) contactOf() *result.Contact {
+func (s *reports) contactOf() *result.Contact {
 	c, ok := s.contacts.First()
 	if !ok {
 		return nil
@@ -84,7 +97,7 @@ func (s *survey) contactOf() *result.Contact {
 
 // half is a job's half as the report has it: with all of its connections, and
 // untested where a cut-off leaves it open.
-func (s *survey) half(j *job) *result.Initiator {
+func (s *reports) half(j *job) *result.Initiator {
 	if j.initiator == nil {
 		return nil
 	}
@@ -124,7 +137,7 @@ func (s *survey) half(j *job) *result.Initiator {
 }
 
 // path makes one path of the report from a leg and its job's half.
-func (s *survey) path(l *leg, half *result.Initiator, resolveErr error) result.Path {
+func (s *reports) path(l *leg, half *result.Initiator, resolveErr error) result.Path {
 	j := l.job
 	p := result.NewPath(l.Flow, l.family)
 	p.Port, p.Opposite, p.At = j.port, !slices.Contains(l.Row.From, l.From), result.TimeOf(s.started)
@@ -182,7 +195,7 @@ func (s *farEnd) isAssumed(p result.Path) bool {
 
 // expectedOf is the listener that ought to answer a job. Where one took another's
 // place, both did when it was their turn.
-func (s *survey) expectedOf(j *job) string {
+func (s *reports) expectedOf(j *job) string {
 	if s.cut != nil && s.cut.anew != "" && j.direction == plan.Forward && j.initiator != nil {
 		return j.initiator.Instance
 	}
@@ -193,7 +206,7 @@ func (s *survey) expectedOf(j *job) string {
 // proved, be it another process's, tells nothing of one: it comes to that where a
 // list or an invitation names this institution itself. Over the loopback
 // interface somebody tries both ends on one machine.
-func (s *survey) partners(i *result.Initiator) *result.Initiator {
+func (s *reports) partners(i *result.Initiator) *result.Initiator {
 	if i.Answer != result.AnswerKeyed || i.Target.Addr().IsLoopback() || !result.IsSameAddr(i.Source.Addr(), i.Target.Addr()) && !s.door.IsSibling(i.Instance) {
 		return i
 	}
@@ -204,7 +217,7 @@ func (s *survey) partners(i *result.Initiator) *result.Initiator {
 }
 
 // facts are what Conclude needs beside the report.
-func (s *survey) facts(resolveErr error) verdict.Facts {
+func (s *reports) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
 		Paused: s.pausedFor(sock.Now()), Stood: s.stoodFor(), Away: s.away(), Reroutes: s.timesRerouted(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, Bans: s.banned(), AnswersAll: s.answersAll, Waited: s.waited,
 		LeftOut: s.target.Without(sock.TooMany), AnyAddress: s.anyAddress(s.Host), Names: namesInDoubt(s.target.Doubts),
@@ -247,7 +260,7 @@ func namesInDoubt(doubts []sock.Doubt) []verdict.Name {
 
 // submit tells the far end how the run ended, for its log. Nothing depends on
 // it. The error says why it could not be told.
-func (s *survey) submit(ctx context.Context, r *result.Report) error {
+func (s *reports) submit(ctx context.Context, r *result.Report) error {
 	if r.Contact == nil || r.Interrupted {
 		return nil
 	}

@@ -19,7 +19,7 @@ func (c Config) lookUp(ctx context.Context) (sock.Target, error) {
 
 // resolve finds the far end's addresses, and makes the first of its names that
 // has any the Host.
-func (s *survey) resolve(ctx context.Context) (err error) {
+func (s *dials) resolve(ctx context.Context) (err error) {
 	s.target, err = s.lookUp(ctx)
 	s.Host = cmp.Or(s.target.Host, s.Host)
 	return err

@@ -75,7 +75,7 @@ type reign struct{ first, last time.Time }
 // started once all that the one before ever proved was opened. Of two between
 // which somebody shares connections out, each answers while the other runs. Behind
 // an address there may be several machines, behind a port of it only one.
-func (s *survey) restarted(ctx context.Context) *cutOff {
+func (s *lasting) restarted(ctx context.Context) *cutOff {
 	type answer struct {
 		now contact.Heard
 		ok  bool
@@ -163,7 +163,7 @@ func (s *evidence) reigns() map[netip.AddrPort]map[string]reign {
 }
 
 // whoAnswers asks whoever answers at a place now what it is.
-func (s *survey) whoAnswers(ctx context.Context, place netip.AddrPort) (h contact.Heard, ok bool) {
+func (s *lasting) whoAnswers(ctx context.Context, place netip.AddrPort) (h contact.Heard, ok bool) {
 	ways := slices.DeleteFunc(s.contacts.Ways(result.FamilyOf(place.Addr()), ""), func(p contact.Way) bool {
 		return p.Target.Addr() != place.Addr() || place.Port() != 0 && p.Target.Port() != place.Port()
 	})

@@ -23,8 +23,14 @@ const (
 	retryTimeouts = 3
 )
 
+// retries are of what one sample does not settle.
+type retries struct {
+	*bothEnds
+	*halves
+}
+
 // retryTime is how long paths are tried again, and longer where round trips are long.
-func (s *survey) retryTime() time.Duration {
+func (s *retries) retryTime() time.Duration {
 	return retryTimeouts*s.Timeout + tripsBack*s.longestTrip()
 }
 
@@ -36,7 +42,7 @@ func (s *survey) retryTime() time.Duration {
 // of its family show that packets or connections get lost, or its own trace that
 // they get through: most of what is silent is meant to be. A path of which some connections passed and some did
 // not is studied.
-func (s *survey) retryAll(ctx context.Context) {
+func (s *retries) retryAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.retryTime())
 	defer cancel()
 	var quick, slow []*job
@@ -56,7 +62,7 @@ func (s *survey) retryAll(ctx context.Context) {
 
 // retrySpoilt tries again what failed while one of the two ends could not do its
 // part: it tells nothing, and by now that is over.
-func (s *survey) retrySpoilt(ctx context.Context) {
+func (s *retries) retrySpoilt(ctx context.Context) {
 	var spoilt []*job
 	for _, j := range s.attempts() {
 		if _, ok := s.contacts.HelloOf(j.family); ok && j.initiator != nil && j.initiator.NotTried == "" && !s.isBanner(j) && s.isSpoilt(j) {
@@ -118,10 +124,13 @@ const (
 	studyRounds   = 4
 )
 
+// studies are further connections of paths that work in part.
+type studies struct{ *bothEnds }
+
 // studyAll opens more connections to each path of which some passed and some did
 // not: how many do, and what they have in common. Then also to those that got
 // only few, since what fails some on one port may do so on the next.
-func (s *survey) studyAll(ctx context.Context) {
+func (s *studies) studyAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, studyTimeouts*s.Timeout)
 	defer cancel()
 	var mixed []*job
@@ -166,7 +175,7 @@ const notThin = 12
 // isThin reports whether too few connections of a job passed to say of it that it
 // is better than others of its family, of which some failed. One that asked the far end
 // in small packets is none of them.
-func (s *survey) isThin(j *job) bool {
+func (s *studies) isThin(j *job) bool {
 	if j.transport != plan.TCP || j.initiator == nil || !isWhole(j.initiator) || s.Gentle || !s.anyMixed(j.family) {
 		return false
 	}
@@ -184,7 +193,7 @@ func (s *evidence) failsAtOnce(j *job) bool {
 
 // calm calls try for each job once the network is left alone: for those that end
 // at once one after the other, and for the others together.
-func (s *survey) calm(ctx context.Context, quick, slow []*job, try func(context.Context, *job)) {
+func (s *retries) calm(ctx context.Context, quick, slow []*job, try func(context.Context, *job)) {
 	slices.SortFunc(quick, countedFirst)
 	slices.SortFunc(slow, countedFirst)
 	if len(quick)+len(slow) == 0 || !sock.Wait(ctx, calmDown) {
@@ -320,7 +329,7 @@ func stoppedShort(i *result.Initiator) bool {
 }
 
 // retry attempts a job once more, and again where some connections get through.
-func (s *survey) retry(ctx context.Context, j *job) {
+func (s *retries) retry(ctx context.Context, j *job) {
 	for n := 0; n == 0 || n < retriesOfSome && letsSomeThrough(j) && !sock.IsOver(ctx); n++ {
 		s.retryOnce(ctx, j)
 	}
@@ -328,7 +337,7 @@ func (s *survey) retry(ctx context.Context, j *job) {
 
 // retryOnce attempts a job once more. What both attempts saw is kept; the path's
 // other facts are those of the one that was proved, or of the first.
-func (s *survey) retryOnce(ctx context.Context, j *job) {
+func (s *retries) retryOnce(ctx context.Context, j *job) {
 	first := *j.initiator
 	again := s.attemptEither(ctx, j)
 	whole := first
@@ -347,7 +356,7 @@ func (s *survey) retryOnce(ctx context.Context, j *job) {
 }
 
 // attemptEither attempts a job from the end that it begins at.
-func (s *survey) attemptEither(ctx context.Context, j *job) result.Initiator {
+func (s *bothEnds) attemptEither(ctx context.Context, j *job) result.Initiator {
 	if j.direction == plan.Forward {
 		return s.attempt(ctx, j, false, nil)
 	}
@@ -364,7 +373,7 @@ const (
 )
 
 // study opens further connections of a job from the end that it begins at.
-func (s *survey) study(ctx context.Context, j *job) {
+func (s *studies) study(ctx context.Context, j *job) {
 	ports := slices.Repeat(portsToRepeat(j.initiator.Connections), repeats)
 	var more []result.Connection
 	if j.direction == plan.Forward {
@@ -410,7 +419,7 @@ func portsToRepeat(all []result.Connection) []int {
 }
 
 // studyBack has the far end study a job of its own.
-func (s *survey) studyBack(ctx context.Context, j *job, ports []int) []result.Connection {
+func (s *studies) studyBack(ctx context.Context, j *job, ports []int) []result.Connection {
 	path, strict := s.backPath(j)
 	path.Study, path.Ports, path.RTTMS = studied, ports, j.initiator.RoundTripMS()
 	half, by, err := s.dialedBack(ctx, j.family, strict, []echo.BackPath{path})

@@ -43,7 +43,7 @@ const (
 
 // seekPatiently looks for a contact on other paths, and on those that were silent with
 // more patience.
-func (s *survey) seekPatiently(ctx context.Context, remote []plan.Role) {
+func (s *seeking) seekPatiently(ctx context.Context, remote []plan.Role) {
 	patient, enough := context.WithCancel(ctx)
 	defer enough()
 	var waiting sync.WaitGroup
@@ -57,7 +57,7 @@ func (s *survey) seekPatiently(ctx context.Context, remote []plan.Role) {
 
 // waitLonger finds out where nothing over TCP was answered whether the way is merely
 // longer than a step may take: then silence tells nothing.
-func (s *survey) waitLonger(ctx context.Context) {
+func (s *seeking) waitLonger(ctx context.Context) {
 	var all sync.WaitGroup
 	patience := min(patientTimeouts*s.Timeout, s.Timeout+morePatience)
 	for to, jobs := range s.attempts().silent() {
@@ -100,7 +100,7 @@ func (all attempts) silent() map[netip.Addr][]*job {
 
 // tooSlow says why a job is untested over a way that takes longer than a step may, ""
 // if it does not, or something came back all the same.
-func (s *survey) tooSlow(j *job) string {
+func (s *seeking) tooSlow(j *job) string {
 	trip, i := s.slow[j.to], j.initiator
 	isSilent := i.Connect == result.ConnectTimeout || j.transport == plan.UDP && i.Answer == result.AnswerSilent
 	if trip == 0 || j.direction != plan.Forward || !isSilent {
@@ -110,7 +110,7 @@ func (s *survey) tooSlow(j *job) string {
 }
 
 // slowest is the longest round trip that took longer than a step may, 0 if none did.
-func (s *survey) slowest() (longest time.Duration) {
+func (s *seeking) slowest() (longest time.Duration) {
 	for _, trip := range s.slow {
 		longest = max(longest, trip)
 	}

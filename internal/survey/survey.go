@@ -83,34 +83,40 @@ type Config struct {
 // maxAtOnce bounds the attempts under way.
 const maxAtOnce = 2048
 
-// A survey is the state of one run.
-type survey struct {
+// dials is what a run attempts from this end.
+type dials struct {
 	Config
 	evidence
 	farEnd
-	id  echo.ID // of this run
-	own echo.ID // this end's own listener, whether it runs yet or not
-	// temporary are this machine's addresses that the system makes anew from day to day.
-	temporary []netip.Addr
-	door      *listener.Door // for the reverse rows; nil before it is opened
-	slots     chan struct{}
-	talking   chan struct{} // a place for each conversation under way
+	id    echo.ID        // of this run
+	own   echo.ID        // this end's own listener, whether it runs yet or not
+	door  *listener.Door // for the reverse rows; nil before it is opened
+	slots chan struct{}  // a place for each attempt under way
 
 	turn     sync.Mutex // held by whoever waits to begin a connection of a gentle run
 	lastTurn time.Time
 
-	excluded    []plan.Excluded
-	done        int
-	sought      bool                         // contacts were looked for beside the tested paths
-	lacks       result.Lack                  // what this machine had none left of when the far end was to be asked
-	contactLost error                        // why the far end could not be asked any more
-	restartedAt time.Time                    // when the listener was last seen after whose end this run began again; zero: it is the first
-	mayEndEarly bool                         // it may be begun again once more
-	held        bool                         // connections were kept idle
-	compared    map[netip.AddrPort]int       // how many listeners of a place were told from one that was started anew
-	answersAll  []netip.Addr                 // in whose name something opens connections to any port
-	openWay     map[netip.Addr]*result.Trace // of an open forward path to an address
-	slow        map[netip.Addr]time.Duration // round trips to addresses that take longer than a step may
+	excluded []plan.Excluded
+	done     int
+	lacks    result.Lack // what this machine had none left of when the far end was to be asked
+}
+
+// A survey is one run: what both ends attempt, and what each phase makes of that. A
+// phase knows the attempts, and of other phases those that it names.
+type survey struct {
+	*bothEnds
+	*seeking
+	*retries
+	*studies
+	*lasting
+	*halves
+	*banSearch
+	*ordinary
+	*decoys
+	*conversations
+	*tracing
+	*idling
+	*reports
 }
 
 // Run makes one run. It returns an error only for a selection of rows that the
@@ -134,17 +140,28 @@ func newSurvey(c Config) *survey {
 	if c.Bytes == 0 {
 		c.Bytes = echo.PayloadSize
 	}
-	attempts, conversations := maxAtOnce, atOnceConversing
+	attempts, talks := maxAtOnce, atOnceConversing
 	if c.Gentle {
-		attempts, conversations = 1, 1
+		attempts, talks = 1, 1
 	}
-	s := &survey{
+	both := &bothEnds{dials{
 		Config: c, id: echo.NewID(), own: echo.NewID(),
 		evidence: evidence{spans: spans{started: sock.Now()}, jobs: map[jobKey]*job{}},
-		compared: map[netip.AddrPort]int{}, slow: map[netip.Addr]time.Duration{},
-		slots: make(chan struct{}, attempts), talking: make(chan struct{}, conversations),
+		slots:    make(chan struct{}, attempts),
+	}}
+	both.contacts = both.newBook()
+	s := &survey{
+		bothEnds: both,
+		seeking:  &seeking{bothEnds: both, slow: map[netip.Addr]time.Duration{}},
+		lasting:  &lasting{bothEnds: both, compared: map[netip.AddrPort]int{}},
+		halves:   &halves{bothEnds: both},
+		studies:  &studies{both}, ordinary: &ordinary{both}, idling: &idling{bothEnds: both},
+		decoys: &decoys{bothEnds: both}, tracing: &tracing{bothEnds: both},
+		conversations: &conversations{both, make(chan struct{}, talks)},
 	}
-	s.contacts = s.newBook()
+	s.retries = &retries{both, s.halves}
+	s.banSearch = &banSearch{both, s.retries}
+	s.reports = &reports{bothEnds: both, seeking: s.seeking, lasting: s.lasting, halves: s.halves, decoys: s.decoys, tracing: s.tracing}
 	return s
 }
 
@@ -181,7 +198,7 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	if resolveErr != nil {
 		return s.report(ctx, remote, resolveErr), nil
 	}
-	sources := s.sources()
+	sources := s.sources(s.target)
 	s.temporary = sock.TemporaryAddrs()
 	go sock.KeepLinks(ctx, func() []netip.Addr { return sources }, s.unplugged)
 	go sock.KeepRoutes(ctx, s.dialedAt(), s.rerouted)
@@ -280,7 +297,7 @@ var errLongest = errors.New("the run took too long")
 // of each address of the far end's that is dialed.
 // Called again with other roles of the far end it adds what is new and drops
 // what no longer applies and was not attempted.
-func (s *survey) choose(remote []plan.Role) error {
+func (s *dials) choose(remote []plan.Role) error {
 	flows, excluded, err := s.Plan.Select(plan.Query{
 		Local: s.Local, Remote: remote, All: s.All, BothWays: s.BothWays, Only: s.Only, Site: s.Site,
 	})
@@ -358,7 +375,7 @@ type job struct {
 	vacated   bool             // the sibling that accepted in this end's place let go of the port
 }
 
-func (s *survey) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
+func (s *dials) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
 	p := result.NewPath(f, family)
 	k := keyOf(p.Key(), to)
 	j := s.jobs[k]
@@ -454,7 +471,7 @@ func join(a, b <-chan struct{}) <-chan struct{} {
 
 // startForward attempts jobs from this end; the channel it returns is closed
 // when all are over.
-func (s *survey) startForward(ctx context.Context, g *errgroup.Group, jobs []*job) <-chan struct{} {
+func (s *dials) startForward(ctx context.Context, g *errgroup.Group, jobs []*job) <-chan struct{} {
 	done := make(chan struct{})
 	var wave sync.WaitGroup
 	for _, j := range jobs {
@@ -517,7 +534,7 @@ func (j *job) turn() int {
 	return turn
 }
 
-func (s *survey) forward(ctx context.Context, j *job) {
+func (s *dials) forward(ctx context.Context, j *job) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
@@ -548,7 +565,7 @@ func (s *survey) forward(ctx context.Context, j *job) {
 }
 
 // mayOffer hands a path over for control conversations that proved itself.
-func (s *survey) mayOffer(ctx context.Context, j *job, i result.Initiator) {
+func (s *dials) mayOffer(ctx context.Context, j *job, i result.Initiator) {
 	origin, instance := i.Origin, i.Instance
 	if instance != "" && i.Answer != result.AnswerVersion && int(origin.Port()) == j.port && j.transport == plan.TCP && j.sourcePort == 0 {
 		s.contacts.Offer(ctx, j.family, contact.Way{
@@ -560,7 +577,7 @@ func (s *survey) mayOffer(ctx context.Context, j *job, i result.Initiator) {
 
 // attempt attempts a forward job from this end. onProved may be nil (see
 // dialer.Options).
-func (s *survey) attempt(ctx context.Context, j *job, trace bool, onProved func(result.Initiator)) result.Initiator {
+func (s *dials) attempt(ctx context.Context, j *job, trace bool, onProved func(result.Initiator)) result.Initiator {
 	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{
 		Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(), OnProved: onProved,
 	})
@@ -571,7 +588,7 @@ func (s *survey) attempt(ctx context.Context, j *job, trace bool, onProved func(
 }
 
 // pathOf is a forward job as the dialer is asked for it.
-func (s *survey) pathOf(j *job) dialer.Path {
+func (s *dials) pathOf(j *job) dialer.Path {
 	var before []result.Connection
 	if j.initiator != nil {
 		before = j.initiator.Connections
@@ -601,7 +618,7 @@ const gentlePace = 250 * time.Millisecond
 
 // takeTurn waits, in a gentle run, until so long has passed since a connection
 // was begun last.
-func (s *survey) takeTurn(ctx context.Context) {
+func (s *dials) takeTurn(ctx context.Context) {
 	if !s.Gentle {
 		return
 	}
@@ -612,7 +629,7 @@ func (s *survey) takeTurn(ctx context.Context) {
 }
 
 // pace is how long to wait between two connections to one port.
-func (s *survey) pace() time.Duration {
+func (s *dials) pace() time.Duration {
 	if s.Gentle {
 		return gentlePace
 	}
@@ -649,7 +666,7 @@ func (j *job) saw(i result.Initiator) {
 	j.initiator = &i
 }
 
-func (s *survey) finish(j *job, i result.Initiator) {
+func (s *dials) finish(j *job, i result.Initiator) {
 	s.mu.Lock()
 	j.saw(i)
 	s.done++
@@ -670,7 +687,7 @@ func (s *farEnd) leadsTo(to netip.Addr, instance string) bool {
 
 // nameHighPorts gives forward rows of a family that have no port the one that
 // the far end named for them.
-func (s *survey) nameHighPorts(f result.Family) {
+func (s *bothEnds) nameHighPorts(f result.Family) {
 	h, ok := s.contacts.HelloOf(f)
 	if !ok {
 		return

@@ -11,7 +11,7 @@ import (
 type Attempt = dialer.Progress
 
 // tell tells whoever watches how far an attempt is.
-func (s *survey) tell(j *job, half *result.Initiator) {
+func (s *dials) tell(j *job, half *result.Initiator) {
 	if s.OnAttempt == nil {
 		return
 	}
