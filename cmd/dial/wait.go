@@ -10,6 +10,7 @@ import (
 
 	"dialtone/internal/clean"
 	"dialtone/internal/cli"
+	"dialtone/internal/meeting"
 	"dialtone/internal/result"
 	"dialtone/internal/survey"
 )
@@ -34,7 +35,7 @@ func meet(ctx context.Context, w io.Writer, cfg survey.Config, wait time.Duratio
 	cfg.OnProgress = nil // the line below takes its place
 	fmt.Fprintf(w, "dial: dialing %s until it answers, for up to %v; it may dial this machine meanwhile. Ctrl-C ends it with what is known by then.\n", cfg.Host, wait)
 	line := waitingLine(w)
-	r, err := survey.Meet(ctx, survey.MeetConfig{Config: cfg, Wait: wait, OnWait: line.show, OnTaken: line.taken})
+	r, err := meeting.Run(ctx, meeting.Config{Config: cfg, Wait: wait, OnWait: line.show, OnTaken: line.taken})
 	line.clear()
 	return r, err
 }
@@ -51,7 +52,7 @@ func waitingLine(w io.Writer) *statusLine {
 	return &statusLine{w: w, terminal: cli.Terminal(w) != nil}
 }
 
-func (l *statusLine) show(s survey.Waiting) {
+func (l *statusLine) show(s meeting.Waiting) {
 	words := clean.Line(s.Last, maxWords)
 	switch {
 	case s.Following:

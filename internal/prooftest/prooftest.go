@@ -10,12 +10,14 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
+	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
 
@@ -146,4 +148,40 @@ func CannotBind(t testing.TB, at netip.Addr, err error) {
 		t.Skipf("macOS has no %s unless it is configured: %v", at, err)
 	}
 	t.Fatalf("%s: %v", at, err)
+}
+
+// Row returns a required TCP row of a plan.
+func Row(id string, port int, from, to plan.Role) plan.Row {
+	return plan.Row{ID: id, Service: id, Name: strings.ToUpper(id), Port: port, PlanPort: port, Transport: plan.TCP,
+		From: []plan.Role{from}, To: to, Need: plan.Required, Expect: plan.ExpectOpen, Why: "Because."}
+}
+
+// Institutions is a plan of one service between two servers, on a port.
+func Institutions(port int) *plan.Plan {
+	p := Plan(Row("out", port, "server", "peer"), Row("in", port, "peer", "server"))
+	p.Rows[0].Service, p.Rows[1].Service = "odyssey", "odyssey"
+	return p
+}
+
+// PathTo returns the path of a flow and direction, of which there must be one.
+func PathTo(t testing.TB, r *result.Report, flow string, d plan.Direction) result.Path {
+	t.Helper()
+	var found []result.Path
+	for _, p := range r.Paths {
+		if p.Flow == flow && p.Direction == d {
+			found = append(found, p)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d paths of %s %s in %+v", len(found), flow, d, r.Paths)
+	}
+	return found[0]
+}
+
+// Expect fails a test if a path has another verdict.
+func Expect(t testing.TB, p result.Path, want result.Verdict) {
+	t.Helper()
+	if p.Verdict != want {
+		t.Errorf("%s %s is %s, want %s: %+v; initiator %+v; acceptor %+v", p.Flow, p.Direction, p.Verdict, want, p.Finding, p.Initiator, p.Acceptor)
+	}
 }

@@ -14,21 +14,31 @@ import (
 // startAccepting opens the ports of the reverse rows, if there are any, unless a
 // door was given to this run.
 func (s *bothEnds) startAccepting(ctx context.Context) {
-	if ports := reverseBindings(s.legs); s.door == nil && len(ports) > 0 {
-		s.door = s.openDoor(ctx, ports, s.dialedFrom(), listener.Config{})
+	if ports := s.bindings(); s.door == nil && len(ports) > 0 {
+		s.door = s.OpenDoor(ctx, With{ID: s.id, Own: s.own}, ports, s.dialedFrom(), listener.Config{})
 	}
 }
 
-// openDoor opens ports for what the far end dials back. sources are the addresses
-// that this machine dials it from. more holds what goes beyond answering this run.
-func (s *bothEnds) openDoor(ctx context.Context, ports []plan.Binding, sources []netip.Addr, more listener.Config) *listener.Door {
-	more.Key, more.Software, more.Plan, more.Roles = s.Key, s.Software, s.Plan, s.Local
-	more.Ports, more.Shift, more.Addrs, more.Instance = ports, s.Shift, s.Bind, s.own
-	return listener.OpenDoor(ctx, listener.DoorConfig{Config: more, Run: s.id, From: sources, Timeout: s.Timeout})
+// bindings are the ports that this run's reverse rows need.
+func (s *bothEnds) bindings() []plan.Binding {
+	var legs []Leg
+	for _, l := range s.legs {
+		legs = append(legs, l.Leg)
+	}
+	return Bindings(legs)
 }
 
-// reverseBindings lists the ports that this end accepts on for some legs.
-func reverseBindings(legs []*leg) []plan.Binding {
+// OpenDoor opens ports for what the far end dials back to a run. sources are the
+// addresses that this machine dials it from. more holds what goes beyond answering
+// that run.
+func (c Config) OpenDoor(ctx context.Context, w With, ports []plan.Binding, sources []netip.Addr, more listener.Config) *listener.Door {
+	more.Key, more.Software, more.Plan, more.Roles = c.Key, c.Software, c.Plan, c.Local
+	more.Ports, more.Shift, more.Addrs, more.Instance = ports, c.Shift, c.Bind, w.Own
+	return listener.OpenDoor(ctx, listener.DoorConfig{Config: more, Run: w.ID, From: sources, Timeout: c.Timeout})
+}
+
+// Bindings lists the ports that this end accepts on for some legs.
+func Bindings(legs []Leg) []plan.Binding {
 	rows := plan.Plan{}
 	for _, l := range legs {
 		known := slices.ContainsFunc(rows.Rows, func(r plan.Row) bool { return r.ID == l.Row.ID && r.Port == l.Row.Port })

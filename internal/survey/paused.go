@@ -144,9 +144,9 @@ func (s *spans) isUnplugged(since time.Time) bool {
 	return slices.ContainsFunc(s.ownPauses, func(p pause) bool { return p.link.IsValid() && !p.to.Before(since) })
 }
 
-// sources are the addresses of this machine that connections of a run to these
+// Sources are the addresses of this machine that connections of a run to these
 // addresses come from.
-func (c Config) sources(target sock.Target) []netip.Addr {
+func (c Config) Sources(target sock.Target) []netip.Addr {
 	var out []netip.Addr
 	for family, addrs := range target.Use {
 		for _, to := range addrs {

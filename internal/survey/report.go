@@ -139,7 +139,7 @@ func (s *reports) half(j *job) *result.Initiator {
 // path makes one path of the report from a leg and its job's half.
 func (s *reports) path(l *leg, half *result.Initiator, resolveErr error) result.Path {
 	j := l.job
-	p := result.NewPath(l.Flow, l.family)
+	p := result.NewPath(l.Flow, l.Family)
 	p.Port, p.Opposite, p.At = j.port, !slices.Contains(l.Row.From, l.From), result.TimeOf(s.started)
 	p.Initiator, p.Acceptor = half, j.acceptor
 	if resolveErr != nil && errors.Is(resolveErr, context.Canceled) {

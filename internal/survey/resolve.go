@@ -10,8 +10,8 @@ import (
 	"dialtone/internal/sock"
 )
 
-// lookUp finds the far end's addresses.
-func (c Config) lookUp(ctx context.Context) (sock.Target, error) {
+// Resolve finds the far end's addresses.
+func (c Config) Resolve(ctx context.Context) (sock.Target, error) {
 	t, err := sock.Resolve(ctx, append([]string{c.Host}, c.Also...), c.Bind)
 	t.TellUnresolved(c.OnUnresolved)
 	return t, err
@@ -20,15 +20,25 @@ func (c Config) lookUp(ctx context.Context) (sock.Target, error) {
 // resolve finds the far end's addresses, and makes the first of its names that
 // has any the Host.
 func (s *dials) resolve(ctx context.Context) (err error) {
-	s.target, err = s.lookUp(ctx)
+	s.target, err = s.Resolve(ctx)
 	s.Host = cmp.Or(s.target.Host, s.Host)
 	return err
 }
 
+// families lists the address families to test, IPv4 first.
+func (s *farEnd) families() []result.Family { return familiesOf(s.target) }
+
+func familiesOf(t sock.Target) []result.Family {
+	if len(t.Use) == 0 {
+		return []result.Family{result.IP4} // unresolved: one path a flow
+	}
+	return t.Families()
+}
+
 // addressesFor are the far end's addresses that are attempted by themselves in
 // a direction and family. What it dials back comes from one that it chooses.
-func (s *farEnd) addressesFor(d plan.Direction, f result.Family) []netip.Addr {
-	if to := s.target.Use[f]; d == plan.Forward && len(to) > 0 {
+func addressesFor(t sock.Target, d plan.Direction, f result.Family) []netip.Addr {
+	if to := t.Use[f]; d == plan.Forward && len(to) > 0 {
 		return to
 	}
 	return []netip.Addr{{}}

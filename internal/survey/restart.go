@@ -25,12 +25,12 @@ var errRestarted = errors.New("the far end's listener was started anew")
 // where the far end's listener was started anew meanwhile: nobody can be asked any
 // more what the one before saw, and what it answered tells nothing of its
 // successor, which may have other ports.
-func untilItLasts(ctx context.Context, fresh func() *survey) (s *survey, r *result.Report, err error) {
+func untilItLasts(ctx context.Context, most int, fresh func() *survey) (r *result.Report, err error) {
 	var restartedAt time.Time
 	var earlier map[jobKey][]result.Connection
-	for n := range maxBegun {
-		s = fresh()
-		s.restartedAt, s.earlier, s.mayEndEarly = restartedAt, earlier, n < maxBegun-1
+	for n := range most {
+		s := fresh()
+		s.restartedAt, s.earlier, s.mayEndEarly = restartedAt, earlier, n < most-1
 		if r, err = s.run(ctx); !errors.Is(err, errRestarted) {
 			break
 		}
@@ -39,7 +39,7 @@ func untilItLasts(ctx context.Context, fresh func() *survey) (s *survey, r *resu
 			s.OnRestart()
 		}
 	}
-	return s, r, err
+	return r, err
 }
 
 // isToBeginAgain reports whether the listener was started anew, and a run that

@@ -7,8 +7,8 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
-	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/sock"
 )
 
 // RunAll makes a run for each config, atOnce of them side by side, and tells
@@ -65,9 +65,7 @@ type doubted struct {
 }
 
 func one(ctx context.Context, c Config, own echo.ID, door *listener.Door, talking chan struct{}) (*result.Report, error) {
-	s := newSurvey(c)
-	s.own, s.door, s.talking = own, door, talking
-	return s.run(ctx)
+	return New(c, With{Own: own, Door: door, Talks: talking, Once: true}).Run(ctx)
 }
 
 // isInDoubt reports whether somebody who watched cannot tell whether an attempt
@@ -78,52 +76,28 @@ func isInDoubt(r *result.Report) bool {
 	})
 }
 
-// NotRun is the report of a run that was not made, because of what f says: its
-// paths are untested, and none of them is ok. The error is that of Run.
-func NotRun(c Config, f result.Finding) (*result.Report, error) {
-	s := newSurvey(c)
-	remote := c.Remote
-	if len(remote) == 0 {
-		remote = plan.DefaultRemote
-	}
-	if err := s.choose(remote); err != nil {
-		return nil, err
-	}
-	for _, j := range s.attempts() {
-		j.initiator = &result.Initiator{Probe: j.probe.String(), NotTried: f.Text}
-	}
-	r := s.report(context.Background(), remote, nil)
-	r.Findings = []result.Finding{f}
-	return r, nil
-}
-
 // sharedDoor accepts the reverse rows of all configs, as own; it is not opened if
 // none has any.
 func sharedDoor(ctx context.Context, own echo.ID, configs []Config) *listener.Door {
 	var keys []echo.Key
-	var legs []*leg
-	var first *survey
+	var legs []Leg
+	var first Config
 	for _, c := range configs {
-		s := newSurvey(c)
-		remote := c.Remote
-		if len(remote) == 0 {
-			remote = plan.DefaultRemote
-		}
-		if s.choose(remote) != nil {
+		more, _, err := c.Legs(sock.Target{}, c.remote())
+		if err != nil {
 			continue // its own run says so
+		}
+		if len(keys) == 0 {
+			first = c
 		}
 		if !slices.Contains(keys, c.Key) {
 			keys = append(keys, c.Key)
 		}
-		legs = append(legs, s.legs...)
-		if first == nil {
-			first = s
-		}
+		legs = append(legs, more...)
 	}
-	ports := reverseBindings(legs)
+	ports := Bindings(legs)
 	if len(ports) == 0 {
 		return &listener.Door{}
 	}
-	first.own = own
-	return first.openDoor(ctx, ports, nil, listener.Config{Others: keys[1:]})
+	return first.OpenDoor(ctx, With{ID: echo.NewID(), Own: own}, ports, nil, listener.Config{Others: keys[1:]})
 }

@@ -6,12 +6,21 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
+
+// between is a test of one institution's server by another.
+func between(p *plan.Plan, own, other netip.Addr) Config {
+	return Config{
+		Key: prooftest.RightKey, Software: "test", Hostname: own.String(), Plan: p, Host: other.String(),
+		Local: []plan.Role{"server"}, Remote: []plan.Role{"peer"}, Timeout: 2 * time.Second, Bytes: 64 << 10, Bind: []netip.Addr{own},
+	}
+}
 
 // Each partner has a key of its own, and all dial back to the one port that
 // this end has.
@@ -21,7 +30,7 @@ func TestManyPartnersShareOneListener(t *testing.T) {
 	for i := range 10 {
 		at := netip.AddrFrom4([4]byte{127, 78, 1, byte(i + 1)})
 		key := prooftest.Key(fmt.Sprintf("the key of partner %d", i))
-		c := meeter(p, near, at, 0).Config
+		c := between(p, near, at)
 		c.Key = key
 		configs = append(configs, c)
 		switch i {
@@ -67,7 +76,7 @@ func TestManyPartnersEndWhenTheyAreStopped(t *testing.T) {
 	p := institutions(24196)
 	var configs []Config
 	for i := range 50 {
-		configs = append(configs, meeter(p, near, netip.AddrFrom4([4]byte{127, 78, 2, byte(i + 1)}), 0).Config)
+		configs = append(configs, between(p, near, netip.AddrFrom4([4]byte{127, 78, 2, byte(i + 1)})))
 	}
 	n := 0
 	RunAll(ctx, configs, 1, func(_ int, r *result.Report, _ error) {
@@ -80,7 +89,7 @@ func TestManyPartnersEndWhenTheyAreStopped(t *testing.T) {
 }
 
 func TestARunThatWasNotMadeHasPathsThatAreNotOK(t *testing.T) {
-	c := meeter(institutions(24197), near, netip.MustParseAddr("127.78.3.1"), 0).Config
+	c := between(institutions(24197), near, netip.MustParseAddr("127.78.3.1"))
 	why := result.Finding{Code: "not-dialed", Text: "The invitation has expired.", Advice: "Ask for another one."}
 	r, err := NotRun(c, why)
 	if err != nil {
@@ -98,5 +107,25 @@ func TestARunThatWasNotMadeHasPathsThatAreNotOK(t *testing.T) {
 	c.Only = []string{"no such row"}
 	if _, err := NotRun(c, why); err == nil {
 		t.Error("a row that the plan does not have was taken")
+	}
+}
+
+func TestAPartnerThatIsThisVeryMachineProvesNothing(t *testing.T) {
+	t.Parallel()
+	own := netip.MustParseAddr("127.78.3.1")
+	n := 0
+	RunAll(t.Context(), []Config{between(institutions(24197), own, own)}, 1, func(_ int, r *result.Report, err error) {
+		if n++; err != nil {
+			t.Error(err)
+		}
+		out, in := pathTo(t, r, "out", plan.Forward), pathTo(t, r, "in", plan.Reverse)
+		expect(t, out, result.Redirected)
+		expect(t, in, result.Untested)
+		if out.Proof != result.ProofNone || r.Contact != nil || r.Summary.OK || len(r.Findings) != 1 || r.Findings[0].Code != "own-answer" {
+			t.Errorf("proof %s, contact %+v, ok %v, findings %+v", out.Proof, r.Contact, r.Summary.OK, r.Findings)
+		}
+	})
+	if n != 1 {
+		t.Errorf("%d reports", n)
 	}
 }

@@ -64,8 +64,6 @@ type Config struct {
 	// Hold is how long connections are kept idle, to find out which gap they
 	// survive; 0 keeps none.
 	Hold time.Duration
-	// waited is how long both ends dialed each other before this run.
-	waited time.Duration
 	// OnHold is told every second how long that still takes; nil: nobody is.
 	OnHold func(left time.Duration)
 	// OnRestart is told that the run begins again, since the far end's listener was
@@ -80,6 +78,20 @@ type Config struct {
 	OnPhase   func(name string)
 }
 
+// With is what runs of this end share. Its zero value is for a run of its own.
+type With struct {
+	ID   echo.ID        // of the run; zero: a new one
+	Own  echo.ID        // this end's own listener, whether it runs yet or not; zero: a new one
+	Door *listener.Door // for the reverse rows, and left open; nil: each run has its own
+	// Talks has a place for each conversation under way; nil: each run has places of
+	// its own.
+	Talks chan struct{}
+	// Waited is how long both ends dialed each other before this run.
+	Waited time.Duration
+	// Once: a run is not begun again where the far end's listener is started anew.
+	Once bool
+}
+
 // maxAtOnce bounds the attempts under way.
 const maxAtOnce = 2048
 
@@ -89,9 +101,11 @@ type dials struct {
 	evidence
 	farEnd
 	id    echo.ID        // of this run
-	own   echo.ID        // this end's own listener, whether it runs yet or not
+	own   echo.ID        // this end's own listener
 	door  *listener.Door // for the reverse rows; nil before it is opened
 	slots chan struct{}  // a place for each attempt under way
+	// waited is how long both ends dialed each other before this run.
+	waited time.Duration
 
 	turn     sync.Mutex // held by whoever waits to begin a connection of a gentle run
 	lastTurn time.Time
@@ -119,24 +133,78 @@ type survey struct {
 	*reports
 }
 
-// Run makes one run. It returns an error only for a selection of rows that the
-// plan cannot have; whatever the network does is in the report. When ctx ends
-// the report holds what is known by then.
-func Run(ctx context.Context, c Config) (*result.Report, error) {
-	var s *survey
-	fresh := func() *survey {
-		if s != nil {
-			s.door.Close()
-		}
-		s = newSurvey(c)
-		return s
-	}
-	defer func() { s.door.Close() }()
-	_, r, err := untilItLasts(ctx, fresh)
-	return r, err
+// Run makes a run that shares nothing (see Survey.Run).
+func Run(ctx context.Context, c Config) (*result.Report, error) { return New(c, With{}).Run(ctx) }
+
+// A Survey is one run, which is begun again where the far end's listener was started
+// anew in its middle.
+type Survey struct {
+	c    Config
+	with With
+	last *survey // of several, the one that lasted; nil before
 }
 
-func newSurvey(c Config) *survey {
+// New returns a Survey of what is asked, with what it shares with others.
+func New(c Config, w With) *Survey { return &Survey{c: c, with: w} }
+
+// Run makes the run. It returns an error only for a selection of rows that the
+// plan cannot have; whatever the network does is in the report. When ctx ends
+// the report holds what is known by then.
+func (r *Survey) Run(ctx context.Context) (*result.Report, error) {
+	fresh := func() *survey {
+		r.close()
+		r.last = begin(r.c, r.with)
+		return r.last
+	}
+	defer r.close()
+	most := maxBegun
+	if r.with.Once {
+		most = 1
+	}
+	return untilItLasts(ctx, most, fresh)
+}
+
+// NotRun is the report of a run that was not made, because of what f says: its
+// paths are untested, and none of them is ok. The error is that of Run.
+func NotRun(c Config, f result.Finding) (*result.Report, error) {
+	s := begin(c, With{})
+	remote := c.remote()
+	if err := s.choose(remote); err != nil {
+		return nil, err
+	}
+	for _, j := range s.attempts() {
+		j.initiator = &result.Initiator{Probe: j.probe.String(), NotTried: f.Text}
+	}
+	r := s.report(context.Background(), remote, nil)
+	r.Findings = []result.Finding{f}
+	return r, nil
+}
+
+// close closes the door of the latest run, unless others share it.
+func (r *Survey) close() {
+	if r.last != nil && r.with.Door == nil {
+		r.last.door.Close()
+	}
+}
+
+// Ask holds a control conversation with the far end after the run, over family f or
+// another that has a contact.
+func (r *Survey) Ask(ctx context.Context, f result.Family, say func(context.Context, *echo.Conn) error) error {
+	return r.last.talk(ctx, f, false, r.c.Timeout, say)
+}
+
+// AskAt holds a control conversation over one way to the far end, before the run.
+func (r *Survey) AskAt(ctx context.Context, at netip.AddrPort, say func(context.Context, *echo.Conn) error) error {
+	return begin(r.c, r.with).contacts.Over(ctx, at, r.c.Timeout, r.c.Timeout, say)
+}
+
+func begin(c Config, w With) *survey {
+	if w.ID == (echo.ID{}) {
+		w.ID = echo.NewID()
+	}
+	if w.Own == (echo.ID{}) {
+		w.Own = echo.NewID()
+	}
 	if c.Bytes == 0 {
 		c.Bytes = echo.PayloadSize
 	}
@@ -144,8 +212,11 @@ func newSurvey(c Config) *survey {
 	if c.Gentle {
 		attempts, talks = 1, 1
 	}
+	if w.Talks == nil {
+		w.Talks = make(chan struct{}, talks)
+	}
 	both := &bothEnds{dials{
-		Config: c, id: echo.NewID(), own: echo.NewID(),
+		Config: c, id: w.ID, own: w.Own, door: w.Door, waited: w.Waited,
 		evidence: evidence{spans: spans{started: sock.Now()}, jobs: map[jobKey]*job{}},
 		slots:    make(chan struct{}, attempts),
 	}}
@@ -157,7 +228,7 @@ func newSurvey(c Config) *survey {
 		halves:   &halves{bothEnds: both},
 		studies:  &studies{both}, ordinary: &ordinary{both}, idling: &idling{bothEnds: both},
 		decoys: &decoys{bothEnds: both}, tracing: &tracing{bothEnds: both},
-		conversations: &conversations{both, make(chan struct{}, talks)},
+		conversations: &conversations{both, w.Talks},
 	}
 	s.retries = &retries{both, s.halves}
 	s.banSearch = &banSearch{both, s.retries}
@@ -188,17 +259,14 @@ func (s *survey) run(ctx context.Context) (*result.Report, error) {
 	defer cancel()
 	go sock.KeepPulse(ctx, min(sock.PulseLost, s.Timeout/2), s.stood)
 	resolveErr := s.resolve(ctx)
-	remote := s.Remote
-	if len(remote) == 0 {
-		remote = plan.DefaultRemote
-	}
+	remote := s.remote()
 	if err := s.choose(remote); err != nil {
 		return nil, err
 	}
 	if resolveErr != nil {
 		return s.report(ctx, remote, resolveErr), nil
 	}
-	sources := s.sources(s.target)
+	sources := s.Sources(s.target)
 	s.temporary = sock.TemporaryAddrs()
 	go sock.KeepLinks(ctx, func() []netip.Addr { return sources }, s.unplugged)
 	go sock.KeepRoutes(ctx, s.dialedAt(), s.rerouted)
@@ -298,40 +366,24 @@ var errLongest = errors.New("the run took too long")
 // Called again with other roles of the far end it adds what is new and drops
 // what no longer applies and was not attempted.
 func (s *dials) choose(remote []plan.Role) error {
-	flows, excluded, err := s.Plan.Select(plan.Query{
-		Local: s.Local, Remote: remote, All: s.All, BothWays: s.BothWays, Only: s.Only, Site: s.Site,
-	})
+	wanted, excluded, err := s.Legs(s.target, remote)
 	if err != nil {
-		return fmt.Errorf("choose rows: %w", err)
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.excluded = append(slices.Clone(s.Excluded), excluded...)
 	s.legs = nil
-	for _, f := range flows {
-		for _, family := range s.families() {
-			for _, to := range s.addressesFor(f.Direction, family) {
-				s.legs = append(s.legs, &leg{Flow: f, family: family, oneOfSeveral: s.target.IsOneOfSeveral(to), job: s.jobFor(f, family, to)})
-			}
-		}
+	for _, l := range wanted {
+		s.legs = append(s.legs, &leg{l, s.jobFor(l)})
 	}
 	return nil
 }
 
-// families lists the address families to test, IPv4 first.
-func (s *farEnd) families() []result.Family {
-	if len(s.target.Use) == 0 {
-		return []result.Family{result.IP4} // unresolved: one path a flow
-	}
-	return s.target.Families()
-}
-
 // A leg is one path of the report to be.
 type leg struct {
-	plan.Flow
-	family       result.Family
-	oneOfSeveral bool // another address of the far end's has a leg of its own
-	job          *job
+	Leg
+	job *job
 }
 
 // A jobKey is what makes two legs one attempt. Port 0 is the one high port that
@@ -375,9 +427,9 @@ type job struct {
 	vacated   bool             // the sibling that accepted in this end's place let go of the port
 }
 
-func (s *dials) jobFor(f plan.Flow, family result.Family, to netip.Addr) *job {
-	p := result.NewPath(f, family)
-	k := keyOf(p.Key(), to)
+func (s *dials) jobFor(f Leg) *job {
+	p := result.NewPath(f.Flow, f.Family)
+	k := keyOf(p.Key(), f.To)
 	j := s.jobs[k]
 	if j == nil {
 		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), talk: echo.NewID(), speaks: f.Row.Speaks, port: k.port, gentle: s.Gentle}
@@ -400,7 +452,7 @@ func (s *evidence) pending(d plan.Direction, all bool, families ...result.Family
 	defer s.mu.Unlock()
 	var out []*job
 	for _, l := range s.legs {
-		if l.Direction == d && slices.Contains(families, l.family) && !l.job.started && (all || l.job.port != 0) {
+		if l.Direction == d && slices.Contains(families, l.Family) && !l.job.started && (all || l.job.port != 0) {
 			l.job.started = true
 			out = append(out, l.job)
 		}

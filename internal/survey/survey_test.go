@@ -27,15 +27,16 @@ var (
 
 // What tests of other packages have, too.
 var (
-	planOf     = prooftest.Plan
-	cannotBind = prooftest.CannotBind
+	row          = prooftest.Row
+	institutions = prooftest.Institutions
+	planOf       = prooftest.Plan
+	pathTo       = prooftest.PathTo
+	expect       = prooftest.Expect
+	cannotBind   = prooftest.CannotBind
 )
 
-// row returns a TCP row of the plan of these tests.
-func row(id string, port int, from, to plan.Role) plan.Row {
-	return plan.Row{ID: id, Service: id, Name: strings.ToUpper(id), Port: port, PlanPort: port, Transport: plan.TCP,
-		From: []plan.Role{from}, To: to, Need: plan.Required, Expect: plan.ExpectOpen, Why: "Because."}
-}
+// newSurvey is one run that shares nothing.
+func newSurvey(c Config) *survey { return begin(c, With{}) }
 
 // listen runs a listener for a plan on an address until the test ends.
 func listen(t *testing.T, p *plan.Plan, at netip.Addr, roles ...plan.Role) *listener.Listener {
@@ -84,28 +85,6 @@ func run(t *testing.T, ctx context.Context, c Config) *result.Report {
 		t.Fatal(err)
 	}
 	return r
-}
-
-// pathTo returns the path of a flow and direction, of which there must be one.
-func pathTo(t *testing.T, r *result.Report, flow string, d plan.Direction) result.Path {
-	t.Helper()
-	var found []result.Path
-	for _, p := range r.Paths {
-		if p.Flow == flow && p.Direction == d {
-			found = append(found, p)
-		}
-	}
-	if len(found) != 1 {
-		t.Fatalf("%d paths of %s %s in %+v", len(found), flow, d, r.Paths)
-	}
-	return found[0]
-}
-
-func expect(t *testing.T, p result.Path, want result.Verdict) {
-	t.Helper()
-	if p.Verdict != want {
-		t.Errorf("%s %s is %s, want %s: %+v; initiator %+v; acceptor %+v", p.Flow, p.Direction, p.Verdict, want, p.Finding, p.Initiator, p.Acceptor)
-	}
 }
 
 func TestRowsOfOnePortShareOneAttempt(t *testing.T) {

@@ -1,4 +1,4 @@
-package survey
+package meeting
 
 import (
 	"context"
@@ -16,29 +16,45 @@ import (
 // maxKnocks bounds the tries of each path that the report lists.
 const maxKnocks = 128
 
+// A way is a forward path that is dialed.
+type way struct {
+	result.PathKey
+	to netip.Addr
+}
+
+// ways are those over TCP on which the far end can prove itself.
+func (m *meeting) ways() []way {
+	var out []way
+	for _, l := range m.legs {
+		p := result.NewPath(l.Flow, l.Family)
+		w := way{p.Key(), l.To}
+		if w.Direction == plan.Forward && w.Transport == plan.TCP && w.Port != 0 && w.SourcePort == 0 && !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
 // knock dials every forward path once, to find one that proves itself, and says
 // how it went.
 func (m *meeting) knock(ctx context.Context) (reached netip.AddrPort, words string) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	ended := map[string]int{}
-	for _, j := range m.base.attempts() {
-		if j.direction != plan.Forward || j.transport != plan.TCP || j.port == 0 || j.sourcePort != 0 {
-			continue
-		}
+	for _, w := range m.ways() {
 		all.Go(func() {
-			target := netip.AddrPortFrom(j.to, uint16(j.port))
+			target := netip.AddrPortFrom(w.to, uint16(w.Port))
 			i := dialer.Attempt(ctx, dialer.Path{
-				Flow: "knock", Transport: j.transport, Probe: echo.NewID(), Target: target, Source: netip.AddrPortFrom(m.Bind.For(j.family), 0),
-			}, dialer.Options{Key: m.Key, Run: m.base.id, Own: m.base.own, Timeout: m.Timeout, ProofOnly: true})
+				Flow: "knock", Transport: w.Transport, Probe: echo.NewID(), Target: target, Source: netip.AddrPortFrom(m.Bind.For(w.Family), 0),
+			}, dialer.Options{Key: m.Key, Run: m.ID, Own: m.Own, Timeout: m.Timeout, ProofOnly: true})
 			mu.Lock()
 			defer mu.Unlock()
-			if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == j.port {
+			if i.Answer == result.AnswerKeyed && int(i.Origin.Port()) == w.Port {
 				reached = target
 				return
 			}
 			ended[knockWords(i)]++
-			m.remember(j.jobKey, i)
+			m.remember(w, i)
 		})
 	}
 	all.Wait()
@@ -50,7 +66,7 @@ func (m *meeting) knock(ctx context.Context) (reached netip.AddrPort, words stri
 
 // remember keeps a try for the report: the first ones and the latest, which
 // tell most about when the far end could have seen them.
-func (m *meeting) remember(k jobKey, i result.Initiator) {
+func (m *meeting) remember(k way, i result.Initiator) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.knocks[k]) >= maxKnocks {
@@ -96,7 +112,7 @@ func (m *meeting) addKnocks(r *result.Report) {
 			continue
 		}
 		half := *p.Initiator
-		half.Failed = append(slices.Clone(m.knocks[keyOf(p.Key(), p.Target.Addr())]), half.Failed...)
+		half.Failed = append(slices.Clone(m.knocks[way{p.Key(), p.Target.Addr()}]), half.Failed...)
 		p.Initiator = &half
 	}
 }

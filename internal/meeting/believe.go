@@ -1,4 +1,4 @@
-package survey
+package meeting
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"dialtone/internal/merge"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/survey"
 	"dialtone/internal/verdict"
 )
 
@@ -59,8 +60,8 @@ func (m *meeting) believed(ctx context.Context, r *result.Report) *result.Report
 // asWanted gives a path of the far end's report what this end's own plan says of
 // its row: whether it counts, and what is expected of it.
 func (m *meeting) asWanted(p *result.Path) {
-	for _, l := range m.base.legs {
-		if !l.isFarEnds(p) {
+	for _, l := range m.legs {
+		if !isFarEnds(l, p) {
 			continue
 		}
 		p.Counted, p.Need = p.Counted || l.Counted, l.Row.Need
@@ -71,25 +72,25 @@ func (m *meeting) asWanted(p *result.Path) {
 	}
 }
 
-// isFarEnds reports whether a path is this leg as the far end's report has it.
-func (l *leg) isFarEnds(p *result.Path) bool {
+// isFarEnds reports whether a path is a leg as the far end's report has it.
+func isFarEnds(l survey.Leg, p *result.Path) bool {
 	own := *p
 	own.Direction = p.Direction.Opposite()
-	return l.is(own)
+	return l.Is(own)
 }
 
 // missing are the paths that this end wants to know of and a report of the far
 // end does not have, as that end would give them.
 func (m *meeting) missing(r *result.Report) []result.Path {
 	var out []result.Path
-	for _, l := range m.base.legs {
-		if slices.ContainsFunc(r.Paths, func(p result.Path) bool { return l.isFarEnds(&p) }) {
+	for _, l := range m.legs {
+		if slices.ContainsFunc(r.Paths, func(p result.Path) bool { return isFarEnds(l, &p) }) {
 			continue
 		}
-		p := result.NewPath(l.Flow, l.family)
+		p := result.NewPath(l.Flow, l.Family)
 		p.Direction, p.From, p.To = p.Direction.Opposite(), p.To, p.From
-		if l.oneOfSeveral {
-			p.Address = l.job.to.String()
+		if l.OneOfSeveral {
+			p.Address = l.To.String()
 		}
 		untested(&p, "the other end tested, and its report does not have this path")
 		out = append(out, p)
@@ -123,5 +124,5 @@ func (m *meeting) borne(ctx context.Context, r *result.Report, paths []int) []bo
 			Direction: p.Direction.Opposite(), Transport: p.Transport, Port: p.Port, Family: p.Family, Service: p.Proof == result.ProofService,
 		}
 	}
-	return m.door.Bears(ctx, run, claims)
+	return m.Door.Bears(ctx, run, claims)
 }

@@ -1,4 +1,4 @@
-package survey
+package meeting
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
+	"dialtone/internal/survey"
 )
 
 // part is what an end of a meeting does just now.
@@ -33,7 +34,7 @@ func (m *meeting) mayLead(ctx context.Context, at netip.AddrPort) bool {
 	m.part = asking
 	m.mu.Unlock()
 	var turn echo.Turn
-	err := m.base.contacts.Over(ctx, at, m.Timeout, m.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+	err := survey.New(m.Config.Config, m.With).AskAt(ctx, at, func(ctx context.Context, c *echo.Conn) (err error) {
 		turn, err = c.Meet(ctx, echo.Meet{QuietMS: m.Hold.Milliseconds()})
 		return err
 	})
@@ -58,7 +59,7 @@ func (m *meeting) turn(p echo.Peer, o echo.Meet) echo.Turn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case m.part == leading, m.part == asking && echo.Leads(m.base.id, p.Run):
+	case m.part == leading, m.part == asking && echo.Leads(m.ID, p.Run):
 		return echo.TurnFollow
 	}
 	m.follow(p.Run, time.Duration(o.QuietMS)*time.Millisecond)

@@ -1,4 +1,4 @@
-package survey
+package meeting
 
 import (
 	"context"
@@ -123,7 +123,7 @@ func TestDeliveredReportIsNotBelieved(t *testing.T) {
 			lie(lies)
 			came := make(chan error, 1)
 			go func() { came <- keyHolder(t.Context(), port, lies) }()
-			r, err := Meet(t.Context(), c)
+			r, err := Run(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,10 +151,10 @@ func TestDeliveredReportIsBorneOut(t *testing.T) {
 	p := institutions(24220)
 	follower := make(chan *result.Report, 1)
 	go func() {
-		r, _ := Meet(t.Context(), meeter(p, near, far, time.Minute))
+		r, _ := Run(t.Context(), meeter(p, near, far, time.Minute))
 		follower <- r
 	}()
-	leader, err := Meet(t.Context(), meeter(p, far, near, time.Minute))
+	leader, err := Run(t.Context(), meeter(p, far, near, time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

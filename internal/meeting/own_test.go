@@ -1,4 +1,4 @@
-package survey
+package meeting
 
 import (
 	"net/netip"
@@ -10,7 +10,7 @@ import (
 )
 
 // ledBack is a run whose partner's address is this end's own.
-func ledBack(port int) MeetConfig {
+func ledBack(port int) Config {
 	own := netip.MustParseAddr("127.78.3.1")
 	return meeter(institutions(port), own, own, 3*time.Second)
 }
@@ -25,26 +25,11 @@ func expectOwnAnswer(t *testing.T, r *result.Report) {
 	}
 }
 
-func TestAPartnerThatIsThisVeryMachineProvesNothing(t *testing.T) {
-	t.Parallel()
-	c := ledBack(24197)
-	n := 0
-	RunAll(t.Context(), []Config{c.Config}, 1, func(_ int, r *result.Report, err error) {
-		if n++; err != nil {
-			t.Error(err)
-		}
-		expectOwnAnswer(t, r)
-	})
-	if n != 1 {
-		t.Errorf("%d reports", n)
-	}
-}
-
 func TestWaitingForOneselfEndsInTime(t *testing.T) {
 	t.Parallel()
 	c := ledBack(24198)
 	began := time.Now()
-	r, err := Meet(t.Context(), c)
+	r, err := Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package survey
+// Package meeting is a run for which both ends dial each other until one of them gets
+// through. That one makes it, and both have its report.
+package meeting
 
 import (
 	"context"
@@ -15,13 +17,14 @@ import (
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
+	"dialtone/internal/survey"
 	"dialtone/internal/verdict"
 )
 
-// A MeetConfig is a run for which both ends dial each other until one gets
+// A Config is a run for which both ends dial each other until one gets
 // through.
-type MeetConfig struct {
-	Config
+type Config struct {
+	survey.Config
 	// Wait is how long to go on dialing. What has begun by then is finished.
 	Wait time.Duration
 	// OnWait is told of every try; nil: nobody is.
@@ -48,13 +51,13 @@ const (
 	collectEvery = 2 * time.Second
 )
 
-// Meet has both ends dial each other until one of them gets through, or time is
+// Run has both ends dial each other until one of them gets through, or time is
 // up. The end that does makes the run and hands its report to the other, so
 // that both have the same one. If none does, the report is this end's half: what
 // it tried, and what it saw arrive.
-func Meet(ctx context.Context, c MeetConfig) (*result.Report, error) {
+func Run(ctx context.Context, c Config) (*result.Report, error) {
 	m := newMeeting(c)
-	err := m.base.resolve(ctx)
+	err := m.resolve(ctx)
 	if err != nil && mayAppear(err) {
 		until := time.Now().Add(c.Wait)
 		if r, err := m.awaitName(ctx, until, err); r != nil || err != nil {
@@ -62,32 +65,42 @@ func Meet(ctx context.Context, c MeetConfig) (*result.Report, error) {
 		}
 		c.Wait, c.OnTaken = max(0, time.Until(until)), nil
 		m = newMeeting(c)
-		err = m.base.resolve(ctx)
+		err = m.resolve(ctx)
 	}
 	if err != nil {
-		return Run(ctx, c.Config) // it says so
+		return survey.Run(ctx, c.Config) // it says so
 	}
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer m.door.Close()
+	defer m.Door.Close()
 	return m.run(ctx)
 }
 
-func newMeeting(c MeetConfig) *meeting {
-	return &meeting{MeetConfig: c, base: newSurvey(c.Config), delivered: make(chan handed, 1), knocks: map[jobKey][]result.Failed{}}
+func newMeeting(c Config) *meeting {
+	return &meeting{
+		Config: c, With: survey.With{ID: echo.NewID(), Own: echo.NewID(), Waited: c.Wait},
+		delivered: make(chan handed, 1), knocks: map[way][]result.Failed{},
+	}
+}
+
+// resolve finds the far end's addresses.
+func (m *meeting) resolve(ctx context.Context) (err error) {
+	m.target, err = m.Resolve(ctx)
+	return err
 }
 
 // begin accepts what the far end dials.
 func (m *meeting) begin(ctx context.Context) error {
-	if err := m.base.choose(m.Remote); err != nil {
+	var err error
+	if m.legs, _, err = m.Legs(m.target, m.Remote); err != nil {
 		return err
 	}
-	m.door = m.base.openDoor(ctx, reverseBindings(m.base.legs), m.sources(), listener.Config{
-		Partners: m.base.target.All, OnMeet: m.turn, OnDelivery: m.take, OnEvent: m.heard,
+	m.Door = m.OpenDoor(ctx, m.With, survey.Bindings(m.legs), m.sources(), listener.Config{
+		Partners: m.target.All, OnMeet: m.turn, OnDelivery: m.take, OnEvent: m.heard,
 	})
 	if m.OnTaken != nil {
-		for _, k := range m.door.Taken() {
+		for _, k := range m.Door.Taken() {
 			m.OnTaken(k.BusyPort, k.Sibling != "")
 		}
 	}
@@ -106,7 +119,7 @@ func (m *meeting) awaitName(ctx context.Context, until time.Time, why error) (*r
 	if err := m.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer m.door.Close()
+	defer m.Door.Close()
 	for pause := knockEvery; ctx.Err() == nil && (m.isFollowing() || time.Now().Before(until)); pause = min(2*pause, knockAtMost) {
 		m.mu.Lock()
 		m.tries++
@@ -118,7 +131,7 @@ func (m *meeting) awaitName(ctx context.Context, until time.Time, why error) (*r
 		if m.isFollowing() {
 			continue
 		}
-		if why = newSurvey(m.Config).resolve(ctx); why == nil {
+		if _, why = m.Resolve(ctx); why == nil {
 			return nil, nil
 		}
 	}
@@ -128,9 +141,12 @@ func (m *meeting) awaitName(ctx context.Context, until time.Time, why error) (*r
 
 // A meeting is the state of such a run.
 type meeting struct {
-	MeetConfig
-	base      *survey        // this end; each test is a survey with the same id
-	door      *listener.Door // nil until it is open: turn, take and heard, which it calls sooner, leave it alone
+	Config
+	// With is what each test of this end shares. Its Door is nil until it is open: turn,
+	// take and heard, which it calls sooner, leave it alone.
+	survey.With
+	target    sock.Target  // the far end's addresses
+	legs      []survey.Leg // of this end's tests
 	delivered chan handed
 
 	mu     sync.Mutex
@@ -139,17 +155,17 @@ type meeting struct {
 	quiet  time.Duration
 	last   time.Time // when the leader was heard last
 	tries  int
-	knocks map[jobKey][]result.Failed
+	knocks map[way][]result.Failed
 }
 
 // sources are the addresses that this machine would dial the far end from.
 func (m *meeting) sources() []netip.Addr {
 	out := slices.Clone(m.Bind)
-	if len(m.base.target.Use) == 0 && len(out) == 0 { // its name has no address yet
+	if len(m.target.Use) == 0 && len(out) == 0 { // its name has no address yet
 		own, _ := sock.LocalAddrs() // none: it does not tell
 		return slices.DeleteFunc(own, netip.Addr.IsLoopback)
 	}
-	for _, a := range m.base.sources(m.base.target) {
+	for _, a := range m.Sources(m.target) {
 		if !slices.Contains(out, a) {
 			out = append(out, a)
 		}
@@ -192,7 +208,7 @@ func (m *meeting) run(ctx context.Context) (*result.Report, error) {
 		pause = min(2*pause, knockAtMost)
 	}
 	if best != nil {
-		best.Listened = m.door.Listened() // it listened on after that run
+		best.Listened = m.Door.Listened() // it listened on after that run
 		return best, nil
 	}
 	r, _, err := m.lead(ctx, nil) // once more, and where it stops
@@ -209,7 +225,7 @@ func (m *meeting) run(ctx context.Context) (*result.Report, error) {
 // because it dials this one by fewer address families, this end does.
 func (m *meeting) complete(ctx context.Context, h handed) (*result.Report, error) {
 	r := m.mirrored(m.believed(ctx, h.report))
-	r.Listened = m.door.Listened()
+	r.Listened = m.Door.Listened()
 	if !h.more {
 		return r, nil
 	}
@@ -223,15 +239,7 @@ func (m *meeting) complete(ctx context.Context, h handed) (*result.Report, error
 // lacks reports whether a report of this end's has not all the paths that this
 // end wants to know of.
 func (m *meeting) lacks(r *result.Report) bool {
-	return slices.ContainsFunc(m.base.legs, func(l *leg) bool {
-		return !slices.ContainsFunc(r.Paths, func(p result.Path) bool { return l.is(p) })
-	})
-}
-
-// is reports whether a path is this leg.
-func (l *leg) is(p result.Path) bool {
-	own := result.NewPath(l.Flow, l.family)
-	return p.PlanKey() == own.PlanKey() && (!l.oneOfSeveral || p.Target.Addr() == l.job.to)
+	return slices.ContainsFunc(m.legs, func(l survey.Leg) bool { return !slices.ContainsFunc(r.Paths, l.Is) })
 }
 
 // gotThrough reports whether a forward path of a report proved itself.
@@ -271,7 +279,7 @@ func (m *meeting) await(ctx context.Context, d time.Duration) handed {
 // that came before this end began to wait counts if it is as fresh as one that
 // it would have waited for.
 func (m *meeting) collected(ctx context.Context) *result.Report {
-	for got := range m.door.Collected(ctx) {
+	for got := range m.Door.Collected(ctx) {
 		if time.Duration(got.AgeMS)*time.Millisecond > m.Wait {
 			continue
 		}
@@ -317,12 +325,8 @@ func (m *meeting) take(r *result.Report, last bool) (echo.Receipt, func()) {
 // paths already; told says that the far end has it, and wants no more. If it
 // does, this end follows.
 func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Report, told bool, err error) {
-	s, r, err := untilItLasts(ctx, func() *survey {
-		s := newSurvey(m.Config)
-		s.id, s.own, s.door, s.waited = m.base.id, m.base.own, m.door, m.Wait
-		return s
-	})
-	if err != nil {
+	s := survey.New(m.Config.Config, m.With)
+	if r, err = s.Run(ctx); err != nil {
 		return nil, false, err
 	}
 	m.addKnocks(r)
@@ -332,7 +336,7 @@ func (m *meeting) lead(ctx context.Context, known *result.Report) (r *result.Rep
 	}
 	var receipt echo.Receipt
 	if r.Contact != nil {
-		receipt, err = s.deliver(ctx, r, known != nil)
+		receipt, err = deliver(ctx, s, r, known != nil)
 		told = err == nil && !receipt.More
 	}
 	m.mu.Lock()
@@ -360,7 +364,7 @@ func otherPaths(from, than *result.Report) []result.Path {
 func (m *meeting) mirrored(r *result.Report) *result.Report {
 	out := verdict.Mirror(r, m.Plan.Rows)
 	out.From.Host, out.To.Host = m.Hostname, m.Host
-	out.From.Addresses, out.To.Addresses = addrWords(m.sources()), addrWords(m.base.target.All)
+	out.From.Addresses, out.To.Addresses = addrWords(m.sources()), addrWords(m.target.All)
 	return out
 }
 
@@ -374,7 +378,7 @@ func addrWords(addrs []netip.Addr) []string {
 }
 
 // deliver hands the report to the far end.
-func (s *survey) deliver(ctx context.Context, r *result.Report, last bool) (receipt echo.Receipt, err error) {
+func deliver(ctx context.Context, s *survey.Survey, r *result.Report, last bool) (receipt echo.Receipt, err error) {
 	packed := *r
 	packed.Listened = nil // the far end's own says what it saw
 	d, err := echo.NewDelivery(&packed)
@@ -382,7 +386,7 @@ func (s *survey) deliver(ctx context.Context, r *result.Report, last bool) (rece
 		return receipt, err
 	}
 	d.Last = last
-	err = s.talk(ctx, r.Contact.Family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+	err = s.Ask(ctx, r.Contact.Family, func(ctx context.Context, c *echo.Conn) (err error) {
 		receipt, err = c.Deliver(ctx, d)
 		return err
 	})

@@ -1,4 +1,4 @@
-package survey
+package meeting
 
 import (
 	"context"
@@ -9,20 +9,28 @@ import (
 	"time"
 
 	"dialtone/internal/echo"
+	"dialtone/internal/listener"
 	"dialtone/internal/plan"
 	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
+	"dialtone/internal/survey"
 )
 
-// institutions is a plan of one service between two servers.
-func institutions(port int) *plan.Plan {
-	p := planOf(row("out", port, "server", "peer"), row("in", port, "peer", "server"))
-	p.Rows[0].Service, p.Rows[1].Service = "odyssey", "odyssey"
-	return p
-}
+// The two ends of these tests.
+var (
+	far  = netip.MustParseAddr("127.78.0.1")
+	near = netip.MustParseAddr("127.78.0.2")
+)
 
-func meeter(p *plan.Plan, own, other netip.Addr, wait time.Duration) MeetConfig {
-	return MeetConfig{Wait: wait, Config: Config{
+// What tests of other packages have, too.
+var (
+	institutions = prooftest.Institutions
+	pathTo       = prooftest.PathTo
+	expect       = prooftest.Expect
+)
+
+func meeter(p *plan.Plan, own, other netip.Addr, wait time.Duration) Config {
+	return Config{Wait: wait, Config: survey.Config{
 		Key: prooftest.RightKey, Software: "test", Hostname: own.String(), Plan: p, Host: other.String(),
 		Local: []plan.Role{"server"}, Remote: []plan.Role{"peer"}, Timeout: 2 * time.Second, Bytes: 64 << 10, Bind: []netip.Addr{own},
 	}}
@@ -32,10 +40,10 @@ func TestBothEndsGetOneReport(t *testing.T) {
 	p := institutions(24191)
 	reports := make([]*result.Report, 2)
 	var both sync.WaitGroup
-	for i, c := range []MeetConfig{meeter(p, near, far, time.Minute), meeter(p, far, near, time.Minute)} {
+	for i, c := range []Config{meeter(p, near, far, time.Minute), meeter(p, far, near, time.Minute)} {
 		both.Go(func() {
 			var err error
-			if reports[i], err = Meet(t.Context(), c); err != nil {
+			if reports[i], err = Run(t.Context(), c); err != nil {
 				t.Error(err)
 			}
 		})
@@ -79,7 +87,7 @@ func TestNobodyComes(t *testing.T) {
 			t.Errorf("told %+v", w)
 		}
 	}
-	r, err := Meet(t.Context(), c)
+	r, err := Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +110,7 @@ func TestWaitingEndsWhenItIsStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c := meeter(institutions(24193), near, far, time.Hour)
 	c.OnWait = func(Waiting) { cancel() }
-	r, err := Meet(ctx, c)
+	r, err := Run(ctx, c)
 	if err != nil || !r.Interrupted {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -111,8 +119,18 @@ func TestWaitingEndsWhenItIsStopped(t *testing.T) {
 // A plain listener at the far end answers, and the waiting end tests.
 func TestListenerIsMetToo(t *testing.T) {
 	p := institutions(24194)
-	l := listen(t, p, far, "server", "peer")
-	r, err := Meet(t.Context(), meeter(p, near, far, time.Minute))
+	l := listener.New(listener.Config{Key: prooftest.RightKey, Software: "test", Plan: p, Roles: []plan.Role{"server", "peer"}, Ports: p.Ports([]plan.Role{"server", "peer"}), Addrs: []netip.Addr{far}})
+	if failed := l.Bind(t.Context()); len(failed) > 0 {
+		prooftest.CannotBind(t, far, failed[0])
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := l.Serve(t.Context(), func([]*listener.BindError) {}); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	t.Cleanup(serving.Wait)
+	r, err := Run(t.Context(), meeter(p, near, far, time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +155,7 @@ func TestWhoTests(t *testing.T) {
 		"this end tests already":              {leading, high, low, echo.TurnFollow, leading},
 		"the leader asks again":               {following, high, low, echo.TurnLead, following},
 	} {
-		m := &meeting{base: newSurvey(Config{}), part: c.part}
-		m.base.id = c.own
+		m := &meeting{With: survey.With{ID: c.own}, part: c.part}
 		if got := m.turn(echo.Peer{Run: c.asks}, echo.Meet{}); got != c.want || m.part != c.then {
 			t.Errorf("%s: %s and part %d, want %s and %d", name, got, m.part, c.want, c.then)
 		}
@@ -146,7 +163,7 @@ func TestWhoTests(t *testing.T) {
 }
 
 func TestLeaderThatFallsSilentIsFollowedNoMore(t *testing.T) {
-	m := &meeting{base: newSurvey(Config{})}
+	m := &meeting{}
 	m.follow(echo.ID{1}, time.Minute)
 	m.last = time.Now().Add(-followAtLeast)
 	if !m.isFollowing() {
