@@ -18,9 +18,6 @@ import (
 // maxPeersAtOnce bounds --at-once: each takes connections and memory here.
 const maxPeersAtOnce = 256
 
-// peersFlags are those that mean something beside --peers alone.
-var peersFlags = []string{"at-once", "progress", "again"}
-
 // peers runs dial odyssey --peers FILE.
 func peers(c *ucli.Context) error {
 	if err := checkPeersFlags(c); err != nil {
@@ -123,7 +120,7 @@ func checkPeersFlags(c *ucli.Context) error {
 
 // refusePeersFlags refuses flags that only a list gives a meaning.
 func refusePeersFlags(c *ucli.Context) error {
-	for _, name := range peersFlags {
+	for _, name := range []string{"at-once", "progress", "again"} {
 		if cli.IsGiven(c, name) {
 			return cli.Usagef("Leave it out, or give --peers FILE with the list.", "--%s is for a list of partners", name)
 		}

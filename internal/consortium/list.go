@@ -58,7 +58,7 @@ func (l *List) Test(ctx context.Context, progress *Progress) {
 		return
 	}
 	kept := true
-	survey.RunAll(ctx, configs, l.AtOnce, func(i int, r *result.Report, err error) {
+	runAll(ctx, configs, l.AtOnce, func(i int, r *result.Report, err error) {
 		p := of[i]
 		if p.Report, p.Err = r, err; err == nil && !r.Interrupted && kept {
 			if err := progress.Add(p.Name, p.test, r); err != nil {

@@ -51,7 +51,7 @@ var floors = []struct {
 	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
 	{"internal/report", floor{[]string{"clean", "plan", "result", "dialect", "request"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
-	{"internal/consortium", floor{[]string{"plan", "result", "echo", "verdict", "merge", "survey"}, "it has each partner tested and lays the reports side by side; who reads a list's flags comes later"}},
+	{"internal/consortium", floor{[]string{"plan", "result", "sock", "echo", "listener", "verdict", "merge", "survey"}, "it has each partner tested and lays the reports side by side; who reads a list's flags comes later"}},
 	{"internal/cli", floor{[]string{"clean", "paste", "plan", "result", "echo", "invite"}, "both programs share it, so it holds flags and exit codes and no work"}},
 	{"internal/selfcheck", floor{[]string{"plan", "result", "sock", "cli"}, "it tries what a system does, by what both programs use of it, and knows no other end"}},
 	{"internal/lab", floor{[]string{"plan", "result"}, "the lab runs the built programs from outside and reads their reports, as a user does"}},

@@ -17,12 +17,7 @@ import (
 )
 
 // atOnceConversing bounds the conversations under way: some move megabytes.
-// atOnceOfAll bounds those of all runs that are made side by side, which share
-// this end's line: none is to look slow because of the others.
-const (
-	atOnceConversing = 16
-	atOnceOfAll      = 4
-)
+const atOnceConversing = 16
 
 // conversations are the services' own.
 type conversations struct {

@@ -26,9 +26,12 @@ func (c Config) remote() []plan.Role {
 	return c.Remote
 }
 
-// Legs are those of a run with a far end that plays some roles, and the rows that are
-// left out. With a target that has no addresses each flow has one.
+// Legs are those of a run with a far end that plays some roles (none: those that it is
+// taken to play), and the rows that are left out. With a target that has no addresses each flow has one.
 func (c Config) Legs(t sock.Target, remote []plan.Role) ([]Leg, []plan.Excluded, error) {
+	if len(remote) == 0 {
+		remote = c.remote()
+	}
 	flows, excluded, err := c.Plan.Select(plan.Query{
 		Local: c.Local, Remote: remote, All: c.All, BothWays: c.BothWays, Only: c.Only, Site: c.Site,
 	})

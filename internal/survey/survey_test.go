@@ -394,3 +394,26 @@ func TestEachPhaseSaysWhyItStandsWhereItDoes(t *testing.T) {
 		seen[p.name] = true
 	}
 }
+
+func TestARunThatWasNotMadeHasPathsThatAreNotOK(t *testing.T) {
+	c := config(institutions(24197), far)
+	c.Local, c.Remote = []plan.Role{"server"}, []plan.Role{"peer"}
+	why := result.Finding{Code: "not-dialed", Text: "The invitation has expired.", Advice: "Ask for another one."}
+	r, err := NotRun(c, why)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []result.Path{pathTo(t, r, "out", plan.Forward), pathTo(t, r, "in", plan.Reverse)} {
+		expect(t, p, result.Untested)
+		if p.OK || p.Attempts != 0 || p.Finding == nil || !strings.Contains(p.Finding.Text, why.Text) {
+			t.Errorf("%+v", p)
+		}
+	}
+	if r.Summary.OK || r.Interrupted || len(r.Findings) != 1 || r.Findings[0] != why {
+		t.Errorf("summary %+v, findings %+v", r.Summary, r.Findings)
+	}
+	c.Only = []string{"no such row"}
+	if _, err := NotRun(c, why); err == nil {
+		t.Error("a row that the plan does not have was taken")
+	}
+}

@@ -1,10 +1,10 @@
-package survey
+package consortium
 
 import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,11 +12,38 @@ import (
 	"dialtone/internal/plan"
 	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
+	"dialtone/internal/survey"
 )
 
+// near is this end, unless a test says otherwise.
+var near = netip.MustParseAddr("127.78.0.2")
+
+// What tests of other packages have, too.
+var (
+	institutions = prooftest.Institutions
+	pathTo       = prooftest.PathTo
+	expect       = prooftest.Expect
+)
+
+// listen runs a listener until the test ends.
+func listen(t *testing.T, c listener.Config) {
+	t.Helper()
+	l := listener.New(c)
+	if failed := l.Bind(t.Context()); len(failed) > 0 {
+		prooftest.CannotBind(t, c.Addrs[0], failed[0])
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := l.Serve(t.Context(), func([]*listener.BindError) {}); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	t.Cleanup(serving.Wait)
+}
+
 // between is a test of one institution's server by another.
-func between(p *plan.Plan, own, other netip.Addr) Config {
-	return Config{
+func between(p *plan.Plan, own, other netip.Addr) survey.Config {
+	return survey.Config{
 		Key: prooftest.RightKey, Software: "test", Hostname: own.String(), Plan: p, Host: other.String(),
 		Local: []plan.Role{"server"}, Remote: []plan.Role{"peer"}, Timeout: 2 * time.Second, Bytes: 64 << 10, Bind: []netip.Addr{own},
 	}
@@ -26,7 +53,7 @@ func between(p *plan.Plan, own, other netip.Addr) Config {
 // this end has.
 func TestManyPartnersShareOneListener(t *testing.T) {
 	p := institutions(24195)
-	var configs []Config
+	var configs []survey.Config
 	for i := range 10 {
 		at := netip.AddrFrom4([4]byte{127, 78, 1, byte(i + 1)})
 		key := prooftest.Key(fmt.Sprintf("the key of partner %d", i))
@@ -36,13 +63,13 @@ func TestManyPartnersShareOneListener(t *testing.T) {
 		switch i {
 		case 3: // nobody listens
 		case 7: // somebody does, with a key that was given to nobody
-			listenWith(t, listener.Config{Key: prooftest.RightKey, Plan: p, Ports: p.Ports([]plan.Role{"peer"}), Addrs: []netip.Addr{at}})
+			listen(t, listener.Config{Key: prooftest.RightKey, Plan: p, Ports: p.Ports([]plan.Role{"peer"}), Addrs: []netip.Addr{at}})
 		default:
-			listenWith(t, listener.Config{Key: key, Plan: p, Roles: []plan.Role{"peer"}, Ports: p.Ports([]plan.Role{"peer"}), Addrs: []netip.Addr{at}})
+			listen(t, listener.Config{Key: key, Plan: p, Roles: []plan.Role{"peer"}, Ports: p.Ports([]plan.Role{"peer"}), Addrs: []netip.Addr{at}})
 		}
 	}
 	reports := map[int]*result.Report{}
-	RunAll(t.Context(), configs, 4, func(i int, r *result.Report, err error) {
+	runAll(t.Context(), configs, 4, func(i int, r *result.Report, err error) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -74,12 +101,12 @@ func TestManyPartnersEndWhenTheyAreStopped(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	p := institutions(24196)
-	var configs []Config
+	var configs []survey.Config
 	for i := range 50 {
 		configs = append(configs, between(p, near, netip.AddrFrom4([4]byte{127, 78, 2, byte(i + 1)})))
 	}
 	n := 0
-	RunAll(ctx, configs, 1, func(_ int, r *result.Report, _ error) {
+	runAll(ctx, configs, 1, func(_ int, r *result.Report, _ error) {
 		n++
 		cancel()
 	})
@@ -88,33 +115,11 @@ func TestManyPartnersEndWhenTheyAreStopped(t *testing.T) {
 	}
 }
 
-func TestARunThatWasNotMadeHasPathsThatAreNotOK(t *testing.T) {
-	c := between(institutions(24197), near, netip.MustParseAddr("127.78.3.1"))
-	why := result.Finding{Code: "not-dialed", Text: "The invitation has expired.", Advice: "Ask for another one."}
-	r, err := NotRun(c, why)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range []result.Path{pathTo(t, r, "out", plan.Forward), pathTo(t, r, "in", plan.Reverse)} {
-		expect(t, p, result.Untested)
-		if p.OK || p.Attempts != 0 || p.Finding == nil || !strings.Contains(p.Finding.Text, why.Text) {
-			t.Errorf("%+v", p)
-		}
-	}
-	if r.Summary.OK || r.Interrupted || len(r.Findings) != 1 || r.Findings[0] != why {
-		t.Errorf("summary %+v, findings %+v", r.Summary, r.Findings)
-	}
-	c.Only = []string{"no such row"}
-	if _, err := NotRun(c, why); err == nil {
-		t.Error("a row that the plan does not have was taken")
-	}
-}
-
 func TestAPartnerThatIsThisVeryMachineProvesNothing(t *testing.T) {
 	t.Parallel()
 	own := netip.MustParseAddr("127.78.3.1")
 	n := 0
-	RunAll(t.Context(), []Config{between(institutions(24197), own, own)}, 1, func(_ int, r *result.Report, err error) {
+	runAll(t.Context(), []survey.Config{between(institutions(24197), own, own)}, 1, func(_ int, r *result.Report, err error) {
 		if n++; err != nil {
 			t.Error(err)
 		}

@@ -1,4 +1,4 @@
-package survey
+package consortium
 
 import (
 	"context"
@@ -9,23 +9,24 @@ import (
 	"dialtone/internal/listener"
 	"dialtone/internal/result"
 	"dialtone/internal/sock"
+	"dialtone/internal/survey"
 )
 
-// RunAll makes a run for each config, atOnce of them side by side, and tells
+// runAll makes a run for each config, atOnce of them side by side, and tells
 // done of each report as it comes, one at a time. All share one listener for
 // their reverse rows, which knows the key of each: the ports can be bound only
 // once. An error is about the config with that index, whose run was not made.
 // Where the crowd leaves in doubt what arrived, the run is made again at the
 // end, alone. When ctx ends, what has not begun is left out.
-func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, r *result.Report, err error)) {
-	own := echo.NewID()
-	door := sharedDoor(ctx, own, configs)
-	defer door.Close()
+func runAll(ctx context.Context, configs []survey.Config, atOnce int, done func(i int, r *result.Report, err error)) {
+	shared := survey.With{Own: echo.NewID(), Talks: make(chan struct{}, talksAtOnce), Once: true}
+	shared.Door = sharedDoor(ctx, shared, configs)
+	defer shared.Door.Close()
+	one := func(c survey.Config) (*result.Report, error) { return survey.New(c, shared).Run(ctx) }
 	var all sync.WaitGroup
 	var telling sync.Mutex
 	var again []doubted // guarded by telling
 	slots := make(chan struct{}, max(1, atOnce))
-	talking := make(chan struct{}, atOnceOfAll)
 	for i, c := range configs {
 		select {
 		case slots <- struct{}{}:
@@ -36,7 +37,7 @@ func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, 
 		}
 		all.Go(func() {
 			defer func() { <-slots }()
-			r, err := one(ctx, c, own, door, talking)
+			r, err := one(c)
 			telling.Lock()
 			defer telling.Unlock()
 			if err == nil && len(configs) > 1 && len(again) < maxAgain && isInDoubt(r) && ctx.Err() == nil {
@@ -48,12 +49,16 @@ func RunAll(ctx context.Context, configs []Config, atOnce int, done func(i int, 
 	}
 	all.Wait()
 	for _, d := range again {
-		if r, err := one(ctx, configs[d.index], own, door, talking); err == nil && !r.Interrupted {
+		if r, err := one(configs[d.index]); err == nil && !r.Interrupted {
 			d.report = r
 		}
 		done(d.index, d.report, nil)
 	}
 }
+
+// talksAtOnce bounds the conversations of all runs that are under way: some move
+// megabytes over this end's line, and none is to look slow because of the others.
+const talksAtOnce = 4
 
 // maxAgain bounds the runs that are made again, each of which takes its time.
 const maxAgain = 16
@@ -64,10 +69,6 @@ type doubted struct {
 	report *result.Report
 }
 
-func one(ctx context.Context, c Config, own echo.ID, door *listener.Door, talking chan struct{}) (*result.Report, error) {
-	return New(c, With{Own: own, Door: door, Talks: talking, Once: true}).Run(ctx)
-}
-
 // isInDoubt reports whether somebody who watched cannot tell whether an attempt
 // arrived: something else did, at the same time.
 func isInDoubt(r *result.Report) bool {
@@ -76,14 +77,13 @@ func isInDoubt(r *result.Report) bool {
 	})
 }
 
-// sharedDoor accepts the reverse rows of all configs, as own; it is not opened if
-// none has any.
-func sharedDoor(ctx context.Context, own echo.ID, configs []Config) *listener.Door {
+// sharedDoor accepts the reverse rows of all configs; it is not opened if none has any.
+func sharedDoor(ctx context.Context, shared survey.With, configs []survey.Config) *listener.Door {
 	var keys []echo.Key
-	var legs []Leg
-	var first Config
+	var legs []survey.Leg
+	var first survey.Config
 	for _, c := range configs {
-		more, _, err := c.Legs(sock.Target{}, c.remote())
+		more, _, err := c.Legs(sock.Target{}, nil)
 		if err != nil {
 			continue // its own run says so
 		}
@@ -95,9 +95,10 @@ func sharedDoor(ctx context.Context, own echo.ID, configs []Config) *listener.Do
 		}
 		legs = append(legs, more...)
 	}
-	ports := Bindings(legs)
+	ports := survey.Bindings(legs)
 	if len(ports) == 0 {
 		return &listener.Door{}
 	}
-	return first.OpenDoor(ctx, With{ID: echo.NewID(), Own: own}, ports, nil, listener.Config{Others: keys[1:]})
+	shared.ID = echo.NewID() // it names this end to other listeners of this machine
+	return first.OpenDoor(ctx, shared, ports, nil, listener.Config{Others: keys[1:]})
 }
