@@ -33,11 +33,8 @@ type Config struct {
 	Host     string          // name or address of the far end
 	// Also are further names and addresses of it, in order of preference: of
 	// each family the first address counts that Host and they give.
-	Also []string
-	// OnUnresolved is told of each of them that gives no address while another
-	// does; nil: nobody is.
-	OnUnresolved func(host string, err error)
-	Local        []plan.Role // roles of this machine
+	Also  []string
+	Local []plan.Role // roles of this machine
 	// Remote are the far end's roles; none means those that it says it plays,
 	// else plan.DefaultRemote.
 	Remote   []plan.Role
@@ -64,18 +61,7 @@ type Config struct {
 	// Hold is how long connections are kept idle, to find out which gap they
 	// survive; 0 keeps none.
 	Hold time.Duration
-	// OnHold is told every second how long that still takes; nil: nobody is.
-	OnHold func(left time.Duration)
-	// OnRestart is told that the run begins again, since the far end's listener was
-	// started anew; nil: nobody is.
-	OnRestart func()
-	// OnProgress is told how many of all known attempts are over; nil: nobody is.
-	OnProgress func(done, all int)
-	// OnAttempt is told when an attempt begins, and when it is over; OnPhase what
-	// the run does once all were attempted, one of Phases. They are called by many
-	// at once, and must not wait. nil: nobody is told.
-	OnAttempt func(Attempt)
-	OnPhase   func(name string)
+	Watch
 }
 
 // With is what runs of this end share. Its zero value is for a run of its own.
