@@ -11,6 +11,7 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
+	"dialtone/internal/survey"
 )
 
 // maxKnocks bounds the tries of each path that the report lists.
@@ -22,10 +23,9 @@ type way struct {
 	to netip.Addr
 }
 
-// ways are those over TCP on which the far end can prove itself.
-func (m *meeting) ways() []way {
-	var out []way
-	for _, l := range m.legs {
+// waysOf are those over TCP of some legs, on which the far end can prove itself.
+func waysOf(legs []survey.Leg) (out []way) {
+	for _, l := range legs {
 		p := result.NewPath(l.Flow, l.Family)
 		w := way{p.Key(), l.To}
 		if w.Direction == plan.Forward && w.Transport == plan.TCP && w.Port != 0 && w.SourcePort == 0 && !slices.Contains(out, w) {
@@ -41,7 +41,7 @@ func (m *meeting) knock(ctx context.Context) (reached netip.AddrPort, words stri
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	ended := map[string]int{}
-	for _, w := range m.ways() {
+	for _, w := range waysOf(m.legs) {
 		all.Go(func() {
 			target := netip.AddrPortFrom(w.to, uint16(w.Port))
 			i := dialer.Attempt(ctx, dialer.Path{

@@ -57,7 +57,8 @@ const (
 // it tried, and what it saw arrive.
 func Run(ctx context.Context, c Config) (*result.Report, error) {
 	m := newMeeting(c)
-	err := m.resolve(ctx)
+	var err error
+	m.target, err = m.Resolve(ctx)
 	if err != nil && mayAppear(err) {
 		until := time.Now().Add(c.Wait)
 		if r, err := m.awaitName(ctx, until, err); r != nil || err != nil {
@@ -65,7 +66,7 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 		}
 		c.Wait, c.OnTaken = max(0, time.Until(until)), nil
 		m = newMeeting(c)
-		err = m.resolve(ctx)
+		m.target, err = m.Resolve(ctx)
 	}
 	if err != nil {
 		return survey.Run(ctx, c.Config) // it says so
@@ -82,12 +83,6 @@ func newMeeting(c Config) *meeting {
 		Config: c, With: survey.With{ID: echo.NewID(), Own: echo.NewID(), Waited: c.Wait},
 		delivered: make(chan handed, 1), knocks: map[way][]result.Failed{},
 	}
-}
-
-// resolve finds the far end's addresses.
-func (m *meeting) resolve(ctx context.Context) (err error) {
-	m.target, err = m.Resolve(ctx)
-	return err
 }
 
 // begin accepts what the far end dials.
