@@ -151,3 +151,13 @@ func (s *evidence) loss(t plan.Transport) float64 {
 	}
 	return verdict.LossOf(near, far...).RoundTripOf(t)
 }
+
+// failures counts the connections of all jobs that failed by now.
+func (s *evidence) failures() (n int) {
+	for _, c := range s.everyConnection() {
+		if c.IsFailed() {
+			n++
+		}
+	}
+	return n
+}

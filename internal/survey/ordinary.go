@@ -3,7 +3,6 @@ package survey
 import (
 	"context"
 	"net/netip"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -112,21 +111,4 @@ func (s *ordinary) lookerOf(j *job, c *echo.Conn) dialer.Look {
 		}
 		return a, ok
 	}
-}
-
-// askFirst asks the far end on the port that it gives for that, if it gives one, and
-// reports whether anything may be attempted then.
-func (s *seeking) askFirst(ctx context.Context) bool {
-	if s.ContactPort == 0 {
-		return true
-	}
-	var all sync.WaitGroup
-	for _, f := range s.families() {
-		for _, to := range s.target.Use[f] {
-			all.Go(func() { s.seekAt(ctx, netip.AddrPortFrom(to, uint16(s.ContactPort)), "contact", s.Timeout) })
-		}
-	}
-	all.Wait()
-	_, ok := s.contacts.Hello()
-	return ok
 }

@@ -78,6 +78,23 @@ func (s *retries) retrySpoilt(ctx context.Context) {
 	s.gatherHalves(ctx)
 }
 
+// comeBack tries again what TCP refused where the far end proved itself over UDP and
+// nowhere else: its listener may have been started meanwhile.
+func (s *retries) comeBack(ctx context.Context) {
+	if sock.IsOver(ctx) {
+		return // attempts may be under way still
+	}
+	if _, ok := s.contacts.Hello(); ok || len(s.attempts().datagramWays()) == 0 {
+		return
+	}
+	for _, j := range s.attempts() {
+		if i := j.initiator; j.direction == plan.Forward && j.transport == plan.TCP && i != nil && i.Connect == result.ConnectRST && !sock.IsOver(ctx) {
+			s.retry(ctx, j)
+			s.mayOffer(ctx, j, *j.initiator)
+		}
+	}
+}
+
 // isSpoilt reports whether a job's attempt, the latest of several, failed and met a
 // pause of either end.
 func (s *spans) isSpoilt(j *job) bool {
