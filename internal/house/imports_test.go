@@ -45,7 +45,7 @@ var floors = []struct {
 	{"internal/request", floor{[]string{"plan", "result", "dialect"}, "what to ask for follows from reports alone; who renders it comes later"}},
 	{"internal/merge", floor{[]string{"plan", "result", "request", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business; what of it is asked of a firewall's people, request decides for every form"}},
 	{"internal/compare", floor{[]string{"plan", "result"}, "it lays what two reports say side by side: what is in them was judged when they were written"}},
-	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "service", "contact", "dialer", "listener", "verdict"}, "a run prints nothing and knows no flags, and of several runs only what it shares with them"}},
+	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "contact", "dialer", "listener", "verdict"}, "a run prints nothing and knows no flags, and of several runs only what it shares with them"}},
 	{"internal/meeting", floor{[]string{"plan", "result", "sock", "echo", "dialer", "listener", "verdict", "merge", "survey"}, "who makes the run is settled around it; what the other end hands over is not believed (merge.Sound), and a run by itself joins nothing"}},
 	{"internal/visit", floor{[]string{"plan", "result", "sock", "service", "dialer", "verdict", "echo"}, "real software is asked as anybody asks it, and nothing of the key gets near it"}},
 	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
