@@ -110,7 +110,7 @@ func (l *List) visitOne(ctx context.Context, p *Partner) (*result.Report, error)
 	waits.Only = reverse
 	r := &result.Report{}
 	if len(reverse) > 0 {
-		if r, err = survey.NotRun(waits, verdict.OnlySends(p.KindOf().Title, strings.Fields(p.Sends))); err != nil {
+		if r, err = survey.NotRun(waits, onlySends(p.KindOf().Title, strings.Fields(p.Sends))); err != nil {
 			return nil, err
 		}
 	}
@@ -160,10 +160,10 @@ func (l *List) Matrix() (*result.Matrix, error) {
 		var err error
 		switch {
 		case p.Err != nil:
-			r, err = l.notTested(p, verdict.NotDialed(p.Err))
+			r, err = l.notTested(p, notDialed(p.Err))
 		case r == nil:
 			left = append(left, p.Name)
-			r, err = l.notTested(p, verdict.NotItsTurn())
+			r, err = l.notTested(p, notItsTurn())
 			if err == nil {
 				r.Findings = nil // one for all is enough
 			}
@@ -178,14 +178,14 @@ func (l *List) Matrix() (*result.Matrix, error) {
 		}
 		if p.Sends != "" {
 			told := *r
-			told.Findings = append(slices.Clone(r.Findings), verdict.SendsFrom(r, p.Name, strings.Fields(p.Sends))...)
+			told.Findings = append(slices.Clone(r.Findings), sendsFrom(r, p.Name, strings.Fields(p.Sends))...)
 			r = &told
 		}
 		in = append(in, merge.Input{Name: p.Name, Report: r})
 	}
 	m := merge.Tabulate(l.Software, in)
 	if len(left) > 0 {
-		m.Findings = slices.Insert(m.Findings, 0, verdict.Unfinished(left))
+		m.Findings = slices.Insert(m.Findings, 0, unfinished(left))
 		m.Summary.OK = false
 	}
 	return m, nil

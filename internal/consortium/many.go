@@ -1,4 +1,4 @@
-package verdict
+package consortium
 
 import (
 	"fmt"
@@ -10,14 +10,14 @@ import (
 	"dialtone/internal/result"
 )
 
-// NotDialed says why a partner of a list was not dialed at all.
-func NotDialed(err error) result.Finding {
-	return result.Finding{Code: result.CodeNotDialed, Text: sentence(strings.Join(strings.Fields(err.Error()), " ")),
+// notDialed says why a partner of a list was not dialed at all.
+func notDialed(err error) result.Finding {
+	return result.Finding{Code: result.CodeNotDialed, Text: strings.TrimSuffix(strings.Join(strings.Fields(err.Error()), " "), ".") + ".",
 		Advice: "Once that is mended in the list, run the test again; the other partners are not affected."}
 }
 
-// NotItsTurn says that a run ended before a partner of a list was dialed.
-func NotItsTurn() result.Finding {
+// notItsTurn says that a run ended before a partner of a list was dialed.
+func notItsTurn() result.Finding {
 	return result.Finding{Code: result.CodeInterrupted, Text: "The run was interrupted before its turn.", Advice: goOn}
 }
 
@@ -26,8 +26,8 @@ const goOn = "Run the same command again: it goes on with those that are left."
 // maxNamed is how many partners a sentence names.
 const maxNamed = 10
 
-// Unfinished says that some partners of a list were not tested to the end.
-func Unfinished(names []string) result.Finding {
+// unfinished says that some partners of a list were not tested to the end.
+func unfinished(names []string) result.Finding {
 	list := strings.Join(names[:min(len(names), maxNamed)], ", ")
 	if more := len(names) - maxNamed; more > 0 {
 		list += fmt.Sprintf(" and %d more", more)
@@ -36,22 +36,22 @@ func Unfinished(names []string) result.Finding {
 		Advice: goOn}
 }
 
-// OnlySends says why nothing is known of what a partner opens to this end at
+// onlySends says why nothing is known of what a partner opens to this end at
 // which nobody can run listen, and how that shows.
-func OnlySends(what string, from []string) result.Finding {
+func onlySends(what string, from []string) result.Finding {
 	let := "from the addresses that it sends from (ask it; in the list they belong under sends)"
 	if len(from) > 0 {
 		let = "from " + strings.Join(from, ", ")
 	}
 	return result.Finding{Code: result.CodeOnlySends,
-		Text:   sentence("This partner is " + what + ": nobody can run listen there, and so nothing here can have it dial"),
+		Text:   "This partner is " + what + ": nobody can run listen there, and so nothing here can have it dial.",
 		Advice: fmt.Sprintf("Let it in %s, run listen here, and have it deliver something: listen shows who came to which port, and from where.", let)}
 }
 
-// SendsFrom holds against a list's word from where a partner's connections come:
+// sendsFrom holds against a list's word from where a partner's connections come:
 // what arrived from elsewhere, and that two firewalls need other addresses than
 // the one that is dialed.
-func SendsFrom(r *result.Report, name string, sends []string) []result.Finding {
+func sendsFrom(r *result.Report, name string, sends []string) []result.Finding {
 	var elsewhere []string
 	for _, p := range r.Paths {
 		seen := p.SeenAs.Addr()

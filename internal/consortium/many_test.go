@@ -1,4 +1,4 @@
-package verdict
+package consortium
 
 import (
 	"errors"
@@ -8,11 +8,11 @@ import (
 )
 
 func TestAPartnerThatWasNotDialedIsToldInOneSentence(t *testing.T) {
-	f := NotDialed(errors.New("the key given is not theirs\n  Leave it out."))
+	f := notDialed(errors.New("the key given is not theirs\n  Leave it out."))
 	if f.Text != "the key given is not theirs Leave it out." || f.Advice == "" {
 		t.Errorf("%+v", f)
 	}
-	if f := NotItsTurn(); f.Code != "interrupted" || !strings.Contains(f.Advice, "same command") {
+	if f := notItsTurn(); f.Code != "interrupted" || !strings.Contains(f.Advice, "same command") {
 		t.Errorf("%+v", f)
 	}
 }
@@ -22,10 +22,10 @@ func TestNotMorePartnersAreNamedThanAPersonReads(t *testing.T) {
 	for i := range 12 {
 		names = append(names, "P"+strconv.Itoa(i))
 	}
-	if f := Unfinished(names[:2]); !strings.HasSuffix(f.Text, ": P0, P1.") {
+	if f := unfinished(names[:2]); !strings.HasSuffix(f.Text, ": P0, P1.") {
 		t.Error(f.Text)
 	}
-	if f := Unfinished(names); !strings.HasSuffix(f.Text, "P9 and 2 more.") {
+	if f := unfinished(names); !strings.HasSuffix(f.Text, "P9 and 2 more.") {
 		t.Error(f.Text)
 	}
 }
