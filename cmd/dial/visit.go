@@ -92,7 +92,7 @@ func visiting(c survey.Config) visit.Config {
 	}
 }
 
-// visited makes a visit, which is shown on the terminal by what watched puts into cfg.
+// visited makes a visit, which is shown on the terminal by what shown puts into cfg.
 func visited(c *ucli.Context, cfg *survey.Config, asks func() visit.Config) error {
 	out, err := readOutputs(c, report.Paths)
 	if err != nil {
@@ -106,7 +106,7 @@ func visited(c *ucli.Context, cfg *survey.Config, asks func() visit.Config) erro
 	if err := out.check(); err != nil {
 		return err
 	}
-	r, err := watched(c, cfg, 0, func() (*result.Report, error) { return visit.Run(c.Context, asks()) })
+	r, err := shown(c, cfg, 0, func() (*result.Report, error) { return visit.Run(c.Context, asks()) })
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}
