@@ -23,6 +23,7 @@ func app() *ucli.App {
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
 			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side\n" +
 			"dial compare OLD NEW       what changed between two reports: what worked then, and does not now\n" +
+			"dial watch [flags] HOST    the same test again and again: what changes, a history, metrics for Prometheus\n" +
 			"dial address [flags] [HOST] the address that partners see, by --stun servers or by HOST's listen\n" +
 			"dial version               what this program is, in one line for a bug report\n" +
 			"dial selfcheck             what this system does of what the program takes for granted, in a file to send back",
@@ -53,6 +54,11 @@ func app() *ucli.App {
 			ArgsUsage: "OLD NEW",
 			Flags:     compareFlags(),
 			Action:    compareReports,
+		}, {
+			Name: "watch", Usage: "repeat the test of HOST, gently, and tell what changes: dial watch --key-file key --every 15m --history watch.jsonl --metrics 9977 HOST. It ends by Ctrl-C or SIGTERM. Exit: 0 it was stopped, 2 wrong use or a history that cannot be read",
+			ArgsUsage: "HOST|@FILE",
+			Flags:     append(cli.CommonFlags(), watchFlags()...),
+			Action:    watchPaths,
 		}, {
 			Name: "address", Usage: "tell as which address others see this machine, and whether it leads back here: by STUN servers, or by a machine that runs listen",
 			ArgsUsage: "[HOST]",

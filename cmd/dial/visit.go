@@ -64,23 +64,30 @@ func egress(c *ucli.Context) error {
 
 // installed runs dial --installed HOST.
 func installed(c *ucli.Context, m mode) error {
-	target, err := readTarget(c, m)
+	cfg, err := installedConfig(c, m)
 	if err != nil {
-		return err
-	}
-	common, err := target.common(c)
-	if err != nil {
-		return err
-	}
-	cfg, err := steps(c, common)
-	if err != nil {
-		return err
-	}
-	target.aim(&cfg, sayTo(c, ""))
-	if err := chooseRoles(c, m, common, target, &cfg); err != nil {
 		return err
 	}
 	return visited(c, &cfg, func() visit.Config { return visiting(cfg) })
+}
+
+// installedConfig makes of the command line what dial --installed HOST visits.
+func installedConfig(c *ucli.Context, m mode) (survey.Config, error) {
+	var cfg survey.Config
+	target, err := readTarget(c, m)
+	if err != nil {
+		return cfg, err
+	}
+	common, err := target.common(c)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg, err = steps(c, common); err != nil {
+		return cfg, err
+	}
+	target.aim(&cfg, sayTo(c, ""))
+	err = chooseRoles(c, m, common, target, &cfg)
+	return cfg, err
 }
 
 // visiting is what a survey's config asks of a visit.
