@@ -211,3 +211,87 @@ func TestAlertRulesFire(t *testing.T) {
 		}
 	}
 }
+
+// The dashboard asks in Prometheus' own language, for what the programs really write.
+func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "prometheus", "dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(b, &d); err != nil || len(d.Panels) == 0 {
+		t.Fatalf("%d panels, %v", len(d.Panels), err)
+	}
+	source, err := os.ReadFile(filepath.Join("..", "report", "prometheus.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := "groups:\n- name: dashboard\n  rules:\n"
+	for _, p := range d.Panels {
+		for i, q := range p.Targets {
+			for _, name := range regexp.MustCompile(`dialtone_[a-z_]+`).FindAllString(q.Expr, -1) {
+				if !bytes.Contains(source, []byte(strconv.Quote(name))) {
+					t.Errorf("%s: there is no %s", p.Title, name)
+				}
+			}
+			rules += "  - record: " + regexp.MustCompile(`[^a-z]`).ReplaceAllString(strings.ToLower(p.Title), "_") + strconv.Itoa(i) + "\n    expr: " + strconv.Quote(q.Expr) + "\n"
+		}
+	}
+	tool := promtool(t)
+	if tool == "" {
+		t.Skip("no promtool")
+	}
+	file := filepath.Join(t.TempDir(), "rules.yml")
+	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(tool, "check", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+}
+
+// The shipped unit is one that systemd reads without complaint, holds back what it is
+// said to, and runs a command line that dial takes.
+func TestTheShippedWatchUnitIsRight(t *testing.T) {
+	name := filepath.Join("..", "..", "docs", "systemd", "dialtone-watch.service")
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^ExecStart=(.*)$`).FindSubmatch(b)
+	if command == nil {
+		t.Fatal("it starts nothing")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "key"), []byte(soakKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	words := strings.NewReplacer("${CREDENTIALS_DIRECTORY}", dir, "${STATE_DIRECTORY}", dir, "$DIALTONE_WATCH", "--every 0s 127.78.9.9").Replace(string(command[1]))
+	args := strings.Fields(words)
+	// It is refused for what is wrong on purpose, and for nothing before that.
+	if out, err := exec.Command(filepath.Join(programs, "dial"), args[1:]...).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("--every 0s")) {
+		t.Errorf("%v: %v\n%s", args, err, out)
+	}
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		if os.Getenv("DIALTONE_PEERS") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("no systemd-analyze here")
+	}
+	unit := filepath.Join(dir, filepath.Base(name)) // it looks for the program
+	if err := os.WriteFile(unit, bytes.Replace(b, []byte(args[0]), []byte(filepath.Join(programs, "dial")), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range [][]string{{"verify"}, {"security", "--offline=yes", "--no-pager", "--threshold=17"}} { // 1.7
+		out, err := exec.Command(analyze, append(more, unit)...).CombinedOutput()
+		if err != nil || more[0] == "verify" && len(out) > 0 {
+			t.Errorf("systemd-analyze %v: %v\n%s", more, err, out)
+		}
+	}
+}
