@@ -55,7 +55,11 @@ func app() *ucli.App {
 			Flags:     compareFlags(),
 			Action:    compareReports,
 		}, {
-			Name: "watch", Usage: "repeat the test of HOST, gently, and tell what changes: dial watch --key-file key --every 15m --history watch.jsonl --metrics 9977 HOST. It ends by Ctrl-C or SIGTERM. Exit: 0 it was stopped, 2 wrong use or a history that cannot be read",
+			Name: "watch", Usage: "repeat the test of HOST, gently, and tell what changes. Exit: 0 it was stopped, 2 wrong use or a history that cannot be read",
+			Description: "dial watch --key-file key --history watch.jsonl HOST              every 15 minutes; what changes is kept\n" +
+				"dial watch --key-file key --every 5m --metrics 9977 HOST          Prometheus asks http://127.0.0.1:9977/metrics\n" +
+				"dial watch --installed --every 1h HOST                            the real software: no key, no listen\n\n" +
+				"It ends by Ctrl-C or SIGTERM. On HOST listen has to run all the while (listen --for 720h).",
 			ArgsUsage: "HOST|@FILE",
 			Flags:     append(cli.CommonFlags(), watchFlags()...),
 			Action:    watchPaths,
