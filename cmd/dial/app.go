@@ -23,6 +23,7 @@ func app() *ucli.App {
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
 			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side\n" +
 			"dial compare OLD NEW       what changed between two reports: what worked then, and does not now\n" +
+			"dial watch [flags] HOST    the same test again and again: what changes, a history, metrics for Prometheus\n" +
 			"dial address [flags] [HOST] the address that partners see, by --stun servers or by HOST's listen\n" +
 			"dial version               what this program is, in one line for a bug report\n" +
 			"dial selfcheck             what this system does of what the program takes for granted, in a file to send back",
@@ -53,6 +54,15 @@ func app() *ucli.App {
 			ArgsUsage: "OLD NEW",
 			Flags:     compareFlags(),
 			Action:    compareReports,
+		}, {
+			Name: "watch", Usage: "repeat the test of HOST, gently, and tell what changes. Exit: 0 it was stopped, 2 wrong use or a history that cannot be read",
+			Description: "dial watch --key-file key --history watch.jsonl HOST              every 15 minutes; what changes is kept\n" +
+				"dial watch --key-file key --every 5m --metrics 9977 HOST          Prometheus asks http://127.0.0.1:9977/metrics\n" +
+				"dial watch --installed --every 1h HOST                            the real software: no key, no listen\n\n" +
+				"It ends by Ctrl-C or SIGTERM. On HOST listen has to run all the while (listen --for 720h).",
+			ArgsUsage: "HOST|@FILE",
+			Flags:     append(cli.CommonFlags(), watchFlags()...),
+			Action:    watchPaths,
 		}, {
 			Name: "address", Usage: "tell as which address others see this machine, and whether it leads back here: by STUN servers, or by a machine that runs listen",
 			ArgsUsage: "[HOST]",

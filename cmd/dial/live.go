@@ -57,11 +57,11 @@ var phaseWords = map[string]string{
 	"siblings":                  "asking the other listeners here",
 }
 
-// watched makes the run that cfg configures, and shows it on the terminal that the
+// shown makes the run that cfg configures, and shows it on the terminal that the
 // program's words go to. It ends by itself within longest; 0: that is not known.
-func watched(c *ucli.Context, cfg *survey.Config, longest time.Duration, run func() (*result.Report, error)) (*result.Report, error) {
+func shown(c *ucli.Context, cfg *survey.Config, longest time.Duration, run func() (*result.Report, error)) (*result.Report, error) {
 	w := c.App.ErrWriter
-	beside, stop := watch(w, cfg, longest)
+	beside, stop := showLive(w, cfg, longest)
 	c.App.ErrWriter = beside
 	defer func() {
 		stop()
@@ -70,9 +70,9 @@ func watched(c *ucli.Context, cfg *survey.Config, longest time.Duration, run fun
 	return run()
 }
 
-// watch shows a run that cfg makes on the terminal that w leads to. It returns
+// showLive shows a run that cfg makes on the terminal that w leads to. It returns
 // where else to write meanwhile, and what ends it.
-func watch(w io.Writer, cfg *survey.Config, longest time.Duration) (io.Writer, func()) {
+func showLive(w io.Writer, cfg *survey.Config, longest time.Duration) (io.Writer, func()) {
 	if cli.Terminal(w) == nil {
 		return w, func() {}
 	}

@@ -72,7 +72,7 @@ func test(c *ucli.Context, cfg survey.Config, wait time.Duration) (*result.Repor
 	if cli.Bool(c, "verbose") {
 		sayTo(c, "")("this run ends by itself within %v", cfg.Longest().Round(time.Second))
 	}
-	r, err := watched(c, &cfg, cfg.Longest(), func() (*result.Report, error) { return survey.Run(c.Context, cfg) })
+	r, err := shown(c, &cfg, cfg.Longest(), func() (*result.Report, error) { return survey.Run(c.Context, cfg) })
 	if err == nil && cli.Bool(c, "verbose") {
 		sayTo(c, "")("%s", verdict.SampleWords(r))
 	}

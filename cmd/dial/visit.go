@@ -64,23 +64,30 @@ func egress(c *ucli.Context) error {
 
 // installed runs dial --installed HOST.
 func installed(c *ucli.Context, m mode) error {
-	target, err := readTarget(c, m)
+	cfg, err := installedConfig(c, m)
 	if err != nil {
-		return err
-	}
-	common, err := target.common(c)
-	if err != nil {
-		return err
-	}
-	cfg, err := steps(c, common)
-	if err != nil {
-		return err
-	}
-	target.aim(&cfg, sayTo(c, ""))
-	if err := chooseRoles(c, m, common, target, &cfg); err != nil {
 		return err
 	}
 	return visited(c, &cfg, func() visit.Config { return visiting(cfg) })
+}
+
+// installedConfig makes of the command line what dial --installed HOST visits.
+func installedConfig(c *ucli.Context, m mode) (survey.Config, error) {
+	var cfg survey.Config
+	target, err := readTarget(c, m)
+	if err != nil {
+		return cfg, err
+	}
+	common, err := target.common(c)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg, err = steps(c, common); err != nil {
+		return cfg, err
+	}
+	target.aim(&cfg, sayTo(c, ""))
+	err = chooseRoles(c, m, common, target, &cfg)
+	return cfg, err
 }
 
 // visiting is what a survey's config asks of a visit.
@@ -92,7 +99,7 @@ func visiting(c survey.Config) visit.Config {
 	}
 }
 
-// visited makes a visit, which is shown on the terminal by what watched puts into cfg.
+// visited makes a visit, which is shown on the terminal by what shown puts into cfg.
 func visited(c *ucli.Context, cfg *survey.Config, asks func() visit.Config) error {
 	out, err := readOutputs(c, report.Paths)
 	if err != nil {
@@ -106,7 +113,7 @@ func visited(c *ucli.Context, cfg *survey.Config, asks func() visit.Config) erro
 	if err := out.check(); err != nil {
 		return err
 	}
-	r, err := watched(c, cfg, 0, func() (*result.Report, error) { return visit.Run(c.Context, asks()) })
+	r, err := shown(c, cfg, 0, func() (*result.Report, error) { return visit.Run(c.Context, asks()) })
 	if err != nil {
 		return cli.Usage(err, "listen plan shows the ids.")
 	}

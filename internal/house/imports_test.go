@@ -52,6 +52,7 @@ var floors = []struct {
 	{"internal/report", floor{[]string{"clean", "plan", "result", "dialect", "request"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
 	{"internal/consortium", floor{[]string{"plan", "result", "sock", "echo", "listener", "verdict", "merge", "survey"}, "it has each partner tested and lays the reports side by side; who reads a list's flags comes later"}},
+	{"internal/watch", floor{[]string{"clean", "result"}, "it repeats and remembers: what is tested, compared and shown is handed to it"}},
 	{"internal/cli", floor{[]string{"clean", "paste", "plan", "result", "echo", "invite"}, "both programs share it, so it holds flags and exit codes and no work"}},
 	{"internal/selfcheck", floor{[]string{"plan", "result", "sock", "cli"}, "it tries what a system does, by what both programs use of it, and knows no other end"}},
 	{"internal/lab", floor{[]string{"plan", "result"}, "the lab runs the built programs from outside and reads their reports, as a user does"}},
@@ -63,7 +64,7 @@ var floors = []struct {
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
 	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "meeting", "visit", "address", "merge", "compare", "verdict", "dialect", "request", "report", "invite", "consortium", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "meeting", "visit", "address", "merge", "compare", "verdict", "dialect", "request", "report", "invite", "consortium", "watch", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {

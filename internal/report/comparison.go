@@ -296,6 +296,9 @@ func changeNames(c *result.Comparison, change result.Change) []string {
 	return out
 }
 
+// ChangeLine says in a line what became of a path of a comparison.
+func ChangeLine(c *result.Comparison, x result.PathChange) string { return changeLine(c, x) }
+
 func changeLine(c *result.Comparison, x result.PathChange) string {
 	s := fmt.Sprintf("%s, %d/%s: %s, was %s, is %s", x.Service, x.Port, x.Transport, pathName(c, x), stateName(x.Old), stateName(x.New))
 	if !x.Counted {

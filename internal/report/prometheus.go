@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -15,6 +16,7 @@ import (
 // A metric is one name of the text that Prometheus reads.
 type metric struct {
 	name, help string
+	kind       string // "": gauge
 	samples    []sample
 }
 
@@ -28,6 +30,38 @@ type sample struct {
 // where nothing is known. Whether a path was tested is a metric of its own, so that
 // "not known" is not 0.
 func renderPrometheus(r *result.Report, _ Options) ([]byte, error) {
+	return writeMetrics(metricsOf(r)), nil
+}
+
+// Watched is what is known of a test that is repeated, beside its newest report.
+type Watched struct {
+	Every   time.Duration         // from the beginning of one run to that of the next
+	Runs    int                   // that ended by themselves
+	Changes map[result.Change]int // of paths, that were told
+	NotKept int                   // times that the history could not be written
+}
+
+// RenderWatched writes what Prometheus is told of a repeated test: the newest report
+// in the form of its file, if there is one yet (nil: none), and the test itself.
+func RenderWatched(r *result.Report, w Watched) []byte {
+	var all []metric
+	if r != nil {
+		all = metricsOf(r)
+	}
+	count := func(name, help string, n int) metric {
+		return metric{name: name, help: help, kind: "counter", samples: []sample{{value: float64(n)}}}
+	}
+	changes := metric{name: "dialtone_watch_changes_total", help: "What became of paths from one run to the next, by dial compare's words.", kind: "counter"}
+	for _, c := range []result.Change{result.ChangeWorse, result.ChangeBetter, result.ChangeUnknown, result.ChangeFirst, result.ChangeBroken} {
+		changes.samples = append(changes.samples, sample{labelSet("change", string(c)), float64(w.Changes[c])})
+	}
+	return writeMetrics(append(all,
+		metric{name: "dialtone_watch_interval_seconds", help: "How often the test is repeated.", samples: []sample{{value: w.Every.Seconds()}}},
+		count("dialtone_watch_runs_total", "Runs that ended by themselves.", w.Runs), changes,
+		count("dialtone_watch_history_errors_total", "Times that the history could not be written.", w.NotKept)))
+}
+
+func metricsOf(r *result.Report) []metric {
 	var (
 		build  = metric{name: "dialtone_build_info", help: "The program that tested; always 1."}
 		start  = metric{name: "dialtone_run_start_timestamp_seconds", help: "When the test began, in seconds since 1970."}
@@ -75,17 +109,21 @@ func renderPrometheus(r *result.Report, _ Options) ([]byte, error) {
 			one(&expiry, labelSet(labels...), float64(until.Unix()))
 		}
 	}
+	return []metric{build, start, took, ok, cut, counts, tested, works, state, rtt, expiry}
+}
+
+func writeMetrics(all []metric) []byte {
 	var b strings.Builder
-	for _, m := range []metric{build, start, took, ok, cut, counts, tested, works, state, rtt, expiry} {
+	for _, m := range all {
 		if len(m.samples) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s gauge\n", m.name, m.help, m.name)
+		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", m.name, m.help, m.name, cmp.Or(m.kind, "gauge"))
 		for _, s := range m.samples {
 			fmt.Fprintf(&b, "%s%s %s\n", m.name, s.labels, strconv.FormatFloat(math.Round(s.value*1e6)/1e6, 'f', -1, 64))
 		}
 	}
-	return []byte(b.String()), nil
+	return []byte(b.String())
 }
 
 // pathLabels name a path so that the series stays the same from run to run: nothing
