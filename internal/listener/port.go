@@ -58,8 +58,15 @@ func (p *boundPort) close() {
 }
 
 func (l *Listener) serve(ctx context.Context, p *boundPort) error {
-	stop := context.AfterFunc(ctx, p.close)
-	defer stop()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(closed); p.close() })
+	defer func() { // whoever waits for the end may want the port anew
+		if stop() {
+			p.close()
+			return
+		}
+		<-closed
+	}()
 	if p.udp != nil {
 		return l.servePackets(ctx, p)
 	}
