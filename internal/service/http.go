@@ -67,7 +67,7 @@ const (
 
 // webCookie is as large as what a browser carries once it has logged in. The receipt
 // brings it back, so that packets of full size cross both ways where no payload can.
-var webCookie = "dialtone=" + strings.Repeat("0123456789abcdef", 192)
+var webCookie = "dialtone=" + filling
 
 // patronDump is a PatronAPI request for a patron's record.
 var patronDump = regexp.MustCompile(`^/PATRONAPI/[^/]+/dump$`)

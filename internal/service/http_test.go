@@ -161,40 +161,6 @@ func TestHTTPReachesOurListenerUnchanged(t *testing.T) {
 	}
 }
 
-// Where a device resets the proof, the page is all that crosses: no path is to look open
-// to which large packets get lost.
-func TestHTTPFillsPacketsBothWays(t *testing.T) {
-	a, _ := newWebAnswerer(t)
-	c, err := net.Dial("tcp", serve(t, a, plan.HTTP).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	counted := &bytesCounted{Conn: c}
-	wantIntact(t, Ask(t.Context(), counted, plan.HTTP, newWebQuestion(t, "127.0.0.1")))
-	const fullPackets = 2 * 1460
-	if counted.sent < fullPackets || counted.received < fullPackets {
-		t.Errorf("%d bytes out and %d in, want %d at least", counted.sent, counted.received, fullPackets)
-	}
-}
-
-type bytesCounted struct {
-	net.Conn
-	sent, received int
-}
-
-func (c *bytesCounted) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.sent += n
-	return n, err
-}
-
-func (c *bytesCounted) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.received += n
-	return n, err
-}
-
 func TestHTTPOverIPv6NamesItsHostRightly(t *testing.T) {
 	l, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {

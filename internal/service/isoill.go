@@ -120,12 +120,16 @@ func askISOILL(_ context.Context, conn net.Conn, q Question) (out result.Convers
 	if q.Answer == nil { // there may be little room for it
 		qualifier = qualifier[:16]
 	}
+	words := "This tests the network only. There is no such transaction, and nothing is wanted."
+	if q.Answer != nil { // the receipt brings it back
+		words += " " + filling
+	}
 	query := illMessage(illStatusQuery,
 		berInteger(ber.ClassContext, 0, 2),
 		illTransaction(illGroup, qualifier),
 		illNow(),
 		illInstitution(3, "Dialtone connection test"),
-		illString(illNote, "This tests the network only. There is no such transaction, and nothing is wanted."),
+		illString(illNote, words),
 	).Bytes()
 	if _, err := conn.Write(query); err != nil {
 		return out, err

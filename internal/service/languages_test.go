@@ -2,6 +2,7 @@ package service
 
 import (
 	"maps"
+	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -65,4 +66,42 @@ func describedServices(t *testing.T) []string {
 		}
 	}
 	return out
+}
+
+// Where a device does not let the proof pass, the conversation is all that crosses: no
+// path is to look open to which large packets get lost.
+func TestConversationsFillPacketsBothWays(t *testing.T) {
+	for _, speaks := range []plan.Protocol{plan.HTTP, plan.HTTPS, plan.TDS, plan.LDAP, plan.LDAPS, plan.Z3950, plan.ISOILL} {
+		t.Run(string(speaks), func(t *testing.T) {
+			a, _ := newWebAnswerer(t)
+			c, err := net.Dial("tcp", serve(t, a, speaks).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			counted := &bytesCounted{Conn: c}
+			wantIntact(t, Ask(t.Context(), counted, speaks, newWebQuestion(t, "127.0.0.1")))
+			const fullPackets = 2 * 1460
+			if counted.sent < fullPackets || counted.received < fullPackets {
+				t.Errorf("%d bytes out and %d in, want %d at least", counted.sent, counted.received, fullPackets)
+			}
+		})
+	}
+}
+
+type bytesCounted struct {
+	net.Conn
+	sent, received int
+}
+
+func (c *bytesCounted) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.sent += n
+	return n, err
+}
+
+func (c *bytesCounted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.received += n
+	return n, err
 }

@@ -302,7 +302,7 @@ func askDirectory(ctx context.Context, conn net.Conn, q Question, certificate []
 	attributes := []string{"*", "+"} // RFC 3673
 	token := ldapTokenPrefix + hex.EncodeToString(q.Token[:])
 	if q.Answer != nil {
-		attributes = append(attributes, token)
+		attributes = append(attributes, token, "x-fill-"+filling) // the receipt brings it back
 	}
 	search := ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", attributes, nil)
 	search.EnforceSizeLimit = true

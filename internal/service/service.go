@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"dialtone/internal/plan"
@@ -137,6 +138,11 @@ var conversations = map[plan.Protocol]conversation{
 	plan.Z3950:      {ask: askZ3950, answer: answerZ3950, begins: []word{spokeZ3950}},
 	plan.ISOILL:     {ask: askISOILL, answer: answerISOILL, begins: []word{spokeILL}},
 }
+
+// filling is what makes a message to our own listener, or its answer, as large as two
+// packets of full size: where a device does not let the proof pass, the conversation is
+// all that shows whether such packets do. No server of others gets it.
+var filling = strings.Repeat("0123456789abcdef", 192)
 
 // Knows reports whether there is a conversation over a transport in a protocol.
 func Knows(speaks plan.Protocol, over plan.Transport) bool {

@@ -464,6 +464,7 @@ func (s tdsServer) refuse(m *tdsMessage, to io.Writer, answer, certificate []byt
 	}
 	version := binary.LittleEndian.Uint32(head[4:])
 	if answer != nil {
+		e.text += strings.Repeat(" ", len(filling)/2) // two bytes each
 		e.proc = noProc
 		seal := sealOf(answer, "tds login", digest.Sum(nil), e.append(nil, version))
 		e.proc = hex.EncodeToString(append(sealOf(answer, "tds certificate", certificate), seal...))
@@ -609,7 +610,10 @@ func tdsEmptyLogin() []byte {
 		binary.LittleEndian.PutUint16(b[38+4*at:], uint16(len(text)))
 		b = appendUCS2(b, text)
 	}
-	for _, at := range []int{78, 82, 86} { // SSPI, file, new password: none
+	binary.LittleEndian.PutUint16(b[78:], uint16(len(b))) // SSPI, as large as a Kerberos ticket
+	binary.LittleEndian.PutUint16(b[80:], uint16(len(filling)))
+	b = append(b, filling...)
+	for _, at := range []int{82, 86} { // file, new password: none
 		binary.LittleEndian.PutUint16(b[at:], uint16(len(b)))
 	}
 	binary.LittleEndian.PutUint32(b, uint32(len(b)))

@@ -87,6 +87,10 @@ func askZ3950(ctx context.Context, conn net.Conn, q Question) (out result.Conver
 	if q.Answer == nil { // old servers have little room for it
 		reference = hex.EncodeToString(q.Token[:4])
 	}
+	var fill *ber.Packet
+	if q.Answer != nil { // the receipt brings it back
+		fill = berGroup(ber.ClassContext, 201, berGroup(ber.ClassUniversal, ber.TagSequence, berString(ber.ClassContext, 2, filling)))
+	}
 	init := berGroup(ber.ClassContext, zInitRequest,
 		berString(ber.ClassContext, 2, reference),
 		zBits(3, 3, 0xe0), // versions 1 to 3
@@ -94,6 +98,7 @@ func askZ3950(ctx context.Context, conn net.Conn, q Question) (out result.Conver
 		berInteger(ber.ClassContext, 5, zMessageSize),
 		berInteger(ber.ClassContext, 6, zMessageSize),
 		berString(ber.ClassContext, 111, "Dialtone connection test"),
+		fill,
 	).Bytes()
 	if _, err := conn.Write(init); err != nil {
 		return out, err
