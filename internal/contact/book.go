@@ -158,17 +158,22 @@ func (b *Book) Put(c Contact) {
 // the far end is asked again.
 const CalmDown = time.Second
 
+// askAgainSteps bounds AskAgain: no try begins after so many steps. Where large packets
+// vanish each waits for its whole step, and all ways would.
+const askAgainSteps = 3
+
 // AskAgain asks those that proved themselves and then failed to say what they
 // are: a device that counts connections may have cut that one off while all
 // paths were tried at once.
 func (b *Book) AskAgain(ctx context.Context, families ...result.Family) {
+	begun := sock.Now()
 	for round := range 2 {
 		for _, f := range families {
 			b.mu.Lock()
 			ways := slices.Clone(b.families[f].ways)
 			b.mu.Unlock()
 			for i, w := range ways[:min(len(ways), MaxTries)] {
-				if _, ok := b.HelloOf(f); ok || i == 0 && round > 0 && !sock.Wait(ctx, CalmDown) {
+				if _, ok := b.HelloOf(f); ok || sock.Since(begun) > askAgainSteps*b.step() || i == 0 && round > 0 && !sock.Wait(ctx, CalmDown) {
 					break
 				}
 				b.meet(ctx, f, w)
