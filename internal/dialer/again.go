@@ -171,6 +171,11 @@ func (a *attempt) goOn(ctx context.Context, first, second *attempt) {
 // that fail take their time.
 const atOnceStudying = 2
 
+// reuseAfter is how long a source port is left alone, beside two round trips, before
+// a connection to the same port leaves from it again: what the network doubled or held
+// back of the last one would end the next at the devices between.
+const reuseAfter = 500 * time.Millisecond
+
 // Study opens further connections of a path, two at a time: first from the source
 // ports given, then n with fresh ones that differ in parity from one pair to the
 // next. Those that lead to another listener than the path's attempt did, if that is
@@ -192,10 +197,19 @@ func Study(ctx context.Context, p Path, o Options, known *result.Initiator, port
 		}
 		all = append(all, f)
 	}
+	left := map[uint16]time.Time{} // when a source port's last connection was over
+	for _, c := range known.Connections {
+		left[c.Source.Port()] = c.At.Add(time.Duration(c.ElapsedMS * float64(time.Millisecond)))
+	}
 	var last uint16 // port of the pair before, where its parity decides
 	for pair := range slices.Chunk(all, atOnceStudying) {
 		if sock.IsOver(ctx) {
 			break
+		}
+		for _, f := range pair {
+			if at, ok := left[f.Source.Port()]; ok {
+				sock.Wait(ctx, reuseAfter+2*o.RTT-sock.Since(at))
+			}
 		}
 		var both sync.WaitGroup
 		for _, f := range pair {
@@ -208,6 +222,7 @@ func Study(ctx context.Context, p Path, o Options, known *result.Initiator, port
 		both.Wait()
 		last = pair[0].seen.Source.Port()
 		for _, f := range pair {
+			left[f.seen.Source.Port()] = sock.Now()
 			if f.seen.SourceError == "" { // else it left from another port than it was to
 				a.list(f)
 			}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
@@ -121,6 +122,38 @@ func TestStudyRepeatsSourcePorts(t *testing.T) {
 		if !c.IsPassed() || c.Reached != result.ReachedDone {
 			t.Errorf("got %+v, want it passed", c)
 		}
+	}
+}
+
+// What a network doubled or held back of a connection ends the next from the same
+// port, if that comes at once: here for so long as a machine's own scheduling takes.
+func TestStudyLeavesASourcePortAloneBeforeItRepeatsIt(t *testing.T) {
+	const lag = reuseAfter / 2
+	var mu sync.Mutex
+	over := map[int]time.Time{}
+	target := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), func(ctx context.Context, c *net.TCPConn) {
+		port := c.RemoteAddr().(*net.TCPAddr).Port
+		mu.Lock()
+		isDisturbed := time.Since(over[port]) < lag
+		mu.Unlock()
+		if isDisturbed {
+			abort(c)
+			return
+		}
+		answering(answerer())(ctx, c)
+		mu.Lock()
+		over[port] = time.Now()
+		mu.Unlock()
+	})
+	path, o := Path{Flow: "sql", Transport: "tcp", Target: target}, Options{Key: rightKey, Timeout: guardTime}
+	all := Study(t.Context(), path, o, &result.Initiator{}, []int{24781, 24784, 24781, 24784}, 0)
+	for _, c := range all {
+		if !c.IsPassed() {
+			t.Errorf("got %+v, want it passed", c)
+		}
+	}
+	if len(all) != 4 {
+		t.Errorf("%d connections, want 4", len(all))
 	}
 }
 

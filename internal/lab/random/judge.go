@@ -61,6 +61,7 @@ type fates struct {
 	resets, icmps, silent  int // of those that failed
 	arrived, answered      int // seen at the accepting end: requests, and those it answered
 	icmpFrom               []string
+	lastFailed             time.Duration // when the last of those that failed began
 }
 
 func (tr truth) String() string {
@@ -191,6 +192,7 @@ func fare(r row, opener, accepter oracle.Seens, from []string) (o fates) {
 			continue
 		}
 		o.failed++
+		o.lastFailed = max(o.lastFailed, s.First)
 		switch {
 		case len(s.ICMP) > 0:
 			o.icmps++
@@ -234,7 +236,7 @@ func judge(c trial, f facts) []wrong {
 		say(broken, "", "no report, exit status %d", f.Exit)
 		return all
 	}
-	anyTouched, anyWorks, failures := false, false, 0
+	anyTouched, anyWorks, failures, lastFailed := false, false, 0, time.Duration(0)
 	counted := map[row]bool{}
 	for _, p := range r.Paths {
 		if k, ok := known(c.Topology, p); ok {
@@ -246,6 +248,7 @@ func judge(c trial, f facts) []wrong {
 		anyTouched = anyTouched || tr.touched
 		if counted[k] && !slices.Contains(tr.natures, lossy) && !slices.Contains(tr.natures, content) {
 			failures += tr.own.failed
+			lastFailed = max(lastFailed, tr.own.lastFailed)
 		}
 		anyWorks = anyWorks || tr.worked > 0
 	}
@@ -278,7 +281,7 @@ func judge(c trial, f facts) []wrong {
 		}
 	}
 	if r.Summary.OK && failures > 0 && slices.ContainsFunc(c.Faults, func(fl fault) bool {
-		return (fl.nature == moment || fl.listen != "" || fl.Kind == "shun") && !isNamed(r, fl)
+		return (fl.nature == moment || fl.listen != "" || fl.Kind == "shun") && !isNamed(r, fl) && !isHidden(c, r, fl, lastFailed)
 	}) &&
 		!slices.ContainsFunc(all, func(w wrong) bool { return w.Class == wrongOpen }) {
 		say(wrongOpen, "", "all is said to be well (exit status %d), and %d of dial's own connections failed", f.Exit, failures)
@@ -292,6 +295,18 @@ func judge(c trial, f facts) []wrong {
 		}
 	}
 	return all
+}
+
+// beforeSleep is how long before listen sleeps what happens may still be hidden by it.
+const beforeSleep = 100 * time.Millisecond
+
+// isHidden reports whether all that a fault did, it did while listen slept, as the
+// report says: the connections that failed, the last of which was opened then, would
+// have failed as well, and nothing shows what else happened to them.
+func isHidden(c trial, r report, fl fault, lastFailed time.Duration) bool {
+	return fl.nature == moment && fl.until == 0 && slices.ContainsFunc(c.Faults, func(g fault) bool {
+		return g.listen == sleeps && g.at <= fl.at+beforeSleep && fl.at < g.until && lastFailed < g.until && isNamed(r, g)
+	})
 }
 
 // isNamed reports whether a finding about the run names a fault as what it is.

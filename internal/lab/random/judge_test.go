@@ -107,6 +107,11 @@ func came(to int, how string) oracle.Seen {
 	return s
 }
 
+func late(s oracle.Seen, at time.Duration) oracle.Seen {
+	s.First = at
+	return s
+}
+
 func lossOf(share float64) *router.Treatment { return &router.Treatment{Loss: share} }
 
 func TestReportsAreHeldAgainstTheTruth(t *testing.T) {
@@ -117,6 +122,13 @@ func TestReportsAreHeldAgainstTheTruth(t *testing.T) {
 		r := report{Paths: p}
 		r.Summary.OK = !slices.ContainsFunc(p, func(p path) bool { return p.Counted && !p.OK })
 		return r
+	}
+	asleep := func(ok, failed oracle.Seen, says string) world {
+		r := all(open(sql))
+		r.Findings = []finding{{Code: "listener-paused", Text: says}}
+		return world{fault: fault{Kind: "flush", nature: moment, at: 200 * time.Millisecond, accused: []party{device}},
+			beside: &fault{Kind: "listener-sleeps", nature: own, at: 240 * time.Millisecond, until: 6 * time.Second, listen: sleeps, mention: saysListener},
+			hits:   9, own: []oracle.Seen{ok, failed}, report: r}
 	}
 	ask := "Please allow TCP from 10.1.0.10 (client) to 10.2.0.10 (database) port 1433. It is dropped by %s."
 	for _, tt := range []struct {
@@ -134,6 +146,9 @@ func TestReportsAreHeldAgainstTheTruth(t *testing.T) {
 		{"led to somebody else", world{fault: fws("led-to-other-machine", elsewhere, nat), hits: 1, strays: map[string]int{sql.String(): 48}, report: all(open(sql))}, []class{wrongOpen}},
 		{"everything leads to one other machine, as behind a NAT", world{fault: fault{Kind: "led-to-other-machine", nature: elsewhere, accused: []party{nat}}, strays: map[string]int{sql.String(): 48, "tcp/1344 forward": 48, "tcp/443 forward": 48, "tcp/7968 forward": 48, "udp/1434 forward": 48}, report: all(open(sql))}, nil},
 		{"and it stays that while a listener is started anew", world{fault: fault{Kind: "led-to-other-machine", nature: elsewhere, accused: []party{nat}}, beside: &fault{Kind: "listener-restarts", nature: own, mention: saysListener}, strays: map[string]int{sql.String(): 48, "tcp/1344 forward": 48, "tcp/443 forward": 48, "tcp/7968 forward": 48, "udp/1434 forward": 48}, report: all(open(sql))}, nil},
+		{"a flush while listen slept, as is said", asleep(came(1433, "ok"), came(1433, "silence"), "The listener on 10.2.0.10 did not answer: it was stopped."), nil},
+		{"and where nothing says so", asleep(came(1433, "ok"), came(1433, "silence"), "All is well."), []class{wrongOpen}},
+		{"and a failure after it woke", asleep(came(1433, "ok"), late(came(1433, "silence"), 9*time.Second), "The listener on 10.2.0.10 did not answer: it was stopped."), []class{wrongOpen}},
 		{"what another dial's connections met", world{fault: fault{Kind: "dies", nature: moment, accused: []party{device}, places: []string{"wan"}, plants: []plant{{"wan", ""}}}, beside: &fault{Kind: "second-dial", nature: own, beside: true}, hits: 9,
 			own: []oracle.Seen{came(1433, "ok"), from(came(1433, "silence"), 40001)}, report: all(with(open(sql), 40000))}, nil},
 		{"and what dial's own met beside another", world{fault: fault{Kind: "dies", nature: moment, accused: []party{device}, places: []string{"wan"}, plants: []plant{{"wan", ""}}}, beside: &fault{Kind: "second-dial", nature: own, beside: true}, hits: 9,
