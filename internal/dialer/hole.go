@@ -126,10 +126,7 @@ func (a *attempt) hole(ctx context.Context, m move) (h *result.Hole, anySize boo
 // retransmission timeout is three round trips after the first measurement
 // (RFC 6298 section 2), and doubles each time.
 func (a *attempt) resendTime() time.Duration {
-	if a.seen.RTTMS == nil {
-		return 0
-	}
-	rtt := time.Duration(*a.seen.RTTMS * float64(time.Millisecond))
+	rtt := a.rtt() // as short as the kernels saw it: a listener that stood still makes no way longer
 	return min(patience*a.Timeout, (7*3*rtt+rtt)*4/3)
 }
 
