@@ -414,8 +414,8 @@ func (a *attempt) connection() result.Connection {
 		c.Ended = s.Connect.Ended()
 	case s.Answer == result.AnswerKeyed:
 		c.Reached, c.Ended = result.ReachedProved, ended(s.Sent, s.Received)
-		if c.Ended == result.EndedWell && !(a.ProofOnly && a.Transport == plan.TCP) {
-			c.Reached = result.ReachedDone
+		if c.Ended == result.EndedWell && (a.Transport == plan.UDP || s.Sent != nil && s.Received != nil) {
+			c.Reached = result.ReachedDone // over TCP a proof alone fills no packet
 		}
 	default:
 		c.Ended = unproved[s.Answer]

@@ -125,6 +125,26 @@ func TestStudyRepeatsSourcePorts(t *testing.T) {
 	}
 }
 
+// Of two connections that were opened side by side one moves the payload. The other
+// proved the path and no more: it says nothing of packets of full size.
+func TestAConnectionThatMovedNoPayloadIsProvedAndNoMore(t *testing.T) {
+	intact := &result.Transfer{Outcome: result.TransferIntact}
+	proved := func(sent, received *result.Transfer) *attempt {
+		return &attempt{Path: Path{Transport: "tcp"}, seen: result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Sent: sent, Received: received}}
+	}
+	if c := proved(nil, nil).connection(); c.Reached != result.ReachedProved || !c.IsPassed() {
+		t.Errorf("without a payload: %+v", c)
+	}
+	if c := proved(intact, intact).connection(); c.Reached != result.ReachedDone || !c.IsPassed() {
+		t.Errorf("with one: %+v", c)
+	}
+	stalled := proved(intact, &result.Transfer{Outcome: result.TransferStalled}).connection()
+	passed, failed := result.Compare([]result.Connection{proved(nil, nil).connection(), stalled, stalled})
+	if len(passed) != 3 || len(failed) != 0 {
+		t.Errorf("where no payload passes at all, %d passed and %d failed", len(passed), len(failed))
+	}
+}
+
 // What a network doubled or held back of a connection ends the next from the same
 // port, if that comes at once: here for so long as a machine's own scheduling takes.
 func TestStudyLeavesASourcePortAloneBeforeItRepeatsIt(t *testing.T) {
