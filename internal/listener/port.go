@@ -58,15 +58,9 @@ func (p *boundPort) close() {
 }
 
 func (l *Listener) serve(ctx context.Context, p *boundPort) error {
-	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { defer close(closed); p.close() })
-	defer func() { // whoever waits for the end may want the port anew
-		if stop() {
-			p.close()
-			return
-		}
-		<-closed
-	}()
+	end := sync.OnceFunc(p.close)
+	stop := context.AfterFunc(ctx, end)
+	defer func() { stop(); end() }() // whoever waits for the end may want the port anew
 	if p.udp != nil {
 		return l.servePackets(ctx, p)
 	}
