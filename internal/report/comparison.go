@@ -241,7 +241,7 @@ func changes(p *page, c *result.Comparison, inReport bool) {
 		p.hang(indent, t.title, 0, strong)
 		p.blank()
 		for _, x := range all {
-			p.hang(indent+"  ", changeLine(c, x), 0, t.style)
+			p.hang(indent+"  ", ChangeLine(c, x), 0, t.style)
 			if t.change == result.ChangeWorse || t.change == result.ChangeBetter {
 				p.fields(len(indent)+4, changeFields(c, x, inReport))
 			}
@@ -297,9 +297,7 @@ func changeNames(c *result.Comparison, change result.Change) []string {
 }
 
 // ChangeLine says in a line what became of a path of a comparison.
-func ChangeLine(c *result.Comparison, x result.PathChange) string { return changeLine(c, x) }
-
-func changeLine(c *result.Comparison, x result.PathChange) string {
+func ChangeLine(c *result.Comparison, x result.PathChange) string {
 	s := fmt.Sprintf("%s, %d/%s: %s, was %s, is %s", x.Service, x.Port, x.Transport, pathName(c, x), stateName(x.Old), stateName(x.New))
 	if !x.Counted {
 		s += " (not required)"
@@ -410,7 +408,7 @@ func sinceOf(c *result.Comparison) *htmlSince {
 	}
 	for _, t := range changeTitles {
 		for _, x := range listed(c, t.change) {
-			h := htmlChange{Title: t.title + ": " + changeLine(c, x)}
+			h := htmlChange{Title: t.title + ": " + ChangeLine(c, x)}
 			if x.Old != nil && x.New != nil {
 				h.Facts = labelled(changeFields(c, x, true))
 			}
