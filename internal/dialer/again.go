@@ -199,7 +199,7 @@ func Study(ctx context.Context, p Path, o Options, known *result.Initiator, port
 	}
 	left := map[uint16]time.Time{} // when a source port's last connection was over
 	for _, c := range known.Connections {
-		left[c.Source.Port()] = c.At.Add(time.Duration(c.ElapsedMS * float64(time.Millisecond)))
+		left[c.Source.Port()] = c.Over()
 	}
 	var last uint16 // port of the pair before, where its parity decides
 	for pair := range slices.Chunk(all, atOnceStudying) {
