@@ -146,16 +146,14 @@ func (w *watching) serve() error {
 	return nil
 }
 
-// ran takes in a run.
+// ran takes in a run. The history and the metrics have it before anybody is told, so
+// that who acts on a line finds both to say the same.
 func (w *watching) ran(r *result.Report, d *result.Comparison) {
 	changes := watch.Told(d)
 	events := w.history.Add(r, changes)
 	w.watched.Runs++
 	for _, x := range changes {
 		w.watched.Changes[x.Change]++
-	}
-	for _, e := range events {
-		fmt.Fprintf(w.screen, "%s\n", w.line(d, e))
 	}
 	if w.file != "" {
 		err := isHistoryFile(w.file)
@@ -171,6 +169,9 @@ func (w *watching) ran(r *result.Report, d *result.Comparison) {
 		w.failing = err != nil
 	}
 	w.metrics.Set(report.RenderWatched(r, w.watched))
+	for _, e := range events {
+		fmt.Fprintf(w.screen, "%s\n", w.line(d, e))
+	}
 }
 
 func (w *watching) line(d *result.Comparison, e watch.Event) string {
