@@ -113,7 +113,7 @@ func (t *tabulator) row(n int, name string, r *result.Report) {
 		}
 	}
 	for i := range r.Paths {
-		if p := &r.Paths[i]; request.Asks(r, p) && p.Finding.Advice != "" {
+		if p := &r.Paths[i]; wants(r, p) {
 			asked := t.wanted.add(r, p, n)
 			if at := t.index[columnOf(p)]; paths[at] == p {
 				t.wanted.cells = append(t.wanted.cells, cellRequest{row.Cells[at], asked})
@@ -141,23 +141,24 @@ func (t *tabulator) row(n int, name string, r *result.Report) {
 	}
 }
 
-// ownFindings are what the paths of a report need that is asked of no firewall's
-// people, each once, unless the report says it of the whole run already.
+// wants reports whether a path needs something that stands as a request of its own:
+// of a firewall's people, or of those at the two ends where it counts. What is a matter
+// of the run, and not of that path, is not.
+func wants(r *result.Report, p *result.Path) bool {
+	if p.Finding == nil || p.Finding.Advice == "" || p.OK || p.Opposite || p.Verdict == result.Untested {
+		return false
+	}
+	return request.Asks(r, p) || p.Counted && !p.Finding.IsOwn()
+}
+
+// ownFindings are what the paths of a report say of the whole run, each once, unless
+// the report says it itself.
 func ownFindings(r *result.Report) []result.Finding {
 	var out []result.Finding
 	for i := range r.Paths {
 		p := &r.Paths[i]
 		f := p.Finding
-		if p.OK || p.Opposite || p.Verdict == result.Untested || f == nil || request.Asks(r, p) || f.Advice == "" && !f.IsOwn() {
-			continue
-		}
-		if !f.IsOwn() { // it is of that path alone
-			if !p.Counted {
-				continue
-			}
-			if one := (result.Finding{Code: f.Code, Text: p.Flow + ": " + f.Text, Advice: f.Advice}); !slices.Contains(out, one) {
-				out = append(out, one)
-			}
+		if p.OK || p.Opposite || p.Verdict == result.Untested || f == nil || request.Asks(r, p) || !f.IsOwn() {
 			continue
 		}
 		if is := func(known result.Finding) bool { return known.Code == f.Code }; !slices.ContainsFunc(r.Findings, is) && !slices.ContainsFunc(out, is) {
@@ -182,19 +183,11 @@ func sources(r *result.Report) []string {
 	return slices.Compact(out)
 }
 
-// number puts the requests in order, those that something depends on first, and
+// number puts the requests in order, part by part, and
 // tells each cell which is its own.
 func (t *tabulator) number() {
 	all := t.wanted.list
-	slices.SortStableFunc(all, func(a, b *result.Request) int {
-		switch {
-		case a.Counted == b.Counted:
-			return 0
-		case a.Counted:
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(all, func(a, b *result.Request) int { return int(a.Part()) - int(b.Part()) })
 	for n, r := range all {
 		r.Number = n + 1
 		sortSubnets(r)
@@ -223,6 +216,7 @@ type requestKey struct {
 	port      int
 	transport plan.Transport
 	direction plan.Direction
+	ends      bool
 }
 
 // maxLog bounds the attempts that a request lists; one per machine is enough to
@@ -231,14 +225,14 @@ const maxLog = 64
 
 // add adds a path of row n to its request.
 func (q *requests) add(r *result.Report, p *result.Path, n int) *result.Request {
-	k := requestKey{commonAdvice(r, p), p.Port, p.Transport, p.Direction}
+	k := requestKey{commonAdvice(r, p), p.Port, p.Transport, p.Direction, !request.Asks(r, p)}
 	if q.index == nil {
 		q.index = map[requestKey]*result.Request{}
 	}
 	out := q.index[k]
 	if out == nil {
 		out = &result.Request{
-			Code: p.Finding.Code, Advice: k.advice, Port: p.Port, Transport: p.Transport, Direction: p.Direction,
+			Code: p.Finding.Code, Advice: k.advice, Port: p.Port, Transport: p.Transport, Direction: p.Direction, Ends: k.ends,
 			Flows: []string{}, Rows: []int{}, Subnets: []result.Subnet{}, Log: []result.LogEntry{},
 		}
 		q.index[k] = out

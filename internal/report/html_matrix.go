@@ -131,9 +131,9 @@ func newMatrixBody(m *result.Matrix, asker request.Asker) matrixBody {
 	order := []string{markBroken.word, markUnknown.word, markOK.word}
 	slices.SortStableFunc(b.Rows, func(x, y htmlRow) int { return slices.Index(order, x.Mark) - slices.Index(order, y.Mark) })
 	n := 0
-	for i, title := range []string{"What to ask for", "Only if these are needed too"} {
+	for part, title := range requestParts {
 		c := causes{Title: title}
-		for _, all := range t.alikeRequests(i == 0) {
+		for _, all := range t.alikeRequests(result.RequestPart(part)) {
 			n++
 			c.Items = append(c.Items, newCause(t, n, all))
 		}
@@ -191,7 +191,7 @@ func newCause(t *matrixText, number int, all []*result.Request) htmlCause {
 	for _, s := range h.Log {
 		fields = append(fields, [2]string{"Log", s})
 	}
-	if s := askerWords(t.asker); s != "" {
+	if s := askerWords(t.asker); s != "" && !q.Ends {
 		fields = append(fields, [2]string{"Asked by", s})
 	}
 	h.Copy = copied(q.Advice, fields)
@@ -328,13 +328,20 @@ func covering(addresses []netip.Addr) netip.Prefix {
 func matrixNext(m *result.Matrix) []todo {
 	var out []todo
 	t := &matrixText{Matrix: m}
-	needed, others := len(t.alikeRequests(true)), len(t.alikeRequests(false))
-	var names []string
+	needed, others := len(t.alikeRequests(result.AskedFor)), len(t.alikeRequests(result.AskedToo))
+	var names, own []string
 	for n := range needed + others {
 		names = append(names, strconv.Itoa(n+1))
 	}
 	if needed > 0 {
 		out = append(out, todo{sendWords(names[:needed], names[needed:]), "#request-1"})
+	}
+	if n := len(t.alikeRequests(result.DoneByEnds)); n > 0 {
+		first := needed + others + 1
+		for i := range n {
+			own = append(own, strconv.Itoa(first+i))
+		}
+		out = append(out, todo{"Do at the two ends what " + list(own) + one(n, " says.", " say."), "#request-" + own[0]})
 	}
 	if n := len(t.alikeFindings()); n > 0 {
 		out = append(out, todo{fmt.Sprintf("Read what is noted of single machines: %d %s.", n, one(n, "point", "points")), "#noted"})

@@ -374,34 +374,37 @@ func matrixWords(m *result.Matrix) [][2]string {
 }
 
 // requests lists what to ask for, once for all machines that need it: first
-// what is needed, then the rest. What is asked for at several targets alike is one
+// what is needed, then the rest, then what no firewall's people are asked. What is asked for at several targets alike is one
 // item.
 func (t *matrixText) requests() {
 	n := 0
-	for _, of := range []struct {
-		title   string
-		counted bool
-	}{{"What to ask for", true}, {"Only if these are needed too", false}} {
-		titled := false
-		for _, all := range t.alikeRequests(of.counted) {
-			if !titled {
-				titled = true
-				t.title(of.title)
-				t.blank()
-			}
+	for part, title := range requestParts {
+		alike := t.alikeRequests(result.RequestPart(part))
+		if len(alike) > 0 {
+			t.title(title)
+			t.blank()
+		}
+		for _, all := range alike {
 			n++
 			t.request(n, all)
 		}
 	}
 }
 
+// requestParts are the titles of the parts of the requests.
+var requestParts = [result.RequestParts]string{
+	result.AskedFor:   "What to ask for",
+	result.AskedToo:   "Only if these are needed too",
+	result.DoneByEnds: "What to do at the two ends",
+}
+
 // alikeRequests gathers the requests that differ by the far end's address alone.
-func (t *matrixText) alikeRequests(counted bool) [][]*result.Request {
+func (t *matrixText) alikeRequests(part result.RequestPart) [][]*result.Request {
 	var out [][]*result.Request
 	index := map[string]int{}
 	for i := range t.Requests {
 		q := &t.Requests[i]
-		if q.Counted != counted {
+		if q.Part() != part {
 			continue
 		}
 		words := q.Advice
@@ -472,7 +475,7 @@ func (t *matrixText) request(number int, all []*result.Request) {
 		fields = append(fields, [2]string{label, s})
 		label = ""
 	}
-	if s := askerWords(t.asker); s != "" {
+	if s := askerWords(t.asker); s != "" && !q.Ends {
 		fields = append(fields, [2]string{"Asked by", s})
 	}
 	t.fields(len(lead), fields)
@@ -516,8 +519,8 @@ func (t *matrixText) numbered() func(*result.Path) int {
 	}
 	of := map[key][]asked{}
 	n := 0
-	for _, counted := range []bool{true, false} {
-		for _, all := range t.alikeRequests(counted) {
+	for part := range result.RequestParts {
+		for _, all := range t.alikeRequests(part) {
 			n++
 			for _, q := range all {
 				for _, row := range q.Rows {

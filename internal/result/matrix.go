@@ -76,6 +76,7 @@ type Request struct {
 	Code      Code           `json:"code"`   // of the findings
 	Advice    string         `json:"advice"`
 	Counted   bool           `json:"counted"` // a required path depends on it
+	Ends      bool           `json:"ends"`    // the people at the two ends can do it by themselves: no firewall's are asked
 	Flows     []string       `json:"flows"`
 	Port      int            `json:"port"`
 	Transport plan.Transport `json:"transport"`
@@ -83,6 +84,28 @@ type Request struct {
 	Rows      []int          `json:"rows"`    // of the matrix, from 0
 	Subnets   []Subnet       `json:"subnets"` // the machines that it is asked for, as the firewalls see them
 	Log       []LogEntry     `json:"log"`     // what to search a firewall's log for
+}
+
+// A RequestPart is where a request stands among those of a matrix.
+type RequestPart int
+
+// The parts of the requests, in order.
+const (
+	AskedFor   RequestPart = iota // a required path depends on it
+	AskedToo                      // none does
+	DoneByEnds                    // no firewall's people are asked
+	RequestParts
+)
+
+// Part returns where a request stands.
+func (q *Request) Part() RequestPart {
+	switch {
+	case q.Ends:
+		return DoneByEnds
+	case q.Counted:
+		return AskedFor
+	}
+	return AskedToo
 }
 
 // A Subnet is addresses that have the first 24 bits (IPv6: 64) in common. That
