@@ -23,8 +23,8 @@ import (
 // balancers would leave alone: the cookie is a short user name, the correlation
 // info 16 bytes of which some values are forbidden, and a Connection Confirm has
 // no room for an answer at all. So what follows inside TLS is our own: a T.125
-// Connect-Initial whose user data is the token, answered by a Connect-Response
-// whose user data is three seals: that the listener knows the key, over its
+// Connect-Initial whose user data is the token and filling, answered by a
+// Connect-Response whose user data is filled as well, after three seals: that the listener knows the key, over its
 // certificate, and over the request and the confirm as they arrived and were
 // sent. The conversation then proves that this listener answered, and shows
 // each changed byte of the negotiation, and a device that ends TLS, even to an
@@ -378,16 +378,24 @@ func mcsInitial(data []byte) []byte {
 	b = append(b, mcsDomain(0x22, 2, 0, 1, 0, 1, 0xffff, 2)...)
 	b = append(b, mcsDomain(1, 1, 1, 1, 0, 1, 0x420, 2)...)
 	b = append(b, mcsDomain(0xffff, 0xfc17, 0xffff, 1, 0, 1, 0xffff, 2)...)
-	b = append(append(b, 4, byte(len(data))), data...)
-	return append([]byte{0x7f, 0x65, 0x81, byte(len(b))}, b...) // [APPLICATION 101]
+	return mcsElement([]byte{0x7f, 0x65}, append(b, mcsUserData(data)...)) // [APPLICATION 101]
 }
 
 // mcsResponse makes a Connect-Response that refuses: rt-unspecified-failure.
 func mcsResponse(data []byte) []byte {
 	b := []byte{0x0a, 1, 14, 2, 1, 0} // result, connect id
 	b = append(b, mcsDomain(0x22, 3, 0, 1, 0, 1, 0xfff8, 2)...)
-	b = append(append(b, 4, byte(len(data))), data...)
-	return append([]byte{0x7f, 0x66, 0x81, byte(len(b))}, b...) // [APPLICATION 102]
+	return mcsElement([]byte{0x7f, 0x66}, append(b, mcsUserData(data)...)) // [APPLICATION 102]
+}
+
+// mcsUserData is an octet string of our own data, and filling.
+func mcsUserData(data []byte) []byte {
+	return mcsElement([]byte{4}, append(bytes.Clone(data), filling...))
+}
+
+// mcsElement encodes what has 256 to 65,535 bytes (X.690 section 8.1).
+func mcsElement(tag, b []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(append(bytes.Clone(tag), 0x82), uint16(len(b))), b...)
 }
 
 // mcsDomain encodes domain parameters, as MS-RDPBCGR's examples do.
@@ -405,7 +413,7 @@ func mcsDomain(values ...uint16) []byte {
 }
 
 // parseMCSInitial finds our token in a Connect-Initial. As all of it but the
-// token is what we write ourselves, a comparison reads it.
+// token and the filling is what we write ourselves, a comparison reads it.
 func parseMCSInitial(packet []byte) ([]byte, bool) {
 	return ownUserData(packet, mcsInitial, TokenSize)
 }
@@ -417,9 +425,9 @@ func parseMCSResponse(packet []byte) ([]byte, bool) {
 
 func ownUserData(packet []byte, encode func([]byte) []byte, size int) ([]byte, bool) {
 	want := appendTPKT(x224Data, encode(make([]byte, size)))
-	n := len(want) - size
-	if len(packet) != len(want) || !bytes.Equal(packet[:n], want[:n]) {
+	end := len(want) - len(filling)
+	if len(packet) != len(want) || !bytes.Equal(packet[:end-size], want[:end-size]) {
 		return nil, false
 	}
-	return packet[n:], true
+	return packet[end-size : end], true
 }

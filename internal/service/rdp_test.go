@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -196,9 +197,9 @@ func TestRDPReadsTheExamplesOfTheSpecification(t *testing.T) {
 	// section 4.1.3: the head and the domain parameters of a Connect-Initial
 	initial := sqlHex(t, `04 01 01 04 01 01 01 01 ff 30 19 02 01 22 02 01 02 02 01 00 02 01 01 02 01 00 02 01 01 02 02 ff ff 02 01 02
 		30 19 02 01 01 02 01 01 02 01 01 02 01 01 02 01 00 02 01 01 02 02 04 20 02 01 02 30 1c 02 02 ff
-		ff 02 02 fc 17 02 02 ff ff 02 01 01 02 01 00 02 01 01 02 02 ff ff 02 01 02 04`)
-	if got := mcsInitial(make([]byte, TokenSize)); !bytes.Equal(got[:2], []byte{0x7f, 0x65}) || !bytes.HasPrefix(got[4:], initial) || int(got[3]) != len(got)-4 {
-		t.Errorf("% x", got)
+		ff 02 02 fc 17 02 02 ff ff 02 01 01 02 01 00 02 01 01 02 02 ff ff 02 01 02 04 82`)
+	if got := mcsInitial(make([]byte, TokenSize)); !bytes.Equal(got[:3], []byte{0x7f, 0x65, 0x82}) || !bytes.HasPrefix(got[5:], initial) || int(binary.BigEndian.Uint16(got[3:])) != len(got)-5 {
+		t.Errorf("% x", got[:min(len(got), 160)])
 	}
 }
 
