@@ -560,9 +560,17 @@ func provedWithoutContact(r *result.Report, proved []result.Path) result.Finding
 			Text:   fmt.Sprintf("A listener proved the key, and on no path to %s on the port that was dialed, so nobody could be asked what arrived there.", r.To.Host),
 			Advice: "Correct what leads the ports elsewhere first (the requests below say which), and run the test again."}
 	}
-	return result.Finding{Code: result.CodeContactLost,
-		Text:   fmt.Sprintf("The listener at %s proved the key on %s, and not one more connection to it could be had to ask what arrived there.", r.To.Host, pathsWords(len(proved))),
-		Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block this machine, or limits how many connections it may have. Run the test again.", r.To.Host)}
+	lost := result.Finding{Code: result.CodeContactLost,
+		Text: fmt.Sprintf("The listener at %s proved the key on %s, and not one more connection to it could be had to ask what arrived there.", r.To.Host, pathsWords(len(proved)))}
+	// An answer to a question is larger than a proof, and a path from which such
+	// packets vanish can carry none.
+	if slices.ContainsFunc(proved, func(p result.Path) bool { return p.Verdict == result.MTUHole }) {
+		lost.Text += " Packets larger than a proof vanish on the way, and the answers to such questions are larger."
+		lost.Advice = "Have the loss of large packets mended first (the requests below say what to ask for), and run the test again."
+		return lost
+	}
+	lost.Advice = fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block this machine, or limits how many connections it may have. Run the test again.", r.To.Host)
+	return lost
 }
 
 func pathsWords(n int) string {

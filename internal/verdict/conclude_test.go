@@ -156,3 +156,23 @@ func TestSilenceMayBeABan(t *testing.T) {
 		}
 	}
 }
+
+// Where large packets vanish, the answers to questions do: nothing began to block
+// anybody.
+func TestContactIsLostWhereLargePacketsVanish(t *testing.T) {
+	i := proved()
+	hole := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
+	hole.Verdict = result.MTUHole
+	open := hole
+	open.Verdict = result.Open
+	for _, c := range []struct {
+		p           result.Path
+		says, never string
+	}{{hole, "large packets", "began to block"}, {open, "began to block", "large packets"}} {
+		r := &result.Report{Paths: []result.Path{c.p}, To: result.End{Host: "server"}}
+		f := provedWithoutContact(r, provedPaths(r.Paths))
+		if f.Code != result.CodeContactLost || !strings.Contains(f.Advice, c.says) || strings.Contains(f.Advice, c.never) {
+			t.Errorf("%s: %+v", c.p.Verdict, f)
+		}
+	}
+}
