@@ -287,11 +287,18 @@ func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
 // samples are: one after the other takes as long as people do not wait.
 const longTrip = 250 * time.Millisecond
 
-// sampleMore opens the next sample, or over a long way all n that are wanted,
+// samplesBeside is how many samples are opened side by side, one of either parity: as
+// many as the first two connections were.
+const samplesBeside = 2
+
+// sampleMore opens the next samples, or over a long way all n that are wanted,
 // alternately of either parity.
 func (a *attempt) sampleMore(ctx context.Context, n int) []*attempt {
-	if a.rtt() < longTrip || a.Pace > 0 {
+	switch {
+	case a.Pace > 0:
 		n = 1
+	case a.rtt() < longTrip:
+		n = min(n, samplesBeside)
 	}
 	more := make([]*attempt, n)
 	last := a.seen.Connections[len(a.seen.Connections)-1]
@@ -312,7 +319,7 @@ func (a *attempt) sampleMore(ctx context.Context, n int) []*attempt {
 // are known are opened before it.
 func (a *attempt) next(last result.Connection, more int) *attempt {
 	f := a.further(a.Options)
-	f.draw.Beside = last.Source.Port()
+	f.draw.Beside = last.Source.Port() ^ uint16(more%2) // what is opened before it has the other parity
 	f.draw.Nth = (len(a.seen.Connections) + more - 1) / 2 // every other one is drawn by connect
 	f.draw.Far = a.seen.Connections[min(f.draw.Nth, 1)].Source.Port()
 	if last.Drawn == result.DrawnConnect {

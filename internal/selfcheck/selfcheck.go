@@ -69,8 +69,8 @@ type Report struct {
 
 const (
 	// within bounds one point, allWithin all of them.
-	within    = 10 * time.Second
-	allWithin = 90 * time.Second
+	within    = 30 * time.Second
+	allWithin = 3 * time.Minute
 	// maxSeen bounds the lines of one point, maxLine each of them, in bytes.
 	maxSeen = 200
 	maxLine = 400

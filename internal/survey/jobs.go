@@ -128,9 +128,9 @@ func (j *job) turn() int {
 }
 
 // countedSamples is how many connections a counted path gets: with the service's
-// own conversation beside them, one that fails half of them is missed in two
-// runs of a thousand.
-const countedSamples = 8
+// own conversation beside them, one that fails half of them is missed in one run of
+// two thousand.
+const countedSamples = 10
 
 // samples is how many connections a job gets that proves itself.
 func (j *job) samples() int {
