@@ -117,7 +117,7 @@ func serve(c *ucli.Context) error {
 		if journal.Ledger, err = openLedger(file, s.errs); err != nil {
 			return err
 		}
-		defer journal.Ledger.Close()
+		defer journal.Close()
 	}
 	if !c.Bool("check") {
 		s.watch(journal)
