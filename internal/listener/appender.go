@@ -33,9 +33,15 @@ type appender struct {
 	lost    int    // lines that are not in the file, since it failed
 }
 
+// A disk is a file, or what takes its time like one.
+type disk interface {
+	io.Writer
+	Sync() error
+}
+
 // A batch is lines that are written together.
 type batch struct {
-	to    *os.File
+	to    disk
 	text  []byte
 	lines int
 	done  chan struct{} // closed when it is written, or could not be
@@ -43,7 +49,7 @@ type batch struct {
 
 // append has a line written, and waits until it is on the disk, but not for long. errs
 // is told once that it cannot be, and once that it can be again.
-func (a *appender) append(to *os.File, errs io.Writer, line []byte) {
+func (a *appender) append(to disk, errs io.Writer, line []byte) {
 	a.mu.Lock()
 	if a.waiting == nil {
 		a.waiting = &batch{to: to, done: make(chan struct{})}

@@ -312,6 +312,49 @@ func unreadLedger(t *testing.T, blocks bool) {
 	}
 }
 
+// slowDisk takes as long to flush as it is made to.
+type slowDisk struct {
+	flushing, flush chan struct{}
+	flushed         int
+	b               bytes.Buffer
+}
+
+func (d *slowDisk) Write(b []byte) (int, error) { return d.b.Write(b) }
+
+func (d *slowDisk) Sync() error {
+	d.flushing <- struct{}{}
+	<-d.flush
+	d.flushed++
+	return nil
+}
+
+// However slow the disk is, many contacts at once take it no more time than one or two.
+func TestManyAtOnceWaitNoLongerForASlowLedgerThanOne(t *testing.T) {
+	d := &slowDisk{flushing: make(chan struct{}), flush: make(chan struct{})}
+	var a appender
+	var errs told
+	var all sync.WaitGroup
+	all.Go(func() { a.append(d, &errs, []byte("first\n")) })
+	receive(t, d.flushing)
+	for range 99 {
+		all.Go(func() { a.append(d, &errs, []byte("later\n")) })
+	}
+	for waiting := 0; waiting < 99; time.Sleep(time.Millisecond) {
+		a.mu.Lock()
+		if a.waiting != nil {
+			waiting = a.waiting.lines
+		}
+		a.mu.Unlock()
+	}
+	d.flush <- struct{}{}
+	receive(t, d.flushing)
+	d.flush <- struct{}{}
+	all.Wait()
+	if n := strings.Count(d.b.String(), "\n"); n != 100 || d.flushed != 2 || strings.Contains(errs.String(), "it lacks") {
+		t.Errorf("%d lines, flushed %d times: %s", n, d.flushed, errs.String())
+	}
+}
+
 // What took too long and got there after all is not missing.
 func TestALedgerThatWasOnlySlowLacksNothing(t *testing.T) {
 	r, w, err := os.Pipe()
