@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -185,6 +186,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 				cancel()
 			}
 		}
+		debug.FreeOSMemory()   // that the key was stretched in
 		_ = sock.GiveUpFiles() // all that is written is open: a hole that anybody finds is to write no more
 	})
 	if readyErr != nil {
