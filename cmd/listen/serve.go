@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -117,7 +118,7 @@ func serve(c *ucli.Context) error {
 		if journal.Ledger, err = openLedger(file, s.errs); err != nil {
 			return err
 		}
-		defer journal.Ledger.Close()
+		defer journal.Close()
 	}
 	if !c.Bool("check") {
 		s.watch(journal)
@@ -185,6 +186,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 				cancel()
 			}
 		}
+		debug.FreeOSMemory()   // that the key was stretched in
 		_ = sock.GiveUpFiles() // all that is written is open: a hole that anybody finds is to write no more
 	})
 	if readyErr != nil {

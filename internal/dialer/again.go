@@ -319,7 +319,7 @@ func (a *attempt) sampleMore(ctx context.Context, n int) []*attempt {
 // are known are opened before it.
 func (a *attempt) next(last result.Connection, more int) *attempt {
 	f := a.further(a.Options)
-	f.draw.Beside = last.Source.Port() ^ uint16(more%2) // what is opened before it has the other parity
+	f.draw.Beside = last.Source.Port() ^ uint16(more%2)   // what is opened before it has the other parity
 	f.draw.Nth = (len(a.seen.Connections) + more - 1) / 2 // every other one is drawn by connect
 	f.draw.Far = a.seen.Connections[min(f.draw.Nth, 1)].Source.Port()
 	if last.Drawn == result.DrawnConnect {

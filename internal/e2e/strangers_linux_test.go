@@ -278,6 +278,45 @@ func TestHolderOfTheKeyGetsInWhileStrangersHoldOn(t *testing.T) {
 	}
 }
 
+// A holder of the key that keeps all the connections that it can get, proved ones, shuts
+// out no other, not even one behind the same address.
+func TestOneHolderOfTheKeyDoesNotShutOutAnother(t *testing.T) {
+	at := netip.MustParseAddr("127.78.3.50")
+	listen, said := listening(t, at, `ulimit -n 512 && exec "$@"`)
+	usual := fullRun(t, at)
+	key, err := echo.ParseKey(soakKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	run, ports, proved := echo.NewID(), strangerPorts(at), 0
+	for i := range 1000 {
+		d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(holderAt, 0))}
+		conn, err := d.DialContext(ctx, "tcp", ports[i%len(ports)].String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		c, err := echo.Prove(ctx, conn, echo.Ask{Key: key, Run: run, Probe: echo.NewID(), Flow: "sql-client", Greeted: true})
+		if err == nil {
+			_, err = c.Hello(ctx)
+		}
+		if err == nil {
+			proved++
+		}
+	}
+	got := fullRun(t, at)
+	t.Logf("%d connections proved themselves; listen has %d MiB", proved, memory(t, listen.Pid, "VmRSS"))
+	if proved < 1000 {
+		t.Errorf("%d of 1000 proved themselves", proved)
+	}
+	asUsual(t, usual, got)
+	if !strings.Contains(said(), "had proved itself, beyond the share") || strings.Contains(said(), "panic") {
+		t.Errorf("listen says %q", said())
+	}
+}
+
 // Strangers of every kind that do their worst on every port, and a dial beside
 // them that tells every path as without them.
 func TestHostileStrangersChangeNoVerdict(t *testing.T) {

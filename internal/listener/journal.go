@@ -3,7 +3,6 @@ package listener
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"dialtone/internal/clean"
@@ -31,11 +29,9 @@ type Journal struct {
 	Ledger *os.File  // nil: none; always JSON lines
 	Err    io.Writer // where trouble with the ledger is told
 
+	book appender // to Ledger
+
 	mu      sync.Mutex
-	failed  bool
-	torn    bool          // the ledger's last line has no end
-	lost    int           // contacts that are not in the ledger since it failed
-	writing chan appended // of a line of the ledger that is not written yet; nil: none is
 	screen  screen
 	reached map[netip.Addr]map[reached]*tally
 	// unlisted counts the contacts of addresses beyond those that are listed.
@@ -94,6 +90,26 @@ type record struct {
 
 // Write writes one contact down.
 func (j *Journal) Write(c Event) {
+	if line := j.take(c); line != nil && j.Ledger != nil {
+		j.book.append(j.Ledger, j.Err, line)
+	}
+}
+
+// lastPatience is how long Close waits for the ledger.
+const lastPatience = 200 * time.Millisecond
+
+// Close closes the ledger, once what was not written in time is written, or that takes
+// too long. Nothing is to be written down after it.
+func (j *Journal) Close() {
+	if j.Ledger != nil {
+		j.book.flush(lastPatience)
+		_ = j.Ledger.Close() // each line was flushed
+	}
+}
+
+// take counts and shows a contact, and returns its line for the ledger; nil: it is not
+// written down.
+func (j *Journal) take(c Event) []byte {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.count(c)
@@ -104,7 +120,7 @@ func (j *Journal) Write(c Event) {
 	}
 	hidden, show := j.mayShow(c)
 	if !show {
-		return
+		return nil
 	}
 	rec := toRecord(c)
 	if hidden > 0 {
@@ -112,17 +128,17 @@ func (j *Journal) Write(c Event) {
 	}
 	line, err := json.Marshal(rec)
 	if err != nil {
-		return // a record holds nothing that cannot be marshalled
+		return nil // a record holds nothing that cannot be marshalled
 	}
-	line = clean.JSON(line)
-	j.toLedger(append(line, '\n'))
+	line = append(clean.JSON(line), '\n')
 	switch {
 	case j.Out == nil:
 	case j.JSON:
-		_, _ = j.Out.Write(append(line, '\n'))
+		_, _ = j.Out.Write(line)
 	default:
 		j.screen.show(c, rec, j.say)
 	}
+	return line
 }
 
 // say writes a line for people. The lock is held.
@@ -145,92 +161,6 @@ func toRecord(c Event) record {
 		}
 	}
 	return r
-}
-
-// ledgerPatience is how long the ledger may take to be written to. A pipe whose
-// reader stands still, or a disk that is not there any more, must not hold up who is
-// answered.
-const ledgerPatience = time.Second
-
-// appended is what became of a line of the ledger.
-type appended struct {
-	line []byte
-	n    int // bytes of it that are in the file
-	err  error
-}
-
-// saw takes in what became of a line.
-func (j *Journal) saw(w appended) error {
-	if w.n > 0 {
-		j.torn = w.line[w.n-1] != '\n'
-	}
-	if errors.Is(w.err, syscall.EINVAL) || errors.Is(w.err, errors.ErrUnsupported) {
-		return nil // a pipe or a device: it has no disk to be flushed to
-	}
-	return w.err
-}
-
-// putLine has a line written, and waits no longer than is bearable: while one before
-// it still stands, hardly at all.
-func (j *Journal) putLine(line []byte) error {
-	patience := ledgerPatience
-	if j.writing != nil {
-		patience = ledgerPatience / 100
-	}
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	if j.writing != nil {
-		select {
-		case w := <-j.writing:
-			j.writing = nil
-			if j.saw(w) == nil {
-				j.lost-- // it is there after all
-			}
-		case <-late.C:
-			return os.ErrDeadlineExceeded
-		}
-	}
-	if j.torn {
-		line = append([]byte{'\n'}, line...)
-	}
-	to, done := j.Ledger, make(chan appended, 1)
-	go func() {
-		n, err := to.Write(line)
-		if err == nil {
-			err = to.Sync()
-		}
-		done <- appended{line, n, err}
-	}()
-	select {
-	case w := <-done:
-		return j.saw(w)
-	case <-late.C:
-		j.writing = done
-		return os.ErrDeadlineExceeded
-	}
-}
-
-// toLedger appends to the ledger and flushes it. A full disk is told once, and
-// again when writing works after it.
-func (j *Journal) toLedger(line []byte) {
-	if j.Ledger == nil {
-		return
-	}
-	err := j.putLine(line)
-	switch {
-	case err != nil && !j.failed:
-		fmt.Fprintf(j.Err, "listen: the ledger cannot be written: %v\n  Contacts are still answered and shown here. Free space or mend the file; writing goes on by itself.\n", err)
-	case err == nil && j.failed:
-		lacks := "nothing is missing from it"
-		if j.lost > 0 {
-			lacks = "it lacks " + counted(j.lost, "contact") + " that came in between, only shown above"
-		}
-		fmt.Fprintf(j.Err, "listen: the ledger can be written again; %s.\n", lacks)
-		j.lost = 0
-	}
-	if j.failed = err != nil; j.failed {
-		j.lost++
-	}
 }
 
 // mayShow says whether to write a contact down, and how many like it were not.
@@ -340,7 +270,7 @@ func (j *Journal) Summary() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.reached) == 0 {
-		return "Nobody reached any port.\n" + j.guesses.summary()
+		return "Nobody reached any port.\n" + j.guesses.summary() + j.book.summary()
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Who reached what:\n")
@@ -376,6 +306,7 @@ func (j *Journal) Summary() string {
 		fmt.Fprintf(&b, "And %s more, from addresses that are too many to be listed.\n", counted(j.unlisted, "contact"))
 	}
 	b.WriteString(j.guesses.summary())
+	b.WriteString(j.book.summary())
 	return b.String()
 }
 

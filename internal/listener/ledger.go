@@ -57,14 +57,14 @@ type entry struct {
 	Transport     plan.Transport
 	Remote, Local netip.AddrPort
 	At            time.Time
-	Kind          echo.Kind   // "" while the connection lasts
-	Run, Probe    echo.ID     // that a keyed Binding named; zero until one did
-	Proved        bool        // a keyed message with its nonce came: no recording
-	Foreign       int         // bytes that were no STUN
-	TCP           *result.TCP // what the system knew of it at its end
-	shown         func(tier)  // called when it shows more of itself; nil: nobody wants to know
-	before        *entry      // from the same source to the same port; nil: none
-	gone          bool        // forgotten
+	Kind          echo.Kind           // "" while the connection lasts
+	Run, Probe    echo.ID             // that a keyed Binding named; zero until one did
+	Proved        bool                // a keyed message with its nonce came: no recording
+	Foreign       int                 // bytes that were no STUN
+	TCP           *result.TCP         // what the system knew of it at its end
+	shown         func(tier, echo.ID) // called when it shows more of itself, with its run; nil: nobody wants to know
+	before        *entry              // from the same source to the same port; nil: none
+	gone          bool                // forgotten
 }
 
 // maxEntries bounds the ledger.
@@ -83,10 +83,18 @@ type ledger struct {
 	keyed   int // that carried a probe
 	began   time.Time
 	ports   map[portKey]*shelf
-	sources map[sourceKey]*entry     // the newest
-	probes  map[echo.ID][]*entry     // in the order in which they were told
-	runs    map[echo.ID]*runEntries  // not of the zero run
-	from    map[netip.Addr]*fromAddr // by address without a zone
+	sources map[sourceKey]*entry    // the newest
+	probes  map[echo.ID][]*entry    // in the order in which they were told
+	runs    map[echo.ID]*runEntries // not of the zero run
+	// provedAt counts a run's connections over TCP that are no recording, by their very
+	// address. Nearly all runs have but one.
+	provedAt map[runAddr]int
+	from     map[netip.Addr]*fromAddr // by address without a zone
+}
+
+type runAddr struct {
+	run  echo.ID
+	addr netip.Addr
 }
 
 type portKey struct {
@@ -109,9 +117,17 @@ type shelf struct {
 
 // runEntries is what came of one run.
 type runEntries struct {
-	entries  []*entry
-	families map[bool]int       // connections over TCP, by whether IPv4
-	proved   map[netip.Addr]int // those that are no recording, by their very address
+	entries []*entry
+	ip4     int // connections over TCP
+	ip6     int
+}
+
+// family is how many connections over TCP it has of an address's family.
+func (r *runEntries) family(a netip.Addr) *int {
+	if a.Is4() {
+		return &r.ip4
+	}
+	return &r.ip6
 }
 
 // fromAddr is what came from one address.
@@ -130,7 +146,7 @@ type ends struct {
 func newLedger() *ledger {
 	return &ledger{
 		began: sock.Now(), ports: map[portKey]*shelf{}, sources: map[sourceKey]*entry{},
-		probes: map[echo.ID][]*entry{}, runs: map[echo.ID]*runEntries{}, from: map[netip.Addr]*fromAddr{},
+		probes: map[echo.ID][]*entry{}, runs: map[echo.ID]*runEntries{}, provedAt: map[runAddr]int{}, from: map[netip.Addr]*fromAddr{},
 	}
 }
 
@@ -255,11 +271,11 @@ func (l *ledger) drop(all []*entry) {
 		}
 		l.keyed--
 		probes[e.Probe] = true
-		if r := l.runs[e.Run]; r != nil {
+		if l.runs[e.Run] != nil {
 			runs[e.Run] = true
 			l.count(e, -1)
-			if e.Proved {
-				r.proved[e.Remote.Addr()]--
+			if e.Proved && e.Transport == plan.TCP {
+				l.countProved(e, -1)
 			}
 		}
 	}
@@ -294,10 +310,18 @@ func (l *ledger) count(e *entry, n int) {
 	if e.Transport != plan.TCP {
 		return
 	}
-	l.runs[e.Run].families[e.Remote.Addr().Is4()] += n
+	*l.runs[e.Run].family(e.Remote.Addr()) += n
 	f := l.from[plainAddr(e.Remote.Addr())]
 	if f.runs[e.Run] += n; f.runs[e.Run] == 0 {
 		delete(f.runs, e.Run)
+	}
+}
+
+// countProved counts a connection of a run's that is no recording, or takes it back.
+func (l *ledger) countProved(e *entry, n int) {
+	k := runAddr{e.Run, e.Remote.Addr()}
+	if l.provedAt[k] += n; l.provedAt[k] == 0 {
+		delete(l.provedAt, k)
 	}
 }
 
@@ -324,7 +348,7 @@ func (l *ledger) asked(p echo.Peer) {
 // first.
 func (l *ledger) tie(e *entry, run, probe echo.ID) {
 	if e.shown != nil {
-		e.shown(tierAsked)
+		e.shown(tierAsked, run)
 	}
 	if e.gone || e.isKeyed() || probe == (echo.ID{}) {
 		return
@@ -344,7 +368,7 @@ func (l *ledger) tie(e *entry, run, probe echo.ID) {
 	}
 	r := l.runs[run]
 	if r == nil {
-		r = &runEntries{families: map[bool]int{}, proved: map[netip.Addr]int{}}
+		r = &runEntries{}
 		l.runs[run] = r
 	}
 	r.entries = append(r.entries, e)
@@ -352,7 +376,7 @@ func (l *ledger) tie(e *entry, run, probe echo.ID) {
 }
 
 // whenShown has shown called when an entry's connection shows more of itself.
-func (l *ledger) whenShown(e *entry, shown func(tier)) {
+func (l *ledger) whenShown(e *entry, shown func(tier, echo.ID)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.shown = shown
@@ -367,11 +391,11 @@ func (l *ledger) proved(p echo.Peer) {
 		return
 	}
 	e.Proved = true
-	if r := l.runs[e.Run]; r != nil && e.Transport == plan.TCP {
-		r.proved[e.Remote.Addr()]++
+	if l.runs[e.Run] != nil && e.Transport == plan.TCP {
+		l.countProved(e, 1)
 	}
 	if e.shown != nil {
-		e.shown(tierProved)
+		e.shown(tierProved, e.Run)
 	}
 }
 
@@ -492,8 +516,7 @@ func (l *ledger) byProbe(probe echo.ID, t plan.Transport, source netip.AddrPort)
 func (l *ledger) provedFrom(run echo.ID, addr netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	r := l.runs[run]
-	return r != nil && r.proved[addr] > 0
+	return l.provedAt[runAddr{run, addr}] > 0
 }
 
 // runsFrom reports whether a run other than these proved itself from addr in
@@ -534,7 +557,7 @@ func (l *ledger) isAnothers(addr netip.Addr, run, own echo.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f, mine := l.from[plainAddr(addr)], l.runs[run]
-	if run == own || f == nil || mine == nil || f.runs[run] > 0 || mine.families[addr.Is4()] == 0 {
+	if run == own || f == nil || mine == nil || f.runs[run] > 0 || *mine.family(addr) == 0 {
 		return false
 	}
 	for other := range f.runs { // of which own is one at most

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"dialtone/internal/echo"
 	"dialtone/internal/sock"
 )
 
@@ -44,7 +45,9 @@ const (
 // limits decides who is shed when there are as many connections as there may
 // be. A newcomer is always let in as long as anything may be shed for it:
 // those that have proved nothing first, then those that asked with the key and
-// said nothing since, the oldest first; one that has proved itself never. If those that
+// said nothing since, the oldest first; one that has proved itself never, unless it came
+// beyond the share of its run, its network or all of those (hasShare): then it counts as
+// if it had only asked, so that no holder of the key takes all there may be. If those that
 // asked are more than half of all there may be, they are recordings, and shed first:
 // else they would leave no room for who has yet to ask, and for the services'
 // conversations, whose token comes late. Of networks (networkOf) that hold more of a
@@ -66,6 +69,10 @@ type limits struct {
 	all    int
 	crowds [tierProved]crowd // of each tier that may be shed
 	turns  uint64            // counts who came to a tier
+	// Those that proved themselves, of each run and each network.
+	proved    int
+	ofRun     map[echo.ID]int
+	ofNetwork map[netip.Prefix]int
 }
 
 // A crowd is the connections of one tier: a heap of networks, the one to shed
@@ -89,15 +96,17 @@ type network struct {
 type place struct {
 	l       *limits
 	network netip.Prefix
-	evict   func() // ends the connection
+	evict   func()  // ends the connection
+	run     echo.ID // of one that proved itself
 	tier    tier
+	beyond  bool          // it proved itself, and was beyond its run's or network's share
 	turn    uint64        // when it came to its tier
 	in      *list.Element // of its network's places; nil if none may shed it
 	gone    bool          // shed, or released
 }
 
 func newLimits() *limits {
-	l := &limits{}
+	l := &limits{ofRun: map[echo.ID]int{}, ofNetwork: map[netip.Prefix]int{}}
 	l.bound(maxConns)
 	return l
 }
@@ -172,6 +181,9 @@ func (l *limits) next() *place {
 func (l *limits) enter(p *place, t tier) {
 	p.tier = t
 	if t >= tierProved {
+		l.proved++
+		l.ofRun[p.run]++
+		l.ofNetwork[p.network]++
 		return
 	}
 	l.turns++
@@ -195,7 +207,14 @@ func (l *limits) enter(p *place, t tier) {
 
 // withdraw takes a place out of its tier.
 func (l *limits) withdraw(p *place) {
-	if p.in == nil {
+	if p.tier >= tierProved {
+		l.proved--
+		if l.ofRun[p.run]--; l.ofRun[p.run] == 0 {
+			delete(l.ofRun, p.run)
+		}
+		if l.ofNetwork[p.network]--; l.ofNetwork[p.network] == 0 {
+			delete(l.ofNetwork, p.network)
+		}
 		return
 	}
 	c := &l.crowds[p.tier]
@@ -219,11 +238,26 @@ func (l *limits) leave(p *place) {
 	}
 }
 
-// raise records that a connection showed more of itself.
-func (p *place) raise(t tier) {
+// hasShare reports whether one more connection of a run and its network may prove
+// itself: of a run a quarter of all there may be, more than any dial makes at once, of a
+// network, behind which may be many, three, and an eighth is for who has yet to come.
+func (l *limits) hasShare(run echo.ID, n netip.Prefix) bool {
+	quarter := max(1, l.most/4)
+	return l.ofRun[run] < quarter && l.ofNetwork[n] < l.most-quarter && l.proved < l.most-max(1, l.most/8)
+}
+
+// raise records that a connection showed more of itself, and of which run it is.
+func (p *place) raise(t tier, run echo.ID) {
 	p.l.mu.Lock()
 	defer p.l.mu.Unlock()
-	if !p.gone && t > p.tier {
+	if p.gone {
+		return
+	}
+	if t == tierProved && !p.l.hasShare(run, p.network) {
+		p.beyond, t = true, tierAsked
+	}
+	if t > p.tier {
+		p.run = run
 		p.l.withdraw(p)
 		p.l.enter(p, t)
 	}

@@ -45,31 +45,106 @@ func TestWhoProvedLessIsShedFirstTheOldestOfThemBeforeTheOthers(t *testing.T) {
 	g := newGate(t, 6)
 	// All from one address: everybody is behind one NAT.
 	const nat = "192.0.2.7"
-	g.comes("proved", nat).raise(tierProved)
+	g.comes("proved", nat).raise(tierProved, echo.NewID())
 	asked := g.comes("asked first", nat)
-	asked.raise(tierAsked)
-	g.comes("asked later", nat).raise(tierAsked)
+	asked.raise(tierAsked, echo.ID{})
+	g.comes("asked later", nat).raise(tierAsked, echo.ID{})
 	for i := range 3 {
 		g.comes(fmt.Sprint("strange ", i), nat)
 	}
 	for i := range 3 {
-		g.comes(fmt.Sprint("newcomer ", i), nat).raise(tierProved)
+		g.comes(fmt.Sprint("newcomer ", i), nat).raise(tierProved, echo.NewID())
 	}
 	if want := []string{"strange 0", "strange 1", "strange 2"}; !slices.Equal(g.ended, want) {
 		t.Fatalf("%q were ended", g.ended)
 	}
-	g.comes("with the key", nat).raise(tierProved) // for one that asked and said no more
+	g.comes("with the key", nat).raise(tierProved, echo.NewID()) // for one that asked and said no more
 	if want := "asked first"; g.ended[3] != want || !asked.isShed() {
 		t.Fatalf("%q were ended", g.ended)
 	}
-	asked.raise(tierProved) // too late
+	asked.raise(tierProved, echo.NewID()) // too late
 	asked.release()
-	g.comes("last", nat).raise(tierProved)
+	g.comes("last", "192.0.2.8").raise(tierProved, echo.NewID())
 	if g.all != 6 || g.ended[4] != "asked later" {
 		t.Fatalf("%d connections, %q were ended", g.all, g.ended)
 	}
-	if p, _ := g.take(netip.MustParseAddr(nat), nil); p != nil {
-		t.Error("one that proved itself was ended for a stranger")
+	g.comes("a stranger", nat) // for the last, which is beyond the share of all
+	g.comes("another", nat)
+	if want := []string{"last", "a stranger"}; !slices.Equal(g.ended[5:], want) {
+		t.Errorf("%q were ended", g.ended)
+	}
+}
+
+// No run and no network takes all there may be, whatever it has proved: the oldest of
+// what it has beyond its share makes room.
+func TestNoHolderOfTheKeyTakesAllConnections(t *testing.T) {
+	g := newGate(t, 400)
+	run := echo.NewID()
+	for i := range 1000 {
+		g.comes(fmt.Sprint("one run ", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String()).raise(tierProved, run)
+	}
+	for i := range 1000 {
+		g.comes(fmt.Sprint("one network ", i), "192.0.2.1").raise(tierProved, echo.NewID())
+	}
+	if g.ofRun[run] != 100 || g.proved != 350 {
+		t.Errorf("%d of one run proved themselves, of %d", g.ofRun[run], g.proved)
+	}
+	g.ended = nil
+	for i := range 50 {
+		g.comes(fmt.Sprint("dial ", i), "192.0.2.2").raise(tierProved, echo.NewID())
+	}
+	if len(g.ended) != 50 || slices.ContainsFunc(g.ended, func(s string) bool { return !strings.HasPrefix(s, "one network") }) {
+		t.Errorf("%q were ended", g.ended)
+	}
+}
+
+// The same over real connections: one run proves itself on as many as it can get and
+// keeps them, from the very address of another, which is let in all the same.
+func TestARunThatKeepsItsConnectionsLeavesRoomForOthers(t *testing.T) {
+	var mu sync.Mutex
+	var said []string
+	l := start(t, Config{OnTrouble: func(what string) { mu.Lock(); defer mu.Unlock(); said = append(said, what) }})
+	l.limits.bound(16)
+	greedy := newAsk()
+	var kept []*echo.Conn
+	for range 40 {
+		greedy.Probe = echo.NewID()
+		c, _ := prove(t, loop, l.at, greedy)
+		if _, err := c.Hello(within(t, guardTime)); err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, c)
+	}
+	other := newAsk()
+	var others []*echo.Conn
+	for range 3 {
+		other.Probe = echo.NewID()
+		c, _ := prove(t, loop, l.at, other)
+		if _, err := c.Hello(within(t, guardTime)); err != nil {
+			t.Fatalf("another run is shut out: %v", err)
+		}
+		others = append(others, c)
+	}
+	left := 0
+	for i, c := range kept {
+		if _, err := c.Hello(within(t, guardTime)); err == nil {
+			left++
+		} else if i < 4 {
+			t.Errorf("the %d. of its share was ended: %v", i, err)
+		}
+	}
+	if left < 4 || left > 13 {
+		t.Errorf("the run keeps %d of 16", left)
+	}
+	for _, c := range others {
+		if _, err := c.Hello(within(t, guardTime)); err != nil {
+			t.Errorf("another run's was ended: %v", err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(said) != 1 || !strings.Contains(said[0], "had proved itself, beyond the share") {
+		t.Errorf("said %q", said)
 	}
 }
 
@@ -104,13 +179,13 @@ func TestNetworkThatHoldsTheMostShedsFirst(t *testing.T) {
 func TestRecordingsThatAreHeldOpenLeaveRoomForOthers(t *testing.T) {
 	g := newGate(t, 400)
 	for i := range 1000 {
-		g.comes(fmt.Sprint("recording ", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String()).raise(tierAsked)
+		g.comes(fmt.Sprint("recording ", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String()).raise(tierAsked, echo.ID{})
 	}
 	for i := range 100 {
 		g.comes(fmt.Sprint("conversation ", i), "192.0.2.2")
 	}
 	for i := range 1000 {
-		g.comes(fmt.Sprint("recording again ", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String()).raise(tierAsked)
+		g.comes(fmt.Sprint("recording again ", i), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}).String()).raise(tierAsked, echo.ID{})
 	}
 	if i := slices.IndexFunc(g.ended, func(s string) bool { return !strings.HasPrefix(s, "recording") }); i >= 0 {
 		t.Errorf("%q was ended for them", g.ended[i])
@@ -180,7 +255,7 @@ func TestNothingIsLeftOfConnectionsThatEnded(t *testing.T) {
 	var all []*place
 	for i := range 1000 {
 		p := g.comes("", netip.AddrFrom4([4]byte{10, 0, byte(i % 7), byte(i % 41)}).String())
-		p.raise(tier(i % 3))
+		p.raise(tier(i%3), echo.NewID())
 		if all = append(all, p); i%3 == int(tierProved) {
 			p.release()
 		}

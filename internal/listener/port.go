@@ -81,7 +81,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 			// No descriptor is free, or the connection is gone already: go on.
 			if sock.LackOf(err) == result.LackDescriptor {
 				if shed := l.limits.makeRoom(); shed != nil {
-					l.countShed(shed.network.Addr())
+					l.countShed(shed.network.Addr(), shed.beyond)
 					continue
 				}
 				l.outOfDescriptors()
@@ -112,9 +112,9 @@ func (l *Listener) admit(e *entry, conn net.Conn) *place {
 	switch {
 	case p == nil:
 		l.shed(e)
-		l.countShed(e.Remote.Addr())
+		l.countShed(e.Remote.Addr(), false)
 	case shed != nil:
-		l.countShed(shed.network.Addr())
+		l.countShed(shed.network.Addr(), shed.beyond)
 	}
 	return p
 }
@@ -124,7 +124,10 @@ const acceptAgain = 50 * time.Millisecond
 
 // converse answers one connection and records how it ended.
 func (l *Listener) converse(ctx context.Context, conn net.Conn, e *entry, place *place, speaks plan.Protocol) {
-	l.ledger.whenShown(e, place.raise)
+	l.ledger.whenShown(e, func(t tier, run echo.ID) {
+		place.raise(t, run)
+		l.noteLate(conn)
+	})
 	t := l.talk(ctx, conn, e, speaks)
 	if place.isShed() {
 		l.shed(e)

@@ -68,15 +68,17 @@ func TestMoreConnectionsThanAllowedAreShed(t *testing.T) {
 	l := start(t, Config{})
 	var all []*place
 	for len(all) < maxConns {
-		p, _ := l.limits.take(elsewhere, func() {})
+		from := netip.AddrFrom4([4]byte{192, 0, 2, byte(len(all) % 4)})
+		p, _ := l.limits.take(from, func() {})
 		if p == nil { // the listener's own proof of its port may hold one for a moment
 			time.Sleep(time.Millisecond)
 			continue
 		}
-		p.raise(tierProved)
+		p.raise(tierProved, echo.NewID())
 		all = append(all, p)
 	}
 	conn := dialFrom(t, loop, l.at)
+	dialFrom(t, loop, l.at) // for which it is ended
 	if b, err := io.ReadAll(conn); len(b) > 0 || err != nil && !isReset(err) {
 		t.Errorf("%x, %v", b, err)
 	}
@@ -87,10 +89,9 @@ func TestMoreConnectionsThanAllowedAreShed(t *testing.T) {
 	if p := l.Paused(loop); len(p) != 1 || !p[0].Shed {
 		t.Errorf("whoever tested meanwhile from there is told of %+v", p)
 	}
-	if p := l.Paused(netip.MustParseAddr("192.0.2.1")); len(p) != 0 {
+	if p := l.Paused(netip.MustParseAddr("198.51.100.1")); len(p) != 0 {
 		t.Errorf("whoever tested from elsewhere is told of %+v", p)
 	}
-	all[0].release()
 	prove(t, loop, l.at, newAsk())
 }
 

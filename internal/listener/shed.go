@@ -157,7 +157,7 @@ func (s *sheds) shallTell(now time.Time) bool {
 }
 
 // whyShed is what the other end is told of a connection that was shed.
-const whyShed = "the listener had as many connections as it may have, and ended this one, which had not proved itself, for a newer one"
+const whyShed = "the listener had as many connections as it may have, and ended this one for a newer one: it had not proved itself, or was beyond the share of those that had"
 
 // shed records that a connection was ended, or not taken, to keep within the
 // limits. The ledger tells it of that connection alone: what the others did was
@@ -166,8 +166,9 @@ func (l *Listener) shed(e *entry) {
 	l.ledger.end(e, echo.KindShed, 0, nil)
 }
 
-// countShed counts a connection that was ended, or not taken, and says it.
-func (l *Listener) countShed(from netip.Addr) {
+// countShed counts a connection that was ended, or not taken, and says it. beyond: it
+// proved itself, beyond its share.
+func (l *Listener) countShed(from netip.Addr, beyond bool) {
 	now := sock.Now()
 	l.sheds.add(from, now)
 	if !l.sheds.shallTell(now) {
@@ -181,6 +182,9 @@ func (l *Listener) countShed(from netip.Addr) {
 		what += ", its own limit"
 	}
 	what += ". For each new one it closes the oldest that has proved nothing, of the network that holds the most first; whoever has the key gets through."
+	if beyond {
+		what += fmt.Sprintf(" One of %s had proved itself, beyond the share that those of one run (a quarter), one network (three) or all (seven eighths) have of them.", networkText(networkOf(from)))
+	}
 	if count > 0 {
 		what += fmt.Sprintf(" The most, %d, come from %s.", count, networkText(widest))
 	}

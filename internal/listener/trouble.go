@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -40,6 +41,9 @@ func (t *troubles) add(from, to time.Time, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n := len(t.spans); n > 0 && t.spans[n-1].why == why && !t.spans[n-1].to.Add(time.Second).Before(from) {
+		if last := &t.spans[n-1]; from.Before(last.from) {
+			last.from = from
+		}
 		t.spans[n-1].to = to
 		return
 	}
@@ -105,6 +109,19 @@ func (l *Listener) keepPulse(ctx context.Context) {
 		l.watch.NotSeeing(since, now, why)
 		l.tell(fmt.Sprintf("It was stopped, or this machine asleep or overloaded, for %v until now: whoever tested meanwhile was told nothing.", gap.Round(100*time.Millisecond)))
 	})
+}
+
+// whyLate is said of a span in which what had arrived was left unread.
+const whyLate = "the listener was overloaded, or its machine, and read only seconds later what had arrived at that time"
+
+// noteLate notices that what came last on a connection, which was read just now, had
+// arrived long before: the kernel had it, and this program had no time for it. Unlike a
+// pulse that is lost, that may concern some connections of many.
+func (l *Listener) noteLate(conn net.Conn) {
+	if late := sock.SinceData(conn); late >= sock.PulseLost {
+		now := sock.Now()
+		l.troubles.add(now.Add(-late), now, whyLate)
+	}
 }
 
 // keepLinks notices until ctx ends when an address that connections came to could

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -97,5 +98,37 @@ func TestOtherRunsFromAnAddress(t *testing.T) {
 	}
 	if n := l.otherRuns(netip.MustParseAddr("192.0.2.8"), since, mine, own) + l.otherRuns(remote.Addr(), time.Now(), mine, own); n != 0 {
 		t.Errorf("%d elsewhere or since now", n)
+	}
+}
+
+// What arrived while nobody had time to read it is known to have waited here, and no
+// device on the way is why it got no answer.
+func TestListenerThatReadTooLateAccusesNobody(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells when data arrived")
+	}
+	l := start(t, Config{})
+	prove(t, loop, l.at, newAsk())
+	if p := l.Paused(loop); len(p) != 0 {
+		t.Fatalf("it was in time: %+v", p)
+	}
+	ask := newAsk()
+	conn := dialFrom(t, loop, l.at)
+	began := time.Now()
+	l.ledger.mu.Lock() // nobody is accepted
+	late := make(chan error, 1)
+	go func() { _, err := echo.Prove(within(t, guardTime), conn, ask); late <- err }()
+	time.Sleep(sock.PulseLost + 100*time.Millisecond)
+	l.ledger.mu.Unlock()
+	if err := receive(t, late); err != nil {
+		t.Fatal(err)
+	}
+	p := l.Paused(loop)
+	if len(p) != 1 || p[0].Shed || time.Duration(p[0].BeganMS-p[0].EndedMS)*time.Millisecond < sock.PulseLost-100*time.Millisecond {
+		t.Errorf("%+v", p)
+	}
+	q := echo.WitnessQuery{Probe: ask.Probe, Transport: plan.TCP, Port: int(l.at.Port()), BeganMS: time.Since(began).Milliseconds()}
+	if a := l.sightings([]echo.WitnessQuery{q}, loop, ask.Run)[0]; a.Saw != result.SawAccepted || a.Dropped != result.DropListener || a.Detail != whyLate {
+		t.Errorf("%+v", a)
 	}
 }

@@ -50,8 +50,11 @@ func madeBy(o result.Ordinary, conns ...net.Conn) *result.Initiator {
 
 // seenTo waits until a Visits has looked after all that happened before.
 func seenTo(v *Visits) {
-	for range 3 {
-		time.Sleep(visitPause)
+	looked := func() time.Time { v.mu.Lock(); defer v.mu.Unlock(); return v.last }
+	for range 2 { // one may be under way
+		for last := looked(); looked().Equal(last); {
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 

@@ -125,9 +125,35 @@ func (d *diag) cameFrom(port uint16, is4 bool) ([]diagSeen, error) {
 	return out, nil
 }
 
+// halfOpen has the kernel pick out the half-open connections of all ports.
+func (d *diag) halfOpen() (out []diagSeen, _ error) {
+	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		request := diagRequest(netip.AddrPortFrom(any, 0), netip.AddrPortFrom(any, 0), true)
+		r := request[unix.NLMSG_HDRLEN:]
+		r[2] = 0                                            // without struct tcp_info
+		binary.NativeEndian.PutUint32(r[4:], 1<<tcpSynRecv) // which means tcpNewSynRecv as well
+		all, err := d.ask(request)
+		if errors.Is(err, unix.ENOENT) && any.Is6() {
+			continue // this kernel has no IPv6
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range all {
+			if s.State == ConnHalfOpen {
+				out = append(out, s)
+			}
+		}
+	}
+	return out, nil
+}
+
 // A diag is an open conversation with inet_diag, which tells everybody of every TCP
 // socket of its network namespace.
-type diag struct{ fd int }
+type diag struct {
+	fd  int
+	buf []byte // of answers; nil: none came yet
+}
 
 func openDiag() (*diag, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
@@ -136,7 +162,7 @@ func openDiag() (*diag, error) {
 	}
 	// The kernel answers at once; whatever keeps it must not keep a run.
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 2})
-	return &diag{fd}, nil
+	return &diag{fd: fd}, nil
 }
 
 func (d *diag) close() { unix.Close(d.fd) }
@@ -190,16 +216,18 @@ func (d *diag) ask(request []byte) (out []diagSeen, _ error) {
 		return nil, fmt.Errorf("ask inet_diag: %w", err)
 	}
 	isDump := binary.NativeEndian.Uint16(request[6:])&unix.NLM_F_DUMP != 0
-	b := make([]byte, 64<<10)
+	if d.buf == nil {
+		d.buf = make([]byte, 64<<10)
+	}
 	for {
-		n, _, err := unix.Recvfrom(d.fd, b, 0)
+		n, _, err := unix.Recvfrom(d.fd, d.buf, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("inet_diag: %w", err)
 		}
-		all, done, err := parseDiag(b[:n])
+		all, done, err := parseDiag(d.buf[:n])
 		if err != nil {
 			return nil, fmt.Errorf("inet_diag: %w", err)
 		}

@@ -2,6 +2,7 @@ package sock
 
 import (
 	"net"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +53,16 @@ func FlightOf(c net.Conn) (Flight, bool) {
 		return Flight{}, false
 	}
 	return Flight{Unacknowledged: int(info.Unacked), Resent: int(info.Retransmits), MSS: int(info.Snd_mss), Window: int(info.Snd_wnd)}, true
+}
+
+// SinceData returns how long ago the last byte of a TCP connection arrived at this
+// machine, whenever the program read it; 0 if the system does not tell.
+func SinceData(c net.Conn) time.Duration {
+	info := tcpInfo(c)
+	if info == nil {
+		return 0
+	}
+	return time.Duration(info.Last_data_recv) * time.Millisecond
 }
 
 func tcpInfo(c net.Conn) (info *unix.TCPInfo) {

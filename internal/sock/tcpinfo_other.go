@@ -4,6 +4,7 @@ package sock
 
 import (
 	"net"
+	"time"
 
 	"dialtone/internal/result"
 )
@@ -16,3 +17,6 @@ func FlightOf(net.Conn) (Flight, bool) { return Flight{}, false }
 
 // CountersOf returns false: it is not asked of this system yet.
 func CountersOf(net.Conn) (Counters, bool) { return Counters{}, false }
+
+// SinceData returns 0: it is not asked of this system yet.
+func SinceData(net.Conn) time.Duration { return 0 }

@@ -137,6 +137,7 @@ func (w *Watch) Between(port int, from, to time.Time, most int) (out []HalfOpen,
 	if last-first > most {
 		return nil, false
 	}
+	out = make([]HalfOpen, 0, max(0, last-first))
 	for i := last - 1; i >= first; i-- {
 		out = append(out, s.sightings[i].copied())
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"dialtone/internal/result"
 )
 
@@ -37,6 +39,12 @@ func (w *Watch) run(ctx context.Context, ready func(result.WitnessState)) {
 	}
 	w.looks = looks{last: Now(), counters: before, capturing: state == result.WitnessCapture}
 	ready(state)
+	defer func() {
+		w.looking.Lock()
+		defer w.looking.Unlock()
+		w.closeDiag()
+		w.looks.noDiag = true // nobody would close another
+	}()
 	every := pollEvery
 	if w.looks.capturing {
 		every = withCapture
@@ -49,11 +57,13 @@ type looks struct {
 	last      time.Time // when it began
 	counters  counters
 	capturing bool
-	pending   bool // a connection was half-open
+	pending   bool  // a connection was half-open
+	diag      *diag // nil: not asked yet, or it failed
+	noDiag    bool  // this kernel has none, or not for this program: its tables are read
 }
 
 // look polls the tables, and compares the counters with those of the last look,
-// unless one began since it was asked for. To read the tables takes milliseconds
+// unless one began since it was asked for. To go through the tables takes time
 // wherever the kernel's are large, however little is in them: unless the look has to
 // be whole, they are left alone where packets are captured and show that nothing can
 // be in them.
@@ -153,7 +163,24 @@ func parseNetstat(s string) map[string]uint64 {
 }
 
 // pollTables looks for half-open connections, and reports whether there are any.
+// inet_diag picks them out of the kernel's tables; as text these have a line for
+// every connection, also of those that ended a minute ago.
 func (w *Watch) pollTables(now time.Time) (any bool, err error) {
+	saw := func(source, local netip.AddrPort) {
+		any = any || w.isOurs(local)
+		w.saw(source, local, now, true, false)
+	}
+	if !w.looks.noDiag {
+		all, err := w.askDiag()
+		if err == nil {
+			for _, h := range all {
+				saw(h.Remote, h.Local)
+			}
+			return any, nil
+		}
+		w.closeDiag()
+		w.looks.noDiag = !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.ENOBUFS)
+	}
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		f, err := os.Open(name)
 		if errors.Is(err, os.ErrNotExist) && strings.HasSuffix(name, "6") {
@@ -162,16 +189,29 @@ func (w *Watch) pollTables(now time.Time) (any bool, err error) {
 		if err != nil {
 			return any, err
 		}
-		err = eachHalfOpen(f, func(source, local netip.AddrPort) {
-			any = any || w.isOurs(local)
-			w.saw(source, local, now, true, false)
-		})
+		err = eachHalfOpen(f, saw)
 		f.Close()
 		if err != nil {
 			return any, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return any, nil
+}
+
+func (w *Watch) askDiag() (all []diagSeen, err error) {
+	if w.looks.diag == nil {
+		if w.looks.diag, err = openDiag(); err != nil {
+			return nil, err
+		}
+	}
+	return w.looks.diag.halfOpen()
+}
+
+func (w *Watch) closeDiag() {
+	if w.looks.diag != nil {
+		w.looks.diag.close()
+		w.looks.diag = nil
+	}
 }
 
 // stateSynRecv is TCP_SYN_RECV in the kernel's tables (include/net/tcp_states.h).

@@ -136,19 +136,66 @@ func TestCountersThatMovedBlind(t *testing.T) {
 
 // A listening socket with TCP_DEFER_ACCEPT keeps a connection half-open until
 // data comes: a true half-open connection without privileges or firewalls.
+// listenHalfOpen listens so that a connection stays half-open until it carries data.
+func listenHalfOpen(t *testing.T, addr string) net.Listener {
+	t.Helper()
+	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
+		return rc.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 10) })
+	}}
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Skip(err)
+	}
+	return l
+}
+
+// What inet_diag picks out is what the tables have.
+func TestHalfOpenConnectionsAreToldEitherWay(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l := listenHalfOpen(t, addr)
+		defer l.Close()
+		at := AddrPortOf(l.Addr())
+		conn, err := net.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		other, err := net.Dial("tcp", at.String()) // which opens
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		_, _ = other.Write([]byte("a"))
+		if _, err := l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		for _, noDiag := range []bool{false, true} {
+			w := NewWatch(func(p int) bool { return p == int(at.Port()) })
+			defer w.closeDiag()
+			w.looks.noDiag = noDiag
+			for range 2 { // the second time on the same socket
+				if any, err := w.pollTables(time.Now()); !any || err != nil {
+					t.Errorf("%s, %v: %v, %v", addr, noDiag, any, err)
+				}
+			}
+			got := between(w, int(at.Port()), time.Now().Add(-time.Minute), time.Now())
+			if len(got) != 1 || got[0].Source != AddrPortOf(conn.LocalAddr()) || got[0].Local != at || !got[0].Answered {
+				t.Errorf("%s, %v: %+v", addr, noDiag, got)
+			}
+			if w.looks.noDiag != noDiag || (w.looks.diag == nil) != noDiag {
+				t.Errorf("%s, %v: it was asked otherwise", addr, noDiag)
+			}
+		}
+	}
+}
+
 func TestWatchSeesARealHalfOpenConnection(t *testing.T) {
 	if _, err := readCounters(); err != nil {
 		t.Skip(err)
 	}
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
-		lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
-			return rc.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 10) })
-		}}
-		lc.SetMultipathTCP(false)
-		l, err := lc.Listen(t.Context(), "tcp", addr)
-		if err != nil {
-			t.Skip(err)
-		}
+		l := listenHalfOpen(t, addr)
 		at := AddrPortOf(l.Addr())
 		w := NewWatch(func(p int) bool { return p == int(at.Port()) })
 		ctx, cancel := context.WithCancel(t.Context())
