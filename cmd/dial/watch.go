@@ -156,7 +156,7 @@ func (w *watching) ran(r *result.Report, d *result.Comparison) {
 		w.watched.Changes[x.Change]++
 	}
 	if w.file != "" {
-		err := isHistoryFile(w.file)
+		err := cli.CheckPlain(w.file)
 		if err == nil {
 			err = cli.WritePrivate(w.file, w.history.Bytes())
 		}
@@ -191,36 +191,9 @@ func (w *watching) line(d *result.Comparison, e watch.Event) string {
 
 const historyHint = "Give with --history a file of its own for each dial watch, or the name of one that is not there yet."
 
-// isHistoryFile reports what is no file that a history may be written to. Nothing is
-// there yet is none of that.
-func isHistoryFile(name string) error {
-	info, err := os.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no file but a %s", name, fileKind(info.Mode()))
-	}
-	return nil
-}
-
-func fileKind(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return "link"
-	case m.IsDir():
-		return "directory"
-	case m&fs.ModeNamedPipe != 0:
-		return "pipe"
-	}
-	return "device"
-}
-
 // readHistory reads the history of an earlier dial watch, if there is one.
 func readHistory(name string, h *watch.History) error {
-	err := isHistoryFile(name)
+	err := cli.CheckPlain(name)
 	if err == nil {
 		err = cli.CheckFile(name)
 	}

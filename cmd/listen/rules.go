@@ -54,7 +54,15 @@ func printRules(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	return report.WriteRules(c.App.Writer, c.App.ErrWriter, common.Plan, request.OfPlan(common.Plan, where, own), d)
+	script, notes, err := report.RenderRules(common.Plan, request.OfPlan(common.Plan, where, own), d)
+	if err != nil {
+		return err
+	}
+	if _, err := c.App.ErrWriter.Write(notes); err != nil {
+		return err
+	}
+	_, err = c.App.Writer.Write(script)
+	return err
 }
 
 // whereRolesAre are the addresses of roles: those that are given, or else those that

@@ -83,6 +83,33 @@ func CheckFile(name string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
+// CheckPlain reports what is no plain file by its own name, for what is read again and
+// may be written to no other place. Nothing is there yet is none of that.
+func CheckPlain(name string) error {
+	info, err := os.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no file but a %s", name, kindOf(info.Mode()))
+	}
+	return nil
+}
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeSymlink != 0:
+		return "link"
+	case m.IsDir():
+		return "directory"
+	case m&fs.ModeNamedPipe != 0:
+		return "pipe"
+	}
+	return "device"
+}
+
 // RemoveFile removes a file of an earlier run, so that nobody takes it for this
 // run's. Where it cannot be removed it is emptied. What is no file stays.
 func RemoveFile(name string) error {

@@ -53,39 +53,6 @@ func WritePlan(w io.Writer, p *plan.Plan, excluded []plan.Excluded, o Options) e
 	return err
 }
 
-// WritePlans writes plans as a page in Markdown: docs/plans.md.
-func WritePlans(w io.Writer, plans ...*plan.Plan) error {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("# The built-in plans")
-	line("")
-	line("Made from the plan files by `go test ./internal/report -run Plans -update`; `listen plan --plan NAME` prints the same. What no page says has no row, which proves nothing.")
-	line("A row whose need says *inferred* follows from its source and does not stand there in these words. *Apart*: required as soon as the site file has the two roles on different hosts. *External*: a role of hosts that are not this software's own. *Idle for*: a connection has to survive that long without traffic.")
-	for _, p := range plans {
-		line("\n## %s: %s\n", p.Name, markdown(p.Title))
-		line("Revised %s.\n", p.Revised)
-		line("| row | connection | service | port | from → to | need | why | source |")
-		line("| --- | --- | --- | --- | --- | --- | --- | --- |")
-		for _, r := range p.Rows {
-			line("| `%s` | %s | %s | %s | %s | %s | %s | %s |", r.ID, markdown(r.Name), planService(r), planPort(r), strings.Replace(markdown(planRoles(r)), "->", "→", 1), planNeed(r), markdown(r.Why), markdown(r.Source))
-		}
-		line("\nRoles:\n")
-		for _, r := range p.RoleNames() {
-			where := ""
-			if p.IsExternal(r) {
-				where = " (external)"
-			}
-			line("- `%s`: %s%s", r, markdown(p.Roles[r]), where)
-		}
-		line("\nPages:\n")
-		for _, s := range p.Sources {
-			line("- %s: <%s>", markdown(s.Name), s.At)
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
 // markdown is text for a cell of a table.
 func markdown(s string) string { return clean.Markdown(s, maxText) }
 

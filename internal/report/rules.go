@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"strings"
 
 	"dialtone/internal/clean"
@@ -12,26 +11,26 @@ import (
 	"dialtone/internal/request"
 )
 
-// WriteRules writes all rules of a plan in a dialect to w. What is no rule, and why,
-// stands there as comments, or on notes if the dialect knows none. What a rule is for
+// RenderRules returns all rules of a plan in a dialect. What is no rule, and why, stands
+// among them as comments, or in notes if the dialect knows none. What a rule is for
 // is said by ids and roles only: a script is made to be pasted.
-func WriteRules(w, notes io.Writer, p *plan.Plan, b request.Rulebook, d dialect.Dialect) error {
-	var out bytes.Buffer
+func RenderRules(p *plan.Plan, b request.Rulebook, d dialect.Dialect) (script, notes []byte, err error) {
+	var out, beside bytes.Buffer
 	t := rules{out: &out, notes: &out, d: d}
 	if d.Comment == "" {
-		t.notes = notes
+		t.notes = &beside
 	}
 	t.comment("Firewall rules of plan %s: %s", p.Name, d.Title)
 	t.comment("%s", d.Paste)
 	t.comment("Rules that the plan requires are ready to be used. Those behind a second mark are needed only where the feature is used. Where the addresses of a role are not known there is no rule, since it would be for anybody.")
 	if !d.Network {
 		if err := t.list("Inbound, on the accepting machine itself", b.Own); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	if d.On == "" {
 		if err := t.list("On the firewalls on the way, such as the campus firewall", b.Between); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	if len(b.Closed) > 0 {
@@ -40,13 +39,12 @@ func WriteRules(w, notes io.Writer, p *plan.Plan, b request.Rulebook, d dialect.
 			t.comment("%s: %s, %s", r.ID, planPort(r), planRoles(r))
 		}
 	}
-	_, err := w.Write(out.Bytes())
-	return err
+	return out.Bytes(), beside.Bytes(), nil
 }
 
 // rules are a rulebook on its way to a script.
 type rules struct {
-	out, notes io.Writer
+	out, notes *bytes.Buffer
 	d          dialect.Dialect
 }
 

@@ -413,7 +413,7 @@ func askFTP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	if errors.Is(err, errFTPOutOfStep) {
 		err = nil
 	}
-	if q.Answer != nil && !out.Keyed && c.refused {
+	if q.isOurs() && !out.Keyed && c.refused {
 		c.changed("The far end refuses what our own listener never refuses.")
 	}
 	return out, err
@@ -502,7 +502,7 @@ func (c *ftpClient) hold() error {
 	if err != nil {
 		return err
 	}
-	if c.q.Answer == nil && c.isMail(r) {
+	if !c.q.isOurs() && c.isMail(r) {
 		return anotherRefusal(fmt.Sprintf("%03d", r.code), r.words()+": the login is not known, and EHLO is, as with an SMTP server")
 	}
 	if r.code == 421 || r.code/100 == 5 && wantsTLS(r.words()) {
@@ -534,7 +534,7 @@ func (c *ftpClient) hold() error {
 	if err := c.modes(); err != nil {
 		return err
 	}
-	if c.q.Answer != nil && c.incomplete {
+	if c.q.isOurs() && c.incomplete {
 		if err := c.stat(); err != nil {
 			return err
 		}
@@ -773,7 +773,7 @@ func (c *ftpClient) active(command string) (string, error) {
 
 // wanted is the command that makes the server send something.
 func (c *ftpClient) wanted() string {
-	if c.q.Answer != nil {
+	if c.q.isOurs() {
 		return fmt.Sprintf("RETR %s%x", ftpFolder, c.q.Token)
 	}
 	return "LIST"
@@ -805,7 +805,7 @@ func (c *ftpClient) read(command string, data net.Conn) (string, error) {
 	default:
 		words = fmt.Sprintf("the data connection stalled after %d bytes", len(got))
 	}
-	if c.q.Answer != nil {
+	if c.q.isOurs() {
 		if w := c.check(command, got, from); words == ftpCompleted {
 			words = w
 		}

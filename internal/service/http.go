@@ -133,7 +133,7 @@ func getPage(conn net.Conn, q Question, certificate []byte, trusted bool) (resul
 	if to := resp.Header.Get("Location"); to != "" {
 		out.Facts = append(out.Facts, result.Fact{Name: "location", Value: shown(to)})
 	}
-	if q.Answer == nil {
+	if !q.isOurs() {
 		if certificate != nil && resp.StatusCode == http.StatusForbidden {
 			// Apache, where a directory wants a certificate and TLS 1.3 is in use: the
 			// clients of these services offer no such thing as it says it lacks.
@@ -206,7 +206,7 @@ func webRequest(conn net.Conn, q Question, secure bool) *http.Request {
 		host += ":" + strconv.Itoa(int(p))
 	}
 	u := &url.URL{Path: tokenPath + hex.EncodeToString(q.Token[:])}
-	if q.Answer == nil { // a path that it knows, and yet in no cache
+	if !q.isOurs() { // a path that it knows, and yet in no cache
 		u = &url.URL{Path: "/" + strings.TrimPrefix(q.Path, "/"), RawQuery: "dialtone=" + hex.EncodeToString(q.Token[:8])}
 	}
 	keep := "close"
@@ -220,7 +220,7 @@ func webRequest(conn net.Conn, q Question, secure bool) *http.Request {
 		"Accept-Language": {"en-US,en;q=0.5"},
 		"Connection":      {keep},
 	}
-	if q.Answer != nil { // and no server of others, which may have smaller limits
+	if q.isOurs() { // and no server of others, which may have smaller limits
 		fields["Cookie"] = []string{webCookie}
 	}
 	return &http.Request{

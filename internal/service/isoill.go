@@ -117,11 +117,11 @@ func askISOILL(_ context.Context, conn net.Conn, q Question) (out result.Convers
 		out.Facts = append(out.Facts, result.Fact{Name: name, Value: shown(value)})
 	}
 	qualifier := hex.EncodeToString(q.Token[:])
-	if q.Answer == nil { // there may be little room for it
+	if !q.isOurs() { // there may be little room for it
 		qualifier = qualifier[:16]
 	}
 	words := "This tests the network only. There is no such transaction, and nothing is wanted."
-	if q.Answer != nil { // the receipt brings it back
+	if q.isOurs() { // the receipt brings it back
 		words += " " + filling
 	}
 	query := illMessage(illStatusQuery,
@@ -151,7 +151,7 @@ func askISOILL(_ context.Context, conn net.Conn, q Question) (out result.Convers
 		return out, foreignError{fmt.Sprintf("the answer is not ISO ILL's: [APPLICATION %d] with %d parts", p.Tag, len(body.Children))}
 	}
 	text, proof := illText(body, illNote), ""
-	if before, after, ok := strings.Cut(text, " "+berMark); ok && q.Answer != nil {
+	if before, after, ok := strings.Cut(text, " "+berMark); ok && q.isOurs() {
 		text, proof = before, berMark+after
 	}
 	note("answer", illKinds[p.Tag])
@@ -172,7 +172,7 @@ func askISOILL(_ context.Context, conn net.Conn, q Question) (out result.Convers
 	} else {
 		note("transaction", "not returned")
 	}
-	if q.Answer == nil {
+	if !q.isOurs() {
 		out.Software = shown(responder)
 		return out, illRefusal(problem, text)
 	}

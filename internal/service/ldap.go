@@ -301,7 +301,7 @@ func askDirectory(ctx context.Context, conn net.Conn, q Question, certificate []
 
 	attributes := []string{"*", "+"} // RFC 3673
 	token := ldapTokenPrefix + hex.EncodeToString(q.Token[:])
-	if q.Answer != nil {
+	if q.isOurs() {
 		attributes = append(attributes, token, "x-fill-"+filling) // the receipt brings it back
 	}
 	search := ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", attributes, nil)
@@ -343,7 +343,7 @@ func askDirectory(ctx context.Context, conn net.Conn, q Question, certificate []
 	case certificate == nil:
 		note("StartTLS", "not offered")
 	}
-	if q.Answer == nil {
+	if !q.isOurs() {
 		_ = c.Unbind()
 		return out, nil
 	}
@@ -375,7 +375,7 @@ func askDirectory(ctx context.Context, conn net.Conn, q Question, certificate []
 
 // ldapUnanswered adds what it means that our own listener's answer is not there.
 func ldapUnanswered(out result.Conversation, q Question, instead string) result.Conversation {
-	if q.Answer != nil {
+	if q.isOurs() {
 		out.Changed = append(out.Changed, "the answer does not contain the listener's reply: "+shown(instead))
 	}
 	return out

@@ -274,7 +274,7 @@ const (
 var errOdysseyStalled = errors.New("the document stalled")
 
 func askOdyssey(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
-	if q.Answer == nil {
+	if !q.isOurs() {
 		return askRealOdyssey(ctx, conn)
 	}
 	var out result.Conversation

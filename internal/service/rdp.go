@@ -87,7 +87,7 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	}
 	if how := x224End(confirm); how != "" {
 		out.Reach(result.StageGreeted)
-		if q.Answer != nil {
+		if q.isOurs() {
 			out.Changed = append(out.Changed, "the answer is not the listener's, which selects TLS: it is "+how)
 		}
 		return out, refused(result.ReasonTurnedAway, "", how)
@@ -98,7 +98,7 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	}
 	out.Software = "an RDP server"
 	out.Reach(result.StageGreeted)
-	if q.Answer != nil && (kind != rdpNegResponse || value != rdpTLS) {
+	if q.isOurs() && (kind != rdpNegResponse || value != rdpTLS) {
 		out.Changed = append(out.Changed, "the Connection Confirm is not the listener's, which selects TLS")
 	}
 	switch kind {
@@ -137,7 +137,7 @@ func askRDP(ctx context.Context, conn net.Conn, q Question) (result.Conversation
 	certificate := tc.ConnectionState().PeerCertificates[0].Raw
 	out.Facts = append(out.Facts, facts...)
 	out.Changed = append(out.Changed, changed...)
-	if q.Answer == nil || value != rdpTLS {
+	if !q.isOurs() || value != rdpTLS {
 		return out, nil
 	}
 	proofs, err := rdpProofs(tc, q)

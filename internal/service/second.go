@@ -39,7 +39,7 @@ type secondLook struct {
 
 // askTwice holds a conversation and looks again where that may tell more.
 func (c conversation) askTwice(ctx context.Context, conn net.Conn, speaks plan.Protocol, q Question) (out result.Conversation, err error) {
-	if q.Again == nil || q.Answer != nil {
+	if q.Again == nil || q.isOurs() {
 		out, err = c.ask(ctx, conn, q)
 		return out, withoutAside(err)
 	}

@@ -72,6 +72,10 @@ type Question struct {
 	hello hello // which ClientHello is sent
 }
 
+// isOurs reports whether the far end is meant to be our own listener, and no server of
+// others: that one gets the token and all that a receipt brings back, and gives proof.
+func (q Question) isOurs() bool { return q.Answer != nil }
+
 // An Answerer is what the answering sides share. All its functions may be
 // called from several goroutines at once.
 type Answerer struct {

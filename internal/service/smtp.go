@@ -261,9 +261,9 @@ func askMail(ctx context.Context, conn net.Conn, q Question, certificate []byte)
 		switch {
 		case no == nil:
 			return out, foreignError{"neither EHLO nor HELO is understood: " + hello.String()}
-		case q.Answer == nil && isFTPsNo(hello) && !isSMTPs.MatchString(greeting.lines[0]):
+		case !q.isOurs() && isFTPsNo(hello) && !isSMTPs.MatchString(greeting.lines[0]):
 			return out, anotherRefusal(strconv.Itoa(hello.code), strings.Join(hello.lines, " / ")+": it greets as SMTP does, and knows neither EHLO nor HELO, as an FTP server")
-		case q.Answer != nil && isFTPsNo(hello):
+		case q.isOurs() && isFTPsNo(hello):
 			return out, foreignError{"neither EHLO nor HELO is understood: " + hello.String()}
 		}
 		note("refused", hello.String())
@@ -277,7 +277,7 @@ func askMail(ctx context.Context, conn net.Conn, q Question, certificate []byte)
 		}
 	}
 	var r *mailReceipt
-	if q.Answer != nil {
+	if q.isOurs() {
 		out.Keyed, r = openMailProof(q.Answer, hello.lines[0])
 		switch {
 		case !out.Keyed:
@@ -395,7 +395,7 @@ func wantsTLS(words string) bool {
 
 // mailUnanswered adds what it means that our own listener's reply is not there.
 func mailUnanswered(out result.Conversation, q Question, instead mailReply) result.Conversation {
-	if q.Answer != nil {
+	if q.isOurs() {
 		out.Changed = append(out.Changed, "the answer does not contain the listener's reply: it is "+instead.String())
 	}
 	return out
@@ -459,7 +459,7 @@ func (c *mailClient) startTLS(ctx context.Context, conn net.Conn, q Question, r 
 // mailName is the domain in EHLO: a token's where our listener is expected,
 // else an address literal, which every server takes (RFC 5321 section 4.1.3).
 func mailName(conn net.Conn, q Question) string {
-	if q.Answer != nil {
+	if q.isOurs() {
 		h := hex.EncodeToString(q.Token[:])
 		return h[:len(h)/2] + "." + h[len(h)/2:] + "." + mailDomain // a label has at most 63 letters
 	}

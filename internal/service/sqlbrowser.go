@@ -73,7 +73,7 @@ func readBrowser(b []byte, q Question) (result.Conversation, error) {
 			words += ", no TCP port"
 		}
 		out.Facts = append(out.Facts, result.Fact{Name: "instance " + shown(one["instancename"]), Value: words})
-		if q.Answer != nil && one["servername"] != browserServer {
+		if q.isOurs() && one["servername"] != browserServer {
 			out.Changed = append(out.Changed, fmt.Sprintf("the answer is not the listener's: it names the server %s", shown(one["servername"])))
 			break
 		}

@@ -101,7 +101,7 @@ var tdsListenerVersion = []byte{15, 0, 0x07, 0xd0, 0, 0}
 
 func askTDS(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error) {
 	var out result.Conversation
-	ours := q.Answer != nil
+	ours := q.isOurs()
 	request := appendPrelogin(nil, tdsRequest(q))
 	if err := writeTDS(conn, tdsPrelogin, request); err != nil {
 		return out, err
@@ -236,7 +236,7 @@ func tdsRequest(q Question) []tdsOptionData {
 		{tdsThread, []byte{1, 0, 0, 0}},
 		{tdsMARS, []byte{0}},
 	}
-	if q.Answer != nil {
+	if q.isOurs() {
 		out = append(out, tdsOptionData{tdsNonce, q.Token[:]})
 	}
 	return out

@@ -73,7 +73,7 @@ func dialTLS(conn net.Conn, q Question, protos ...string) (tc *tlsConn, facts []
 	}
 	cs := tc.ConnectionState() // a server always has a certificate: no PSK was offered
 	facts = tlsFacts(cs)
-	if q.Answer == nil {
+	if !q.isOurs() {
 		facts = append(facts, trustFacts(cs.PeerCertificates, q.Host, nil)...)
 	}
 	changed, err = distrust(cs.PeerCertificates, q, nil)

@@ -79,16 +79,16 @@ func askZ3950(ctx context.Context, conn net.Conn, q Question) (out result.Conver
 		out.Facts = append(out.Facts, result.Fact{Name: name, Value: shown(value)})
 	}
 	unanswered := func(instead string) {
-		if q.Answer != nil {
+		if q.isOurs() {
 			out.Changed = append(out.Changed, "the answer does not contain the listener's reply: "+shown(instead))
 		}
 	}
 	reference := string(q.Token[:])
-	if q.Answer == nil { // old servers have little room for it
+	if !q.isOurs() { // old servers have little room for it
 		reference = hex.EncodeToString(q.Token[:4])
 	}
 	var fill *ber.Packet
-	if q.Answer != nil { // the receipt brings it back
+	if q.isOurs() { // the receipt brings it back
 		fill = berGroup(ber.ClassContext, 201, berGroup(ber.ClassUniversal, ber.TagSequence, berString(ber.ClassContext, 2, filling)))
 	}
 	init := berGroup(ber.ClassContext, zInitRequest,
@@ -155,7 +155,7 @@ func askZ3950(ctx context.Context, conn net.Conn, q Question) (out result.Conver
 	default:
 		out.Changed = append(out.Changed, fmt.Sprintf("the answer's reference id is not the request's: %s became %s", shownBytes([]byte(reference)), shownBytes([]byte(berText(got)))))
 	}
-	out.Keyed = q.Answer != nil && isBERProof(q.Answer, "z3950", zOtherInfo(p))
+	out.Keyed = q.isOurs() && isBERProof(q.Answer, "z3950", zOtherInfo(p))
 	if !out.Keyed {
 		if out.Software == "" {
 			unanswered("it is another server's")
