@@ -45,6 +45,12 @@ func mergeReports(c *ucli.Context) error {
 		return err
 	}
 	in, findings := merge.Unique(in)
+	given := in
+	in, more := merge.WithListens(in)
+	findings = append(findings, more...)
+	if len(in) == 0 {
+		return cli.Usagef("Give the reports of dial, too, that dialed it: dial merge ours.json listen.json", "these are reports of listen alone, which tested nothing")
+	}
 	if len(in) == 2 {
 		if p, ok := merge.Pair(in[0].Report, in[1].Report, true); ok {
 			joined := merge.Join(in[0].Report, in[1].Report, p)
@@ -52,8 +58,15 @@ func mergeReports(c *ucli.Context) error {
 			return writeJoined(c, out, joined, findings)
 		}
 	}
-	if len(in) == 1 { // both ends have the same joined report already
-		return writeJoined(c, out, merge.Sound(in[0].Report), findings)
+	if len(in) == 1 { // both ends have the same joined report already, or it was joined with listen's
+		r := merge.Sound(in[0].Report)
+		if len(given) == 2 {
+			if f := merge.OtherKey(given[0].Report, given[1].Report); f != nil {
+				findings = []result.Finding{*f}
+			}
+		}
+		r.Tool = cli.Software
+		return writeJoined(c, out, r, findings)
 	}
 	for i := range in {
 		in[i].Name = "" // the machine's name says more than the file's

@@ -36,22 +36,13 @@ func readOutputs[T any](c *ucli.Context, k report.Kind[T]) (outputs, error) {
 	if o.format, err = k.Parse(paste.Value(cli.String(c, "format"))); err != nil {
 		return o, cli.Usage(err, "")
 	}
-	for _, name := range cli.Strings(c, "out") {
-		f, err := k.ForFile(name)
-		if err != nil {
+	if o.order, err = cli.OutFiles(c); err != nil {
+		return o, err
+	}
+	for _, name := range o.order {
+		if o.files[name], err = k.ForFile(name); err != nil {
 			return o, cli.Usage(err, "")
 		}
-		name = filepath.Clean(name)
-		if _, twice := o.files[name]; twice {
-			continue
-		}
-		for _, other := range o.order {
-			if cli.IsSameFile(name, other) {
-				return o, cli.Usagef("Give each a file of its own, or leave one of them out.", "--out %s and --out %s are one file", other, name)
-			}
-		}
-		o.files[name] = f
-		o.order = append(o.order, name)
 	}
 	o.sayUnused(c)
 	return o, nil

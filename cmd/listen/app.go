@@ -49,6 +49,7 @@ func listenFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "beside", Usage: "bind none of the plan's ports: only bear witness of what comes to those that other software holds; with --contact, which dial then is given too"},
 		&ucli.IntFlag{Name: "contact", Usage: "also bind this TCP `PORT`, over which dial asks, where no port of the plan is free and passes"},
 		&ucli.StringFlag{Name: "downloads", Usage: "offer the files in `DIR` to browsers on the plan's HTTP port, without the key: exactly these, as they are now; auto: Dialtone's own files beside listen"},
+		&ucli.StringSliceFlag{Name: "out", Usage: "keep a report of who reached which port, and whom the plan still expects, in `FILE`, written anew each minute and at the end; its ending chooses the format: " + report.Listened.Endings() + " (repeatable)"},
 		&ucli.StringFlag{Name: "ledger", Usage: "append every contact to `FILE` as JSON lines, flushed before it is answered"},
 		&ucli.StringFlag{Name: "ready-file", Usage: "write `FILE` once everything is bound"},
 		&ucli.StringFlag{Name: "invite", Usage: "write to `FILE` and print the one line that a partner gives to dial odyssey; it holds the key"},

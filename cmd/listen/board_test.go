@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"dialtone/internal/cli"
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
@@ -18,7 +17,7 @@ func boardOf(t *testing.T, roles ...plan.Role) *board {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return (&serving{Common: cli.Common{Plan: p}, roles: roles}).newBoard(nil)
+	return &board{who: listener.NewAttendance(p, roles, 0)}
 }
 
 func keyed(kind echo.Kind, from string, transport plan.Transport, port uint16, flow string) listener.Event {
@@ -32,16 +31,16 @@ func TestTheBoardShowsWhoHasToComeAndWhoHas(t *testing.T) {
 	if got, want := b.waiting(), "still waiting for: staff PC, partner's server, patron's PC"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	b.contact(keyed(echo.KindProved, "10.1.0.10", plan.TCP, 1433, "sql-client"))
-	b.contact(keyed(echo.KindProved, "10.1.0.10", plan.TCP, 1433, "sql-client"))
-	b.contact(keyed(echo.KindAsked, "10.1.0.11", plan.TCP, 1433, "sql-client"))
-	b.contact(keyed(echo.KindPlain, "10.9.9.9", plan.TCP, 1433, "sql-client"))              // no key
-	b.contact(keyed(echo.KindProved, "203.0.113.2", plan.TCP, 7968, "odyssey-out"))         // as the partner calls what is odyssey-in here
-	b.contact(keyed(echo.KindProved, "203.0.113.2", plan.TCP, 9999, "no-such-row\x1b[31m")) // of another plan
+	b.who.Take(keyed(echo.KindProved, "10.1.0.10", plan.TCP, 1433, "sql-client"))
+	b.who.Take(keyed(echo.KindProved, "10.1.0.10", plan.TCP, 1433, "sql-client"))
+	b.who.Take(keyed(echo.KindAsked, "10.1.0.11", plan.TCP, 1433, "sql-client"))
+	b.who.Take(keyed(echo.KindPlain, "10.9.9.9", plan.TCP, 1433, "sql-client"))              // no key
+	b.who.Take(keyed(echo.KindProved, "203.0.113.2", plan.TCP, 7968, "odyssey-out"))         // as the partner calls what is odyssey-in here
+	b.who.Take(keyed(echo.KindProved, "203.0.113.2", plan.TCP, 9999, "no-such-row\x1b[31m")) // of another plan
 	lines := b.lines(79, 40)
 	for _, want := range []string{
 		"  1433/tcp   staff PC, (PC for reports)  10.1.0.10, 10.1.0.11",
-		"  7968/tcp   staff PC, partner's server  203.0.113.2",
+		"  7968/tcp   staff PC, partner's server  203.0.113.2; no staff PC",
 		"  1611/tcp   (partner's server)          nobody yet",
 		"still waiting for: patron's PC",
 	} {
@@ -63,7 +62,7 @@ func TestTheBoardShowsWhoHasToComeAndWhoHas(t *testing.T) {
 			t.Errorf("%v: the last line is %q", size, lines[len(lines)-1])
 		}
 	}
-	b.contact(keyed(echo.KindProved, "10.7.0.1", plan.TCP, 443, "web-https"))
+	b.who.Take(keyed(echo.KindProved, "10.7.0.1", plan.TCP, 443, "web-https"))
 	if got, want := b.waiting(), "all have come that have to by the plan"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -72,9 +71,7 @@ func TestTheBoardShowsWhoHasToComeAndWhoHas(t *testing.T) {
 func TestTheBoardOfOneRoleHasItsPortsAlone(t *testing.T) {
 	b := boardOf(t, plan.RoleDatabase)
 	var ports []int
-	for _, p := range b.ports {
-		ports = append(ports, p.port)
-	}
+	b.who.Ports(func(p *listener.Attended) { ports = append(ports, p.Port) })
 	if want := []int{1344, 1433, 1434}; !slices.Equal(ports, want) {
 		t.Errorf("ports %v, want %v", ports, want)
 	}
@@ -95,18 +92,20 @@ func TestTheBoardCountsThoseForWhomThereIsNoRoom(t *testing.T) {
 		return ""
 	}
 	for n := range 5 {
-		b.contact(keyed(echo.KindProved, netip.AddrFrom4([4]byte{10, 1, 0, byte(n)}).String(), plan.TCP, 1433, "sql-client"))
+		b.who.Take(keyed(echo.KindProved, netip.AddrFrom4([4]byte{10, 1, 0, byte(n)}).String(), plan.TCP, 1433, "sql-client"))
 	}
 	if got, want := line(), "  1433/tcp   staff PC, (PC for reports)  10.1.0.4 and 4 more"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	for n := range 250 {
-		b.contact(keyed(echo.KindProved, netip.AddrFrom4([4]byte{10, 1, 1, byte(n)}).String(), plan.TCP, 1433, "sql-client"))
+		b.who.Take(keyed(echo.KindProved, netip.AddrFrom4([4]byte{10, 1, 1, byte(n)}).String(), plan.TCP, 1433, "sql-client"))
 	}
 	if got, want := line(), "  1433/tcp   staff PC, (PC for reports)  10.1.1.26 and more than 31 others"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if n := len(b.portOf(plan.TCP, 1433).reached); n > maxReached {
-		t.Errorf("%d addresses are kept", n)
-	}
+	b.who.Ports(func(p *listener.Attended) {
+		if n := len(p.Reached); n > 32 {
+			t.Errorf("%d addresses are kept of %d", n, p.Port)
+		}
+	})
 }

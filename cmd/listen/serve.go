@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -18,6 +20,7 @@ import (
 	"dialtone/internal/listener"
 	"dialtone/internal/paste"
 	"dialtone/internal/plan"
+	"dialtone/internal/result"
 	"dialtone/internal/sock"
 )
 
@@ -37,6 +40,8 @@ type serving struct {
 	contact          int        // TCP port for control conversations beside the plan's; 0: none
 	user             *sock.User // whom it becomes once all is bound; nil: it stays who it is
 	offers           []string   // files of --downloads
+	who              *listener.Attendance
+	out              *reporting // of --out; nil: none
 	board            *board     // on a terminal; nil: elsewhere
 }
 
@@ -120,9 +125,15 @@ func serve(c *ucli.Context) error {
 		}
 		defer journal.Close()
 	}
+	s.who = listener.NewAttendance(s.Plan, s.roles, s.Shift)
 	if !c.Bool("check") {
 		s.watch(journal)
 		defer s.board.end()
+	}
+	if !c.Bool("check") {
+		if s.out, err = readReporting(c); err != nil {
+			return err
+		}
 	}
 	files, names, closeFiles, err := s.downloads(c.String("downloads"))
 	if err != nil {
@@ -134,7 +145,9 @@ func serve(c *ucli.Context) error {
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
 		Beside: beside, ContactPort: s.contact, Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnEvent: func(c listener.Event) {
 			journal.Write(c)
-			s.board.contact(c)
+			if s.who.Take(c) {
+				s.board.changed()
+			}
 		},
 		Lines: s.lines(), Downloads: files, OnUnseen: s.unseen(runtime.GOOS), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
@@ -162,6 +175,9 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	if err != nil {
 		return err
 	}
+	if err := s.out.open(); err != nil {
+		return err
+	}
 	if err := s.become(l, c.String("ready-file")); err != nil {
 		return err
 	}
@@ -174,7 +190,15 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 		}
 	}
 	var readyErr error
+	var keeping sync.WaitGroup
 	err = l.Serve(ctx, func(taken []*listener.BindError) {
+		since, run := sock.Now(), echo.NewID()
+		if s.out != nil {
+			s.out.make = func(goesOn bool) *result.Report { return s.reportOf(l, journal, run, since, goesOn) }
+			s.out.tell = func(format string, args ...any) { fmt.Fprintf(s.errs, "listen: "+format+"\n", args...) }
+			s.out.write(true)
+			keeping.Go(func() { s.out.keep(ctx, writeAgain) })
+		}
 		s.sayFailed(taken)
 		s.sayReady(l, time.Now().Add(limit), invitation)
 		sayFirewall(l.Bound())
@@ -192,7 +216,9 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	if readyErr != nil {
 		return cli.Usage(fmt.Errorf("--ready-file: %w", readyErr), "Give a file in a directory that can be written.")
 	}
+	keeping.Wait()
 	s.board.end()
+	outErr := s.out.end()
 	fmt.Fprint(s.words, "\n", journal.Summary())
 	if s.isFromOutside() {
 		fmt.Fprint(s.words, "\n", journal.Came(s.Plan.Ports(s.roles)))
@@ -200,7 +226,7 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		fmt.Fprintf(s.words, "Stopped after %v (--for).\n", limit)
 	}
-	return err
+	return cmp.Or(err, outErr)
 }
 
 func parseAllowed(list []string) ([]netip.Prefix, error) {

@@ -244,24 +244,30 @@ func (p place) replace(b []byte, private bool) error {
 	return p.overwrite(b)
 }
 
-// overwrite writes a file where it is. What needs more room than the old content
-// has comes first: where there is none, that stays as it was.
+// overwrite writes a file where it is.
 func (p place) overwrite(b []byte) error {
 	f, err := os.OpenFile(p.path, os.O_WRONLY, 0)
 	if err != nil {
 		return cause(err)
 	}
-	had := min(p.old.Size(), int64(len(b)))
-	if _, err = f.WriteAt(b[had:], p.old.Size()); err == nil && had < int64(len(b)) {
+	return errors.Join(overwrite(f, p.old.Size(), b), f.Close())
+}
+
+// overwrite puts b in the place of what a file has, so many bytes. What needs more room
+// than the old content has comes first: where there is none, that stays as it was.
+func overwrite(f *os.File, size int64, b []byte) error {
+	had := min(size, int64(len(b)))
+	var err error
+	if _, err = f.WriteAt(b[had:], size); err == nil && had < int64(len(b)) {
 		err = flush(f)
 	}
 	if err != nil {
-		return errors.Join(err, f.Truncate(p.old.Size()), f.Close())
+		return errors.Join(err, f.Truncate(size))
 	}
 	if _, err = f.WriteAt(b[:had], 0); err == nil {
 		err = f.Truncate(int64(len(b)))
 	}
-	return errors.Join(err, flush(f), f.Close())
+	return errors.Join(err, flush(f))
 }
 
 // flush has a file put on the disk, if it has one.

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -194,6 +196,24 @@ func Values(c *cli.Context, name string) []string {
 		out = append(out, paste.Value(v))
 	}
 	return out
+}
+
+// OutFiles returns the names of files that a document is to be written to, each once.
+func OutFiles(c *cli.Context) ([]string, error) {
+	var out []string
+	for _, name := range Strings(c, "out") {
+		name = filepath.Clean(name)
+		if slices.Contains(out, name) {
+			continue
+		}
+		for _, other := range out {
+			if IsSameFile(name, other) {
+				return nil, Usagef("Give each a file of its own, or leave one of them out.", "--out %s and --out %s are one file", other, name)
+			}
+		}
+		out = append(out, name)
+	}
+	return out, nil
 }
 
 // String returns a flag's value, given before or after a subcommand.

@@ -129,6 +129,10 @@ func (c *answering) write(m *stun.Message, class stun.MessageClass, t stun.AttrT
 func (s Submission) bounded() Submission {
 	s.Host = clean.Bytes(s.Host, 253)
 	maps.DeleteFunc(s.Summary.Verdicts, func(v result.Verdict, _ int) bool { return !slices.Contains(result.Verdicts, v) })
+	s.Roles = s.Roles[:min(len(s.Roles), maxRoles)]
+	for i, r := range s.Roles {
+		s.Roles[i] = clean.Bytes(r, maxRole)
+	}
 	s.Broken = s.Broken[:min(len(s.Broken), maxBroken)]
 	for i, l := range s.Broken {
 		s.Broken[i] = clean.Bytes(l, maxBrokenLine)

@@ -224,14 +224,17 @@ type Held struct {
 // A Submission tells the answering end how the run ended.
 type Submission struct {
 	Host    string         `json:"host"`
+	Roles   []string       `json:"roles,omitempty"` // that the asking end played, as the answering end calls them
 	Summary result.Summary `json:"summary"`
 	Broken  []string       `json:"broken"` // one line each
 }
 
-// maxSubmission bounds the lines and their length that are kept of a Submission.
+// These bound the lines, their length and the roles that are kept of a Submission.
 const (
 	maxBroken     = 64
 	maxBrokenLine = 300
+	maxRoles      = 16
+	maxRole       = 64
 )
 
 // holdOrder asks for a connection to be kept idle.

@@ -44,8 +44,10 @@ type Journal struct {
 
 // tally counts contacts of one kind.
 type tally struct {
-	count int
-	last  time.Time
+	count       int
+	first, last time.Time
+	kind        echo.Kind
+	service     string // that the port is for
 }
 
 // knocks counts what was done without the key in the current minute.
@@ -234,7 +236,7 @@ func (j *Journal) count(c Event) {
 		if len(j.reached[a]) >= maxAddrs {
 			return
 		}
-		t = &tally{}
+		t = &tally{first: c.At, kind: c.Kind, service: c.Visit.Service}
 		j.reached[a][what] = t
 	}
 	t.count++

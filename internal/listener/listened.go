@@ -12,12 +12,25 @@ import (
 	"dialtone/internal/sock"
 )
 
-// maxArrivals bounds what is told of what reached the ports.
-const maxArrivals = 256
+const (
+	// maxArrivals bounds what a run's report tells of what reached the ports, and
+	// maxAllArrivals what listen's own does, which is for many runs.
+	maxArrivals    = 256
+	maxAllArrivals = 8192
+)
 
 // Listened tells what reached the ports since a time, for a far end that cannot
 // be asked to tell which of it was its own.
 func (l *Listener) Listened(since time.Time) *result.Listened {
+	return l.listened(since, maxArrivals)
+}
+
+// ListenedToAll is Listened for whoever came, as listen's own report has it.
+func (l *Listener) ListenedToAll(since time.Time) *result.Listened {
+	return l.listened(since, maxAllArrivals)
+}
+
+func (l *Listener) listened(since time.Time, most int) *result.Listened {
 	l.watch.Look()
 	until := sock.Now()
 	out := &result.Listened{
@@ -54,9 +67,9 @@ func (l *Listener) Listened(since time.Time) *result.Listened {
 		out.Arrivals = append(out.Arrivals, *a)
 	}
 	slices.SortFunc(out.Arrivals, func(a, b result.Arrival) int { return a.First.Compare(b.First.Time) })
-	if len(out.Arrivals) > maxArrivals {
+	if len(out.Arrivals) > most {
 		out.Truncated = true
-		out.Arrivals = out.Arrivals[len(out.Arrivals)-maxArrivals:]
+		out.Arrivals = out.Arrivals[len(out.Arrivals)-most:]
 	}
 	return out
 }

@@ -102,8 +102,8 @@ func interrupted(r *result.Report) result.Finding {
 
 // listened says if the listening end's report lacks its half.
 func (j *joiner) listened(listening, dialing *result.Report) {
-	if listening.Listened != nil {
-		return
+	if listening.Listened != nil || IsListens(dialing) {
+		return // of what it dialed nothing is to be known
 	}
 	j.find(result.Finding{Code: result.CodeNotListened,
 		Text:   fmt.Sprintf("The report of %s does not say what arrived there, so nothing more is known of what %s dialed.", who(listening), who(dialing)),

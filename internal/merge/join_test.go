@@ -330,6 +330,57 @@ func TestOnlyTheEndsOfAPairArePaired(t *testing.T) {
 	}
 }
 
+// listensOf is what listen reports in the place of b, which dialed nothing.
+func listensOf(b *result.Report) *result.Report {
+	l := *b
+	l.Mode, l.Run, l.To, l.Paths = result.ModeListen, "00000000000000000000000000001157", result.End{}, nil
+	return &l
+}
+
+// The listening side has run listen, and nothing else: what it saw completes what dial
+// could not know, and nothing of it counts as a path or a machine of its own.
+func TestListensReportCompletesWhatWasDialed(t *testing.T) {
+	a, b := halves()
+	a.From.Role, a.To.Role, a.Listened = "client", "server,web,database", nil
+	b.Listened.Arrivals = []result.Arrival{arrival(hostA+":50123", 187*time.Second+200*time.Millisecond, result.SawHalfOpen)}
+	l := listensOf(b)
+	out, findings := WithListens([]Input{{Name: "l", Report: l}, {Name: "a", Report: a}})
+	if len(out) != 1 || len(findings) != 0 {
+		t.Fatalf("%d reports, %v", len(out), findings)
+	}
+	r := out[0].Report
+	if len(r.Paths) != len(a.Paths) || r.Paths[0].Verdict != result.ReplyLost || r.Joined == nil || r.Joined.Run != l.Run {
+		t.Errorf("%s joined %+v", verdicts(r), r.Joined)
+	}
+	if f := find(r, result.CodeNotListened); f != nil {
+		t.Errorf("listen dialed nothing, and yet: %s", f.Text)
+	}
+	// Of a listen that was started again it is the report of that time.
+	before := listensOf(b)
+	listened := *b.Listened
+	listened.Since, listened.Until, listened.Arrivals = at(-2*time.Hour), at(-time.Hour), nil
+	before.Run, before.Listened = "00000000000000000000000000001158", &listened
+	out, findings = WithListens([]Input{{Report: before}, {Report: l}, {Report: a}})
+	if len(out) != 1 || out[0].Report.Joined == nil || out[0].Report.Joined.Run != l.Run {
+		t.Errorf("joined %+v", out[0].Report.Joined)
+	}
+	if len(findings) != 1 || findings[0].Code != result.CodeListensUnpaired {
+		t.Errorf("findings %v", findings)
+	}
+	// Another key is another test's.
+	other := *l
+	other.Tag, a.Tag = "ffff", "0001"
+	if out, findings = WithListens([]Input{{Report: &other}, {Report: a}}); out[0].Report.Joined != nil || len(findings) != 1 {
+		t.Errorf("joined %+v, %v", out[0].Report.Joined, findings)
+	}
+	// Nothing of it proves a path, whatever it says.
+	b.Listened.Arrivals[0].Saw, b.Listened.Arrivals[0].Proved, b.Listened.Arrivals[0].Run = result.SawAccepted, true, a.Run
+	out, _ = WithListens([]Input{{Report: listensOf(b)}, {Report: a}})
+	if v := out[0].Report.Paths[0].Verdict; v == result.Open {
+		t.Errorf("verdict %s", v)
+	}
+}
+
 func TestAnAssumedPairSaysSo(t *testing.T) {
 	a, b := halves()
 	b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}

@@ -22,13 +22,15 @@ type Pairing struct {
 // are.
 func Pair(a, b *result.Report, alone bool) (Pairing, bool) {
 	switch {
-	case a.Run == b.Run, a.Mode != result.ModePaths, b.Mode != result.ModePaths, !cross(a, b), OtherKey(a, b) != nil:
+	case a.Run == b.Run, !crosses(a, b), OtherKey(a, b) != nil:
 		return Pairing{}, false
 	case met(a, b) || met(b, a) || found(a, b) || found(b, a):
 		return Pairing{}, true
 	case sameMachine(a, b), shares(addrs(a.To.Addresses), addrs(b.To.Addresses)):
 		return Pairing{}, false // two runs from one machine, or to one
 	case leads(a, b) || leads(b, a):
+		return Pairing{}, true
+	case alone && (IsListens(a) || IsListens(b)) && tagOf(a) != "" && tagOf(a) == tagOf(b):
 		return Pairing{}, true
 	case alone && isServers(a) && isServers(b):
 		switch x, y := tagOf(a), tagOf(b); {
@@ -53,12 +55,28 @@ func tagOf(r *result.Report) string {
 // were made with different keys, so that neither end can have known the other;
 // nil if they were not.
 func OtherKey(a, b *result.Report) *result.Finding {
-	if x, y := tagOf(a), tagOf(b); x == "" || y == "" || x == y || !cross(a, b) {
+	if x, y := tagOf(a), tagOf(b); x == "" || y == "" || x == y || !crosses(a, b) {
 		return nil
 	}
 	return &result.Finding{Code: result.CodeOtherKey,
 		Text:   fmt.Sprintf("The reports of %s and %s were made with different keys, so they are not of the two ends of one pair, and were not joined.", who(a), who(b)),
 		Advice: "If the two tested with each other, one of them had a wrong key: use one key on both sides, and run the test again."}
+}
+
+// IsListens reports whether a report is listen's own, of what reached it: it dialed
+// nothing, and is the other end of whoever dialed it.
+func IsListens(r *result.Report) bool { return r.Mode == result.ModeListen }
+
+// crosses reports whether two reports may be those of a pair's two ends by what they
+// asked, and of whom.
+func crosses(a, b *result.Report) bool {
+	switch {
+	case IsListens(a):
+		return b.Mode == result.ModePaths
+	case IsListens(b):
+		return a.Mode == result.ModePaths
+	}
+	return a.Mode == result.ModePaths && b.Mode == result.ModePaths && cross(a, b)
 }
 
 // cross reports whether each end plays the other's part.

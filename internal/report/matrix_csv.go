@@ -1,12 +1,9 @@
 package report
 
 import (
-	"bytes"
-	"encoding/csv"
 	"strconv"
 	"strings"
 
-	"dialtone/internal/clean"
 	"dialtone/internal/result"
 )
 
@@ -33,19 +30,7 @@ func renderMatrixCSV(m *result.Matrix, _ Options) ([]byte, error) {
 		}
 		rows = append(rows, append(row, requestsOf(m, n)))
 	}
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	w.UseCRLF = true
-	for _, row := range rows {
-		for i := range row {
-			row[i] = clean.Cell(row[i], maxText)
-		}
-		if err := w.Write(row); err != nil {
-			return nil, err
-		}
-	}
-	w.Flush()
-	return b.Bytes(), w.Error()
+	return csvOf(rows)
 }
 
 // requestsOf is what a row's machine needs, numbered as in the other forms.

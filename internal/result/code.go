@@ -172,6 +172,7 @@ const (
 	CodeContradiction      Code = "contradiction"
 	CodeEndsAssumed        Code = "ends-assumed"
 	CodeNotListened        Code = "not-listened"
+	CodeListensUnpaired    Code = "listens-unpaired"
 	CodeOtherKey           Code = "other-key"
 	CodeSameRun            Code = "same-run"
 	CodeNotDialed          Code = "not-dialed"
@@ -398,6 +399,7 @@ var Codes = []CodeGroup{
 		{CodeContradiction, "two reports say what cannot both be", false},
 		{CodeEndsAssumed, "which end is which was taken from the addresses", false},
 		{CodeNotListened, "the other end did not listen, so nobody can say what arrived", false},
+		{CodeListensUnpaired, "no run is known to have dialed the listen whose report was given", false},
 		{CodeOtherKey, "the two reports are of tests with different keys", true},
 		{CodeSameRun, "a report was given twice", false},
 		{CodeNotDialed, "a partner was not dialed", true},

@@ -17,6 +17,63 @@ type Listened struct {
 	Ports     []ListenedPort `json:"ports"`
 	Arrivals  []Arrival      `json:"arrivals"`  // what reached those ports, oldest first
 	Truncated bool           `json:"truncated"` // more arrived than is listed
+
+	// What follows is in listen's own reports alone.
+
+	// GoesOn: it listened on after this was written.
+	GoesOn bool `json:"goes_on,omitempty"`
+	// Expected are the ports that somebody has to reach by the plan who can run dial;
+	// Waiting are the roles among them from which nobody came with the key.
+	Expected []ExpectedPort `json:"expected,omitempty"`
+	Waiting  []string       `json:"waiting,omitempty"`
+	// Visitors are who came, those with the key first, each address once.
+	Visitors []Visitor `json:"visitors,omitempty"`
+	Unlisted int       `json:"unlisted,omitempty"` // contacts of visitors beyond those that are listed
+}
+
+// An ExpectedPort is a port that somebody is to reach by the plan.
+type ExpectedPort struct {
+	Port      int            `json:"port"`
+	PlanPort  int            `json:"plan_port"`
+	Transport plan.Transport `json:"transport"`
+	Service   string         `json:"service"` // for people: "SQL Server (TDS)"
+	Flows     []string       `json:"flows"`
+	Must      []string       `json:"must"`    // roles for which a required row runs here
+	May       []string       `json:"may"`     // further roles, that may not need it
+	Missing   []string       `json:"missing"` // of Must: from which nobody reached it with the key
+}
+
+// A Visitor is an address from which something came.
+type Visitor struct {
+	Address string   `json:"address"`
+	Roles   []string `json:"roles"` // that it played, as far as it said so under the key
+	Keyed   bool     `json:"keyed"` // it proved the key
+	First   Time     `json:"first"` // UTC
+	Last    Time     `json:"last"`
+	Visits  []Visit  `json:"visits"`
+	Told    []Told   `json:"told"` // how its runs of dial ended, the newest of each machine
+}
+
+// A Visit is what was done at one port, however often.
+type Visit struct {
+	Port      int            `json:"port"`
+	Transport plan.Transport `json:"transport"`
+	Service   string         `json:"service"` // that the port is for, as people know it; "": not known
+	Kind      string         `json:"kind"`    // what the contact amounted to, as in the ledger
+	Words     string         `json:"words"`   // what a stranger did there, in this program's own words; ""
+	Count     int            `json:"count"`
+	First     Time           `json:"first"` // UTC
+	Last      Time           `json:"last"`
+}
+
+// A Told is how a run of dial ended, as it said under the key.
+type Told struct {
+	At      Time     `json:"at"`   // UTC
+	Host    string   `json:"host"` // that ran it, by its own name
+	Roles   []string `json:"roles"`
+	Counted int      `json:"counted"` // required paths
+	Failed  int      `json:"failed"`  // of them, not ok
+	Broken  []string `json:"broken"`  // each in a line
 }
 
 // A ListenedPort is a port that the accepting end wanted.

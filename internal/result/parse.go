@@ -147,7 +147,7 @@ var known = func() map[reflect.Type][]string {
 	add(m, plan.TCP, plan.UDP)
 	add(m, plan.ExpectOpen, plan.ExpectClosed)
 	add(m, IP4, IP6)
-	add(m, ModePaths, ModeInstalled, ModeEgress)
+	add(m, ModePaths, ModeInstalled, ModeEgress, ModeListen)
 	add(m, Verdicts...)
 	add(m, ProofNone, ProofPlain, ProofService, ProofSeen, ProofKeyed)
 	add(m, ConnectOpen, ConnectTimeout, ConnectRST, ConnectICMP, ConnectDenied, ConnectNoRoute, ConnectFailed)

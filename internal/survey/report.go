@@ -258,13 +258,25 @@ func namesInDoubt(doubts []sock.Doubt) []verdict.Name {
 	return out
 }
 
+// rolesThere are the roles of this end as the far end's plan has them: of two servers
+// each calls the other its peer.
+func (c Config) rolesThere() (out []string) {
+	if slices.Equal(c.Remote, []plan.Role{plan.RolePeer}) {
+		return []string{string(plan.RolePeer)}
+	}
+	for _, r := range c.Local {
+		out = append(out, string(r))
+	}
+	return out
+}
+
 // submit tells the far end how the run ended, for its log. Nothing depends on
 // it. The error says why it could not be told.
 func (s *reports) submit(ctx context.Context, r *result.Report) error {
 	if r.Contact == nil || r.Interrupted {
 		return nil
 	}
-	sub := echo.Submission{Host: s.Hostname, Summary: r.Summary}
+	sub := echo.Submission{Host: s.Hostname, Roles: s.rolesThere(), Summary: r.Summary}
 	for _, p := range r.Paths {
 		if p.Counted && !p.OK {
 			sub.Broken = append(sub.Broken, fmt.Sprintf("%s %s %s: %s", p.Direction, p.Flow, p.Family, p.Verdict))

@@ -1,0 +1,116 @@
+package listener
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"dialtone/internal/echo"
+	"dialtone/internal/plan"
+	"dialtone/internal/result"
+)
+
+func attendanceOf(t *testing.T, roles ...plan.Role) *Attendance {
+	t.Helper()
+	p, err := plan.Load("illiad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewAttendance(p, roles, 0)
+}
+
+func came(kind echo.Kind, from string, port uint16, flow string) Event {
+	return Event{At: time.Date(2026, 3, 17, 14, 0, 0, 0, time.UTC), Kind: kind, Peer: echo.Peer{
+		Remote: netip.AddrPortFrom(netip.MustParseAddr(from), 50000), Local: netip.AddrPortFrom(netip.MustParseAddr("10.2.0.10"), port), Transport: plan.TCP, Flow: flow,
+	}}
+}
+
+// missingAt are the roles that lack at a port.
+func missingAt(t *testing.T, a *Attendance, port int) (out []plan.Role) {
+	t.Helper()
+	found := false
+	a.Ports(func(p *Attended) {
+		if p.Port == port && p.Transport == plan.TCP {
+			out, found = p.Missing(), true
+		}
+	})
+	if !found {
+		t.Fatalf("nobody is expected at port %d", port)
+	}
+	return out
+}
+
+// A row that several roles have tells of none of them; that dial says at its end which
+// it plays settles it, and for what came before as well.
+func TestWhichRoleCameIsNotGuessed(t *testing.T) {
+	a := attendanceOf(t)
+	a.rows = slices.Clone(a.rows)
+	for i := range a.rows {
+		if a.rows[i].ID == "odyssey-client" {
+			a.rows[i].From = []plan.Role{plan.RoleClient, "patron"}
+		}
+	}
+	a.Take(came(echo.KindProved, "10.1.0.10", 7968, "odyssey-client"))
+	if left, of := a.Waiting(); len(left) != of {
+		t.Errorf("waiting for %v of %d", left, of)
+	}
+	if got := missingAt(t, a, 7968); !slices.Contains(got, plan.RoleClient) {
+		t.Errorf("missing %v", got)
+	}
+	told := came(echo.KindSubmitted, "10.1.0.10", 7968, "")
+	told.Submission = &echo.Submission{Host: "pc-17", Roles: []string{"client", "no such role", "peer\x1b[31m"}, Summary: result.Summary{Counted: 3, Failed: 1}, Broken: []string{"sql-client\x1b[2J"}}
+	if !a.Take(told) {
+		t.Error("nothing changed")
+	}
+	if got, want := missingAt(t, a, 7968), []plan.Role{plan.RolePeer}; !slices.Equal(got, want) {
+		t.Errorf("missing %v, want %v", got, want)
+	}
+	// One address with the key can be several machines, behind a NAT: of each the newest.
+	again := told
+	other := *told.Submission
+	other.Host, again.Submission = "pc-18", &other
+	a.Take(told)
+	a.Take(again)
+	j := &Journal{}
+	j.Write(came(echo.KindProved, "10.1.0.10", 7968, "odyssey-client"))
+	l := &result.Listened{}
+	a.Report(l, j)
+	if len(l.Visitors) != 1 || len(l.Visitors[0].Told) != 2 || l.Visitors[0].Told[0].Host != "pc-17" || !slices.Equal(l.Visitors[0].Roles, []string{"client"}) {
+		t.Fatalf("visitors %+v", l.Visitors)
+	}
+	if b := l.Visitors[0].Told[0].Broken[0]; b == told.Submission.Broken[0] {
+		t.Errorf("%q is passed on as it came", b)
+	}
+}
+
+// Neither who has the key nor who has not fills the memory, and a stranger is none of
+// those who are expected.
+func TestAttendanceIsBounded(t *testing.T) {
+	a := attendanceOf(t)
+	j := &Journal{}
+	for n := range 2*maxAddrs + 10 {
+		c := came(echo.KindForeign, netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}).String(), 1433, "sql-client")
+		if a.Take(c) {
+			t.Fatal("a stranger came")
+		}
+		j.Write(c)
+	}
+	for n := range 2*maxAddrs + 10 {
+		c := came(echo.KindProved, netip.AddrFrom4([4]byte{11, byte(n >> 16), byte(n >> 8), byte(n)}).String(), 1433, "sql-client")
+		a.Take(c)
+		j.Write(c)
+	}
+	if len(a.guests) > maxAddrs {
+		t.Errorf("%d guests", len(a.guests))
+	}
+	all, unlisted := j.Visitors()
+	if len(all) != maxVisitors || unlisted != 2*(2*maxAddrs+10)-maxVisitors {
+		t.Errorf("%d visitors, %d unlisted", len(all), unlisted)
+	}
+	for _, v := range all {
+		if !v.Keyed {
+			t.Fatalf("%s is listed, and many with the key are not", v.Address)
+		}
+	}
+}
