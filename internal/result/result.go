@@ -58,6 +58,7 @@ const (
 	ModePaths     Mode = "paths"     // our own listener, by the keyed proof
 	ModeInstalled Mode = "installed" // the real software of one host, in its own language
 	ModeEgress    Mode = "egress"    // other people's hosts, in their services' own language
+	ModeBrowser   Mode = "browser"   // our own listener, by the requests of a browser, which has no key
 )
 
 // IsReal reports whether real software is meant to answer, and not our own listener.
