@@ -18,6 +18,7 @@ import (
 	"dialtone/internal/cli"
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
+	"dialtone/internal/page"
 	"dialtone/internal/paste"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -42,6 +43,7 @@ type serving struct {
 	offers           []string   // files of --downloads
 	who              *listener.Attendance
 	out              *reporting // of --out; nil: none
+	page             *page.Page // that browsers get
 	board            *board     // on a terminal; nil: elsewhere
 }
 
@@ -141,6 +143,7 @@ func serve(c *ucli.Context) error {
 	}
 	defer closeFiles()
 	s.offers = names
+	s.page = s.newPage()
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
 		Beside: beside, ContactPort: s.contact, Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnEvent: func(c listener.Event) {
@@ -149,9 +152,10 @@ func serve(c *ucli.Context) error {
 				s.board.changed()
 			}
 		},
-		Lines: s.lines(), Downloads: files, OnUnseen: s.unseen(runtime.GOOS), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
+		Lines: s.lines(), Future: s.future(), Web: s.page.Serve, Downloads: files, OnUnseen: s.unseen(runtime.GOOS), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
 	failed := l.Bind(c.Context)
+	s.openPage(l)
 	if c.Bool("check") {
 		l.Close()
 		return s.check(l, failed)

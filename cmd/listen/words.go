@@ -43,6 +43,9 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 	if isClient {
 		fmt.Fprintf(w, "On a staff PC run:\n  dial%s %s\n", s.flags(), addrs[0])
 	}
+	if isClient {
+		fmt.Fprint(w, s.browserWords(addrs[0]))
+	}
 	if isPeer {
 		fmt.Fprintf(w, "At a partner institution, on its server, run:\n  dial odyssey%s %s\n", s.flags(), slices.Concat(s.public, addrs)[0])
 	}

@@ -42,6 +42,7 @@ const (
 	KindDialBack  Kind = "dial-back"  // asked us to dial back
 	KindSubmitted Kind = "submission" // told us how its run ended
 	KindDelivered Kind = "delivery"   // handed a whole report over
+	KindBrowser   Kind = "browser"    // a browser's test, by the link that listen printed
 )
 
 // A Host does what an Answerer is asked for. All its methods may be called

@@ -50,6 +50,7 @@ var floors = []struct {
 	{"internal/visit", floor{[]string{"plan", "result", "sock", "service", "dialer", "verdict", "echo"}, "real software is asked as anybody asks it, and nothing of the key gets near it"}},
 	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
 	{"internal/report", floor{[]string{"clean", "plan", "result", "dialect", "request"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
+	{"internal/page", floor{[]string{"clean", "plan", "result", "service", "verdict", "merge", "report"}, "what a browser shows is judged and told as what dial shows; whose witness is asked, it is handed"}},
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
 	{"internal/consortium", floor{[]string{"plan", "result", "sock", "echo", "listener", "verdict", "merge", "survey"}, "it has each partner tested and lays the reports side by side; who reads a list's flags comes later"}},
 	{"internal/watch", floor{[]string{"clean", "result"}, "it repeats and remembers: what is tested, compared and shown is handed to it"}},
@@ -63,7 +64,7 @@ var floors = []struct {
 	{"internal/release", floor{[]string{"cli"}, "it packs the built programs, and shares nothing with them but their version"}},
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
-	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
+	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "page", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
 	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "meeting", "visit", "address", "merge", "compare", "verdict", "dialect", "request", "report", "invite", "consortium", "watch", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 

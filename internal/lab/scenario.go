@@ -86,7 +86,7 @@ type Expect struct {
 const noListener = "none"
 
 // proofs are what an Expect may demand.
-var proofs = []result.Proof{result.ProofKeyed, result.ProofSeen, result.ProofService, result.ProofPlain, result.ProofNone}
+var proofs = []result.Proof{result.ProofKeyed, result.ProofSeen, result.ProofService, result.ProofBrowser, result.ProofPlain, result.ProofNone}
 
 // Bare reports whether no listener runs in s.
 func (s Scenario) Bare() bool { return len(s.listeners()) == 0 }

@@ -9,6 +9,8 @@ type (
 	Downloads = service.Downloads
 	// Download is one of them.
 	Download = service.Download
+	// WebConn is the connection that a browser's request came by.
+	WebConn = service.WebConn
 )
 
 // NewDownloads offers these files.

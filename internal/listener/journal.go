@@ -168,7 +168,7 @@ func toRecord(c Event) record {
 // mayShow says whether to write a contact down, and how many like it were not.
 func (j *Journal) mayShow(c Event) (hidden int, ok bool) {
 	switch c.Kind {
-	case echo.KindAsked, echo.KindProved, echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack:
+	case echo.KindAsked, echo.KindProved, echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack, echo.KindBrowser:
 		return knocksOf(&j.keyed, c).knock(c.At, maxKeyed)
 	}
 	k := knocksOf(&j.quiet, c)
@@ -213,7 +213,7 @@ func (k *knocks) knock(at time.Time, most int) (hidden int, ok bool) {
 
 func (j *Journal) count(c Event) {
 	switch c.Kind {
-	case echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack:
+	case echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack, echo.KindBrowser:
 		return
 	}
 	if j.reached == nil {

@@ -61,6 +61,7 @@ type entry struct {
 	Run, Probe    echo.ID             // that a keyed Binding named; zero until one did
 	Proved        bool                // a keyed message with its nonce came: no recording
 	Foreign       int                 // bytes that were no STUN
+	TLS           bool                // those began a TLS handshake
 	TCP           *result.TCP         // what the system knew of it at its end
 	shown         func(tier, echo.ID) // called when it shows more of itself, with its run; nil: nobody wants to know
 	before        *entry              // from the same source to the same port; nil: none
@@ -410,6 +411,21 @@ func (l *ledger) end(e *entry, k echo.Kind, foreign int, tcp *result.TCP) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.Kind, e.Foreign, e.TCP, e.shown = k, foreign, tcp, nil
+}
+
+// opened records how a stranger's connection began.
+func (l *ledger) opened(e *entry, first []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.TLS = service.IsTLS(first)
+}
+
+// beganTLS reports whether the newest connection of two addresses began with TLS.
+func (l *ledger) beganTLS(remote, local netip.AddrPort) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.newest(ends{plan.TCP, remote, local})
+	return e != nil && e.TLS
 }
 
 // inWindow is the part of entries that came in a window; they are ordered by time.

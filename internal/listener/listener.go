@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -54,6 +55,10 @@ type Config struct {
 	Allowed []netip.Prefix
 	// Lines tell a person who reaches it by browser how to go on.
 	Lines []string
+	// Future is what is to be here, such as "ILLiad server", for such a person.
+	Future string
+	// Web answers the requests of HTTP that it knows, on whatever port; nil: none.
+	Web func(w http.ResponseWriter, r *http.Request, c WebConn) bool
 	// Downloads are what whoever comes by browser may fetch; nil: nothing.
 	Downloads *Downloads
 	// OnEvent is told of every event before it is answered; nil: nobody is.

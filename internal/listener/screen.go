@@ -50,7 +50,7 @@ func (s *screen) show(c Event, r record, say func(string)) {
 	case echo.KindSubmitted:
 		say(r.reportText(s.tested(c.Peer.Run)))
 		return
-	case echo.KindDialBack, echo.KindDelivered:
+	case echo.KindDialBack, echo.KindDelivered, echo.KindBrowser:
 		say(r.text())
 		return
 	case echo.KindAsked, echo.KindProved:

@@ -52,6 +52,7 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		if hasProxyHeader(first) {
 			return tellProxyHeader(conn, p.Language().Title, first), nil
 		}
+		l.ledger.opened(e, first)
 		t := talk{kind: kind, foreign: len(first), visit: service.Visit{Service: p.Language().Title}}
 		switch {
 		case kind == echo.KindSilent:
@@ -61,8 +62,16 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		}
 		return t, first
 	}
-	if !service.Knows(p, plan.TCP) || !l.mayTalk(e.Remote.Addr()) {
+	if !l.mayTalk(e.Remote.Addr()) {
 		t, _ := answer(conn)
+		return t
+	}
+	if !service.Knows(p, plan.TCP) {
+		t, first := answer(conn)
+		if t.kind == echo.KindForeign && l.Web != nil && service.IsHTTP(first) { // a browser reaches such a port, too
+			t = l.hold(ctx, after(first, conn), e, service.Web)
+			t.foreign = len(first)
+		}
 		return t
 	}
 	said := conn
@@ -113,6 +122,7 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		l.event(Event{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: string(p)}})
 		return key.TokenAnswer(probe), true
 	}
+	a.Arrived = func(token [16]byte) { l.ledger.conversed(e, token) }
 	a.ListenData = func(ctx context.Context, on netip.Addr) (net.Listener, error) {
 		return l.listenData(ctx, on, e.Remote.Addr())
 	}
@@ -139,7 +149,7 @@ func (l *Listener) mayTalk(a netip.Addr) bool {
 func (l *Listener) newServices() service.Answerer {
 	return service.Answerer{
 		Software: "Dialtone", Certificate: l.certificate,
-		DialData: l.dialData, Lines: l.Lines, Downloads: l.Downloads,
+		DialData: l.dialData, Lines: l.Lines, Downloads: l.Downloads, Future: l.Future, Web: l.Web,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
@@ -12,10 +13,16 @@ import (
 // maxNamed is how many paths, or machines, an answer names before it counts them.
 const maxNamed = 5
 
+// Answer is the result of a report in one sentence, or two.
+func Answer(r *result.Report) string { return clean.Line(answer(r), maxText) }
+
 // answer is the result of a report in one sentence, or two where it was
 // interrupted or nothing counts.
 func answer(r *result.Report) string {
 	s := verdictLine(r)
+	if r.Mode == result.ModeBrowser && len(r.Paths) > 0 {
+		s = browserLine(r)
+	}
 	if r.Interrupted {
 		s = "Interrupted, so this is not the whole picture. " + s
 	}
@@ -115,6 +122,44 @@ func verdictLine(r *result.Report) string {
 		s += " None of them counts as required here."
 	}
 	return s
+}
+
+// browserLine is the result of what a browser tried, in a sentence or two: it proves
+// nothing, and finds what is blocked.
+func browserLine(r *result.Report) string {
+	kind := "required "
+	c := count(r)
+	if c.all == 0 {
+		kind = ""
+		for i := range r.Paths {
+			c.add(&r.Paths[i])
+		}
+	}
+	through, unknown := 0, c.untested
+	for _, p := range c.unproved {
+		if p.Proof == result.ProofBrowser {
+			through++
+		} else {
+			unknown = append(unknown, p)
+		}
+	}
+	paths := func(n int) string { return kind + one(n, "path", "paths") }
+	var parts []string
+	if n := len(c.broken); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d %s %s not let this browser through: %s", n, c.all, paths(c.all), one(n, "does", "do"), namedOrCounted(r, c.broken)))
+	}
+	switch {
+	case through == c.all && c.all == 1:
+		parts = append(parts, fmt.Sprintf("HTTP went through on the one %s", paths(1)))
+	case through == c.all:
+		parts = append(parts, fmt.Sprintf("HTTP went through on all %d %s", c.all, paths(c.all)))
+	case through > 0:
+		parts = append(parts, fmt.Sprintf("HTTP went through on %d", through))
+	}
+	if n := len(unknown); n > 0 {
+		parts = append(parts, fmt.Sprintf("of %d a browser cannot tell: %s", n, namedOrCounted(r, unknown)))
+	}
+	return capital(strings.Join(parts, "; ")) + ". What a browser shows is no proof: dial gives it."
 }
 
 // namedOrCounted names paths with their outcomes, or where they are many counts

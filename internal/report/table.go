@@ -197,7 +197,7 @@ func (t *textReport) legend() {
 			verdicts = append(verdicts, [2]string{string(v), t.meaning(v)})
 		}
 	}
-	for _, f := range []result.Proof{result.ProofKeyed, result.ProofSeen, result.ProofService, result.ProofPlain} {
+	for _, f := range []result.Proof{result.ProofKeyed, result.ProofSeen, result.ProofService, result.ProofBrowser, result.ProofPlain} {
 		if (t.verbose || !isUsual(f)) && slices.ContainsFunc(t.Paths, func(p result.Path) bool { return p.Proof == f }) {
 			proofs = append(proofs, [2]string{string(f), "proof by " + proofMeaning[f]})
 		}

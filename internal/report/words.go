@@ -8,6 +8,18 @@ import (
 
 // meaning is a verdict in the words of what this run asked.
 func (t *textReport) meaning(v result.Verdict) string {
+	if t.Mode == result.ModeBrowser {
+		switch v {
+		case result.Answered:
+			return "HTTP went through, which is what a browser can show"
+		case result.Silent:
+			return "the browser got no answer, and why is not known"
+		case result.Stalled:
+			return "the request arrived, and its answer, or the data, did not come back whole"
+		case result.Untested:
+			return "the browser makes no such request"
+		}
+	}
 	if v == result.Answered && (t.Mode == result.ModeInstalled || t.Mode == result.ModeEgress) {
 		return "something answered under that address; the proof says how it showed what it is"
 	}
@@ -19,6 +31,7 @@ var proofMeaning = map[result.Proof]string{
 	result.ProofKeyed:   "a fresh exchange with the holder of the key",
 	result.ProofService: "the service's own conversation",
 	result.ProofSeen:    "the far end's kernel, which saw live software there accept this very connection",
+	result.ProofBrowser: "HTTP: the request of a browser brought a token of the listener's, and its answer arrived",
 	result.ProofPlain:   "an answer that does not prove who gave it",
 }
 
@@ -63,6 +76,8 @@ func isUnproved(p *result.Path) bool {
 	switch p.Verdict {
 	case result.Arrived, result.Answered, result.Occupied:
 		return true
+	case result.Silent:
+		return p.Initiator != nil && p.Initiator.Fetch != nil // it may be the browser itself
 	}
 	return false
 }

@@ -53,6 +53,17 @@ const (
 	CodeShouldBeClosed Code = "should-be-closed"
 )
 
+// A browser made the attempt.
+const (
+	CodeBrowserAnswered Code = "browser-answered"
+	CodeBrowserProxy    Code = "browser-proxy"
+	CodeBrowserRule     Code = "browser-rule"
+	CodeBrowserTLS      Code = "browser-tls"
+	CodeBrowserUnknown  Code = "browser-unknown"
+	CodeBrowserNoAnswer Code = "browser-no-answer"
+	CodeBrowserChanged  Code = "browser-changed"
+)
+
 // It connected, and failed then.
 const (
 	CodeReset              Code = "reset"
@@ -290,6 +301,15 @@ var Codes = []CodeGroup{
 		{CodeSilent, "nothing came back, and there was nobody to ask whether it arrived", false},
 		{CodeClosedOrOff, "a port that must be closed did not answer, and nothing shows that the machine was on", true},
 		{CodeShouldBeClosed, "a port that must be closed is not", false},
+	}},
+	{"A browser made the attempt", []CodeRow{
+		{CodeBrowserAnswered, "HTTP went through on the port, data unchanged both ways: all that a browser can show", false},
+		{CodeBrowserProxy, "HTTP went through on the port, and a proxy may have carried it: whose way that shows is not known", false},
+		{CodeBrowserRule, "a rule of the browser's own forbids the request: nothing was sent", true},
+		{CodeBrowserTLS, "the browser spoke TLS where the page asked for plain HTTP, by a rule of its own (HSTS, HTTPS only)", true},
+		{CodeBrowserUnknown, "the browser got no answer and does not tell why, and what the listener saw does not settle it", false},
+		{CodeBrowserNoAnswer, "the browser's request arrived, and the answer, or the data after it, did not come back whole", false},
+		{CodeBrowserChanged, "data arrived changed", false},
 	}},
 	{"It connected, and failed then", []CodeRow{
 		{CodeReset, "the connection opened and was ended before the service had its say", false},

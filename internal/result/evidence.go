@@ -59,6 +59,9 @@ type Initiator struct {
 	// Ordinary is what went over the connection that all the rest tells of, where that
 	// is an ordinary one to live software and no attempt; nil: it is an attempt.
 	Ordinary *Ordinary `json:"ordinary,omitempty"`
+	// Fetch is what a browser told of its requests to the port, where that is what made
+	// the attempt; nil: dial did.
+	Fetch *Fetch `json:"fetch,omitempty"`
 }
 
 // An Ordinary connection is one as any program makes it, to a port that live

@@ -59,6 +59,7 @@ const (
 	ModeInstalled Mode = "installed" // the real software of one host, in its own language
 	ModeEgress    Mode = "egress"    // other people's hosts, in their services' own language
 	ModeListen    Mode = "listen"    // nothing: it is listen's own report, of what reached it
+	ModeBrowser   Mode = "browser"   // our own listener, by the requests of a browser, which has no key
 )
 
 // IsReal reports whether real software is meant to answer, and not our own listener.

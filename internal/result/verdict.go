@@ -103,6 +103,7 @@ const (
 	ProofNone    Proof = "none"
 	ProofPlain   Proof = "plain"   // something answered, without proving who it is
 	ProofService Proof = "service" // the service's own conversation
+	ProofBrowser Proof = "browser" // a browser's request brought a token of the listener's, and its answer arrived
 	ProofSeen    Proof = "seen"    // the far end's kernel: live software there accepted this very connection
 	ProofKeyed   Proof = "keyed"   // a fresh transaction with the holder of the key
 )

@@ -539,6 +539,7 @@ type webPages struct {
 	a             *Answerer
 	certificate   string
 	wrong         string // why the port is not for this; "": it is
+	because       string // why a request is refused; "": as its status says
 	local, remote netip.AddrPort
 	served        int
 	patient       func(time.Duration) // gives the whole connection so long from now on
@@ -558,6 +559,11 @@ func (p *webPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.served >= maxWebRequests || r.ContentLength != 0 || p.wrong != "" {
 		h.Set("Connection", "close") // and what else it sends is not read
 	}
+	if p.a.Web != nil && p.a.Web(w, r, p.conn()) {
+		p.a.came("a browser's test")
+		p.a.ended("answered")
+		return
+	}
 	if f := p.a.Downloads.find(r.URL.Path); f != nil && p.wrong == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		p.patient(downloadWithin)
 		h.Set("Connection", "close")
@@ -574,6 +580,18 @@ func (p *webPages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	status, body := p.page(h, r)
 	p.note(r, status)
+	p.write(w, status, body)
+}
+
+// conn is what is known of the connection that a request came by.
+func (p *webPages) conn() WebConn {
+	return WebConn{Remote: p.remote, Local: p.local, Certificate: p.certificate, Arrived: p.a.Arrived, Patient: p.patient, Refuse: p.refuse}
+}
+
+// refuse answers with the page that a stranger gets, and why there is no more.
+func (p *webPages) refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
+	p.because = why
+	status, body := p.words(w.Header(), r, status)
 	p.write(w, status, body)
 }
 
@@ -671,7 +689,7 @@ func (p *webPages) words(h http.Header, r *http.Request, status int) (int, []byt
 	if status != http.StatusOK {
 		fmt.Fprintf(&b, "%d %s: %s\n\n", status, http.StatusText(status), p.why(status))
 	}
-	fmt.Fprintf(&b, "%s\n%s\n\n", pageTitle, pageIntroduction)
+	fmt.Fprintf(&b, "%s\n%s\n\n", p.title(), pageIntroduction)
 	fmt.Fprintf(&b, "Reached:  %s\nYou are:  %s, as this end sees you\n", p.local, p.remote)
 	if p.certificate != "" {
 		fmt.Fprintf(&b, "TLS:      the certificate's SHA-256 is %s\n", p.certificate)
@@ -688,6 +706,8 @@ func (p *webPages) words(h http.Header, r *http.Request, status int) (int, []byt
 // why says what is wrong with a request.
 func (p *webPages) why(status int) string {
 	switch {
+	case p.because != "":
+		return p.because
 	case p.wrong != "":
 		return p.wrong
 	case status == http.StatusMethodNotAllowed:
@@ -698,10 +718,18 @@ func (p *webPages) why(status int) string {
 	return "there is nothing here of that name."
 }
 
-// What a person reads first.
+// title says what was reached, by whom: the first thing that a person reads.
+func (p *webPages) title() string {
+	if p.a.Future == "" {
+		return pageTitle
+	}
+	return fmt.Sprintf("You reached the future %s, port %d, from %s", p.a.Future, p.local.Port(), p.remote.Addr())
+}
+
+// What a person reads first, where nobody said what is to be here, and then.
 const (
 	pageTitle        = "You reached Dialtone's test listener"
-	pageIntroduction = "It stands in for the service that will use this port. The service itself is not running here, and nothing you do here reaches it."
+	pageIntroduction = "This is Dialtone's test listener: it stands in for the service that will use this port. The service itself is not running here, and nothing you do here reaches it."
 )
 
 //go:embed page.html
@@ -721,7 +749,7 @@ func (p *webPages) html(status int, proof *webReceipt) []byte {
 		Certificate         string
 		Lines               []string
 		Proof               *webReceipt
-	}{pageTitle, pageIntroduction, "", "", p.local, p.remote, p.certificate, p.a.Lines, proof}
+	}{p.title(), pageIntroduction, "", "", p.local, p.remote, p.certificate, p.a.Lines, proof}
 	if status != http.StatusOK {
 		data.Status, data.Why = fmt.Sprintf("%d %s", status, http.StatusText(status)), p.why(status)
 	}

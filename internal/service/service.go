@@ -20,6 +20,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -94,6 +95,14 @@ type Answerer struct {
 	// what was reached, by whom and from where: how to go on. What is to be typed
 	// is indented.
 	Lines []string
+	// Future is what is to be at this address, such as "ILLiad server", for a person who
+	// comes by browser; "": not said.
+	Future string
+	// Web answers the requests that it knows, on whatever port they come; false: it
+	// does not know that one. nil: it knows none.
+	Web func(w http.ResponseWriter, r *http.Request, c WebConn) bool
+	// Arrived is handed on to Web.
+	Arrived func(token [16]byte)
 	// Downloads are files that a person who comes by browser may fetch; nil: none.
 	Downloads *Downloads
 	// Instances are what SQL Browser tells of; none: it answers nothing.
@@ -102,6 +111,20 @@ type Answerer struct {
 	Patience time.Duration
 
 	visit *visit // of the connection that is served
+}
+
+// A WebConn is the connection that a request came by.
+type WebConn struct {
+	Remote, Local netip.AddrPort
+	// Certificate is the SHA-256 of the one that was sent over it (DER, hexadecimal
+	// digits); "": it is without TLS.
+	Certificate string
+	// Arrived has the connection remembered by a token that came over it.
+	Arrived func(token [16]byte)
+	// Patient gives the whole connection so long from now on.
+	Patient func(time.Duration)
+	// Refuse answers as a stranger is answered, with that status and why.
+	Refuse func(w http.ResponseWriter, r *http.Request, status int, why string)
 }
 
 // A conversation is how one protocol is spoken, on both sides. Those of single
@@ -142,6 +165,9 @@ var conversations = map[plan.Protocol]conversation{
 	plan.Z3950:      {ask: askZ3950, answer: answerZ3950, begins: []word{spokeZ3950}},
 	plan.ISOILL:     {ask: askISOILL, answer: answerISOILL, begins: []word{spokeILL}},
 }
+
+// Web is what browsers speak.
+const Web = plan.HTTP
 
 // filling is what makes a message to our own listener, or its answer, as large as two
 // packets of full size: where a device does not let the proof pass, the conversation is

@@ -214,6 +214,12 @@ func spokenBy(b []byte) word {
 	return spokeOther
 }
 
+// IsTLS reports whether a client that begins so speaks TLS.
+func IsTLS(first []byte) bool { return isTLS(first) }
+
+// IsHTTP reports whether a client that begins so speaks HTTP.
+func IsHTTP(first []byte) bool { return spokenBy(first) == spokeHTTP }
+
 // isILLHead reports whether bytes begin a message of ISO ILL's: an
 // [APPLICATION] tag, a length, and the SEQUENCE inside.
 func isILLHead(b []byte) bool {

@@ -47,6 +47,9 @@ func (e explainer) finding() *result.Finding {
 	if e.i != nil && e.i.Answer == result.AnswerOwn && p.Verdict == result.Redirected {
 		return e.ownAnswer()
 	}
+	if e.i != nil && e.i.Fetch != nil {
+		return e.fetched()
+	}
 	if e.isOwnTarget() {
 		return e.ownTarget()
 	}

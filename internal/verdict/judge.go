@@ -36,6 +36,9 @@ type ruling struct {
 // judge rules on a question. The order of its questions is the order of
 // precedence of result.Verdicts.
 func judge(c question) ruling {
+	if c.Initiator != nil && c.Initiator.Fetch != nil {
+		return fetched(c)
+	}
 	r := ruling{Verdict: steady(c, verdict(c)), Proof: proof(c)}
 	if c.Expect == plan.ExpectClosed {
 		r.OK = r.Verdict.Row().Closed && isLiving(c)
@@ -74,7 +77,7 @@ func isAlive(paths []result.Path, of result.Path) bool {
 			continue // another machine accepts
 		}
 		switch {
-		case p.Proof == result.ProofKeyed, p.Proof == result.ProofService, p.Proof == result.ProofSeen:
+		case p.Proof == result.ProofKeyed, p.Proof == result.ProofService, p.Proof == result.ProofSeen, p.Proof == result.ProofBrowser:
 			return true
 		case p.Initiator != nil && p.Initiator.NotTried == "" && isLiving(question{Initiator: p.Initiator, Acceptor: p.Acceptor}):
 			return true
