@@ -181,7 +181,7 @@ func (s *studies) studyAll(ctx context.Context) {
 // made some fail.
 func (s *evidence) isUndecided(j *job) bool {
 	passed, failed := result.Compare(s.connectionsOf(j))
-	return verdict.IsUndecided(j.transport, s.loss(j.transport), len(passed), failed)
+	return verdict.IsUndecided(j.transport, s.loss(j.transport), passed, failed)
 }
 
 // notThin is how many connections have to carry what they are for where others of the

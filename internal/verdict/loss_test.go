@@ -120,7 +120,7 @@ func TestPayloadThatComesThroughTellsOfSYNsToo(t *testing.T) {
 	if loss > 0.01 {
 		t.Errorf("a loss of %.3f", loss)
 	}
-	if isLoss(question{Transport: plan.TCP, Loss: loss}, 16, []result.Connection{{Reached: result.ReachedNothing, Ended: result.EndedSilent, ElapsedMS: 4001}}) {
+	if isLoss(question{Transport: plan.TCP, Loss: loss}, well(16), []result.Connection{{Reached: result.ReachedNothing, Ended: result.EndedSilent, ElapsedMS: 4001}}) {
 		t.Error("what the table had no room for is put down to loss")
 	}
 }
@@ -166,24 +166,65 @@ func TestLostHandshakesAloneAreNoLossOfTheLine(t *testing.T) {
 	}
 	device := Loss{There: Lost{1000, 0}, Back: Lost{1000, 0}, Handshakes: Lost{60, 8}}.RoundTripOf(plan.TCP)
 	failed := []result.Connection{{Ended: result.EndedSilent}}
-	if isLoss(question{Transport: "tcp", Loss: device}, 20, failed) {
+	if isLoss(question{Transport: "tcp", Loss: device}, well(20), failed) {
 		t.Errorf("1 of 21 is put down to a loss of %.3f", device)
 	}
-	if !isLoss(question{Transport: "tcp", Loss: 0.13}, 20, failed) {
+	if !isLoss(question{Transport: "tcp", Loss: 0.13}, well(20), failed) {
 		t.Error("1 of 21 is not put down to the loss of each eighth packet")
 	}
 	silent := func(n int) []result.Connection { return slices.Repeat(failed, n) }
-	if !isLoss(question{Transport: "tcp", Loss: 0.25}, 20, silent(5)) {
+	if !isLoss(question{Transport: "tcp", Loss: 0.25}, well(20), silent(5)) {
 		t.Error("5 of 25 is a device's doing where each fourth round trip is lost, which happens by chance in one path of fifty")
 	}
-	if !isLoss(question{Transport: "tcp", Loss: 0.0975}, 41, silent(3)) {
+	if !isLoss(question{Transport: "tcp", Loss: 0.0975}, well(41), silent(3)) {
 		t.Error("3 of 44 is a device's doing where a tenth of the round trips is lost, which happens by chance on one path of a hundred")
 	}
-	if isLoss(question{Transport: "tcp", Loss: 0.3}, 36, silent(12)) {
+	if isLoss(question{Transport: "tcp", Loss: 0.3}, well(36), silent(12)) {
 		t.Error("12 of 48 is put down to the loss of three in ten round trips")
 	}
-	if isLoss(question{Transport: "tcp", Loss: 0.2}, 18, silent(6)) {
+	if isLoss(question{Transport: "tcp", Loss: 0.2}, well(18), silent(6)) {
 		t.Error("6 of 24 is put down to the loss of each fifth round trip, which makes that of one path in three thousand")
+	}
+}
+
+// well are connections that passed, from nobody knows which ports.
+func well(n int) []result.Connection {
+	return slices.Repeat([]result.Connection{{Reached: result.ReachedDone, Ended: result.EndedWell}}, n)
+}
+
+// Loss knows no source ports: where they decide it is not loss, however much is lost.
+func TestLossDoesNotChooseSourcePorts(t *testing.T) {
+	from := func(ended result.Ended, ports ...uint16) (out []result.Connection) {
+		for _, p := range ports {
+			c := result.Connection{Ended: ended, ElapsedMS: 2007, Source: result.Endpoint{AddrPort: netip.AddrPortFrom(netip.MustParseAddr("10.1.0.10"), p)}}
+			if ended == result.EndedWell {
+				c.Reached = result.ReachedDone
+			}
+			out = append(out, c)
+		}
+		return out
+	}
+	const loss = 0.26
+	for name, c := range map[string]struct {
+		passed, failed    []uint16
+		isLoss, undecided bool
+	}{
+		"each odd one":            {[]uint16{2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34}, []uint16{3, 3, 5, 7, 9, 11}, false, false},
+		"three of the odd ones":   {[]uint16{2, 4, 6, 8, 10, 12, 14, 16, 18, 5, 7, 9, 11, 13}, []uint16{3, 17, 21}, true, false},
+		"each of three odd ones":  {[]uint16{2, 4, 6, 8, 10, 12, 14}, []uint16{3, 5, 7}, true, true},
+		"the same ports again":    {[]uint16{2, 2, 2, 5, 5, 5, 9, 9, 9, 12, 12, 12}, []uint16{4, 4, 4, 7, 7, 7}, false, false},
+		"a port that does both":   {[]uint16{2, 2, 2, 5, 5, 5, 9, 9, 9, 12, 12, 12, 4}, []uint16{4, 4, 7, 7, 7}, true, true},
+		"as loss would choose":    {[]uint16{2, 4, 6, 8, 10, 12, 3, 5, 7, 9, 11, 13}, []uint16{14, 15, 16}, true, false},
+		"all but one, odd or not": {[]uint16{2}, []uint16{3}, true, false},
+	} {
+		passed, failed := from(result.EndedWell, c.passed...), from(result.EndedSilent, c.failed...)
+		q := question{Transport: plan.TCP, Loss: loss}
+		if got := isLoss(q, passed, failed); got != c.isLoss {
+			t.Errorf("%s: put down to loss: %v (chance %.5f, by ports %.5f)", name, got, byLoss(plan.TCP, loss, len(passed), failed), portsByChance(passed, failed))
+		}
+		if got := IsUndecided(plan.TCP, loss, passed, failed); got != c.undecided {
+			t.Errorf("%s: undecided: %v (chance %.5f, by ports %.5f)", name, got, byLoss(plan.TCP, loss, len(passed), failed), portsByChance(passed, failed))
+		}
 	}
 }
 

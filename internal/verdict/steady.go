@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func steady(c question, v result.Verdict) result.Verdict {
 		return v
 	case len(failed) > 0 && c.Initiator.Ban != nil:
 		return result.Unsteady
-	case len(failed) > 0 && !isLoss(c, len(passed), failed), v == result.Stalled && isStoppedByLoss(c):
+	case len(failed) > 0 && !isLoss(c, passed, failed), v == result.Stalled && isStoppedByLoss(c):
 		return result.Unsteady
 	}
 	return v
@@ -50,16 +51,84 @@ const (
 	synTries, datagramTries = 2, 3
 )
 
-// isLoss reports whether the loss of the run may have made so many fail.
-func isLoss(c question, passed int, failed []result.Connection) bool {
-	return byLoss(c.Transport, c.Loss, passed, failed) > refuted
+// isLoss reports whether the loss of the run may have made so many fail, and these.
+func isLoss(c question, passed, failed []result.Connection) bool {
+	return lossChance(c.Transport, c.Loss, passed, failed) > refuted
 }
 
 // IsUndecided reports whether loss is too unlikely to be taken for what made
 // connections of a path fail, and too likely to be ruled out.
-func IsUndecided(t plan.Transport, loss float64, passed int, failed []result.Connection) bool {
-	chance := byLoss(t, loss, passed, failed)
-	return passed > 0 && chance > refuted && chance <= likely
+func IsUndecided(t plan.Transport, loss float64, passed, failed []result.Connection) bool {
+	chance := lossChance(t, loss, passed, failed)
+	return len(passed) > 0 && chance > refuted && chance <= likely
+}
+
+// lossChance is how likely it is that loss makes so many fail, or where that is less
+// that it picks those that did by their source ports.
+func lossChance(t plan.Transport, loss float64, passed, failed []result.Connection) float64 {
+	return min(byLoss(t, loss, len(passed), failed), portsByChance(passed, failed))
+}
+
+// portsByChance is how likely it is that of connections of which some failed by chance,
+// which knows no source ports, these did: as many from ports of one parity, or from
+// each port all or none of those that left from it. It is one of several things looked
+// at, and so that much more likely to be seen.
+func portsByChance(passed, failed []result.Connection) float64 {
+	all := slices.Concat(passed, failed)
+	n, m := len(all), len(failed)
+	if len(passed) == 0 || m == 0 || slices.ContainsFunc(all, func(c result.Connection) bool { return c.Source.Port() == 0 }) {
+		return 1
+	}
+	const looks = 3
+	chance := 1.0
+	for _, of := range []uint16{0, 1} {
+		k := 0
+		for _, c := range all {
+			if parity(c) == of {
+				k++
+			}
+		}
+		x := 0
+		for _, c := range failed {
+			if parity(c) == of {
+				x++
+			}
+		}
+		sum := 0.0 // the hypergeometric distribution's tail
+		for i := x; i <= min(k, m); i++ {
+			if m-i <= n-k {
+				sum += math.Exp(logChoose(k, i) + logChoose(n-k, m-i) - logChoose(n, m))
+			}
+		}
+		chance = min(chance, sum)
+	}
+	if alike, ok := portsAlike(all); ok {
+		// In how many ways whole groups make up as many as failed.
+		ways := make([]float64, m+1)
+		ways[0] = 1
+		for _, size := range alike {
+			for i := m; i >= size; i-- {
+				ways[i] += ways[i-size]
+			}
+		}
+		chance = min(chance, ways[m]/math.Exp(logChoose(n, m)))
+	}
+	return min(1, looks*chance)
+}
+
+// portsAlike returns how many connections left from each source port, if all of each
+// fared alike.
+func portsAlike(all []result.Connection) (sizes []int, ok bool) {
+	passed, count := map[uint16]bool{}, map[uint16]int{}
+	for _, c := range all {
+		port := c.Source.Port()
+		if count[port] > 0 && passed[port] != c.IsPassed() {
+			return nil, false
+		}
+		passed[port] = c.IsPassed()
+		count[port]++
+	}
+	return slices.Collect(maps.Values(count)), true
 }
 
 // byLoss is how likely it is that loss alone makes as many connections fail, or
