@@ -26,6 +26,15 @@ func (t *Trace) Opened() bool {
 	return t != nil && slices.ContainsFunc(t.Hops, func(h Hop) bool { return h.What == HopOpen })
 }
 
+// EndsSilent reports whether nobody answered what lived longer than the last hop.
+func (t *Trace) EndsSilent() bool {
+	if t == nil || len(t.Hops) == 0 {
+		return true
+	}
+	last := t.Hops[len(t.Hops)-1].What
+	return last == HopExceeded || last == HopSilent
+}
+
 // A Stop is where a path ends, as its trace and that of an open path to the
 // same machine show it together.
 type Stop struct {

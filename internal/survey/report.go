@@ -174,7 +174,7 @@ func (s *reports) path(l *leg, half *result.Initiator, resolveErr error) result.
 	}
 	p.AddressAssumed = p.OthersOrigin != "" && s.isAssumed(p)
 	c := verdict.Context{
-		Mode: result.ModePaths, Instance: s.expectedOf(j), Loss: s.loss(p.Transport),
+		Mode: result.ModePaths, Instance: s.expectedOf(j), Loss: s.loss(p.Transport), LosesSome: s.losesSome(j),
 		PortAssumed: l.Row.PortAssumed, LeftOut: s.target.Without(sock.NoSuchFamily),
 	}
 	if p.Direction == plan.Forward {

@@ -247,6 +247,20 @@ func (s *evidence) anyMixed(f result.Family) bool {
 	return false
 }
 
+// losesSome reports whether of the TCP connections of any other job the same way some
+// got no answer at all, and others did.
+func (s *evidence) losesSome(j *job) bool {
+	return slices.ContainsFunc(s.attempts(), func(o *job) bool {
+		if o == j || o.transport != plan.TCP || o.family != j.family || o.direction != j.direction || o.to != j.to {
+			return false
+		}
+		passed, failed := result.Compare(s.connectionsOf(o))
+		return len(passed) > 0 && slices.ContainsFunc(failed, func(c result.Connection) bool {
+			return c.Reached == result.ReachedNothing && c.Ended == result.EndedSilent
+		})
+	})
+}
+
 // isMixed reports whether some connections of a job passed and some failed.
 func (s *evidence) isMixed(j *job) bool {
 	passed, failed := result.Compare(s.connectionsOf(j))

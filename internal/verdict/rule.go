@@ -22,6 +22,10 @@ type Context struct {
 	// OpenWay is the trace of an open path to the same machine, which names the
 	// devices behind the stop; nil: there is none.
 	OpenWay *result.Trace
+	// LosesSome: of the connections on another path the same way some got no answer at
+	// all, and others did. A trace, of which each hop is a connection of its own, that
+	// ends in silence then shows no place.
+	LosesSome bool
 	// Relayed: an open path to the same address goes through a relay.
 	Relayed bool
 	// PortAssumed: nobody gave the port.
@@ -36,7 +40,9 @@ type Context struct {
 // place that does.
 func Rule(p *result.Path, c Context) {
 	if p.Verdict == "" && p.Initiator != nil {
-		p.Stop = locate(p.Initiator.Trace, c.OpenWay, p.Target.Addr())
+		if t := p.Initiator.Trace; !c.LosesSome || !t.EndsSilent() {
+			p.Stop = locate(t, c.OpenWay, p.Target.Addr())
+		}
 		if c.Relayed && isElsewhere(p) {
 			p.Stop = atRelay(p.Stop, p.Initiator.Trace, c.OpenWay, p.Target.Addr())
 		}

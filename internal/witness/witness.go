@@ -146,9 +146,15 @@ func (q Question) byAddress(a result.Acceptor, v View) result.Acceptor {
 	if h := furthest(v.Half, is); h != nil && h.Answered {
 		return q.halfOpen(v, a, *h)
 	}
-	if h := furthest(v.Half, q.isSibling); h != nil && h.Answered {
-		return q.halfOpen(v, a, *h) // what became of its answer became of the attempt's
+	if h := furthest(v.Half, q.isSibling); h != nil && h.Answered && q.Connect != result.ConnectRST && q.Connect != result.ConnectICMP {
+		// What became of its answer became of the attempt's, which did not come from there.
+		if a = q.halfOpen(v, a, *h); a.Saw == result.SawHalfOpen {
+			a.Detail = fmt.Sprintf("of another of its connections, from port %d: %s", h.Source.Port(), a.Detail)
+			a.Source = result.Endpoint{}
+		}
+		return a
 	}
+	mayBe := func(ap netip.AddrPort) bool { return !is(ap) && !q.isSibling(ap) }
 	// Something that nobody claims may be this attempt under another address.
 	for _, e := range v.Accepted {
 		if !is(e.Remote) {
@@ -156,7 +162,7 @@ func (q Question) byAddress(a result.Acceptor, v View) result.Acceptor {
 		}
 	}
 	for _, h := range v.Half {
-		if !is(h.Source) && h.Answered {
+		if mayBe(h.Source) && h.Answered {
 			return unknown(a, fmt.Sprintf("in that time a half-open connection came from %s, which may be this attempt with its address changed on the way", h.Source))
 		}
 	}

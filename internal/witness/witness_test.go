@@ -41,6 +41,8 @@ func TestHalfFollowsFromWhatIsKnown(t *testing.T) {
 	twin := netip.AddrPortFrom(dialer.Addr(), 50001)
 	siblings := direct
 	siblings.AlsoSilent = []uint16{twin.Port()}
+	refused := siblings
+	refused.Connect = result.ConnectICMP
 	open := translated
 	open.Connect = result.ConnectOpen
 	packet := direct
@@ -63,10 +65,11 @@ func TestHalfFollowsFromWhatIsKnown(t *testing.T) {
 		"its source came":                        {direct, View{Exact: &mine, TooMuch: true}, result.SawAccepted, result.MatchAddress, "", ""},
 		"it was ended for a newer one":           {direct, View{Exact: &Arrival{Remote: dialer, Local: here, Kind: "shed", Shed: "too many"}}, result.SawAccepted, result.MatchAddress, "", result.DropListener},
 		"its source stayed half-open":            {direct, View{ExactHalf: &HalfOpen{Source: dialer, Answered: true}}, result.SawHalfOpen, result.MatchAddress, "", ""},
-		"another of its connections that got no answer stayed half-open": {siblings, View{Half: []HalfOpen{syn(twin, true)}}, result.SawHalfOpen, result.MatchAddress, "", ""},
-		"that one stayed half-open while the program was stopped":        {siblings, View{Half: []HalfOpen{syn(twin, true)}, Trouble: "stopped"}, result.SawHalfOpen, result.MatchAddress, "", ""},
-		"that one's SYN was not answered here":                           {siblings, View{Half: []HalfOpen{syn(twin, false)}}, result.SawNothing, "", "", ""},
-		"a neighbour has that port":                                      {siblings, View{Half: []HalfOpen{syn(netip.AddrPortFrom(other.Addr(), twin.Port()), true)}}, result.SawUnknown, "", "in that time a half-open connection came from 198.51.100.8:50001, which may be this attempt with its address changed on the way", ""},
+		"another of its connections that got no answer stayed half-open":      {siblings, View{Half: []HalfOpen{syn(twin, true)}}, result.SawHalfOpen, result.MatchAddress, "", ""},
+		"it got an answer of its own, and another of its connections did not": {refused, View{Half: []HalfOpen{syn(twin, true)}}, result.SawNothing, "", "", ""},
+		"that one stayed half-open while the program was stopped":             {siblings, View{Half: []HalfOpen{syn(twin, true)}, Trouble: "stopped"}, result.SawHalfOpen, result.MatchAddress, "", ""},
+		"that one's SYN was not answered here":                                {siblings, View{Half: []HalfOpen{syn(twin, false)}}, result.SawNothing, "", "", ""},
+		"a neighbour has that port":                                           {siblings, View{Half: []HalfOpen{syn(netip.AddrPortFrom(other.Addr(), twin.Port()), true)}}, result.SawUnknown, "", "in that time a half-open connection came from 198.51.100.8:50001, which may be this attempt with its address changed on the way", ""},
 		"another of its connections, of which the far end knows more": {direct, View{Half: []HalfOpen{syn(twin, true)}},
 			result.SawUnknown, "", "in that time a half-open connection came from 10.0.0.5:50001, which may be this attempt with its address changed on the way", ""},
 		"half-open while the program was stopped": {direct, View{ExactHalf: &HalfOpen{Source: dialer, Answered: true}, Trouble: "stopped"},
@@ -141,6 +144,9 @@ func TestHalfFollowsFromWhatIsKnown(t *testing.T) {
 			got := Half(c.q, c.v)
 			if got.Saw != c.saw || got.Match != c.match || got.Reason != c.reason || got.Dropped != c.drop {
 				t.Errorf("saw %q, match %q, reason %q, dropped %q", got.Saw, got.Match, got.Reason, got.Dropped)
+			}
+			if got.Source.IsValid() && len(c.q.AlsoSilent) > 0 {
+				t.Errorf("another connection's source %v is taken for its own", got.Source)
 			}
 			if got.Instance != "i" || got.Port != c.v.Port {
 				t.Errorf("%+v", got)
