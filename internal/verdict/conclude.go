@@ -219,8 +219,8 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Advice: "Nothing to ask of the network, nor to be tested again. If nobody restarted listen, its window or log on that machine says why it ended."})
 	}
 	if f.ContactLost != "" && len(lacks)+len(f.Away.Addrs) == 0 {
-		out = append(out, result.Finding{Code: result.CodeContactLost, Text: sentence("The listener answered at first, and could not be asked any more at the end what it saw: " + f.ContactLost),
-			Advice: fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block it. Run the test again.", r.To.Host)})
+		out = append(out, contactLost(r.Paths, "The listener answered at first, and could not be asked any more at the end what it saw: "+f.ContactLost,
+			fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block it. Run the test again.", r.To.Host)))
 	}
 	if f.Paused >= time.Second {
 		out = append(out, result.Finding{Code: result.CodeListenerPaused,
@@ -560,17 +560,23 @@ func provedWithoutContact(r *result.Report, proved []result.Path) result.Finding
 			Text:   fmt.Sprintf("A listener proved the key, and on no path to %s on the port that was dialed, so nobody could be asked what arrived there.", r.To.Host),
 			Advice: "Correct what leads the ports elsewhere first (the requests below say which), and run the test again."}
 	}
-	lost := result.Finding{Code: result.CodeContactLost,
-		Text: fmt.Sprintf("The listener at %s proved the key on %s, and not one more connection to it could be had to ask what arrived there.", r.To.Host, pathsWords(len(proved)))}
-	// An answer to a question is larger than a proof, and a path from which such
-	// packets vanish can carry none.
-	if slices.ContainsFunc(proved, func(p result.Path) bool { return p.Verdict == result.MTUHole }) {
-		lost.Text += " Packets larger than a proof vanish on the way, and the answers to such questions are larger."
-		lost.Advice = "Have the loss of large packets mended first (the requests below say what to ask for), and run the test again."
-		return lost
+	return contactLost(proved, fmt.Sprintf("The listener at %s proved the key on %s, and not one more connection to it could be had to ask what arrived there.", r.To.Host, pathsWords(len(proved))),
+		fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block this machine, or limits how many connections it may have. Run the test again.", r.To.Host))
+}
+
+// contactLost says that the far end could not be asked, and what to do unless paths
+// explain it: an answer to a question is larger than a proof.
+func contactLost(paths []result.Path, text, advice string) result.Finding {
+	text = sentence(text)
+	switch {
+	case slices.ContainsFunc(paths, func(p result.Path) bool { return p.Verdict == result.MTUHole }):
+		text += " Packets larger than a proof vanish on the way, and the answers to such questions are larger."
+		advice = "Have the loss of large packets mended first (the requests below say what to ask for), and run the test again."
+	case slices.ContainsFunc(paths, func(p result.Path) bool { return p.Finding != nil && p.Finding.Code == result.CodeWindowScale }):
+		text += " What is sent goes through in pieces of few bytes, for the window scale is taken out on the way, and the answers to such questions took too long."
+		advice = "Have the window scale left in first (the requests below say what to ask for), and run the test again."
 	}
-	lost.Advice = fmt.Sprintf("Make sure that listen still runs on %s (it stops by itself after --for); if it does, a device on the way began to block this machine, or limits how many connections it may have. Run the test again.", r.To.Host)
-	return lost
+	return result.Finding{Code: result.CodeContactLost, Text: text, Advice: advice}
 }
 
 func pathsWords(n int) string {

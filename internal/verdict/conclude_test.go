@@ -157,22 +157,28 @@ func TestSilenceMayBeABan(t *testing.T) {
 	}
 }
 
-// Where large packets vanish, the answers to questions do: nothing began to block
-// anybody.
+// Where large packets vanish, or go in pieces, the answers to questions do: nothing
+// began to block anybody.
 func TestContactIsLostWhereLargePacketsVanish(t *testing.T) {
 	i := proved()
 	hole := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
 	hole.Verdict = result.MTUHole
-	open := hole
+	slow, open := hole, hole
+	slow.Verdict, slow.Finding = result.Stalled, &result.Finding{Code: result.CodeWindowScale}
 	open.Verdict = result.Open
 	for _, c := range []struct {
 		p           result.Path
 		says, never string
-	}{{hole, "large packets", "began to block"}, {open, "began to block", "large packets"}} {
+	}{{hole, "large packets", "began to block"}, {slow, "window scale", "began to block"}, {open, "began to block", "large packets"}} {
 		r := &result.Report{Paths: []result.Path{c.p}, To: result.End{Host: "server"}}
 		f := provedWithoutContact(r, provedPaths(r.Paths))
 		if f.Code != result.CodeContactLost || !strings.Contains(f.Advice, c.says) || strings.Contains(f.Advice, c.never) {
 			t.Errorf("%s: %+v", c.p.Verdict, f)
+		}
+		r.Contact = &result.Contact{}
+		late := findings(r, Facts{ContactLost: "i/o timeout"})
+		if len(late) != 1 || late[0].Code != result.CodeContactLost || !strings.Contains(late[0].Advice, c.says) || strings.Contains(late[0].Advice, c.never) {
+			t.Errorf("%s, lost at the end: %+v", c.p.Verdict, late)
 		}
 	}
 }

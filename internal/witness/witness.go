@@ -264,6 +264,8 @@ func (v View) neighbour(q Question, is func(netip.AddrPort) bool) string {
 		return ""
 	case v.Before:
 		return "somebody else behind the same address connects to that port as well, and the addresses are changed on the way"
+	case count == 1 && len(q.AlsoSilent) > 0 && q.Connect == result.ConnectTimeout && q.Transport == plan.TCP:
+		return "one connection came from the same address on that port in that time, and more were made that got no answer: it may be somebody else's behind it"
 	case q.Connect == "" || q.Transport != plan.TCP:
 		return "" // neither its moment nor how it ended is known
 	case opened && q.Connect == result.ConnectTimeout:

@@ -41,6 +41,8 @@ func TestHalfFollowsFromWhatIsKnown(t *testing.T) {
 	twin := netip.AddrPortFrom(dialer.Addr(), 50001)
 	siblings := direct
 	siblings.AlsoSilent = []uint16{twin.Port()}
+	behindNAT := translated
+	behindNAT.AlsoSilent = siblings.AlsoSilent
 	refused := siblings
 	refused.Connect = result.ConnectICMP
 	open := translated
@@ -108,6 +110,9 @@ func TestHalfFollowsFromWhatIsKnown(t *testing.T) {
 		"an earlier one of another source was there still": {direct, View{Lingering: []HalfOpen{syn(other, true)}}, result.SawNothing, "", "", ""},
 		"an earlier one may be its own, translated": {translated, View{Lingering: []HalfOpen{syn(other, true)}},
 			result.SawUnknown, "", "a half-open connection of an earlier attempt from 198.51.100.8:1234 was still there", ""},
+		"one of two that got no answer came, or a neighbour": {behindNAT, View{Half: []HalfOpen{syn(nat, true)}},
+			result.SawUnknown, "", "one connection came from the same address on that port in that time, and more were made that got no answer: it may be somebody else's behind it", ""},
+		"both that got no answer came": {behindNAT, View{Half: []HalfOpen{syn(nat, true), syn(netip.AddrPortFrom(nat.Addr(), nat.Port()+1), true)}}, result.SawHalfOpen, result.MatchTime, "", ""},
 		"too many earlier ones": {direct, View{TooManyLinger: true},
 			result.SawUnknown, "", "more half-open connections of earlier attempts were still there than can be looked through", ""},
 
@@ -145,7 +150,7 @@ func TestHalfFollowsFromWhatIsKnown(t *testing.T) {
 			if got.Saw != c.saw || got.Match != c.match || got.Reason != c.reason || got.Dropped != c.drop {
 				t.Errorf("saw %q, match %q, reason %q, dropped %q", got.Saw, got.Match, got.Reason, got.Dropped)
 			}
-			if got.Source.IsValid() && len(c.q.AlsoSilent) > 0 {
+			if got.Source.IsValid() && len(c.q.AlsoSilent) > 0 && !c.q.SourceChanged {
 				t.Errorf("another connection's source %v is taken for its own", got.Source)
 			}
 			if got.Instance != "i" || got.Port != c.v.Port {
