@@ -29,6 +29,7 @@ type reporting struct {
 	formats []report.Format
 	make    func(goesOn bool) *result.Report // nil until listen answers
 	failed  []bool                           // of each file: it could not be written, and that was told
+	under   []chan error                     // of each file: what comes of a write that is under way; nil: none is
 	tell    func(format string, args ...any)
 }
 
@@ -38,7 +39,7 @@ func readReporting(c *ucli.Context) (*reporting, error) {
 	if err != nil || len(names) == 0 {
 		return nil, err
 	}
-	r := &reporting{failed: make([]bool, len(names))}
+	r := &reporting{failed: make([]bool, len(names)), under: make([]chan error, len(names))}
 	for _, name := range names {
 		f, err := report.Listened.ForFile(name)
 		if err != nil {
@@ -77,21 +78,33 @@ func (r *reporting) open() error {
 	return nil
 }
 
+// writePatience is how long all files together are waited for: a pipe that nobody reads,
+// or a disk that is not there any more, does not keep listen from ending.
+const writePatience = 500 * time.Millisecond
+
 // write writes all files anew. One that is no file is written once, at the end.
 func (r *reporting) write(goesOn bool) {
 	if r == nil {
 		return
 	}
 	doc := r.make(goesOn)
+	ctx, cancel := context.WithTimeout(context.Background(), writePatience)
+	defer cancel()
+	rendered := make([]error, len(r.files))
+	for i, f := range r.files {
+		if goesOn && (!f.IsFile() || r.under[i] != nil) {
+			continue
+		}
+		var b bytes.Buffer
+		if rendered[i] = report.Listened.Write(&b, r.formats[i], doc, report.Options{}); rendered[i] == nil {
+			r.begin(i, b.Bytes())
+		}
+	}
 	for i, f := range r.files {
 		if goesOn && !f.IsFile() {
 			continue
 		}
-		var b bytes.Buffer
-		err := report.Listened.Write(&b, r.formats[i], doc, report.Options{})
-		if err == nil {
-			err = f.Write(b.Bytes())
-		}
+		err := errors.Join(rendered[i], r.wait(ctx, i))
 		switch {
 		case err != nil && !r.failed[i]:
 			r.tell("--out %s cannot be written: %v. Contacts are answered all the same; it is tried again.", f.Name, err)
@@ -99,6 +112,32 @@ func (r *reporting) write(goesOn bool) {
 			r.tell("--out %s can be written again, and is whole.", f.Name)
 		}
 		r.failed[i] = err != nil
+	}
+}
+
+// begin begins to write a file, once what is under way is over.
+func (r *reporting) begin(i int, b []byte) {
+	before, done := r.under[i], make(chan error, 1)
+	r.under[i] = done
+	go func() {
+		if before != nil {
+			<-before
+		}
+		done <- r.files[i].Write(b)
+	}()
+}
+
+// wait waits for what is under way.
+func (r *reporting) wait(ctx context.Context, i int) error {
+	if r.under[i] == nil {
+		return nil
+	}
+	select {
+	case err := <-r.under[i]:
+		r.under[i] = nil
+		return err
+	case <-ctx.Done():
+		return os.ErrDeadlineExceeded
 	}
 }
 
@@ -125,6 +164,9 @@ func (r *reporting) end() error {
 	var errs []error
 	for i, f := range r.files {
 		switch {
+		case r.under[i] != nil: // and it is left as it is
+			errs = append(errs, fmt.Errorf("--out %s: it could not be written in time", f.Name))
+			continue
 		case r.failed[i]:
 			errs = append(errs, fmt.Errorf("--out %s: it could not be written", f.Name))
 		case !f.IsThere():

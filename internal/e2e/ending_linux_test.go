@@ -27,18 +27,7 @@ func TestListenEndsWhateverIsUnderWay(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			pipe, ledger := filepath.Join(dir, "pipe"), filepath.Join(dir, "ledger")
-			if err := unix.Mkfifo(pipe, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			f, err := os.OpenFile(pipe, os.O_RDWR|unix.O_NONBLOCK, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { f.Close() })
-			_ = f.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-			for err = nil; err == nil; {
-				_, err = f.Write(make([]byte, 4096))
-			}
+			fullPipe(t, pipe)
 			at := netip.AddrFrom4([4]byte{127, 78, 2, byte(31 + 2*n)})
 			listen, said := listening(t, at, `exec env --default-signal=HUP "$@" --ledger `+ledger+` >`+pipe)
 
@@ -98,6 +87,54 @@ func TestListenEndsWhateverIsUnderWay(t *testing.T) {
 				t.Errorf("%d lines", len(lines))
 			}
 		})
+	}
+}
+
+// fullPipe makes a pipe that is full, and that nobody reads from.
+func fullPipe(t *testing.T, name string) {
+	t.Helper()
+	if err := unix.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	_ = f.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	for err = nil; err == nil; {
+		_, err = f.Write(make([]byte, 4096))
+	}
+}
+
+// Nor is it kept from ending by who does not read its report: it says that it is not there.
+func TestListenEndsThoughNobodyReadsItsReport(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	report, file := filepath.Join(dir, "report.json"), filepath.Join(dir, "beside.json")
+	fullPipe(t, report)
+	at := netip.MustParseAddr("127.78.2.45")
+	listen, said := listening(t, at, `exec "$@" --out `+report+` --out `+file)
+	if exit, out := dialing(t, at.Next(), at); exit != 0 {
+		t.Fatalf("exit %d: %s", exit, out)
+	}
+	told := time.Now()
+	if err := listen.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan *os.ProcessState, 1)
+	go func() { s, _ := listen.Wait(); ended <- s }()
+	select {
+	case s := <-ended:
+		t.Logf("it ended in %v", time.Since(told).Round(time.Millisecond))
+		if s == nil || s.ExitCode() != 2 || !strings.Contains(said(), report+": it could not be written in time") {
+			t.Errorf("%v: %s", s, said())
+		}
+	case <-time.After(patience):
+		t.Fatalf("it goes on: %s", said())
+	}
+	if b, err := os.ReadFile(file); err != nil || !json.Valid(b) {
+		t.Errorf("the other file has %q, %v", b, err)
 	}
 }
 

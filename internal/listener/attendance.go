@@ -22,6 +22,7 @@ type Attendance struct {
 	mu     sync.Mutex
 	ports  []*Attended
 	guests map[netip.Addr]*guest
+	told   int // by all of them
 	came   map[plan.Role]bool
 }
 
@@ -47,9 +48,10 @@ type guest struct {
 
 const (
 	// maxReached bounds the addresses that are kept of one port, maxTold the machines of
-	// one address whose reports are.
-	maxReached = 32
-	maxTold    = 64
+	// one address whose reports are, and maxToldByAll those of all addresses.
+	maxReached   = 32
+	maxTold      = 64
+	maxToldByAll = 1024
 )
 
 // NewAttendance expects who has to come to a machine that plays these roles; none: the
@@ -143,7 +145,12 @@ func (a *Attendance) Take(c Event) (changed bool) {
 		}
 	}
 	if s := c.Submission; s != nil {
+		before := len(g.told)
 		g.tell(c)
+		if a.guests[addr] == g {
+			a.told += len(g.told) - before
+			a.forgetTold()
+		}
 		changed = true
 	} else if p := a.portOf(c.Peer.Transport, int(c.Peer.Local.Port())); p != nil {
 		changed = p.add(addr)
@@ -215,6 +222,27 @@ func (g *guest) tell(c Event) {
 		g.told = g.told[1:]
 	}
 	g.told = append(g.told, t)
+}
+
+// forgetTold keeps what is remembered of how runs ended within its bound: the oldest
+// goes of the network that told most. A holder of the key may come from many addresses.
+func (a *Attendance) forgetTold() {
+	if a.told <= maxToldByAll {
+		return
+	}
+	count, most := map[netip.Prefix]int{}, 0
+	for addr, g := range a.guests {
+		count[networkOf(addr)] += len(g.told)
+		most = max(most, count[networkOf(addr)])
+	}
+	var oldest *guest
+	for addr, g := range a.guests {
+		if len(g.told) > 0 && count[networkOf(addr)] == most && (oldest == nil || g.told[0].At.Before(oldest.told[0].At.Time)) {
+			oldest = g
+		}
+	}
+	oldest.told = slices.Delete(oldest.told, 0, 1)
+	a.told--
 }
 
 // Missing are those of Must from which nobody reached it.

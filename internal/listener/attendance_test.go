@@ -3,6 +3,7 @@ package listener
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -112,5 +113,35 @@ func TestAttendanceIsBounded(t *testing.T) {
 		if !v.Keyed {
 			t.Fatalf("%s is listed, and many with the key are not", v.Address)
 		}
+	}
+}
+
+// Whoever has the key and many addresses fills no memory with how runs ended, and makes
+// no other's vanish.
+func TestWhatRunsToldIsBounded(t *testing.T) {
+	a := attendanceOf(t)
+	tell := func(from, host string) {
+		c := came(echo.KindSubmitted, from, 1433, "sql-client")
+		c.Submission = &echo.Submission{Host: host}
+		a.Take(c)
+	}
+	tell("10.1.0.10", "a staff PC")
+	for i := range 2 * maxAddrs {
+		for n := range 2 {
+			tell(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)}).String(), strconv.Itoa(n))
+		}
+	}
+	for i := range 2 * maxTold {
+		tell("10.2.0.1", strconv.Itoa(i))
+	}
+	n := 0
+	for _, g := range a.guests {
+		n += len(g.told)
+	}
+	if n > maxToldByAll || n != a.told || len(a.guests) > maxAddrs {
+		t.Errorf("%d are remembered of %d addresses, counted %d", n, len(a.guests), a.told)
+	}
+	if g := a.guests[netip.MustParseAddr("10.1.0.10")]; len(g.told) != 1 {
+		t.Errorf("the other's vanished: %+v", g)
 	}
 }

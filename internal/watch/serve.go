@@ -5,18 +5,23 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// maxConns is how many connections whoever asks may hold together; more are closed.
+// maxConns is how many connections whoever asks may hold together: for one more the
+// oldest is closed, so that who holds on shuts nobody out.
 const maxConns = 32
 
 // Metrics answers GET /metrics with what was set last, and nothing else.
 type Metrics struct {
 	server http.Server
 	body   atomic.Pointer[[]byte]
-	conns  atomic.Int32
+
+	mu    sync.Mutex
+	conns []net.Conn // the oldest first
 }
 
 // Set sets what is answered, in Prometheus' text format, version 0.0.4.
@@ -33,20 +38,27 @@ func (m *Metrics) Serve(l net.Listener) {
 	})
 	m.server = http.Server{
 		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 8 << 10,
-		ErrorLog: log.New(io.Discard, "", 0), // what strangers send is nobody's trouble
-		ConnState: func(c net.Conn, s http.ConnState) {
-			switch s {
-			case http.StateNew:
-				if m.conns.Add(1) > maxConns {
-					c.Close()
-				}
-			case http.StateClosed, http.StateHijacked:
-				m.conns.Add(-1)
-			}
-		},
+		ErrorLog:  log.New(io.Discard, "", 0), // what strangers send is nobody's trouble
+		ConnState: m.connState,
 	}
 	go func() { _ = m.server.Serve(l) }() // it ends by Close
 }
 
 // Close ends it at once.
 func (m *Metrics) Close() { _ = m.server.Close() }
+
+// connState keeps count of connections.
+func (m *Metrics) connState(c net.Conn, s http.ConnState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch s {
+	case http.StateNew:
+		m.conns = append(m.conns, c)
+		if len(m.conns) > maxConns {
+			m.conns[0].Close()
+			m.conns = m.conns[1:]
+		}
+	case http.StateClosed, http.StateHijacked:
+		m.conns = slices.DeleteFunc(m.conns, func(o net.Conn) bool { return o == c })
+	}
+}

@@ -170,5 +170,8 @@ func TestMetricsAreAllThatIsServed(t *testing.T) {
 			}
 		}()
 	}
-	<-shown
+	<-shown // the first of them, for a later one
+	if code, body := get("/metrics"); code != 200 || body != "a 1\n" {
+		t.Errorf("while others hold on: %d %q", code, body)
+	}
 }
