@@ -22,8 +22,8 @@ func (l *Listener) isHeld(local netip.AddrPort) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.busy, func(b result.BusyPort) bool {
-		at, err := netip.ParseAddr(b.Address)
-		return b.InUse && b.Transport == plan.TCP && b.Port == int(local.Port()) && (err != nil || at == local.Addr() || at.IsUnspecified() && at.Is4() == local.Addr().Is4())
+		at := b.Address.Addr
+		return b.InUse && b.Transport == plan.TCP && b.Port == int(local.Port()) && (!at.IsValid() || at == local.Addr() || at.IsUnspecified() && at.Is4() == local.Addr().Is4())
 	})
 }
 

@@ -28,8 +28,8 @@ func (l *Listener) lookAtHeld(ctx context.Context) {
 	var all sync.WaitGroup
 	for i, b := range busy {
 		speaks := l.speaksAt(b)
-		at, err := netip.ParseAddr(b.Address)
-		if err != nil || !b.InUse || b.Transport != plan.TCP || !service.Knows(speaks, plan.TCP) || speaks.Language().Quiet {
+		at := b.Address.Addr
+		if !at.IsValid() || !b.InUse || b.Transport != plan.TCP || !service.Knows(speaks, plan.TCP) || speaks.Language().Quiet {
 			continue
 		}
 		all.Go(func() {

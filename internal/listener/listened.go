@@ -156,11 +156,10 @@ func (l *Listener) listenedPorts() []result.ListenedPort {
 	defer l.mu.Unlock()
 	out := []result.ListenedPort{}
 	for _, b := range l.busy {
-		addr, err := netip.ParseAddr(b.Address)
-		if err != nil {
+		if !b.Address.IsValid() {
 			continue
 		}
-		p := result.ListenedPort{Port: b.Port, Transport: b.Transport, Family: result.FamilyOf(addr), State: result.PortUnbound}
+		p := result.ListenedPort{Port: b.Port, Transport: b.Transport, Family: result.FamilyOf(b.Address.Addr), State: result.PortUnbound}
 		if b.InUse {
 			p.State, p.Holder = result.PortBusy, b.Holder
 		}

@@ -181,7 +181,7 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 				continue // this machine has no IPv6, or no IPv4
 			}
 			be := &BindError{
-				BusyPort:     result.BusyPort{Port: b.Port, Transport: b.Transport, Address: addr.String(), InUse: sock.IsInUse(err), Error: err.Error()},
+				BusyPort:     result.BusyPort{Port: b.Port, Transport: b.Transport, Address: result.Addr{Addr: addr}, InUse: sock.IsInUse(err), Error: err.Error()},
 				NoPermission: sock.IsNoPermission(err), Err: err,
 			}
 			if be.InUse || be.NoPermission && sock.DeniedMayBeInUse {
@@ -211,7 +211,7 @@ func (l *Listener) holders(ctx context.Context) (errs []*BindError) {
 				continue
 			}
 			e := &BindError{
-				BusyPort: result.BusyPort{Port: b.Port, Transport: b.Transport, Address: addr.String(), InUse: true, Holder: use.Holder, Error: errBeside.Error()},
+				BusyPort: result.BusyPort{Port: b.Port, Transport: b.Transport, Address: result.Addr{Addr: addr}, InUse: true, Holder: use.Holder, Error: errBeside.Error()},
 				Use:      use, Err: errBeside,
 			}
 			errs = append(errs, e)

@@ -230,8 +230,7 @@ func (l *Listener) portState(t plan.Transport, port int, source, asSeen netip.Ad
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range l.busy {
-		addr, err := netip.ParseAddr(b.Address)
-		if b.InUse && b.Port == port && b.Transport == t && (err != nil || addr.Is4() == peer.Unmap().Is4()) {
+		if b.InUse && b.Port == port && b.Transport == t && b.Address.IsOf(result.FamilyOf(peer)) {
 			return result.PortBusy, b.Holder
 		}
 	}

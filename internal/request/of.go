@@ -253,15 +253,15 @@ func addresses(r *result.Report, p *result.Path) (from, to seen) {
 		from.Own = only(sourceEnd(r, p).Addresses, p.Family)
 	}
 	from.Seen, to.Own = from.Own, to.Seen
-	switch others, err := netip.ParseAddr(p.OthersSeenAs); {
+	switch {
 	case p.SeenAs.IsValid():
 		from.Seen = p.SeenAs.Addr().WithZone("")
-	case err == nil:
-		from.Seen = others
+	case p.OthersSeenAs.IsValid():
+		from.Seen = p.OthersSeenAs.Addr
 	}
-	switch behind, err := netip.ParseAddr(p.OthersOrigin); {
-	case err == nil:
-		to.Own = behind
+	switch {
+	case p.OthersOrigin.IsValid():
+		to.Own = p.OthersOrigin.Addr
 	case p.Acceptor != nil && p.Acceptor.Local.IsValid() && p.Acceptor.Saw == result.SawAccepted && to.Seen.IsValid() && result.FamilyOf(p.Acceptor.Local.Addr()) == result.FamilyOf(to.Seen):
 		to.Own = p.Acceptor.Local.Addr().WithZone("")
 	}

@@ -217,16 +217,11 @@ func (s *farEnd) heldThere(j *job) *result.BusyPort {
 	}
 	var held *result.BusyPort
 	for i, b := range h.Busy {
-		if b.InUse && b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
+		if b.InUse && b.Port == j.port && b.Transport == j.transport && b.Address.IsOf(j.family) {
 			held = &h.Busy[i]
 		}
 	}
 	return held
-}
-
-func sameFamily(addr string, f result.Family) bool {
-	a, err := netip.ParseAddr(addr)
-	return err != nil || result.FamilyOf(a) == f
 }
 
 // askWitness asks a listener what it saw of forward jobs. changed: a device on

@@ -262,7 +262,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		for _, to := range t.Use[family] {
 			p := v.visitAt(ctx, f, family, to, host, port, t.Without(sock.NoSuchFamily))
 			if t.IsOneOfSeveral(to) {
-				p.Address = to.String()
+				p.Address.Addr = to
 			}
 			out = append(out, p)
 		}
