@@ -48,7 +48,7 @@ func (l *Listener) heldNow(a result.Acceptor, q echo.WitnessQuery, asSeen netip.
 		return unknown(a, "the question is of a kind that this version does not know")
 	case !source.IsValid() || source.Port() == 0:
 		return unknown(a, "the connection's source port is not known")
-	case !result.IsSameAddr(source.Addr(), asSeen) && !l.ledger.provedFrom(run, source.Addr()):
+	case !result.IsSameAddr(source.Addr(), asSeen) && !l.arrivals.provedFrom(run, source.Addr()):
 		return unknown(a, "that is no address from which this run came")
 	}
 	remote := q.Source.AddrPort
@@ -124,7 +124,7 @@ func (l *Listener) heldBehindNAT(a result.Acceptor, q echo.WitnessQuery, asSeen 
 		}
 	}
 	switch {
-	case l.ledger.runsFrom(asSeen, began.at.Add(-slack), sock.Now(), run, l.Instance):
+	case l.arrivals.runsFrom(asSeen, began.at.Add(-slack), sock.Now(), run, l.Instance):
 		return unknown(a, "another run came from the same address at that time, and the addresses are changed on the way")
 	case len(fresh) == 0:
 		return unknown(a, "nothing came from that address in that time, and the addresses are changed on the way: it may have come from another")

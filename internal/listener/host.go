@@ -25,9 +25,9 @@ var _ echo.Host = (*Listener)(nil)
 func (l *Listener) Contact(p echo.Peer, k echo.Kind) {
 	switch k {
 	case echo.KindAsked:
-		l.ledger.asked(p)
+		l.arrivals.asked(p)
 	case echo.KindProved:
-		l.ledger.proved(p)
+		l.arrivals.proved(p)
 		l.provedAddrs.add(p.Remote.Addr())
 	}
 	l.event(Event{Kind: k, Peer: p})
@@ -41,7 +41,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Clock: time.Now().UnixMilli(), Witness: l.watch.State(),
 		Certificate: l.Fingerprint(), Partners: l.Partners,
 		Started: l.began.UnixMilli(), UptimeMS: sock.Since(l.began).Milliseconds(), SleptMS: l.troubles.sleptFor().Milliseconds(),
-		OtherRuns: l.ledger.otherRuns(p.Remote.Addr(), sock.Now().Add(-time.Minute), p.Run, l.Instance),
+		OtherRuns: l.arrivals.otherRuns(p.Remote.Addr(), sock.Now().Add(-time.Minute), p.Run, l.Instance),
 		Ordinary:  true,
 		Neighbour: sock.IsOnLink(p.Remote.Addr()), Shed: l.sheds.lately(sock.Now()),
 	}
@@ -213,7 +213,7 @@ func (l *Listener) backPath(p echo.Peer, b echo.BackPath) (dialer.Path, error) {
 
 // mayDialTo reports whether a run may have an address dialed.
 func (l *Listener) mayDialTo(p echo.Peer, to netip.Addr) bool {
-	return to == p.Remote.Addr() || slices.Contains(l.Partners, to) || l.ledger.provedFrom(p.Run, to)
+	return to == p.Remote.Addr() || slices.Contains(l.Partners, to) || l.arrivals.provedFrom(p.Run, to)
 }
 
 func (l *Listener) mayDial(b echo.BackPath) bool {

@@ -83,7 +83,7 @@ type Listener struct {
 
 	answerer *echo.Answerer
 	watch    *sock.Watch
-	ledger   *ledger
+	arrivals *arrivals
 	limits   *limits
 	data     *limits // of FTP's data connections
 	sheds    sheds
@@ -131,8 +131,8 @@ func New(c Config) *Listener {
 		c.Instance = echo.NewID()
 	}
 	l := &Listener{
-		Config: c,
-		ledger: newLedger(), limits: newLimits(), data: newLimits(), backs: newTurns("dialing back", maxDialBacks, maxDialBacksOfRun), idle: newTurns("keeping connections idle", maxHolds, maxHoldsOfRun),
+		Config:   c,
+		arrivals: newArrivals(), limits: newLimits(), data: newLimits(), backs: newTurns("dialing back", maxDialBacks, maxDialBacksOfRun), idle: newTurns("keeping connections idle", maxHolds, maxHoldsOfRun),
 	}
 	l.watch = sock.NewWatch(l.ownsPort, c.Addrs...)
 	l.answerer = &echo.Answerer{Key: c.Key, Others: c.Others, Instance: l.Instance, Software: c.Software, Host: l}

@@ -91,7 +91,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 			}
 			continue
 		}
-		e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
+		e := l.arrivals.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
 		l.troubles.came(e.Local.Addr())
 		place := l.admit(e, conn)
 		if place == nil {
@@ -124,7 +124,7 @@ const acceptAgain = 50 * time.Millisecond
 
 // converse answers one connection and records how it ended.
 func (l *Listener) converse(ctx context.Context, conn net.Conn, e *entry, place *place, speaks plan.Protocol) {
-	l.ledger.whenShown(e, func(t tier, run echo.ID) {
+	l.arrivals.whenShown(e, func(t tier, run echo.ID) {
 		place.raise(t, run)
 		l.noteLate(conn)
 	})
@@ -133,7 +133,7 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn, e *entry, place 
 		l.shed(e)
 		return
 	}
-	l.ledger.end(e, t.kind, t.foreign, sock.TCPInfoOf(conn))
+	l.arrivals.end(e, t.kind, t.foreign, sock.TCPInfoOf(conn))
 	// What looked like STUN and was not was told when it came. Whoever is there when
 	// listen is stopped came, too.
 	if t.kind == echo.KindForeign && t.visit.Words != "" || t.kind == echo.KindSilent {

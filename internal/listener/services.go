@@ -52,7 +52,7 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		if hasProxyHeader(first) {
 			return tellProxyHeader(conn, p.Language().Title, first), nil
 		}
-		l.ledger.opened(e, first)
+		l.arrivals.opened(e, first)
 		t := talk{kind: kind, foreign: len(first), visit: service.Visit{Service: p.Language().Title}}
 		switch {
 		case kind == echo.KindSilent:
@@ -118,11 +118,11 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 			return nil, false
 		}
 		kind = echo.KindService
-		l.ledger.conversed(e, probe)
+		l.arrivals.conversed(e, probe)
 		l.event(Event{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: string(p)}})
 		return key.TokenAnswer(probe), true
 	}
-	a.Arrived = func(token [16]byte) { l.ledger.conversed(e, token) }
+	a.Arrived = func(token [16]byte) { l.arrivals.conversed(e, token) }
 	a.ListenData = func(ctx context.Context, on netip.Addr) (net.Listener, error) {
 		return l.listenData(ctx, on, e.Remote.Addr())
 	}
