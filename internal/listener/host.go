@@ -21,8 +21,8 @@ import (
 // A Listener is the Host of its Answerer.
 var _ echo.Host = (*Listener)(nil)
 
-// Contact implements echo.Host.
-func (l *Listener) Contact(p echo.Peer, k echo.Kind) {
+// Event implements echo.Host.
+func (l *Listener) Event(p echo.Peer, k echo.Kind) {
 	switch k {
 	case echo.KindAsked:
 		l.arrivals.asked(p)

@@ -12,8 +12,8 @@ type Host struct{}
 
 var _ echo.Host = Host{}
 
-// Contact implements echo.Host, as do all methods below.
-func (Host) Contact(echo.Peer, echo.Kind) {}
+// Event implements echo.Host, as do all methods below.
+func (Host) Event(echo.Peer, echo.Kind) {}
 
 // Hello says nothing.
 func (Host) Hello(echo.Peer) (h echo.Hello) { return h }
