@@ -24,7 +24,7 @@ type Peer struct {
 	Key           Key // that it proved to hold
 }
 
-// Kind is what a contact with an answering end amounted to.
+// Kind is what an event at an answering end was.
 type Kind string
 
 const (
