@@ -115,8 +115,8 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 			opts := opts
 			opts.Trace, opts.Samples, opts.ProofOnly = b.Trace, min(b.Samples, echo.MaxSamples), b.ProofOnly
 			if b.Ordinary {
-				talk := dialer.Talk{Speaks: path.Speaks, Host: path.Target.Addr().String()}
-				out.Halves[i], _ = dialer.Ordinary(ctx, path, opts, talk, b.Line, dialer.Unseeing)
+				spoken := dialer.Conversation{Speaks: path.Speaks, Host: path.Target.Addr().String()}
+				out.Halves[i], _ = dialer.Ordinary(ctx, path, opts, spoken, b.Line, dialer.Unseeing)
 				return nil
 			}
 			if n := min(b.Study, echo.MaxSamples); n > 0 {
@@ -162,7 +162,7 @@ func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.Convers
 			continue
 		}
 		g.Go(func() error {
-			out.Conversations[i] = dialer.Converse(ctx, path, opts, dialer.Talk{
+			out.Conversations[i] = dialer.Converse(ctx, path, opts, dialer.Conversation{
 				Speaks: l.speaks(back.Flow), Host: p.Remote.Addr().String(), Token: back.Probe, Fingerprint: fingerprint, Rate: back.RateKbits,
 			})
 			l.dialed.conversed(p.Run, path.Transport, path.Target, out.Conversations[i])

@@ -20,7 +20,7 @@ import (
 )
 
 // A Journal writes every event down: as JSON, and to a ledger file, flushed to
-// the disk before the event is answered; as text for people it says the same
+// the disk before whoever came is answered; as text for people it says the same
 // thing once (see screen). It counts who reached what for the summary. A
 // stranger that knocks without end fills neither screen nor disk.
 type Journal struct {

@@ -205,7 +205,7 @@ func hasHole(i *result.Initiator) bool {
 }
 
 func (s *conversations) converse(ctx context.Context, j *job) {
-	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j)}
+	t := dialer.Conversation{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j)}
 	held := s.heldThere(j)
 	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key

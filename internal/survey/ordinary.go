@@ -59,7 +59,7 @@ func (s *ordinary) live(ctx context.Context, j *job) {
 				Flow: j.flow, Transport: j.transport, Probe: j.probe, Speaks: j.speaks,
 				Target: netip.AddrPortFrom(j.to, uint16(j.port)), Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
 			}, dialer.Options{Run: s.id, Timeout: s.Timeout, Trace: j.trace, Samples: j.samples(), Pace: s.pace()},
-				dialer.Talk{Speaks: j.speaks, Host: host}, s.Enter, s.lookerOf(j, c))
+				dialer.Conversation{Speaks: j.speaks, Host: host}, s.Enter, s.lookerOf(j, c))
 			return nil
 		})
 	}
