@@ -22,7 +22,7 @@ const atOnceConversing = 16
 // conversations are the services' own.
 type conversations struct {
 	*bothEnds
-	talking chan struct{} // a place for each under way
+	places chan struct{} // a place for each under way
 }
 
 // converseAll holds each row's own conversation on every path that opened a
@@ -62,7 +62,7 @@ func (s *conversations) converseAll(ctx context.Context) {
 				c.Attempts = n
 			}
 			if isEnded && t.ended == 1 && !j.studied || restsOnConversation(j.initiator) && t.good == 1 {
-				j.talk = echo.NewID()
+				j.conversation = echo.NewID()
 				again = append(again, j)
 				pause = pause || isEnded
 			}
@@ -153,7 +153,7 @@ func (s *conversations) converseEach(ctx context.Context, jobs []*job) {
 			back[j.family] = append(back[j.family], j)
 		default:
 			wave.Go(func() {
-				defer s.mayTalk()()
+				defer s.takePlace()()
 				s.takeTurn(ctx)
 				s.converse(ctx, j)
 				s.control(ctx, j)
@@ -162,18 +162,18 @@ func (s *conversations) converseEach(ctx context.Context, jobs []*job) {
 	}
 	for f, jobs := range back {
 		wave.Go(func() {
-			defer s.mayTalk()()
+			defer s.takePlace()()
 			s.converseBack(ctx, f, jobs)
 		})
 	}
 	wave.Wait()
 }
 
-// mayTalk waits for a place among the conversations under way; the function
+// takePlace waits for a place among the conversations under way; the function
 // that it returns gives it up.
-func (s *conversations) mayTalk() (done func()) {
-	s.talking <- struct{}{}
-	return func() { <-s.talking }
+func (s *conversations) takePlace() (done func()) {
+	s.places <- struct{}{}
+	return func() { <-s.places }
 }
 
 // mayConverse reports whether a job's service speaks a language of ours, to
@@ -205,25 +205,25 @@ func hasHole(i *result.Initiator) bool {
 }
 
 func (s *conversations) converse(ctx context.Context, j *job) {
-	t := dialer.Conversation{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j)}
+	t := dialer.Conversation{Speaks: j.speaks, Host: s.Host, Token: j.conversation, Rate: rateOf(j)}
 	held := s.heldThere(j)
 	if held != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
 	} else if h, ok := s.helloOnPath(j); ok {
 		t.Fingerprint = fingerprint(h.Certificate)
 	}
-	talk := func() result.Conversation {
+	ask := func() result.Conversation {
 		return dialer.Converse(ctx, dialer.Path{
 			Flow: j.flow, Transport: j.transport,
 			Target: netip.AddrPortFrom(j.to, uint16(j.port)),
 			Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
 		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j.initiator)}, t)
 	}
-	c := talk()
+	c := ask()
 	if held != nil && impostor(*held, c) != "" {
 		j.took(&c)
 		t.Host = j.to.String() // a server may have a certificate for each name, and the listener asked for none
-		c = talk()
+		c = ask()
 		c.Impostor = impostor(*held, c)
 	}
 	if sock.IsOver(ctx) {
@@ -309,11 +309,11 @@ func (s *conversations) converseBack(ctx context.Context, f result.Family, jobs 
 		for _, j := range chunk {
 			var path echo.BackPath
 			path, strict = s.backPath(j)
-			path.Probe, path.RateKbits = j.talk, rateOf(j)
+			path.Probe, path.RateKbits = j.conversation, rateOf(j)
 			order.Paths = append(order.Paths, path)
 		}
 		var held []result.Conversation
-		err := s.talk(ctx, f, strict, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.ask(ctx, f, strict, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
 			held, err = c.ConverseBack(ctx, order)
 			return err
 		})
@@ -346,16 +346,16 @@ func (s *conversations) confirm(ctx context.Context) {
 				forward[s.witnessOf(j)] = append(forward[s.witnessOf(j)], j)
 				continue
 			}
-			if a, ok := s.door.Saw(s.id, talkQuery(j), s.farAddr(f)); ok {
+			if a, ok := s.door.Saw(s.id, conversationQuery(j), s.farAddr(f)); ok {
 				j.acceptor.Conversed = arrived(a, j)
 			}
 		}
 		for instance, jobs := range forward {
 			for chunk := range slices.Chunk(jobs, echo.MaxWitness) {
-				_ = s.talkWith(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+				_ = s.askOf(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 					var q []echo.WitnessQuery
 					for _, j := range chunk {
-						q = append(q, talkQuery(j))
+						q = append(q, conversationQuery(j))
 					}
 					told, err := c.Witness(ctx, q)
 					if err != nil {
@@ -375,8 +375,8 @@ func (s *conversations) confirm(ctx context.Context) {
 	}
 }
 
-func talkQuery(j *job) echo.WitnessQuery {
-	return echo.WitnessQuery{Probe: j.talk, Transport: j.transport, Port: j.port, SourceChanged: true}
+func conversationQuery(j *job) echo.WitnessQuery {
+	return echo.WitnessQuery{Probe: j.conversation, Transport: j.transport, Port: j.port, SourceChanged: true}
 }
 
 // arrived reports whether a conversation's token was seen by the expected

@@ -229,7 +229,7 @@ func (s *farEnd) heldThere(j *job) *result.BusyPort {
 func (s *halves) askWitness(ctx context.Context, instance string, f result.Family, jobs []*job, changed bool) {
 	var answers []result.Acceptor
 	ask := func() error {
-		return s.talkWith(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+		return s.askOf(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 			var q []echo.WitnessQuery
 			for _, j := range jobs {
 				q = append(q, query(j, changed))

@@ -91,7 +91,7 @@ func (s *idling) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 	if len(q) == 0 {
 		return
 	}
-	err := s.talk(ctx, j.family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+	err := s.ask(ctx, j.family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		told, err := c.Witness(ctx, q)
 		for i, a := range told.Answers {
 			if a.Match == result.MatchProbe {
@@ -112,7 +112,7 @@ func (s *idling) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 func (s *idling) holdBack(ctx context.Context, j *job) {
 	path, strict := s.backPath(j)
 	order := echo.HoldBack{TimeoutMS: s.Timeout.Milliseconds(), LongestMS: s.Hold.Milliseconds(), Path: path}
-	err := s.talk(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+	err := s.ask(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		return c.HoldBack(ctx, order)
 	})
 	if err != nil {
@@ -135,7 +135,7 @@ func (s *idling) holdBack(ctx context.Context, j *job) {
 		case <-ask.C:
 		}
 		var so echo.HeldSoFar
-		err := s.talk(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.ask(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
 			so, err = c.HeldBack(ctx, j.probe)
 			return err
 		})

@@ -54,7 +54,7 @@ func (s *ordinary) live(ctx context.Context, j *job) {
 	var i result.Initiator
 	var a *result.Acceptor
 	try := func(host string) bool {
-		return nil == s.talkWith(ctx, s.witnessOf(j), j.family, false, liveTime, func(ctx context.Context, c *echo.Conn) error {
+		return nil == s.askOf(ctx, s.witnessOf(j), j.family, false, liveTime, func(ctx context.Context, c *echo.Conn) error {
 			i, a = dialer.Ordinary(ctx, dialer.Path{
 				Flow: j.flow, Transport: j.transport, Probe: j.probe, Speaks: j.speaks,
 				Target: netip.AddrPortFrom(j.to, uint16(j.port)), Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
@@ -107,7 +107,7 @@ func (s *ordinary) lookerOf(j *job, c *echo.Conn) dialer.Look {
 		}
 		if c == nil || ask(ctx, c) != nil {
 			c = nil
-			_ = s.talkWith(ctx, s.witnessOf(j), j.family, false, s.Timeout, ask)
+			_ = s.askOf(ctx, s.witnessOf(j), j.family, false, s.Timeout, ask)
 		}
 		return a, ok
 	}

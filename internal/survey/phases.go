@@ -40,12 +40,12 @@ func begin(c Config, w With) *survey {
 	if c.Bytes == 0 {
 		c.Bytes = echo.PayloadSize
 	}
-	attempts, talks := maxAtOnce, atOnceConversing
+	attempts, places := maxAtOnce, atOnceConversing
 	if c.Gentle {
-		attempts, talks = 1, 1
+		attempts, places = 1, 1
 	}
-	if w.Talks == nil {
-		w.Talks = make(chan struct{}, talks)
+	if w.Conversations == nil {
+		w.Conversations = make(chan struct{}, places)
 	}
 	both := &bothEnds{dials{
 		Config: c, id: w.ID, own: w.Own, door: w.Door, waited: w.Waited,
@@ -60,7 +60,7 @@ func begin(c Config, w With) *survey {
 		halves:   &halves{bothEnds: both},
 		studies:  &studies{both}, ordinary: &ordinary{both}, idling: &idling{bothEnds: both},
 		decoys: &decoys{bothEnds: both}, tracing: &tracing{bothEnds: both},
-		conversations: &conversations{both, w.Talks},
+		conversations: &conversations{both, w.Conversations},
 	}
 	s.retries = &retries{both, s.halves}
 	s.banSearch = &banSearch{both, s.retries}

@@ -282,7 +282,7 @@ func (s *reports) submit(ctx context.Context, r *result.Report) error {
 			sub.Broken = append(sub.Broken, fmt.Sprintf("%s %s %s: %s", p.Direction, p.Flow, p.Family, p.Verdict))
 		}
 	}
-	return s.talk(ctx, r.Contact.Family, false, min(s.Timeout, 2*time.Second), func(ctx context.Context, c *echo.Conn) error {
+	return s.ask(ctx, r.Contact.Family, false, min(s.Timeout, 2*time.Second), func(ctx context.Context, c *echo.Conn) error {
 		return c.Submit(ctx, sub)
 	})
 }
