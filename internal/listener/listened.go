@@ -92,7 +92,7 @@ func clockSet(byClock, passed time.Duration) string {
 
 // binds reports whether a local address and port are bound by it.
 func (l *Listener) binds(local netip.AddrPort) bool {
-	if l.isHeld(local) {
+	if l.isBusy(local) {
 		return true
 	}
 	l.mu.Lock()

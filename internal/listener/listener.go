@@ -322,7 +322,7 @@ func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) er
 	g.Go(func() error {
 		<-watching
 		taken := l.proveSelf(ctx)
-		l.lookAtHeld(ctx)
+		l.lookAtBusy(ctx)
 		if ctx.Err() == nil && ready != nil {
 			ready(taken)
 		}

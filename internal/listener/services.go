@@ -328,7 +328,7 @@ var errNotService = errors.New("a STUN message, or a header of the PROXY protoco
 type lateProof struct {
 	net.Conn
 	foreign int // bytes that were read first
-	held    []byte
+	kept    []byte
 	first   []byte // how it began, if it was one
 }
 
@@ -337,9 +337,9 @@ func (c *lateProof) Read(b []byte) (int, error) {
 		return 0, errNotService
 	}
 	if c.foreign > 0 {
-		if len(c.held) > 0 {
-			n := copy(b, c.held)
-			c.held = c.held[n:]
+		if len(c.kept) > 0 {
+			n := copy(b, c.kept)
+			c.kept = c.kept[n:]
 			return n, nil
 		}
 		return c.Conn.Read(b)
@@ -356,7 +356,7 @@ func (c *lateProof) Read(b []byte) (int, error) {
 		case len(first) > 0 && (err != nil || !echo.Looks(first)):
 			c.foreign = len(first)
 			n = copy(b, first)
-			c.held = first[n:]
+			c.kept = first[n:]
 			return n, nil
 		case err != nil:
 			return 0, err

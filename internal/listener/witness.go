@@ -68,7 +68,7 @@ func (l *Listener) saw(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now 
 	if e, ok := l.arrivals.byProbe(q.Probe, q.Transport, q.Source.AddrPort); ok && q.Probe != (echo.ID{}) {
 		v.Probed = e.arrival()
 	} else if v.Port == result.PortBusy && q.Moment != "" && q.Transport == plan.TCP {
-		return l.heldNow(result.Acceptor{Instance: v.Instance, Port: v.Port, Holder: v.Holder, Saw: result.SawUnknown}, q, asSeen, run)
+		return l.busyNow(result.Acceptor{Instance: v.Instance, Port: v.Port, Holder: v.Holder, Saw: result.SawUnknown}, q, asSeen, run)
 	} else {
 		l.gather(&v, of, q.Port, run)
 		l.couldIt(&v, of)

@@ -35,11 +35,11 @@ type conversations struct {
 // limit on number or rate, a pause of the listener, an age hold for both.
 func (s *conversations) converseAll(ctx context.Context) {
 	type tally struct{ good, ended int }
-	held := map[*job]*tally{}
+	tallies := map[*job]*tally{}
 	var todo []*job
 	for _, j := range s.attempts() {
 		if s.mayConverse(j) {
-			held[j] = &tally{}
+			tallies[j] = &tally{}
 			todo = append(todo, j)
 		}
 	}
@@ -48,7 +48,7 @@ func (s *conversations) converseAll(ctx context.Context) {
 		var again []*job
 		pause := false
 		for _, j := range todo {
-			c, t := j.initiator.Conversation, held[j]
+			c, t := j.initiator.Conversation, tallies[j]
 			if c == nil {
 				continue
 			}
@@ -79,7 +79,7 @@ const settleDown = 200 * time.Millisecond
 // hasFailed reports whether a conversation with our own listener failed. What
 // real software says of itself is no failure.
 func (s *conversations) hasFailed(j *job, c *result.Conversation) bool {
-	if j.direction == plan.Forward && s.heldThere(j) != nil {
+	if j.direction == plan.Forward && s.busyThere(j) != nil {
 		return false
 	}
 	return c.HasFailed(j.transport == plan.TCP)
@@ -100,7 +100,7 @@ func (s *conversations) keep(j *job, c result.Conversation) {
 // than the proof had. Nobody but our own listener is asked for one.
 func (s *conversations) control(ctx context.Context, j *job) {
 	c := j.initiator.Conversation
-	if c == nil || j.direction == plan.Forward && s.heldThere(j) != nil {
+	if c == nil || j.direction == plan.Forward && s.busyThere(j) != nil {
 		return
 	}
 	if j.initiator.Answer == result.AnswerKeyed && !s.hasFailed(j, c) || j.initiator.Answer != result.AnswerKeyed && !restsOnConversation(j.initiator) {
@@ -206,8 +206,8 @@ func hasHole(i *result.Initiator) bool {
 
 func (s *conversations) converse(ctx context.Context, j *job) {
 	t := dialer.Conversation{Speaks: j.speaks, Host: s.Host, Token: j.conversation, Rate: rateOf(j)}
-	held := s.heldThere(j)
-	if held != nil {
+	busy := s.busyThere(j)
+	if busy != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
 	} else if h, ok := s.helloOnPath(j); ok {
 		t.Fingerprint = fingerprint(h.Certificate)
@@ -220,11 +220,11 @@ func (s *conversations) converse(ctx context.Context, j *job) {
 		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j.initiator)}, t)
 	}
 	c := ask()
-	if held != nil && impostor(*held, c) != "" {
+	if busy != nil && impostor(*busy, c) != "" {
 		j.took(&c)
 		t.Host = j.to.String() // a server may have a certificate for each name, and the listener asked for none
 		c = ask()
-		c.Impostor = impostor(*held, c)
+		c.Impostor = impostor(*busy, c)
 	}
 	if sock.IsOver(ctx) {
 		return // interrupted: it tells nothing
@@ -259,16 +259,16 @@ func (s *farEnd) ledTo(c result.Conversation, expected []byte) string {
 
 // impostor says what shows that a conversation was not held with the software
 // that the far end's listener finds on a port itself; "": nothing does.
-func impostor(held result.BusyPort, c result.Conversation) string {
+func impostor(busy result.BusyPort, c result.Conversation) string {
 	switch print := c.Fact(result.FactCertificate); {
 	case c.Outcome != result.ConversationCompleted:
 		return ""
-	case held.Certificate != "" && print != "" && print != held.Certificate:
+	case busy.Certificate != "" && print != "" && print != busy.Certificate:
 		return fmt.Sprintf("TLS was ended on the way: the certificate is not the one that the port has on that machine itself, but %s, issued by %s", c.Fact("subject"), c.Fact("issuer"))
-	case held.Certificate != "" && print != "":
+	case busy.Certificate != "" && print != "":
 		return ""
-	case held.Software != "" && c.Software != held.Software:
-		return fmt.Sprintf("it calls itself %q, and on that machine itself the port says %q", c.Software, held.Software)
+	case busy.Software != "" && c.Software != busy.Software:
+		return fmt.Sprintf("it calls itself %q, and on that machine itself the port says %q", c.Software, busy.Software)
 	}
 	return ""
 }

@@ -197,15 +197,15 @@ func (s *farEnd) fromHello(j *job) *result.Acceptor {
 	if slices.Contains(h.Bound[family], j.port) {
 		a.Port = result.PortBound
 	}
-	if b := s.heldThere(j); b != nil {
+	if b := s.busyThere(j); b != nil {
 		a.Port, a.Holder = result.PortBusy, b.Holder
 	}
 	return a
 }
 
-// heldThere is what Hello says of other software that holds a forward job's
+// busyThere is what Hello says of other software that holds a forward job's
 // port; nil: none does, or there was no contact.
-func (s *farEnd) heldThere(j *job) *result.BusyPort {
+func (s *farEnd) busyThere(j *job) *result.BusyPort {
 	h, ok := s.helloFor(j)
 	if !ok && s.target.IsOneOfSeveral(j.to) {
 		return nil
@@ -215,13 +215,13 @@ func (s *farEnd) heldThere(j *job) *result.BusyPort {
 			return nil
 		}
 	}
-	var held *result.BusyPort
+	var busy *result.BusyPort
 	for i, b := range h.Busy {
 		if b.InUse && b.Port == j.port && b.Transport == j.transport && b.Address.IsOf(j.family) {
-			held = &h.Busy[i]
+			busy = &h.Busy[i]
 		}
 	}
-	return held
+	return busy
 }
 
 // askWitness asks a listener what it saw of forward jobs. changed: a device on

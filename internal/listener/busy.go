@@ -12,14 +12,14 @@ import (
 	"dialtone/internal/sock"
 )
 
-// heldTime bounds the look at ports that other software holds.
-const heldTime = 3 * time.Second
+// busyTime bounds the look at ports that other software holds.
+const busyTime = 3 * time.Second
 
-// lookAtHeld holds the service's own conversation with whatever has a port that
+// lookAtBusy has the service's own conversation with whatever has a port that
 // was wanted, on this machine itself, so that a far end can tell that software
 // from a device on the way.
-func (l *Listener) lookAtHeld(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, heldTime)
+func (l *Listener) lookAtBusy(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, busyTime)
 	defer cancel()
 	own, _ := sock.LocalAddrs() // loopback alone serves most programs
 	l.mu.Lock()
