@@ -81,19 +81,19 @@ type Config struct {
 type Listener struct {
 	Config
 
-	answerer *echo.Answerer
-	watch    *sock.Watch
-	arrivals *arrivals
-	limits   *limits
-	data     *limits // of FTP's data connections
-	sheds    sheds
-	backs    *turns // for dialing back
-	holds    holds
-	idle     *turns // for holds
-	mailbox  mailbox
-	opening  sync.Mutex // held while a delivered report is decoded
-	dialed   dialedBack
-	earlier  earlierConns
+	answerer  *echo.Answerer
+	watch     *sock.Watch
+	arrivals  *arrivals
+	limits    *limits
+	data      *limits // of FTP's data connections
+	sheds     sheds
+	backs     *turns // for dialing back
+	idlePaths idlePaths
+	idle      *turns // for idlePaths
+	mailbox   mailbox
+	opening   sync.Mutex // held while a delivered report is decoded
+	dialed    dialedBack
+	earlier   earlierConns
 
 	certificate tls.Certificate // fresh for this process
 	fingerprint []byte          // of it, SHA-256
@@ -132,7 +132,7 @@ func New(c Config) *Listener {
 	}
 	l := &Listener{
 		Config:   c,
-		arrivals: newArrivals(), limits: newLimits(), data: newLimits(), backs: newTurns("dialing back", maxDialBacks, maxDialBacksOfRun), idle: newTurns("keeping connections idle", maxHolds, maxHoldsOfRun),
+		arrivals: newArrivals(), limits: newLimits(), data: newLimits(), backs: newTurns("dialing back", maxDialBacks, maxDialBacksOfRun), idle: newTurns("keeping connections idle", maxIdlePaths, maxIdlePathsOfRun),
 	}
 	l.watch = sock.NewWatch(l.ownsPort, c.Addrs...)
 	l.answerer = &echo.Answerer{Key: c.Key, Others: c.Others, Instance: l.Instance, Software: c.Software, Host: l}

@@ -64,7 +64,7 @@ type job struct {
 	started   bool
 	gentle    bool              // no more connections than needed
 	trace     bool              // find out where it stops
-	hold      bool              // keep connections idle on it
+	idle      bool              // keep connections idle on it
 	required  bool              // a row that needs it is one that the plan requires
 	studied   bool              // further connections told what those that failed have in common
 	retried   result.Connection // when it was attempted anew, and for how long; zero: it was not
@@ -90,7 +90,7 @@ func (s *dials) jobFor(f Leg) *job {
 	}
 	j.trace = j.trace || s.Trace || f.Counted
 	j.required = j.required || f.Row.Need == plan.Required
-	j.hold = j.hold || f.Counted || len(s.Only) > 0
+	j.idle = j.idle || f.Counted || len(s.Only) > 0
 	return j
 }
 

@@ -158,7 +158,7 @@ var phases = []phase{
 	{"study again", "a conversation is a connection, too, and may have failed", (*survey).studyAll},
 	{"confirm", "the conversations' tokens are asked about once all were held", (*survey).confirm},
 	{"trace", "where a path stops is compared with the way of one that is open by now", (*survey).traceOpen},
-	{"hold", "it takes longest, and what died of it must not be held against the others", (*survey).holdAll},
+	{"hold", "it takes longest, and what died of it must not be held against the others", (*survey).idleAll},
 	{"siblings", "whether a sibling held its port to the end is known at the end alone", (*survey).askSiblings},
 }
 
