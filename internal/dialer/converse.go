@@ -37,7 +37,7 @@ type Conversation struct {
 	Status []int
 }
 
-// Converse holds a service's own conversation on a connection of its own.
+// Converse has a service's own conversation on a connection of its own.
 func Converse(ctx context.Context, p Path, o Options, t Conversation) result.Conversation {
 	c := converse(ctx, p, o, t)
 	if p.Transport == plan.UDP && c.Outcome == result.ConversationSilent && t.Token != (echo.ID{}) && !stillProves(ctx, p, o) {

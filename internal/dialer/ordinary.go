@@ -206,7 +206,7 @@ func (c *ordinary) ask(ctx context.Context, is func(result.Acceptor) bool) {
 	}
 }
 
-// say holds what conversation there is to be held.
+// say has what conversation there is to be had.
 func (c *ordinary) say(ctx context.Context, conn net.Conn) {
 	// It is counted even if the conversation's own time is over.
 	tap := &tapConn{Conn: conn}

@@ -10,7 +10,7 @@ import (
 	"dialtone/internal/sock"
 )
 
-// Visit attempts a path to somebody else's real software: it connects and holds
+// Visit attempts a path to somebody else's real software: it connects, has
 // the service's own conversation, and never sends a byte of the proof. An ICMP
 // error gets a second chance as in Attempt.
 func Visit(ctx context.Context, p Path, o Options, t Conversation) result.Initiator {

@@ -30,7 +30,7 @@ func (l *Listener) Browsed(port int, from netip.Addr, began, ended time.Duration
 	return a, a.Saw == result.SawAccepted && l.arrivals.beganTLS(a.Source.AddrPort, a.Local.AddrPort)
 }
 
-// BrowserTested tells of what came of a browser's test, as of any other contact.
+// BrowserTested tells of what came of a browser's test, as of any other event.
 func (l *Listener) BrowserTested(c WebConn, detail string) {
 	l.event(Event{Kind: echo.KindBrowser, Peer: peerOf(c), Detail: detail})
 }

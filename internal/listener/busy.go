@@ -70,7 +70,7 @@ func candidates(addr netip.Addr, own []netip.Addr) []netip.Addr {
 	return out
 }
 
-// look holds a conversation at the first of the addresses that accepts. It
+// look has a conversation at the first of the addresses that accepts. It
 // brings no token made with the key.
 func look(ctx context.Context, at []netip.Addr, port int, speaks plan.Protocol) result.Conversation {
 	for _, a := range at {

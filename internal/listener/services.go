@@ -320,7 +320,7 @@ func rawConn(c net.Conn) (syscall.RawConn, error) {
 // cookieEnd is how many bytes it takes to know a STUN message (RFC 8489 section 5).
 const cookieEnd = 8
 
-// errNotService ends a service's conversation with who does not hold it.
+// errNotService ends a service's conversation with who does not speak it.
 var errNotService = errors.New("a STUN message, or a header of the PROXY protocol")
 
 // lateProof looks for a STUN message, or a header of the PROXY protocol, in the first

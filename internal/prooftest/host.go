@@ -24,7 +24,7 @@ func (Host) Witness(echo.Peer, echo.Witness) (w echo.Witnessed) { return w }
 // DialBack attempts nothing.
 func (Host) DialBack(context.Context, echo.Peer, echo.DialBack) (d echo.DialedBack) { return d }
 
-// ConverseBack holds no conversation.
+// ConverseBack converses with nobody.
 func (Host) ConverseBack(context.Context, echo.Peer, echo.ConverseBack) (c echo.ConversedBack) {
 	return c
 }

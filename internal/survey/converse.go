@@ -25,7 +25,7 @@ type conversations struct {
 	places chan struct{} // a place for each under way
 }
 
-// converseAll holds each row's own conversation on every path that opened a
+// converseAll has each row's own conversation on every path that opened a
 // connection, whatever its proof came to: a firewall that looks into the
 // payload may pass the one and not the other. What failed is held once more,
 // since once may be noise; and where the conversation is all the proof there is,
@@ -241,7 +241,7 @@ func (s *conversations) converse(ctx context.Context, j *job) {
 	s.keep(j, c)
 }
 
-// ledTo is another listener with the key with which a conversation was held
+// ledTo is another listener with the key with which a conversation was had
 // under TLS, as its certificate shows; "": none. Nobody on the way answered in
 // the expected one's place then.
 func (s *farEnd) ledTo(c result.Conversation, expected []byte) string {
@@ -257,7 +257,7 @@ func (s *farEnd) ledTo(c result.Conversation, expected []byte) string {
 	return ""
 }
 
-// impostor says what shows that a conversation was not held with the software
+// impostor says what shows that a conversation was not had with the software
 // that the far end's listener finds on a port itself; "": nothing does.
 func impostor(busy result.BusyPort, c result.Conversation) string {
 	switch print := c.Fact(result.FactCertificate); {
@@ -301,7 +301,7 @@ func fingerprint(text string) []byte {
 // the longest is a document each way over a slow line.
 const conversingTime = 2 * time.Minute
 
-// converseBack has the far end hold the conversations of reverse jobs.
+// converseBack has the far end converse on reverse jobs.
 func (s *conversations) converseBack(ctx context.Context, f result.Family, jobs []*job) {
 	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
 		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.door.Fingerprint()}

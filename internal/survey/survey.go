@@ -125,13 +125,13 @@ func (r *Survey) close() {
 	}
 }
 
-// Ask holds a control conversation with the far end after the run, over family f or
+// Ask asks the far end after the run, over family f or
 // another that has a contact.
 func (r *Survey) Ask(ctx context.Context, f result.Family, say func(context.Context, *echo.Conn) error) error {
 	return r.last.ask(ctx, f, false, r.c.Timeout, say)
 }
 
-// AskAt holds a control conversation over one way to the far end, before the run.
+// AskAt asks the far end over one way to it, before the run.
 func (r *Survey) AskAt(ctx context.Context, at netip.AddrPort, say func(context.Context, *echo.Conn) error) error {
 	return begin(r.c, r.with).contacts.Over(ctx, at, r.c.Timeout, r.c.Timeout, say)
 }

@@ -558,7 +558,7 @@ func (e explainer) intercepted() *result.Finding {
 	if f := e.proxyHeader(); f != nil {
 		return f
 	}
-	if e.isHeld() {
+	if e.isBusy() {
 		return e.say(result.CodeIntercepted, fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
 			e.request("find the proxy, security gateway, NAT or redirect that answers in the listener's place, and exempt from it", ""))
 	}
@@ -661,7 +661,7 @@ func (e explainer) reset() *result.Finding {
 	}
 	by, who := e.accepter()
 	code := by.reset
-	if e.isHeld() {
+	if e.isBusy() {
 		return e.say(code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
 	}
 	if e.p.Stop != nil && e.p.Stop.Relayed && by == bySomeoneElse {
@@ -709,7 +709,7 @@ func (e explainer) stalled() *result.Finding {
 	}
 	by, who := e.accepter()
 	code := by.stalled
-	if e.isHeld() {
+	if e.isBusy() {
 		return e.say(code, "The connection opened and no byte came back. "+who, e.freePort())
 	}
 	if e.answerLost() {
@@ -733,9 +733,9 @@ func (e explainer) answerLost() bool {
 	return e.a != nil && e.a.Saw == result.SawAccepted && e.a.Proved && e.i.Answer == result.AnswerSilent
 }
 
-// isHeld reports whether other software has the port there: it need not speak
+// isBusy reports whether other software has the port there: it need not speak
 // until it is spoken to in its own language, or may hang up on ours.
-func (e explainer) isHeld() bool { return e.a != nil && e.a.Port == result.PortBusy }
+func (e explainer) isBusy() bool { return e.a != nil && e.a.Port == result.PortBusy }
 
 // freePort says how to get a port tested that other software holds.
 func (e explainer) freePort() string {
