@@ -12,7 +12,7 @@ import (
 )
 
 // A board shows on a terminal who has reached which port with the key, beside who
-// has to by the plan, below the lines that tell of each contact.
+// has to by the plan, below the lines that tell of each event.
 type board struct {
 	block *cli.Block
 	who   *listener.Attendance

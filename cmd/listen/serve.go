@@ -254,7 +254,7 @@ func parseAllowed(list []string) ([]netip.Prefix, error) {
 func openLedger(file string, errs io.Writer) (*os.File, error) {
 	f, err := cli.OpenFile(file, os.O_APPEND|os.O_WRONLY)
 	if err == nil {
-		// Find out now, not at the first contact, that the disk is full.
+		// Find out now, not at the first event, that the disk is full.
 		if _, err = f.WriteString(""); err == nil && f.Sync() != nil {
 			err = nil // some files, such as pipes, cannot be flushed
 		}

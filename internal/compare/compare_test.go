@@ -93,7 +93,7 @@ func TestAPathIsFoundAgainUnderAnotherNameAddressOrPort(t *testing.T) {
 	edit := func(f func(*result.Path)) result.Path { p := open; f(&p); return p }
 	for name, p := range map[string]result.Path{
 		"another row of another plan": edit(func(p *result.Path) { p.Flow = "sql-2006" }),
-		"another address of the name": edit(func(p *result.Path) { p.Address = "10.2.0.11" }),
+		"another address of the name": edit(func(p *result.Path) { p.Address = result.ParseAddr("10.2.0.11") }),
 		"another host":                edit(func(p *result.Path) { p.Host = "elsewhere.example" }),
 		"a shifted port":              edit(func(p *result.Path) { p.Port = 11433 }),
 	} {
@@ -117,7 +117,7 @@ func TestAPathIsFoundAgainUnderAnotherNameAddressOrPort(t *testing.T) {
 func TestOneOfTwoAddressesIsNotTakenForTheOther(t *testing.T) {
 	at := func(a string, v result.Verdict, ok bool) result.Path {
 		p := path("a", v, ok)
-		p.Address = a
+		p.Address = result.ParseAddr(a)
 		return p
 	}
 	got, err := Reports("dial", report("1", day, at("10.2.0.1", result.Open, true), at("10.2.0.2", result.Open, true)),
@@ -129,7 +129,7 @@ func TestOneOfTwoAddressesIsNotTakenForTheOther(t *testing.T) {
 	for _, p := range got.Paths {
 		changes = append(changes, p.Change)
 	}
-	if got.Paths[0].Address != "10.2.0.2" || got.Paths[0].Change != result.ChangeStill || slices.Contains(changes, result.ChangeBroken) {
+	if got.Paths[0].Address.String() != "10.2.0.2" || got.Paths[0].Change != result.ChangeStill || slices.Contains(changes, result.ChangeBroken) {
 		t.Errorf("%v", changes)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // Where the crowd leaves in doubt what arrived, the run is made again at the
 // end, alone. When ctx ends, what has not begun is left out.
 func runAll(ctx context.Context, configs []survey.Config, atOnce int, done func(i int, r *result.Report, err error)) {
-	shared := survey.With{Own: echo.NewID(), Talks: make(chan struct{}, talksAtOnce), Once: true}
+	shared := survey.With{Own: echo.NewID(), Conversations: make(chan struct{}, conversationsAtOnce), Once: true}
 	shared.Door = sharedDoor(ctx, shared, configs)
 	defer shared.Door.Close()
 	one := func(c survey.Config) (*result.Report, error) { return survey.New(c, shared).Run(ctx) }
@@ -56,9 +56,9 @@ func runAll(ctx context.Context, configs []survey.Config, atOnce int, done func(
 	}
 }
 
-// talksAtOnce bounds the conversations of all runs that are under way: some move
+// conversationsAtOnce bounds the conversations of all runs that are under way: some move
 // megabytes over this end's line, and none is to look slow because of the others.
-const talksAtOnce = 4
+const conversationsAtOnce = 4
 
 // maxAgain bounds the runs that are made again, each of which takes its time.
 const maxAgain = 16

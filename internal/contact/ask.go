@@ -27,7 +27,7 @@ const (
 	MaxTries = 4
 )
 
-// Ask makes one control conversation with a listener ("": with any), over family f
+// Ask asks a listener ("": any), over family f
 // if it has a way to it and else, unless strict, over the other. A way that fails
 // hands over to the next one that proved itself. timeout is for what is said; opening
 // takes its own time.
@@ -91,7 +91,7 @@ func (b *Book) soon() time.Duration {
 	return twoSYNs + b.Trips()
 }
 
-// Over holds a control conversation over one way, which has so much patience
+// Over asks over one way, which has so much patience
 // to be opened.
 func (b *Book) Over(ctx context.Context, target netip.AddrPort, patience, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
 	l, err := b.Open(ctx, target, patience)

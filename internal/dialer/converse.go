@@ -15,8 +15,8 @@ import (
 	"dialtone/internal/sock"
 )
 
-// A Talk is what a service's own conversation needs beside its path.
-type Talk struct {
+// A Conversation is what a service's own conversation needs beside its path.
+type Conversation struct {
 	Speaks plan.Protocol
 	Host   string // name or address of the far end, for protocols that carry it
 	// Token names the conversation to the far end's listener, which it has a
@@ -37,8 +37,8 @@ type Talk struct {
 	Status []int
 }
 
-// Converse holds a service's own conversation on a connection of its own.
-func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
+// Converse has a service's own conversation on a connection of its own.
+func Converse(ctx context.Context, p Path, o Options, t Conversation) result.Conversation {
 	c := converse(ctx, p, o, t)
 	if p.Transport == plan.UDP && c.Outcome == result.ConversationSilent && t.Token != (echo.ID{}) && !stillProves(ctx, p, o) {
 		c.Outcome, c.Error = result.ConversationNotHeld, "the listener does not answer the proof any more either"
@@ -46,7 +46,7 @@ func Converse(ctx context.Context, p Path, o Options, t Talk) result.Conversatio
 	return c
 }
 
-func converse(ctx context.Context, p Path, o Options, t Talk) result.Conversation {
+func converse(ctx context.Context, p Path, o Options, t Conversation) result.Conversation {
 	asked := ctx
 	opening, cancel := context.WithTimeout(ctx, o.Timeout+openRoundTrips*o.RTT)
 	defer cancel()
@@ -103,7 +103,7 @@ func stillProves(ctx context.Context, p Path, o Options) bool {
 
 // greetingTime is how much longer a far end may take that is not ours and speaks
 // first, for its greeting. Our own listener greets at once.
-func greetingTime(t Talk) time.Duration {
+func greetingTime(t Conversation) time.Duration {
 	if t.Token != (echo.ID{}) {
 		return 0
 	}
@@ -125,7 +125,7 @@ const conversationTrips = 2 * openRoundTrips
 
 // conversing is how long a conversation may take over a connection (nil: there is none)
 // that took so long to open, its greeting as well.
-func (o Options) conversing(t Talk, conn net.Conn, opening time.Duration) time.Duration {
+func (o Options) conversing(t Conversation, conn net.Conn, opening time.Duration) time.Duration {
 	trip := o.RTT
 	if trip == 0 && conn != nil {
 		trip = sock.TripOf(conn, opening)
@@ -153,7 +153,7 @@ func documentSize(rate float64) int {
 }
 
 // question is what the asking side brings to a conversation.
-func question(conn net.Conn, o Options, t Talk) service.Question {
+func question(conn net.Conn, o Options, t Conversation) service.Question {
 	q := service.Question{Host: t.Host, Fingerprint: t.Fingerprint, Public: t.Public, Path: t.Path, Status: t.Status, DataAddr: dataAddr(conn)}
 	if t.Token != (echo.ID{}) {
 		q.Token, q.Answer = o.Key.Token(t.Token), o.Key.TokenAnswer(t.Token)
@@ -183,7 +183,7 @@ func (l *looks) add(c result.Connection) {
 
 // again opens a fresh connection of a path for a second look at real software. It
 // has a step's time to open and one to be looked at.
-func again(ctx context.Context, p Path, o Options, t Talk, taken *looks) func(func(context.Context, net.Conn)) bool {
+func again(ctx context.Context, p Path, o Options, t Conversation, taken *looks) func(func(context.Context, net.Conn)) bool {
 	if t.Token != (echo.ID{}) {
 		return nil
 	}

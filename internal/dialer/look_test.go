@@ -39,7 +39,7 @@ func TestVisitListsTheConnectionsOfSecondLooks(t *testing.T) {
 	})
 	t.Cleanup(func() { l.Close(); all.Wait() })
 	to := netip.MustParseAddrPort(l.Addr().String())
-	i := Visit(t.Context(), Path{Transport: plan.TCP, Target: to, Source: netip.MustParseAddrPort("127.0.0.1:0")}, Options{Timeout: 2 * time.Second}, Talk{Speaks: plan.HTTPS, Host: "ils.example.edu"})
+	i := Visit(t.Context(), Path{Transport: plan.TCP, Target: to, Source: netip.MustParseAddrPort("127.0.0.1:0")}, Options{Timeout: 2 * time.Second}, Conversation{Speaks: plan.HTTPS, Host: "ils.example.edu"})
 	if i.Conversation == nil || i.Conversation.Refusal == nil || i.Conversation.Refusal.Reason != result.ReasonCipher || len(i.Conversation.Looks) != 0 {
 		t.Errorf("%+v", i.Conversation)
 	}

@@ -62,11 +62,11 @@ const SeenWithin = 250 * time.Millisecond
 // They are as many as o.Samples, but no more than six. Never a byte of the proof. It tells of the first that failed, or else of the first
 // that did what it was for; what looked says is nil where the other end could not be
 // asked. What Again would open, t may not ask for.
-func Ordinary(ctx context.Context, p Path, o Options, t Talk, line bool, look Look) (result.Initiator, *result.Acceptor) {
+func Ordinary(ctx context.Context, p Path, o Options, t Conversation, line bool, look Look) (result.Initiator, *result.Acceptor) {
 	t.Token = echo.ID{} // whoever it is has no key
 	start := sock.Now()
 	wanted := max(MinSamples, min(o.Samples, maxOrdinaries))
-	m := ordinaries{Path: p, Options: o, talk: t, line: line, look: look}
+	m := ordinaries{Path: p, Options: o, conversation: t, line: line, look: look}
 	for len(m.all) < wanted && m.one(ctx) {
 		if sock.Since(start) > ordinarySteps*o.Timeout {
 			break // more of what stalls takes as long again, and tells no more
@@ -106,16 +106,16 @@ func overAfter(start time.Time, all []result.Connection) float64 {
 type ordinaries struct {
 	Path
 	Options
-	talk Talk
-	line bool
-	look Look
-	all  []result.Connection
-	told *ordinary // the one that tells of the path; nil: there is none yet
+	conversation Conversation
+	line         bool
+	look         Look
+	all          []result.Connection
+	told         *ordinary // the one that tells of the path; nil: there is none yet
 }
 
 // one makes one more, and reports whether there is time for another.
 func (m *ordinaries) one(ctx context.Context) bool {
-	c := &ordinary{attempt: newAttempt(m.Path, m.Options), talk: m.talk, line: m.line, look: m.look}
+	c := &ordinary{attempt: newAttempt(m.Path, m.Options), conversation: m.conversation, line: m.line, look: m.look}
 	if n := len(m.all); n > 0 {
 		if !sock.Wait(ctx, m.Pace) {
 			return false
@@ -133,11 +133,11 @@ func (m *ordinaries) one(ctx context.Context) bool {
 // An ordinary is one ordinary connection.
 type ordinary struct {
 	*attempt
-	talk  Talk
-	line  bool
-	look  Look
-	one   result.Connection
-	there *result.Acceptor // nil: it could not be asked
+	conversation Conversation
+	line         bool
+	look         Look
+	one          result.Connection
+	there        *result.Acceptor // nil: it could not be asked
 }
 
 func (c *ordinary) run(ctx context.Context) {
@@ -206,25 +206,25 @@ func (c *ordinary) ask(ctx context.Context, is func(result.Acceptor) bool) {
 	}
 }
 
-// say holds what conversation there is to be held.
+// say has what conversation there is to be had.
 func (c *ordinary) say(ctx context.Context, conn net.Conn) {
 	// It is counted even if the conversation's own time is over.
 	tap := &tapConn{Conn: conn}
 	tap.answered = func() { c.count(ctx, tap) }
 	s := &c.seen
-	if l := c.talk.Speaks.Language(); l.Quiet || !service.Knows(c.talk.Speaks, plan.TCP) {
+	if l := c.conversation.Speaks.Language(); l.Quiet || !service.Knows(c.conversation.Speaks, plan.TCP) {
 		c.beQuiet(ctx, tap)
 		return
 	}
-	q := question(conn, c.Options, c.talk)
+	q := question(conn, c.Options, c.conversation)
 	q.Stay = true
 	said := ordinarySteps*c.Timeout + conversationTrips*sock.TripOf(conn, c.connectTime())
-	if greetingTime(c.talk) > 0 {
+	if greetingTime(c.conversation) > 0 {
 		q.AfterGreeting = said
 	}
-	limit, cancel := context.WithTimeout(ctx, said+greetingTime(c.talk))
+	limit, cancel := context.WithTimeout(ctx, said+greetingTime(c.conversation))
 	defer cancel()
-	t := service.Ask(limit, tap, c.talk.Speaks, q)
+	t := service.Ask(limit, tap, c.conversation.Speaks, q)
 	s.Conversation, s.Software, s.Error = &t, t.Software, t.Error
 	s.Answer = answerOf(t.Outcome)
 	if !tap.isAnswered.Load() {

@@ -10,10 +10,10 @@ import (
 	"dialtone/internal/sock"
 )
 
-// Visit attempts a path to somebody else's real software: it connects and holds
+// Visit attempts a path to somebody else's real software: it connects, has
 // the service's own conversation, and never sends a byte of the proof. An ICMP
 // error gets a second chance as in Attempt.
-func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
+func Visit(ctx context.Context, p Path, o Options, t Conversation) result.Initiator {
 	a := newAttempt(p, o)
 	t.Token = echo.ID{} // whoever it is has no key
 	start := sock.Now()
@@ -37,7 +37,7 @@ func Visit(ctx context.Context, p Path, o Options, t Talk) result.Initiator {
 }
 
 // visit connects and converses once.
-func (a *attempt) visit(ctx context.Context, t Talk) {
+func (a *attempt) visit(ctx context.Context, t Conversation) {
 	s := &a.seen
 	s.Attempts++
 	s.ICMP, s.TTL, s.Error, s.Answer, s.Conversation, s.Connections = nil, 0, "", "", nil, nil

@@ -259,7 +259,7 @@ func (h hostileEnd) answer(name string, v any) {
 	h.plant(name, v)
 }
 
-func (h hostileEnd) Contact(echo.Peer, echo.Kind) {}
+func (h hostileEnd) Event(echo.Peer, echo.Kind) {}
 
 func (h hostileEnd) Hello(echo.Peer) (out echo.Hello) {
 	out = echo.Hello{Instance: echo.NewID(), Plan: "illiad", Shift: canaryShift, Bound: map[string][]int{"tcp4": {1433 + canaryShift}}, Clock: time.Now().UnixMilli(), Busy: []result.BusyPort{{Port: 1433 + canaryShift, Transport: plan.TCP, InUse: true}}}

@@ -24,7 +24,7 @@ type Peer struct {
 	Key           Key // that it proved to hold
 }
 
-// Kind is what a contact with an answering end amounted to.
+// Kind is what an event at an answering end was.
 type Kind string
 
 const (
@@ -48,9 +48,9 @@ const (
 // A Host does what an Answerer is asked for. All its methods may be called
 // from several goroutines at once.
 type Host interface {
-	// Contact is told of each Binding, before it is answered, and once a connection
+	// Event is told of each Binding, before it is answered, and once a connection
 	// of the message that proves the key on it.
-	Contact(Peer, Kind)
+	Event(Peer, Kind)
 	Hello(Peer) Hello
 	Witness(Peer, Witness) Witnessed
 	// DialBack returns one half for each path. It refuses a path by a half
@@ -189,12 +189,12 @@ func (c *answering) binding(m *stun.Message) bool {
 	switch kind {
 	case KindPlain:
 		if !c.allowed() {
-			c.Host.Contact(c.peer, kind)
+			c.Host.Event(c.peer, kind)
 			return false
 		}
 		resp, err = plainAnswer(m, c.peer.Remote)
 	case KindWrongKey:
-		c.Host.Contact(c.peer, kind)
+		c.Host.Event(c.peer, kind)
 		if !c.allowed() {
 			return false
 		}
@@ -203,7 +203,7 @@ func (c *answering) binding(m *stun.Message) bool {
 		}
 		return false
 	case KindForbidden:
-		c.Host.Contact(c.peer, kind)
+		c.Host.Event(c.peer, kind)
 		if resp, err = c.forbidden(m, c.peer.Key); err == nil {
 			_, _ = c.conn.Write(resp.Raw)
 		}
@@ -214,13 +214,13 @@ func (c *answering) binding(m *stun.Message) bool {
 		}
 		resp, err = c.proof(m, c.peer, c.nonce, 0)
 	default:
-		c.Host.Contact(c.peer, kind)
+		c.Host.Event(c.peer, kind)
 		return false
 	}
 	if err != nil {
 		return false
 	}
-	c.Host.Contact(c.peer, kind)
+	c.Host.Event(c.peer, kind)
 	_, err = c.conn.Write(resp.Raw)
 	return err == nil
 }
@@ -353,7 +353,7 @@ func (a *Answerer) AnswerPacket(remote, local netip.AddrPort, b []byte) ([]byte,
 		return nil, KindForeign
 	}
 	kind, peer := a.judge(m, peer)
-	a.Host.Contact(peer, kind)
+	a.Host.Event(peer, kind)
 	var resp *stun.Message
 	switch kind {
 	case KindAsked:

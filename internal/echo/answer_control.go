@@ -25,13 +25,13 @@ func (c *answering) control(m *stun.Message) bool {
 		if c.kind == KindSilent {
 			c.kind = KindBadOrder
 		}
-		c.Host.Contact(c.peer, KindBadOrder)
+		c.Host.Event(c.peer, KindBadOrder)
 		return false
 	}
 	c.counter = counter
 	if c.kind == KindAsked {
 		c.kind = KindProved
-		c.Host.Contact(c.peer, KindProved)
+		c.Host.Event(c.peer, KindProved)
 	}
 	h, ok := handlers[m.Type.Method]
 	if !ok {

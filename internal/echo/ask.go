@@ -357,7 +357,7 @@ func (c *Conn) HoldAnswerer(ctx context.Context, gap time.Duration) error {
 	return nil
 }
 
-// ConverseBack asks the far end to hold the services' own conversations on
+// ConverseBack asks the far end for the services' own conversations on
 // paths towards us, at most MaxDialBack of them.
 func (c *Conn) ConverseBack(ctx context.Context, b ConverseBack) ([]result.Conversation, error) {
 	r, err := methodConverseBack.ask(ctx, c, b)

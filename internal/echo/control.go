@@ -174,7 +174,7 @@ const MaxSamples = 24
 // MaxDialBack is how many paths one message may carry.
 const MaxDialBack = 32
 
-// A ConverseBack asks the answering end to hold the services' own conversations
+// A ConverseBack asks the answering end for the services' own conversations
 // on paths towards the address that the request came from.
 type ConverseBack struct {
 	TimeoutMS   int64      `json:"timeout_ms"`  // per step

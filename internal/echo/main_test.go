@@ -37,7 +37,7 @@ func mustKey(text string) Key {
 
 func newAsk() Ask { return Ask{Key: rightKey, Run: NewID(), Probe: NewID(), Flow: "sql"} }
 
-// told is one call of Host.Contact.
+// told is one call of Host.Event.
 type told struct {
 	Peer
 	Kind Kind
@@ -56,7 +56,7 @@ type fakeHost struct {
 	halves    func(context.Context, DialBack) DialedBack
 }
 
-func (h *fakeHost) Contact(p Peer, k Kind) {
+func (h *fakeHost) Event(p Peer, k Kind) {
 	h.mu.Lock()
 	h.told = append(h.told, told{p, k})
 	h.mu.Unlock()

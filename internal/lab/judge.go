@@ -137,7 +137,7 @@ func (e Expect) matches(p result.Path) bool {
 		(e.Port == 0 || e.Port == p.PlanPort) &&
 		(e.Direction == "" || e.Direction == p.Direction) &&
 		(e.Family == "" || e.Family == p.Family) &&
-		(e.Address == "" || e.Address == p.Address)
+		(e.Address == "" || e.Address == p.Address.String())
 }
 
 // String is how a message names e.

@@ -145,7 +145,7 @@ func disagreements(a, b result.Report) []string {
 		transport plan.Transport
 		port      int
 		family    result.Family
-		address   string
+		address   result.Addr
 	}
 	theirs := map[key]result.Verdict{}
 	for _, p := range b.Paths {

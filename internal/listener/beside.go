@@ -17,23 +17,23 @@ import (
 // Beside live software nothing is bound. What came to its port the kernel knows, and
 // tells of one connection while the end that opened it holds it.
 
-// isHeld reports whether live software has a local address and port.
-func (l *Listener) isHeld(local netip.AddrPort) bool {
+// isBusy reports whether live software has a local address and port.
+func (l *Listener) isBusy(local netip.AddrPort) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.busy, func(b result.BusyPort) bool {
-		at, err := netip.ParseAddr(b.Address)
-		return b.InUse && b.Transport == plan.TCP && b.Port == int(local.Port()) && (err != nil || at == local.Addr() || at.IsUnspecified() && at.Is4() == local.Addr().Is4())
+		at := b.Address.Addr
+		return b.InUse && b.Transport == plan.TCP && b.Port == int(local.Port()) && (!at.IsValid() || at == local.Addr() || at.IsUnspecified() && at.Is4() == local.Addr().Is4())
 	})
 }
 
 // proxies are programs that hold a port for somebody behind them.
 var proxies = []string{"docker-proxy", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "passt"}
 
-// heldNow says what the kernel knows of an ordinary connection to live software that
+// busyNow says what the kernel knows of an ordinary connection to live software that
 // the asking end has open. It tells nobody of connections that are not the asker's:
 // its own address, as it arrives here, or one that this very run proved itself from.
-func (l *Listener) heldNow(a result.Acceptor, q echo.WitnessQuery, asSeen netip.Addr, run echo.ID) result.Acceptor {
+func (l *Listener) busyNow(a result.Acceptor, q echo.WitnessQuery, asSeen netip.Addr, run echo.ID) result.Acceptor {
 	port := uint16(q.Port)
 	if name := holderNamed(a.Holder); slices.Contains(proxies, name) {
 		return unknown(a, name+" holds the port for another machine")
@@ -43,12 +43,12 @@ func (l *Listener) heldNow(a result.Acceptor, q echo.WitnessQuery, asSeen netip.
 	}
 	switch source := q.Source; {
 	case q.Moment == echo.MomentBefore || q.SourceChanged:
-		return l.heldBehindNAT(a, q, asSeen, run)
+		return l.busyBehindNAT(a, q, asSeen, run)
 	case q.Moment != echo.MomentNow:
 		return unknown(a, "the question is of a kind that this version does not know")
 	case !source.IsValid() || source.Port() == 0:
 		return unknown(a, "the connection's source port is not known")
-	case !result.IsSameAddr(source.Addr(), asSeen) && !l.ledger.provedFrom(run, source.Addr()):
+	case !result.IsSameAddr(source.Addr(), asSeen) && !l.arrivals.provedFrom(run, source.Addr()):
 		return unknown(a, "that is no address from which this run came")
 	}
 	remote := q.Source.AddrPort
@@ -59,7 +59,7 @@ func (l *Listener) heldNow(a result.Acceptor, q echo.WitnessQuery, asSeen netip.
 	switch {
 	case err != nil:
 		return unknown(a, tableError(err))
-	case ok && l.isHeld(s.Local): // else another program has that port at another address
+	case ok && l.isBusy(s.Local): // else another program has that port at another address
 		a.Match = result.MatchAddress
 		return seenAs(a, s)
 	case sock.MayBeLedElsewhere():
@@ -67,7 +67,7 @@ func (l *Listener) heldNow(a result.Acceptor, q echo.WitnessQuery, asSeen netip.
 	}
 	if s, ok, err := sock.LookThrough(port, remote); err != nil {
 		return unknown(a, tableError(err))
-	} else if ok && l.isHeld(s.Local) {
+	} else if ok && l.isBusy(s.Local) {
 		a.Match = result.MatchAddress
 		return seenAs(a, s)
 	}
@@ -103,9 +103,9 @@ func seenAs(a result.Acceptor, s sock.Seen) result.Acceptor {
 	return a
 }
 
-// heldBehindNAT does the same where a device on the way changes ports: by the
+// busyBehindNAT does the same where a device on the way changes ports: by the
 // address, the moment and the number of those that came.
-func (l *Listener) heldBehindNAT(a result.Acceptor, q echo.WitnessQuery, asSeen netip.Addr, run echo.ID) result.Acceptor {
+func (l *Listener) busyBehindNAT(a result.Acceptor, q echo.WitnessQuery, asSeen netip.Addr, run echo.ID) result.Acceptor {
 	now, err := sock.CameFrom(uint16(q.Port), asSeen)
 	if err != nil {
 		return unknown(a, tableError(err))
@@ -119,12 +119,12 @@ func (l *Listener) heldBehindNAT(a result.Acceptor, q echo.WitnessQuery, asSeen 
 	}
 	var fresh []sock.Seen
 	for _, s := range now {
-		if l.isHeld(s.Local) && !slices.ContainsFunc(began.conns, func(was netip.AddrPort) bool { return was == s.Remote }) {
+		if l.isBusy(s.Local) && !slices.ContainsFunc(began.conns, func(was netip.AddrPort) bool { return was == s.Remote }) {
 			fresh = append(fresh, s)
 		}
 	}
 	switch {
-	case l.ledger.runsFrom(asSeen, began.at.Add(-slack), sock.Now(), run, l.Instance):
+	case l.arrivals.runsFrom(asSeen, began.at.Add(-slack), sock.Now(), run, l.Instance):
 		return unknown(a, "another run came from the same address at that time, and the addresses are changed on the way")
 	case len(fresh) == 0:
 		return unknown(a, "nothing came from that address in that time, and the addresses are changed on the way: it may have come from another")

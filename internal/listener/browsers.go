@@ -18,7 +18,7 @@ import (
 func (l *Listener) Browsed(port int, from netip.Addr, began, ended time.Duration) (a result.Acceptor, isTLS bool) {
 	now := sock.Now()
 	l.watch.Look()
-	if l.ledger.runsFrom(from, now.Add(-began-slack), now.Add(-ended+slack), l.Instance) {
+	if l.arrivals.runsFrom(from, now.Add(-began-slack), now.Add(-ended+slack), l.Instance) {
 		a = result.Acceptor{Instance: l.Instance.String()}
 		a.Port, a.Holder = l.portState(plan.TCP, port, from, from)
 		return unknown(a, "dial ran at the same address in that time"), false
@@ -27,10 +27,10 @@ func (l *Listener) Browsed(port int, from netip.Addr, began, ended time.Duration
 		Transport: plan.TCP, Port: port, Source: result.EndpointFrom(netip.AddrPortFrom(from, 0)),
 		BeganMS: began.Milliseconds(), EndedMS: ended.Milliseconds(),
 	}, from, echo.ID{}, now)
-	return a, a.Saw == result.SawAccepted && l.ledger.beganTLS(a.Source.AddrPort, a.Local.AddrPort)
+	return a, a.Saw == result.SawAccepted && l.arrivals.beganTLS(a.Source.AddrPort, a.Local.AddrPort)
 }
 
-// BrowserTested tells of what came of a browser's test, as of any other contact.
+// BrowserTested tells of what came of a browser's test, as of any other event.
 func (l *Listener) BrowserTested(c WebConn, detail string) {
 	l.event(Event{Kind: echo.KindBrowser, Peer: peerOf(c), Detail: detail})
 }

@@ -93,10 +93,10 @@ func TestDatagramIsNoLeaveToDialBack(t *testing.T) {
 	run := newAsk()
 	c, _ := prove(t, loop, l.at, run)
 	forged := netip.AddrPortFrom(elsewhere, 40000)
-	l.ledger.accepted(plan.UDP, forged, l.at)
+	l.arrivals.accepted(plan.UDP, forged, l.at)
 	datagram := echo.Peer{Transport: plan.UDP, Remote: forged, Local: l.at, Run: run.Run, Probe: echo.NewID()}
-	l.ledger.asked(datagram)
-	l.ledger.proved(datagram)
+	l.arrivals.asked(datagram)
+	l.arrivals.proved(datagram)
 	if h := backTo(t, c, elsewhere, int(victim.Port())); h.Attempts != 0 || came.Load() != 0 {
 		t.Errorf("%+v", h)
 	}

@@ -53,7 +53,7 @@ type Taken struct {
 func OpenDoor(ctx context.Context, c DoorConfig) *Door {
 	d := &Door{l: New(c.Config), c: c}
 	for _, err := range d.l.Bind(ctx) {
-		addr, _ := netip.ParseAddr(err.Address)
+		addr := err.Address.Addr
 		t := Taken{BindError: err, family: result.FamilyOf(addr)}
 		if err.InUse && err.Transport == plan.TCP && mayBeSibling(err.Holder) {
 			t.at, t.Sibling = d.findSibling(ctx, addr, err.Port)

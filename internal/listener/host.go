@@ -21,13 +21,13 @@ import (
 // A Listener is the Host of its Answerer.
 var _ echo.Host = (*Listener)(nil)
 
-// Contact implements echo.Host.
-func (l *Listener) Contact(p echo.Peer, k echo.Kind) {
+// Event implements echo.Host.
+func (l *Listener) Event(p echo.Peer, k echo.Kind) {
 	switch k {
 	case echo.KindAsked:
-		l.ledger.asked(p)
+		l.arrivals.asked(p)
 	case echo.KindProved:
-		l.ledger.proved(p)
+		l.arrivals.proved(p)
 		l.provedAddrs.add(p.Remote.Addr())
 	}
 	l.event(Event{Kind: k, Peer: p})
@@ -41,7 +41,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Clock: time.Now().UnixMilli(), Witness: l.watch.State(),
 		Certificate: l.Fingerprint(), Partners: l.Partners,
 		Started: l.began.UnixMilli(), UptimeMS: sock.Since(l.began).Milliseconds(), SleptMS: l.troubles.sleptFor().Milliseconds(),
-		OtherRuns: l.ledger.otherRuns(p.Remote.Addr(), sock.Now().Add(-time.Minute), p.Run, l.Instance),
+		OtherRuns: l.arrivals.otherRuns(p.Remote.Addr(), sock.Now().Add(-time.Minute), p.Run, l.Instance),
 		Ordinary:  true,
 		Neighbour: sock.IsOnLink(p.Remote.Addr()), Shed: l.sheds.lately(sock.Now()),
 	}
@@ -115,8 +115,8 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 			opts := opts
 			opts.Trace, opts.Samples, opts.ProofOnly = b.Trace, min(b.Samples, echo.MaxSamples), b.ProofOnly
 			if b.Ordinary {
-				talk := dialer.Talk{Speaks: path.Speaks, Host: path.Target.Addr().String()}
-				out.Halves[i], _ = dialer.Ordinary(ctx, path, opts, talk, b.Line, dialer.Unseeing)
+				spoken := dialer.Conversation{Speaks: path.Speaks, Host: path.Target.Addr().String()}
+				out.Halves[i], _ = dialer.Ordinary(ctx, path, opts, spoken, b.Line, dialer.Unseeing)
 				return nil
 			}
 			if n := min(b.Study, echo.MaxSamples); n > 0 {
@@ -162,7 +162,7 @@ func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.Convers
 			continue
 		}
 		g.Go(func() error {
-			out.Conversations[i] = dialer.Converse(ctx, path, opts, dialer.Talk{
+			out.Conversations[i] = dialer.Converse(ctx, path, opts, dialer.Conversation{
 				Speaks: l.speaks(back.Flow), Host: p.Remote.Addr().String(), Token: back.Probe, Fingerprint: fingerprint, Rate: back.RateKbits,
 			})
 			l.dialed.conversed(p.Run, path.Transport, path.Target, out.Conversations[i])
@@ -213,7 +213,7 @@ func (l *Listener) backPath(p echo.Peer, b echo.BackPath) (dialer.Path, error) {
 
 // mayDialTo reports whether a run may have an address dialed.
 func (l *Listener) mayDialTo(p echo.Peer, to netip.Addr) bool {
-	return to == p.Remote.Addr() || slices.Contains(l.Partners, to) || l.ledger.provedFrom(p.Run, to)
+	return to == p.Remote.Addr() || slices.Contains(l.Partners, to) || l.arrivals.provedFrom(p.Run, to)
 }
 
 func (l *Listener) mayDial(b echo.BackPath) bool {

@@ -222,7 +222,7 @@ func TestHelloTellsWhatIsBound(t *testing.T) {
 	l := New(Config{Key: rightKey, Software: "test 1", Plan: p, Ports: p.Ports(nil), Shift: 7, Roles: []plan.Role{"server"}, Addrs: []netip.Addr{loop, netip.IPv6Loopback()}})
 	t.Cleanup(l.Close)
 	errs := l.Bind(t.Context())
-	if len(errs) != 1 || errs[0].Port != port || !errs[0].InUse || errs[0].Address != "127.0.0.1" || errs[0].Unwrap() == nil {
+	if len(errs) != 1 || errs[0].Port != port || !errs[0].InUse || errs[0].Address.String() != "127.0.0.1" || errs[0].Unwrap() == nil {
 		t.Fatalf("%+v", errs)
 	}
 	h := l.Hello(echo.Peer{Remote: netip.MustParseAddrPort("127.0.0.1:1")})

@@ -19,13 +19,13 @@ import (
 	"dialtone/internal/result"
 )
 
-// A Journal writes every contact down: as JSON, and to a ledger file, flushed to
-// the disk before the contact is answered; as text for people it says the same
+// A Journal writes every event down: as JSON, and to a ledger file, flushed to
+// the disk before whoever came is answered; as text for people it says the same
 // thing once (see screen). It counts who reached what for the summary. A
 // stranger that knocks without end fills neither screen nor disk.
 type Journal struct {
 	Out    io.Writer // nil: nowhere
-	JSON   bool      // Out gets a JSON line for each contact, not text
+	JSON   bool      // Out gets a JSON line for each event, not text
 	Ledger *os.File  // nil: none; always JSON lines
 	Err    io.Writer // where trouble with the ledger is told
 
@@ -34,7 +34,7 @@ type Journal struct {
 	mu      sync.Mutex
 	screen  screen
 	reached map[netip.Addr]map[reached]*tally
-	// unlisted counts the contacts of addresses beyond those that are listed.
+	// unlisted counts the events of addresses beyond those that are listed.
 	unlisted int
 	quiet    map[netip.Prefix]*knocks // by network, as limits counts them
 	all      knocks                   // of everybody
@@ -42,7 +42,7 @@ type Journal struct {
 	guesses  guesses                  // of the key
 }
 
-// tally counts contacts of one kind.
+// tally counts events of one kind.
 type tally struct {
 	count       int
 	first, last time.Time
@@ -58,21 +58,21 @@ type knocks struct {
 }
 
 const (
-	// maxKnocks is how many contacts without the key are written down for one
+	// maxKnocks is how many events without the key are written down for one
 	// address in a minute.
 	maxKnocks = 60
 	// maxAllKnocks is how many are written down in a minute for all addresses.
 	maxAllKnocks = 600
-	// maxKeyed is how many contacts with the key are, for one address: those of two
+	// maxKeyed is how many events with the key are, for one address: those of two
 	// hundred runs at once.
 	maxKeyed = 30_000
-	// maxDetail bounds the words that a contact is written down with, in runes.
+	// maxDetail bounds the words that an event is written down with, in runes.
 	maxDetail = 600
 	// maxAddrs bounds the addresses that are counted.
 	maxAddrs = 4096
 )
 
-// record is the JSON form of a contact: one line of the ledger.
+// record is the JSON form of an event: one line of the ledger.
 type record struct {
 	At        time.Time       `json:"at"`
 	Kind      echo.Kind       `json:"kind"`
@@ -90,7 +90,7 @@ type record struct {
 	Broken    []string        `json:"broken,omitempty"`
 }
 
-// Write writes one contact down.
+// Write writes one event down.
 func (j *Journal) Write(c Event) {
 	if line := j.take(c); line != nil && j.Ledger != nil {
 		j.book.append(j.Ledger, j.Err, line)
@@ -109,7 +109,7 @@ func (j *Journal) Close() {
 	}
 }
 
-// take counts and shows a contact, and returns its line for the ledger; nil: it is not
+// take counts and shows an event, and returns its line for the ledger; nil: it is not
 // written down.
 func (j *Journal) take(c Event) []byte {
 	j.mu.Lock()
@@ -165,7 +165,7 @@ func toRecord(c Event) record {
 	return r
 }
 
-// mayShow says whether to write a contact down, and how many like it were not.
+// mayShow says whether to write an event down, and how many like it were not.
 func (j *Journal) mayShow(c Event) (hidden int, ok bool) {
 	switch c.Kind {
 	case echo.KindAsked, echo.KindProved, echo.KindSubmitted, echo.KindDelivered, echo.KindDialBack, echo.KindBrowser:
@@ -182,7 +182,7 @@ func (j *Journal) mayShow(c Event) (hidden int, ok bool) {
 	return hidden, ok
 }
 
-// knocksOf are the counts of who a contact comes from.
+// knocksOf are the counts of who an event comes from.
 func knocksOf(all *map[netip.Prefix]*knocks, c Event) *knocks {
 	if *all == nil || len(*all) > maxAddrs {
 		*all = map[netip.Prefix]*knocks{}
@@ -243,7 +243,7 @@ func (j *Journal) count(c Event) {
 	t.last = c.At
 }
 
-// isKeyed reports whether a contact is of who has the key, or of a recording of one's.
+// isKeyed reports whether an event is of who has the key, or of a recording of one's.
 func isKeyed(k echo.Kind) bool {
 	return k == echo.KindAsked || k == echo.KindProved || k == echo.KindService
 }
@@ -312,7 +312,7 @@ func (j *Journal) Summary() string {
 	return b.String()
 }
 
-// reached is a port and what was done there: a kind of contact, or what a stranger
+// reached is a port and what was done there: a kind of event, or what a stranger
 // did to the service.
 type reached struct{ port, service, what string }
 

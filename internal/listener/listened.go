@@ -37,7 +37,7 @@ func (l *Listener) listened(since time.Time, most int) *result.Listened {
 		Instance: l.Instance.String(), Tag: l.Key.Tag(), Since: result.TimeOf(since), Until: result.TimeOf(until), Witness: l.watch.State(),
 		Blind: l.watch.Blind(0, since, until), Ports: l.listenedPorts(), Arrivals: []result.Arrival{},
 	}
-	if l.ledger.start().After(since) {
+	if l.arrivals.start().After(since) {
 		out.Blind = "its memory was full in that time"
 	}
 	if out.Blind == "" {
@@ -48,7 +48,7 @@ func (l *Listener) listened(since time.Time, most int) *result.Listened {
 		if slices.ContainsFunc(out.Ports[:i], func(o result.ListenedPort) bool { return o.Port == p.Port && o.Transport == p.Transport }) {
 			continue // of the other family: what came is looked up for both
 		}
-		for _, e := range l.ledger.between(p.Transport, p.Port, since, until) {
+		for _, e := range l.arrivals.between(p.Transport, p.Port, since, until) {
 			if e.Run != l.Instance {
 				addArrival(arrivals, ends{e.Transport, e.Remote, e.Local}, ofEntry(e))
 			}
@@ -58,7 +58,7 @@ func (l *Listener) listened(since time.Time, most int) *result.Listened {
 		}
 		half, _ := l.watch.Between(p.Port, since, until, math.MaxInt)
 		for _, h := range half {
-			if l.binds(h.Local) && !l.ledger.has(h.Source, h.Local) {
+			if l.binds(h.Local) && !l.arrivals.has(h.Source, h.Local) {
 				addArrival(arrivals, ends{plan.TCP, h.Source, h.Local}, ofHalfOpen(h))
 			}
 		}
@@ -92,7 +92,7 @@ func clockSet(byClock, passed time.Duration) string {
 
 // binds reports whether a local address and port are bound by it.
 func (l *Listener) binds(local netip.AddrPort) bool {
-	if l.isHeld(local) {
+	if l.isBusy(local) {
 		return true
 	}
 	l.mu.Lock()
@@ -156,11 +156,10 @@ func (l *Listener) listenedPorts() []result.ListenedPort {
 	defer l.mu.Unlock()
 	out := []result.ListenedPort{}
 	for _, b := range l.busy {
-		addr, err := netip.ParseAddr(b.Address)
-		if err != nil {
+		if !b.Address.IsValid() {
 			continue
 		}
-		p := result.ListenedPort{Port: b.Port, Transport: b.Transport, Family: result.FamilyOf(addr), State: result.PortUnbound}
+		p := result.ListenedPort{Port: b.Port, Transport: b.Transport, Family: result.FamilyOf(b.Address.Addr), State: result.PortUnbound}
 		if b.InUse {
 			p.State, p.Holder = result.PortBusy, b.Holder
 		}

@@ -81,19 +81,19 @@ type Config struct {
 type Listener struct {
 	Config
 
-	answerer *echo.Answerer
-	watch    *sock.Watch
-	ledger   *ledger
-	limits   *limits
-	data     *limits // of FTP's data connections
-	sheds    sheds
-	backs    *turns // for dialing back
-	holds    holds
-	idle     *turns // for holds
-	mailbox  mailbox
-	opening  sync.Mutex // held while a delivered report is decoded
-	dialed   dialedBack
-	earlier  earlierConns
+	answerer  *echo.Answerer
+	watch     *sock.Watch
+	arrivals  *arrivals
+	limits    *limits
+	data      *limits // of FTP's data connections
+	sheds     sheds
+	backs     *turns // for dialing back
+	idlePaths idlePaths
+	idle      *turns // for idlePaths
+	mailbox   mailbox
+	opening   sync.Mutex // held while a delivered report is decoded
+	dialed    dialedBack
+	earlier   earlierConns
 
 	certificate tls.Certificate // fresh for this process
 	fingerprint []byte          // of it, SHA-256
@@ -131,8 +131,8 @@ func New(c Config) *Listener {
 		c.Instance = echo.NewID()
 	}
 	l := &Listener{
-		Config: c,
-		ledger: newLedger(), limits: newLimits(), data: newLimits(), backs: newTurns("dialing back", maxDialBacks, maxDialBacksOfRun), idle: newTurns("keeping connections idle", maxHolds, maxHoldsOfRun),
+		Config:   c,
+		arrivals: newArrivals(), limits: newLimits(), data: newLimits(), backs: newTurns("dialing back", maxDialBacks, maxDialBacksOfRun), idle: newTurns("keeping connections idle", maxIdlePaths, maxIdlePathsOfRun),
 	}
 	l.watch = sock.NewWatch(l.ownsPort, c.Addrs...)
 	l.answerer = &echo.Answerer{Key: c.Key, Others: c.Others, Instance: l.Instance, Software: c.Software, Host: l}
@@ -181,7 +181,7 @@ func (l *Listener) Bind(ctx context.Context) []*BindError {
 				continue // this machine has no IPv6, or no IPv4
 			}
 			be := &BindError{
-				BusyPort:     result.BusyPort{Port: b.Port, Transport: b.Transport, Address: addr.String(), InUse: sock.IsInUse(err), Error: err.Error()},
+				BusyPort:     result.BusyPort{Port: b.Port, Transport: b.Transport, Address: result.Addr{Addr: addr}, InUse: sock.IsInUse(err), Error: err.Error()},
 				NoPermission: sock.IsNoPermission(err), Err: err,
 			}
 			if be.InUse || be.NoPermission && sock.DeniedMayBeInUse {
@@ -211,7 +211,7 @@ func (l *Listener) holders(ctx context.Context) (errs []*BindError) {
 				continue
 			}
 			e := &BindError{
-				BusyPort: result.BusyPort{Port: b.Port, Transport: b.Transport, Address: addr.String(), InUse: true, Holder: use.Holder, Error: errBeside.Error()},
+				BusyPort: result.BusyPort{Port: b.Port, Transport: b.Transport, Address: result.Addr{Addr: addr}, InUse: true, Holder: use.Holder, Error: errBeside.Error()},
 				Use:      use, Err: errBeside,
 			}
 			errs = append(errs, e)
@@ -322,7 +322,7 @@ func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) er
 	g.Go(func() error {
 		<-watching
 		taken := l.proveSelf(ctx)
-		l.lookAtHeld(ctx)
+		l.lookAtBusy(ctx)
 		if ctx.Err() == nil && ready != nil {
 			ready(taken)
 		}

@@ -38,14 +38,14 @@ func (l *Listener) servePackets(ctx context.Context, p *boundPort) error {
 		if a, ok := netip.AddrFromSlice(to); ok {
 			local = netip.AddrPortFrom(a.Unmap(), p.addr.Port())
 		}
-		e := l.ledger.accepted(plan.UDP, remote, local)
+		e := l.arrivals.accepted(plan.UDP, remote, local)
 		answer, kind := l.answerer.AnswerPacket(remote, local, buf[:n])
 		foreign := 0
 		if kind == echo.KindForeign {
 			foreign = n
 			answer = l.answerStranger(p, remote, local, buf[:n])
 		}
-		l.ledger.end(e, kind, foreign, nil)
+		l.arrivals.end(e, kind, foreign, nil)
 		if answer != nil {
 			in.write(answer, from, to)
 		}

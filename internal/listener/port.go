@@ -91,7 +91,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 			}
 			continue
 		}
-		e := l.ledger.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
+		e := l.arrivals.accepted(plan.TCP, sock.AddrPortOf(conn.RemoteAddr()), sock.AddrPortOf(conn.LocalAddr()))
 		l.troubles.came(e.Local.Addr())
 		place := l.admit(e, conn)
 		if place == nil {
@@ -101,7 +101,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 		conns.Go(func() {
 			defer conn.Close()
 			defer place.release()
-			l.converse(ctx, conn, e, place, p.Speaks())
+			l.handle(ctx, conn, e, place, p.Speaks())
 		})
 	}
 }
@@ -122,18 +122,18 @@ func (l *Listener) admit(e *entry, conn net.Conn) *place {
 // acceptAgain is how long to wait after a connection could not be taken.
 const acceptAgain = 50 * time.Millisecond
 
-// converse answers one connection and records how it ended.
-func (l *Listener) converse(ctx context.Context, conn net.Conn, e *entry, place *place, speaks plan.Protocol) {
-	l.ledger.whenShown(e, func(t tier, run echo.ID) {
+// handle answers one connection and records how it ended.
+func (l *Listener) handle(ctx context.Context, conn net.Conn, e *entry, place *place, speaks plan.Protocol) {
+	l.arrivals.whenShown(e, func(t tier, run echo.ID) {
 		place.raise(t, run)
 		l.noteLate(conn)
 	})
-	t := l.talk(ctx, conn, e, speaks)
+	t := l.converse(ctx, conn, e, speaks)
 	if place.isShed() {
 		l.shed(e)
 		return
 	}
-	l.ledger.end(e, t.kind, t.foreign, sock.TCPInfoOf(conn))
+	l.arrivals.end(e, t.kind, t.foreign, sock.TCPInfoOf(conn))
 	// What looked like STUN and was not was told when it came. Whoever is there when
 	// listen is stopped came, too.
 	if t.kind == echo.KindForeign && t.visit.Words != "" || t.kind == echo.KindSilent {

@@ -135,7 +135,7 @@ func TestForeignDatagramIsSeen(t *testing.T) {
 	if _, _, _, _, err := echo.ProvePacket(within(t, guardTime), c, newAsk(), echo.SmallPacket); err != nil {
 		t.Fatal(err)
 	}
-	got := l.ledger.between(plan.UDP, int(l.at.Port()), l.ledger.start(), farFuture)
+	got := l.arrivals.between(plan.UDP, int(l.at.Port()), l.arrivals.start(), farFuture)
 	if len(got) != 2 || got[0].Foreign != 6 || got[0].Kind != echo.KindForeign || got[1].Foreign != 0 || got[1].Kind != echo.KindAsked {
 		t.Errorf("%+v", got)
 	}

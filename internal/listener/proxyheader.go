@@ -28,8 +28,8 @@ func hasProxyHeader(first []byte) bool {
 
 // tellProxyHeader answers a connection that begins with one in words: nothing that
 // runs here in earnest reads it.
-func tellProxyHeader(conn net.Conn, title string, first []byte) talk {
+func tellProxyHeader(conn net.Conn, title string, first []byte) ending {
 	_, _ = conn.Write([]byte(result.ProxyHeaderWords + "\r\n"))
-	return talk{kind: echo.KindForeign, foreign: len(first), visit: service.Visit{Service: title,
+	return ending{kind: echo.KindForeign, foreign: len(first), visit: service.Visit{Service: title,
 		Words: "a PROXY protocol header came first: a proxy in between puts it there (send-proxy), and ILLiad and Odyssey cannot read it"}}
 }

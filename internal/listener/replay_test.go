@@ -58,7 +58,7 @@ func TestReplayedBindingIsNotWrittenDownAsProved(t *testing.T) {
 	if kinds[echo.KindAsked] != 1 || kinds[echo.KindProved] != 0 {
 		t.Errorf("written down: %v", kinds)
 	}
-	if second.ledger.provedFrom(ask.Run, elsewhere) || second.provedAddrs.has(elsewhere) {
+	if second.arrivals.provedFrom(ask.Run, elsewhere) || second.provedAddrs.has(elsewhere) {
 		t.Error("a recording counts as proof")
 	}
 	for _, a := range second.Listened(time.Now().Add(-time.Minute)).Arrivals {

@@ -12,7 +12,7 @@ import (
 	"dialtone/internal/service"
 )
 
-// A screen decides what of the contacts somebody sees who looks on while others
+// A screen decides what of the events somebody sees who looks on while others
 // test: one line for each port and address and for each thing said there. One
 // run of dial makes many connections to each port; they are counted, and told
 // with its report. A stranger that does the same again is told of once a
@@ -43,7 +43,7 @@ const (
 	maxShown = 4096
 )
 
-// show says a contact, or counts it.
+// show says an event, or counts it.
 func (s *screen) show(c Event, r record, say func(string)) {
 	k := showing{transport: c.Peer.Transport, remote: c.Peer.Remote.Addr(), port: c.Peer.Local.Port()}
 	switch c.Kind {
@@ -116,7 +116,7 @@ func (s *screen) tested(run echo.ID) (connections, ports int) {
 	return connections, len(all)
 }
 
-// kindWords say a kind of contact to people; one that is missing is its own word.
+// kindWords say a kind of event to people; one that is missing is its own word.
 var kindWords = map[echo.Kind]string{
 	echo.KindForeign: "client", echo.KindSilent: "client", echo.KindAsked: "key",
 	echo.KindProved: "key", echo.KindService: "key", echo.KindPlain: "stun",

@@ -44,7 +44,7 @@ func (l *Listener) proveSelf(ctx context.Context) []*BindError {
 					return nil
 				}
 				be := &BindError{
-					BusyPort: result.BusyPort{Port: int(at.Port()), Transport: plan.TCP, Address: a.String(), InUse: true, Error: errTaken.Error(),
+					BusyPort: result.BusyPort{Port: int(at.Port()), Transport: plan.TCP, Address: result.Addr{Addr: a}, InUse: true, Error: errTaken.Error(),
 						Holder: sock.PortOwner(gctx, plan.TCP, at)},
 					Err: errTaken,
 				}

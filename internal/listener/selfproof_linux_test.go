@@ -40,7 +40,7 @@ func TestSpecificBindUnderOurWildcardIsFound(t *testing.T) {
 		Plan:  planOf(plan.Row{ID: "data", Transport: plan.TCP, Port: port, SourcePort: port}),
 		Addrs: []netip.Addr{netip.IPv4Unspecified()},
 	})
-	if len(l.taken) != 1 || l.taken[0].Port != port || l.taken[0].Address != "127.0.0.1" {
+	if len(l.taken) != 1 || l.taken[0].Port != port || l.taken[0].Address.String() != "127.0.0.1" {
 		t.Fatalf("taken: %+v", l.taken)
 	}
 	h := l.Hello(echo.Peer{Remote: netip.MustParseAddrPort("127.0.0.1:1")})

@@ -34,26 +34,26 @@ const (
 	ftpData = 20
 )
 
-// A talk is what a connection amounted to.
-type talk struct {
+// An ending is what a connection amounted to.
+type ending struct {
 	kind    echo.Kind
 	foreign int // bytes of a stranger's that were read first
 	visit   service.Visit
 }
 
-// talk holds the conversation of a port's service with who does not begin with
+// converse has the conversation of a port's service with who does not begin with
 // a proof, and tells the proof, or a header of the PROXY protocol, from it wherever it
 // comes. Of what a stranger
 // says it gives no byte on: a password may be among the first.
-func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) talk {
-	silent := talk{kind: echo.KindSilent, visit: service.Visit{Service: p.Language().Title, Words: "connected and sent nothing"}}
-	answer := func(conn net.Conn) (talk, []byte) {
+func (l *Listener) converse(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) ending {
+	silent := ending{kind: echo.KindSilent, visit: service.Visit{Service: p.Language().Title, Words: "connected and sent nothing"}}
+	answer := func(conn net.Conn) (ending, []byte) {
 		kind, first := l.answerer.Answer(ctx, conn)
 		if hasProxyHeader(first) {
 			return tellProxyHeader(conn, p.Language().Title, first), nil
 		}
-		l.ledger.opened(e, first)
-		t := talk{kind: kind, foreign: len(first), visit: service.Visit{Service: p.Language().Title}}
+		l.arrivals.opened(e, first)
+		t := ending{kind: kind, foreign: len(first), visit: service.Visit{Service: p.Language().Title}}
 		switch {
 		case kind == echo.KindSilent:
 			t = silent
@@ -62,14 +62,14 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 		}
 		return t, first
 	}
-	if !l.mayTalk(e.Remote.Addr()) {
+	if !l.mayConverse(e.Remote.Addr()) {
 		t, _ := answer(conn)
 		return t
 	}
 	if !service.Knows(p, plan.TCP) {
 		t, first := answer(conn)
 		if t.kind == echo.KindForeign && l.Web != nil && service.IsHTTP(first) { // a browser reaches such a port, too
-			t = l.hold(ctx, after(first, conn), e, service.Web)
+			t = l.receive(ctx, after(first, conn), e, service.Web)
 			t.foreign = len(first)
 		}
 		return t
@@ -82,7 +82,7 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 			said = after(first, conn)
 		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
 			late := &lateProof{Conn: conn}
-			t := l.hold(ctx, late, e, p)
+			t := l.receive(ctx, late, e, p)
 			switch t.foreign = late.foreign; {
 			case late.first != nil:
 				t, _ = answer(after(late.first, conn))
@@ -98,13 +98,13 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 	if t.kind != echo.KindForeign || len(first) == 0 {
 		return t
 	}
-	t = l.hold(ctx, after(first, conn), e, p)
+	t = l.receive(ctx, after(first, conn), e, p)
 	t.foreign = len(first)
 	return t
 }
 
-// hold lets a service answer.
-func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) talk {
+// receive lets a service answer.
+func (l *Listener) receive(ctx context.Context, conn net.Conn, e *entry, p plan.Protocol) ending {
 	a := l.services
 	kind := echo.KindForeign
 	a.Answer = func(token []byte) ([]byte, bool) {
@@ -118,16 +118,16 @@ func (l *Listener) hold(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 			return nil, false
 		}
 		kind = echo.KindService
-		l.ledger.conversed(e, probe)
+		l.arrivals.conversed(e, probe)
 		l.event(Event{Kind: kind, Peer: echo.Peer{Remote: e.Remote, Local: e.Local, Transport: e.Transport, Probe: probe, Flow: string(p)}})
 		return key.TokenAnswer(probe), true
 	}
-	a.Arrived = func(token [16]byte) { l.ledger.conversed(e, token) }
+	a.Arrived = func(token [16]byte) { l.arrivals.conversed(e, token) }
 	a.ListenData = func(ctx context.Context, on netip.Addr) (net.Listener, error) {
 		return l.listenData(ctx, on, e.Remote.Addr())
 	}
 	visit, _ := a.Receive(ctx, conn, p) // how it ended is in the kind and the words
-	return talk{kind: kind, visit: visit}
+	return ending{kind: kind, visit: visit}
 }
 
 // tokenOf returns the key that made a token, and its probe; false: none of ours.
@@ -140,8 +140,8 @@ func (l *Listener) tokenOf(token []byte) (echo.Key, echo.ID, bool) {
 	return echo.Key{}, echo.ID{}, false
 }
 
-// mayTalk reports whether an address gets more than what --allow leaves it.
-func (l *Listener) mayTalk(a netip.Addr) bool {
+// mayConverse reports whether an address gets more than what --allow leaves it.
+func (l *Listener) mayConverse(a netip.Addr) bool {
 	return l.answerer.Allowed == nil || l.answerer.Allowed(a)
 }
 
@@ -320,7 +320,7 @@ func rawConn(c net.Conn) (syscall.RawConn, error) {
 // cookieEnd is how many bytes it takes to know a STUN message (RFC 8489 section 5).
 const cookieEnd = 8
 
-// errNotService ends a service's conversation with who does not hold it.
+// errNotService ends a service's conversation with who does not speak it.
 var errNotService = errors.New("a STUN message, or a header of the PROXY protocol")
 
 // lateProof looks for a STUN message, or a header of the PROXY protocol, in the first
@@ -328,7 +328,7 @@ var errNotService = errors.New("a STUN message, or a header of the PROXY protoco
 type lateProof struct {
 	net.Conn
 	foreign int // bytes that were read first
-	held    []byte
+	kept    []byte
 	first   []byte // how it began, if it was one
 }
 
@@ -337,9 +337,9 @@ func (c *lateProof) Read(b []byte) (int, error) {
 		return 0, errNotService
 	}
 	if c.foreign > 0 {
-		if len(c.held) > 0 {
-			n := copy(b, c.held)
-			c.held = c.held[n:]
+		if len(c.kept) > 0 {
+			n := copy(b, c.kept)
+			c.kept = c.kept[n:]
 			return n, nil
 		}
 		return c.Conn.Read(b)
@@ -356,7 +356,7 @@ func (c *lateProof) Read(b []byte) (int, error) {
 		case len(first) > 0 && (err != nil || !echo.Looks(first)):
 			c.foreign = len(first)
 			n = copy(b, first)
-			c.held = first[n:]
+			c.kept = first[n:]
 			return n, nil
 		case err != nil:
 			return 0, err

@@ -34,8 +34,8 @@ func TestServiceIsAnsweredAndItsTokenIsWitnessed(t *testing.T) {
 			token := echo.NewID()
 			path := dialer.Path{Flow: "row", Transport: plan.TCP, Target: l.at}
 			o := dialer.Options{Key: rightKey, Timeout: guardTime}
-			talk := dialer.Talk{Speaks: p, Host: "localhost", Token: token, Fingerprint: l.fingerprint}
-			c := dialer.Converse(t.Context(), path, o, talk)
+			asks := dialer.Conversation{Speaks: p, Host: "localhost", Token: token, Fingerprint: l.fingerprint}
+			c := dialer.Converse(t.Context(), path, o, asks)
 			if c.Outcome != result.ConversationCompleted || !c.Keyed || len(c.Changed) > 0 {
 				t.Fatalf("%+v", c)
 			}
@@ -44,11 +44,11 @@ func TestServiceIsAnsweredAndItsTokenIsWitnessed(t *testing.T) {
 				t.Errorf("witnessed %+v", a)
 			}
 			// Another key's token is answered as a stranger's.
-			o.Key, talk.Token = wrongKey, echo.NewID()
-			if c := dialer.Converse(t.Context(), path, o, talk); c.Keyed {
+			o.Key, asks.Token = wrongKey, echo.NewID()
+			if c := dialer.Converse(t.Context(), path, o, asks); c.Keyed {
 				t.Errorf("another key: %+v", c)
 			}
-			q.Probe = talk.Token
+			q.Probe = asks.Token
 			if a := l.sightings([]echo.WitnessQuery{q}, loop, echo.NewID())[0]; a.Match == result.MatchProbe {
 				t.Errorf("another key's token is witnessed: %+v", a)
 			}

@@ -160,10 +160,10 @@ func (s *sheds) shallTell(now time.Time) bool {
 const whyShed = "the listener had as many connections as it may have, and ended this one for a newer one: it had not proved itself, or was beyond the share of those that had"
 
 // shed records that a connection was ended, or not taken, to keep within the
-// limits. The ledger tells it of that connection alone: what the others did was
+// limits. The memory of arrivals tells it of that connection alone: what the others did was
 // seen all the same.
 func (l *Listener) shed(e *entry) {
-	l.ledger.end(e, echo.KindShed, 0, nil)
+	l.arrivals.end(e, echo.KindShed, 0, nil)
 }
 
 // countShed counts a connection that was ended, or not taken, and says it. beyond: it

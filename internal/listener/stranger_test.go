@@ -314,7 +314,7 @@ func TestWhoIsThereAtTheEndIsToldOf(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for start := time.Now(); !l.ledger.has(sock.AddrPortOf(conn.LocalAddr()), l.at) && time.Since(start) < guardTime; {
+			for start := time.Now(); !l.arrivals.has(sock.AddrPortOf(conn.LocalAddr()), l.at) && time.Since(start) < guardTime; {
 				time.Sleep(time.Millisecond)
 			}
 			l.stop()

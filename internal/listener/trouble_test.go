@@ -85,7 +85,7 @@ func TestHelloTellsOfItsOwnTime(t *testing.T) {
 }
 
 func TestOtherRunsFromAnAddress(t *testing.T) {
-	l := newLedger()
+	l := newArrivals()
 	remote := netip.MustParseAddrPort("192.0.2.7:50000")
 	mine, own := echo.NewID(), echo.NewID()
 	for i, run := range []echo.ID{mine, mine, own, echo.NewID(), echo.NewID(), {}} {
@@ -115,11 +115,11 @@ func TestListenerThatReadTooLateAccusesNobody(t *testing.T) {
 	ask := newAsk()
 	conn := dialFrom(t, loop, l.at)
 	began := time.Now()
-	l.ledger.mu.Lock() // nobody is accepted
+	l.arrivals.mu.Lock() // nobody is accepted
 	late := make(chan error, 1)
 	go func() { _, err := echo.Prove(within(t, guardTime), conn, ask); late <- err }()
 	time.Sleep(sock.PulseLost + 100*time.Millisecond)
-	l.ledger.mu.Unlock()
+	l.arrivals.mu.Unlock()
 	if err := receive(t, late); err != nil {
 		t.Fatal(err)
 	}

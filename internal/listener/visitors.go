@@ -20,7 +20,7 @@ const (
 )
 
 // Visitors lists who came and what they did, those with the key first and each group
-// by address, and counts the contacts of those for whom there is no room.
+// by address, and counts the events of those for whom there is no room.
 func (j *Journal) Visitors() (out []result.Visitor, unlisted int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

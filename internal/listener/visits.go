@@ -90,7 +90,7 @@ func (v *Visits) look() {
 	now := sock.Now()
 	v.late, v.last = v.late || now.Sub(v.last) >= dialer.SeenWithin, now
 	for _, s := range conns {
-		if slices.Contains(v.before, s.Remote) || !v.l.isHeld(s.Local) {
+		if slices.Contains(v.before, s.Remote) || !v.l.isBusy(s.Local) {
 			continue
 		}
 		i := slices.IndexFunc(v.seen, func(w *visit) bool { return w.Remote == s.Remote })

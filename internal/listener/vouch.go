@@ -21,7 +21,7 @@ func (l *Listener) Bears(run echo.ID, c echo.Claim) bool {
 	case c.Direction == plan.Forward:
 		return l.dialed.bears(run, c)
 	}
-	return l.ledger.bears(run, c)
+	return l.arrivals.bears(run, c)
 }
 
 // Vouch implements echo.Host.
@@ -39,7 +39,7 @@ func (l *Listener) Vouch(p echo.Peer, v echo.Vouch) (echo.Vouched, error) {
 // bears reports whether a connection or datagram of a run proved the key on a
 // port; or, for a service, whether its own conversation carried a token there,
 // from where that run came.
-func (l *ledger) bears(run echo.ID, c echo.Claim) bool {
+func (l *arrivals) bears(run echo.ID, c echo.Claim) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.runs[run]

@@ -65,10 +65,10 @@ func (l *Listener) saw(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now 
 	}
 	v := witness.View{Instance: l.Instance.String()}
 	v.Port, v.Holder = l.portState(q.Transport, q.Port, q.Source.Addr(), asSeen)
-	if e, ok := l.ledger.byProbe(q.Probe, q.Transport, q.Source.AddrPort); ok && q.Probe != (echo.ID{}) {
+	if e, ok := l.arrivals.byProbe(q.Probe, q.Transport, q.Source.AddrPort); ok && q.Probe != (echo.ID{}) {
 		v.Probed = e.arrival()
 	} else if v.Port == result.PortBusy && q.Moment != "" && q.Transport == plan.TCP {
-		return l.heldNow(result.Acceptor{Instance: v.Instance, Port: v.Port, Holder: v.Holder, Saw: result.SawUnknown}, q, asSeen, run)
+		return l.busyNow(result.Acceptor{Instance: v.Instance, Port: v.Port, Holder: v.Holder, Saw: result.SawUnknown}, q, asSeen, run)
 	} else {
 		l.gather(&v, of, q.Port, run)
 		l.couldIt(&v, of)
@@ -88,9 +88,9 @@ func (l *Listener) gather(v *witness.View, q witness.Question, port int, run ech
 	}
 	if q.SourceChanged {
 		v.Before = l.strangersBefore(q.Transport, port, q.AsSeen, from)
-		v.Crowded = l.ledger.runsFrom(q.AsSeen, from, to, run, l.Instance)
+		v.Crowded = l.arrivals.runsFrom(q.AsSeen, from, to, run, l.Instance)
 	}
-	v.Since = l.ledger.startOf(q.Transport, port)
+	v.Since = l.arrivals.startOf(q.Transport, port)
 	v.LedElsewhere = v.Port == result.PortBusy && sock.MayBeLedElsewhere()
 	if q.Transport != plan.TCP {
 		return
@@ -99,7 +99,7 @@ func (l *Listener) gather(v *witness.View, q witness.Question, port int, run ech
 	lingering, whole := l.watch.Lingering(port, from, maxLooked)
 	v.TooManyLinger = !whole
 	for _, h := range lingering {
-		if !l.ledger.has(h.Source, h.Local) {
+		if !l.arrivals.has(h.Source, h.Local) {
 			v.Lingering = append(v.Lingering, asSighted(h))
 		}
 	}
@@ -141,10 +141,10 @@ const maxLooked = 4096
 // exactly finds an attempt by its source address and port, which nothing on the
 // way changes.
 func (l *Listener) exactly(v *witness.View, q witness.Question, port int, run echo.ID, from, to time.Time) {
-	if q.SourceChanged || !q.Source.IsValid() || q.Source.Port() == 0 || l.ledger.isAnothers(q.Source.Addr(), run, l.Instance) {
+	if q.SourceChanged || !q.Source.IsValid() || q.Source.Port() == 0 || l.arrivals.isAnothers(q.Source.Addr(), run, l.Instance) {
 		return
 	}
-	if e, ok := l.ledger.strangerFrom(q.Transport, port, q.Source.AddrPort, from, to); ok {
+	if e, ok := l.arrivals.strangerFrom(q.Transport, port, q.Source.AddrPort, from, to); ok {
 		v.Exact = e.arrival()
 		return
 	}
@@ -152,7 +152,7 @@ func (l *Listener) exactly(v *witness.View, q witness.Question, port int, run ec
 		return
 	}
 	for _, h := range l.watch.From(q.Source.AddrPort, port, from, to) {
-		if h.Answered && !l.ledger.has(h.Source, h.Local) && l.binds(h.Local) {
+		if h.Answered && !l.arrivals.has(h.Source, h.Local) && l.binds(h.Local) {
 			half := asSighted(h)
 			v.ExactHalf = &half
 			return
@@ -163,12 +163,12 @@ func (l *Listener) exactly(v *witness.View, q witness.Question, port int, run ec
 // between finds what reached a port in a window and is not known to be another
 // run's; of half-open connections it returns all that is known.
 func (l *Listener) between(v *witness.View, q witness.Question, port int, run echo.ID, from, to time.Time) (half []sock.HalfOpen) {
-	strangers, whole := l.ledger.strangersBetween(q.Transport, port, from, to, maxLooked)
+	strangers, whole := l.arrivals.strangersBetween(q.Transport, port, from, to, maxLooked)
 	if v.TooMuch = !whole; v.TooMuch {
 		return nil
 	}
 	for _, e := range strangers {
-		if !l.ledger.isAnothers(e.Remote.Addr(), run, l.Instance) {
+		if !l.arrivals.isAnothers(e.Remote.Addr(), run, l.Instance) {
 			v.Accepted = append(v.Accepted, *e.arrival())
 		}
 	}
@@ -178,8 +178,8 @@ func (l *Listener) between(v *witness.View, q witness.Question, port int, run ec
 	half, whole = l.watch.Between(port, from, to, maxLooked)
 	v.TooMuch = !whole
 	half = slices.DeleteFunc(half, func(h sock.HalfOpen) bool {
-		// Who else listens here, at another address, accepts what is not in our ledger.
-		return l.ledger.has(h.Source, h.Local) || !l.binds(h.Local) || l.ledger.isAnothers(h.Source.Addr(), run, l.Instance)
+		// Who else listens here, at another address, accepts what is not among our arrivals.
+		return l.arrivals.has(h.Source, h.Local) || !l.binds(h.Local) || l.arrivals.isAnothers(h.Source.Addr(), run, l.Instance)
 	})
 	for _, h := range half {
 		v.Half = append(v.Half, asSighted(h))
@@ -197,7 +197,7 @@ const (
 // strangersBefore reports whether anything came to a port from an address in the
 // time before, while no run came from it that would explain it.
 func (l *Listener) strangersBefore(t plan.Transport, port int, addr netip.Addr, until time.Time) bool {
-	if l.ledger.isStrangerKnown(t, port, addr, until.Add(-neighbourTime), until, aroundRun) {
+	if l.arrivals.isStrangerKnown(t, port, addr, until.Add(-neighbourTime), until, aroundRun) {
 		return true
 	}
 	if t != plan.TCP {
@@ -205,7 +205,7 @@ func (l *Listener) strangersBefore(t plan.Transport, port int, addr netip.Addr, 
 	}
 	half, whole := l.watch.Between(port, until.Add(-neighbourTime), until, maxLooked)
 	return !whole || slices.ContainsFunc(half, func(h sock.HalfOpen) bool {
-		return result.IsSameAddr(h.Source.Addr(), addr) && !l.ledger.runsFrom(addr, h.First.Add(-aroundRun), h.First.Add(aroundRun)) && !l.ledger.has(h.Source, h.Local)
+		return result.IsSameAddr(h.Source.Addr(), addr) && !l.arrivals.runsFrom(addr, h.First.Add(-aroundRun), h.First.Add(aroundRun)) && !l.arrivals.has(h.Source, h.Local)
 	})
 }
 
@@ -230,8 +230,7 @@ func (l *Listener) portState(t plan.Transport, port int, source, asSeen netip.Ad
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range l.busy {
-		addr, err := netip.ParseAddr(b.Address)
-		if b.InUse && b.Port == port && b.Transport == t && (err != nil || addr.Is4() == peer.Unmap().Is4()) {
+		if b.InUse && b.Port == port && b.Transport == t && b.Address.IsOf(result.FamilyOf(peer)) {
 			return result.PortBusy, b.Holder
 		}
 	}

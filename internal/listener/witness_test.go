@@ -182,7 +182,7 @@ func TestWhatCannotBeSeenHereIsTold(t *testing.T) {
 }
 
 func TestMemoryOfContactsIsBoundedAndWhatIsForgottenIsUnknown(t *testing.T) {
-	l := newLedger()
+	l := newArrivals()
 	began := l.start()
 	local := netip.AddrPortFrom(loop, 1433)
 	for i := range 2*maxEntries + 1 {
@@ -211,7 +211,7 @@ func TestMemoryOfContactsIsBoundedAndWhatIsForgottenIsUnknown(t *testing.T) {
 // A flood does not make it forget what came with the key, nor what came to
 // other ports.
 func TestFloodBlindsThePortThatItFloodsAlone(t *testing.T) {
-	l := newLedger()
+	l := newArrivals()
 	began := l.start()
 	proof := echo.Peer{Remote: netip.MustParseAddrPort("192.0.2.7:20"), Local: netip.MustParseAddrPort("198.51.100.9:1433"), Transport: plan.TCP, Run: echo.NewID(), Probe: echo.NewID()}
 	l.accepted(plan.TCP, proof.Remote, proof.Local)
@@ -237,7 +237,7 @@ func TestFloodBlindsThePortThatItFloodsAlone(t *testing.T) {
 
 // One network that leaves most of it is forgotten first.
 func TestFloodOfOneNetworkIsForgottenBeforeOthers(t *testing.T) {
-	l := newLedger()
+	l := newArrivals()
 	local := netip.MustParseAddrPort("198.51.100.9:1433")
 	alone := netip.MustParseAddrPort("192.0.2.8:30")
 	l.accepted(plan.TCP, alone, local)
@@ -252,7 +252,7 @@ func TestFloodOfOneNetworkIsForgottenBeforeOthers(t *testing.T) {
 // A run that floods it with the key makes it forget that run's own, and nothing
 // is left of what was forgotten.
 func TestRunThatFloodsWithTheKeyForgetsItself(t *testing.T) {
-	l := newLedger()
+	l := newArrivals()
 	local := netip.MustParseAddrPort("198.51.100.9:1433")
 	ask := func(remote netip.AddrPort, run echo.ID) {
 		l.accepted(plan.TCP, remote, local)
@@ -285,7 +285,7 @@ func TestQuestionsAboutACrowdAreAnswered(t *testing.T) {
 	t.Cleanup(func() { l.Close() })
 	l.fill(t)
 	mine := netip.MustParseAddrPort("192.0.2.8:30")
-	l.ledger.accepted(plan.TCP, mine, crowded)
+	l.arrivals.accepted(plan.TCP, mine, crowded)
 	var queries []echo.WitnessQuery
 	for i := range echo.MaxWitness {
 		source := result.EndpointFrom(netip.AddrPortFrom(mine.Addr(), uint16(50000+i)))
@@ -311,7 +311,7 @@ func (l *Listener) fill(t testing.TB) {
 	t.Helper()
 	l.bound = append(l.bound, &boundPort{Binding: plan.Binding{Transport: plan.TCP}, addr: crowded, tcp: nothing{}})
 	for i := range maxEntries {
-		l.ledger.accepted(plan.TCP, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 50000), crowded)
+		l.arrivals.accepted(plan.TCP, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 50000), crowded)
 	}
 }
 
@@ -335,7 +335,7 @@ func BenchmarkQuestionsAboutACrowd(b *testing.B) {
 }
 
 func TestProofIsTiedToTheNewestConnectionOfItsAddresses(t *testing.T) {
-	l := newLedger()
+	l := newArrivals()
 	remote, local := netip.MustParseAddrPort("192.0.2.7:20"), netip.MustParseAddrPort("198.51.100.9:50000")
 	first, second := l.accepted(plan.TCP, remote, local), l.accepted(plan.TCP, remote, local)
 	p := echo.Peer{Remote: remote, Local: local, Transport: plan.TCP, Run: echo.NewID(), Probe: echo.NewID()}

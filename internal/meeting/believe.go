@@ -90,7 +90,7 @@ func (m *meeting) missing(r *result.Report) []result.Path {
 		p := result.NewPath(l.Flow, l.Family)
 		p.Direction, p.From, p.To = p.Direction.Opposite(), p.To, p.From
 		if l.OneOfSeveral {
-			p.Address = l.To.String()
+			p.Address.Addr = l.To
 		}
 		untested(&p, "the other end tested, and its report does not have this path")
 		out = append(out, p)

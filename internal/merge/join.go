@@ -168,7 +168,7 @@ func (j *joiner) opposites(p *result.Path) []*result.Path {
 	k := p.Key().Opposite()
 	for i := range j.b.Paths {
 		q := &j.b.Paths[i]
-		if q.Key() == k && (p.Address == "" && q.Address == "" || p.Target.IsValid() && q.Target.IsValid() && p.Target.Addr() == q.Target.Addr()) {
+		if q.Key() == k && (!p.Address.IsValid() && !q.Address.IsValid() || p.Target.IsValid() && q.Target.IsValid() && p.Target.Addr() == q.Target.Addr()) {
 			out = append(out, q)
 		}
 	}
@@ -247,15 +247,15 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 	switch {
 	case out.SeenAs.IsValid():
 	case !half.Source.IsValid():
-		if out.OthersSeenAs == "" {
+		if !out.OthersSeenAs.IsValid() {
 			out.OthersSeenAs = natOf(&out, seenAddrs(dialed, listened))
 		}
 	case half.Joined == nil || half.Joined.Attempt.Equal(out.Initiator.At.Time):
 		out.SeenAs = half.Source
-	case out.OthersSeenAs == "" && !result.IsSameAddr(half.Source.Addr(), out.Source.Addr()):
-		out.OthersSeenAs = half.Source.Addr().String() // another attempt's port says nothing of this one's
+	case !out.OthersSeenAs.IsValid() && !result.IsSameAddr(half.Source.Addr(), out.Source.Addr()):
+		out.OthersSeenAs = result.Addr{Addr: half.Source.Addr()} // another attempt's port says nothing of this one's
 	}
-	if out.OthersOrigin == "" {
+	if !out.OthersOrigin.IsValid() {
 		out.OthersOrigin = behindNAT(listened, out.Target.Addr())
 	}
 	verdict.Rule(&out, verdict.ContextOf(dialed, &out, listened.Listened.Instance))
@@ -266,17 +266,16 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 }
 
 // behindNAT is the address from which an end dials, by its own report, if it is
-// dialed at another one of that family, a NAT's; "" if it is not, or has several.
-func behindNAT(r *result.Report, dialed netip.Addr) string {
-	own := ""
+// dialed at another one of that family, a NAT's; unknown if it is not, or has several.
+func behindNAT(r *result.Report, dialed netip.Addr) (own result.Addr) {
 	for _, text := range r.From.Addresses {
 		a, err := netip.ParseAddr(text)
 		switch {
 		case err != nil || !dialed.IsValid() || result.FamilyOf(a) != result.FamilyOf(dialed):
-		case a == dialed || own != "":
-			return ""
+		case a == dialed || own.IsValid():
+			return result.Addr{}
 		default:
-			own = a.String()
+			own.Addr = a
 		}
 	}
 	return own

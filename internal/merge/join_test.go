@@ -654,7 +654,7 @@ func TestEachAddressOfANameIsAPathOfItsOwn(t *testing.T) {
 	second.Initiator = timeout(hostA+":5002", dead+":7968", 3*time.Minute)
 	second.Target, second.Source = second.Initiator.Target, second.Initiator.Source
 	judge(&second)
-	a.Paths[0].Address, second.Address = outsideB, dead
+	a.Paths[0].Address, second.Address = result.ParseAddr(outsideB), result.ParseAddr(dead)
 	a.Paths = append(a.Paths, second)
 	b := half("run-b", "b", hostB, hostA, timeout(hostB+":6001", hostA+":7968", 3*time.Minute))
 	in := &b.Paths[1]
@@ -664,7 +664,7 @@ func TestEachAddressOfANameIsAPathOfItsOwn(t *testing.T) {
 	got := map[string]result.Verdict{}
 	for _, p := range Join(a, b, Pairing{}).Paths {
 		if p.Direction == plan.Forward {
-			got[p.Target.Addr().String()+" "+p.Address] = p.Verdict
+			got[p.Target.Addr().String()+" "+p.Address.String()] = p.Verdict
 		}
 	}
 	if len(got) != 2 || got[outsideB+" "+outsideB] != result.Open || got[dead+" "+dead] != result.Silent {

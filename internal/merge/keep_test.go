@@ -104,7 +104,7 @@ func TestRequestsNameTheAddressBehindTheNAT(t *testing.T) {
 	r := client(3)
 	for i := range r.Paths {
 		p := &r.Paths[i]
-		p.OthersSeenAs = "203.0.113.9"
+		p.OthersSeenAs = result.ParseAddr("203.0.113.9")
 		verdict.Rule(p, verdict.Context{Mode: r.Mode})
 	}
 	m := Tabulate("test", []Input{{Report: written(t, r)}})
@@ -123,7 +123,7 @@ func TestJoinedPathKeepsTheNAT(t *testing.T) {
 	a.From.Addresses = []string{"10.9.0.4"}
 	a.Contact = &result.Contact{Direction: plan.Forward, SeenAs: ap(hostA + ":50001"), ClockMS: new(int64), Instance: b.Listened.Instance}
 	got := Join(a, b, Pairing{})
-	if p := got.Paths[0]; p.Verdict != result.Filtered || p.OthersSeenAs != hostA || !strings.Contains(p.Finding.Advice, "seen as "+hostA+" on other paths") {
+	if p := got.Paths[0]; p.Verdict != result.Filtered || p.OthersSeenAs.String() != hostA || !strings.Contains(p.Finding.Advice, "seen as "+hostA+" on other paths") {
 		t.Errorf("%s, others seen as %q: %s", p.Verdict, p.OthersSeenAs, p.Finding.Advice)
 	}
 }

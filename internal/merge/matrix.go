@@ -262,8 +262,8 @@ func outside(p *result.Path) netip.Addr {
 	if p.SeenAs.IsValid() {
 		return p.SeenAs.Addr()
 	}
-	if a, err := netip.ParseAddr(p.OthersSeenAs); err == nil {
-		return a
+	if p.OthersSeenAs.IsValid() {
+		return p.OthersSeenAs.Addr
 	}
 	return p.Source.Addr()
 }
@@ -274,7 +274,7 @@ func outside(p *result.Path) netip.Addr {
 func commonAdvice(r *result.Report, p *result.Path) string {
 	common := *p
 	if p.Direction == plan.Forward {
-		common.Source, common.SeenAs, common.OthersSeenAs = result.Endpoint{}, result.Endpoint{}, ""
+		common.Source, common.SeenAs, common.OthersSeenAs = result.Endpoint{}, result.Endpoint{}, result.Addr{}
 	} else {
 		common.Target = result.Endpoint{}
 	}

@@ -181,19 +181,18 @@ func seenAddrs(own, far *result.Report) []netip.Addr {
 }
 
 // natOf is the one address of a path's family as which its source is known to be
-// seen, by key, although it has another itself; "" if there is none, or several.
-func natOf(p *result.Path, seenAs []netip.Addr) string {
+// seen, by key, although it has another itself; unknown if there is none, or several.
+func natOf(p *result.Path, seenAs []netip.Addr) (seen result.Addr) {
 	if !p.Source.IsValid() {
-		return ""
+		return seen
 	}
-	seen := ""
 	for _, a := range seenAs {
 		switch {
 		case result.FamilyOf(a) != p.Family:
-		case a == p.Source.Addr(), seen != "":
-			return ""
+		case a == p.Source.Addr(), seen.IsValid():
+			return result.Addr{}
 		default:
-			seen = a.String()
+			seen.Addr = a
 		}
 	}
 	return seen

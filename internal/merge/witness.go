@@ -109,7 +109,7 @@ func (w witness) half(p *result.Path) *result.Acceptor {
 	if a, ok := w.recognised(a, p, tried, came); ok {
 		return &a
 	}
-	if why := doubtful(p.Target.Addr(), w.far, p.Address != ""); !p.Target.IsValid() || why != "" {
+	if why := doubtful(p.Target.Addr(), w.far, p.Address.IsValid()); !p.Target.IsValid() || why != "" {
 		a.Reason = orElse(why, "the address that was dialed is not in the report")
 		return &a
 	}

@@ -45,7 +45,7 @@ type Row struct {
 	// site chooses, and neither site file nor command line has set it.
 	PortAssumed bool      `json:"port_assumed"`
 	Transport   Transport `json:"transport"`
-	Speaks      Protocol  `json:"speaks"` // "": its own conversation is not held
+	Speaks      Protocol  `json:"speaks"` // "": there is no conversation of its own
 	From        []Role    `json:"from"`   // any of these opens the connection; never empty
 	To          Role      `json:"to"`
 	Need        Need      `json:"need"`

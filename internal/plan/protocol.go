@@ -3,7 +3,7 @@ package plan
 import "time"
 
 // A Protocol is the language in which a row's service speaks, so that its own
-// conversation can be held; "" is one that nobody here speaks.
+// conversation can be had; "" is one that nobody here speaks.
 type Protocol string
 
 // The protocols that can be spoken.

@@ -12,8 +12,8 @@ type Host struct{}
 
 var _ echo.Host = Host{}
 
-// Contact implements echo.Host, as do all methods below.
-func (Host) Contact(echo.Peer, echo.Kind) {}
+// Event implements echo.Host, as do all methods below.
+func (Host) Event(echo.Peer, echo.Kind) {}
 
 // Hello says nothing.
 func (Host) Hello(echo.Peer) (h echo.Hello) { return h }
@@ -24,7 +24,7 @@ func (Host) Witness(echo.Peer, echo.Witness) (w echo.Witnessed) { return w }
 // DialBack attempts nothing.
 func (Host) DialBack(context.Context, echo.Peer, echo.DialBack) (d echo.DialedBack) { return d }
 
-// ConverseBack holds no conversation.
+// ConverseBack converses with nobody.
 func (Host) ConverseBack(context.Context, echo.Peer, echo.ConverseBack) (c echo.ConversedBack) {
 	return c
 }

@@ -207,8 +207,8 @@ func labels(r *result.Report, paths []*result.Path, outcomes bool) []string {
 			s += " to here"
 		}
 		switch f := familyName(p.Family); {
-		case p.Address != "":
-			s += " at " + p.Address
+		case p.Address.IsValid():
+			s += " at " + p.Address.String()
 		case twoFamilies && f != "":
 			s += " over " + f
 		}

@@ -24,11 +24,11 @@ func betweenServers() *result.Report {
 	r.To = result.End{Role: "peer", Host: "ill.sample.edu", Addresses: []string{"203.0.113.2"}}
 	out := broken(path("odyssey-out", "Odyssey", 7968, "10.1.0.10:51612", "203.0.113.2:7968"), result.Refused,
 		"RST came back from 203.0.113.2, the address of a NAT in front of 10.3.0.10.", "Please forward to 10.3.0.10 what comes to 203.0.113.2: TCP port 7968.")
-	out.From, out.To, out.Finding.Code, out.OthersSeenAs, out.OthersOrigin = "server", "peer", result.CodeNATNoForward, "198.51.100.2", "10.3.0.10"
+	out.From, out.To, out.Finding.Code, out.OthersSeenAs, out.OthersOrigin = "server", "peer", result.CodeNATNoForward, result.ParseAddr("198.51.100.2"), result.ParseAddr("10.3.0.10")
 	iso := broken(path("iso-out", "ISO ILL", 1611, "10.1.0.10:51613", "203.0.113.2:1611"), result.Filtered, "Nothing arrived.", "Please allow it.")
-	iso.From, iso.To, iso.OthersSeenAs, iso.OthersOrigin = "server", "peer", "198.51.100.2", "10.3.0.10"
+	iso.From, iso.To, iso.OthersSeenAs, iso.OthersOrigin = "server", "peer", result.ParseAddr("198.51.100.2"), result.ParseAddr("10.3.0.10")
 	in := broken(path("odyssey-in", "Odyssey", 7968, "10.3.0.10:40000", "198.51.100.2:7968"), result.ReplyLost, "The answer did not come back.", "Please allow the replies.")
-	in.Direction, in.From, in.To, in.OthersSeenAs, in.Finding.Code = plan.Reverse, "peer", "server", "203.0.113.2", result.CodeReplyLost
+	in.Direction, in.From, in.To, in.OthersSeenAs, in.Finding.Code = plan.Reverse, "peer", "server", result.ParseAddr("203.0.113.2"), result.CodeReplyLost
 	return with(r, out, iso, in)
 }
 

@@ -190,8 +190,8 @@ func pathName(c *result.Comparison, p result.PathChange) string {
 		s += " to here"
 	}
 	switch {
-	case p.Address != "":
-		s += " at " + p.Address
+	case p.Address.IsValid():
+		s += " at " + p.Address.String()
 	case families:
 		s += " over " + familyName(p.Family)
 	}

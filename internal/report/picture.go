@@ -180,8 +180,8 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 		if p.Host != "" {
 			label += ", " + p.Host
 		}
-		if p.Address != "" {
-			label += " at " + p.Address
+		if p.Address.IsValid() {
+			label += " at " + p.Address.String()
 		}
 		l.name(label)
 		by := outcome(p)
@@ -288,12 +288,12 @@ func translations(bundles []bundle) []string {
 	for _, b := range bundles {
 		p := b[0]
 		if p.Source.IsValid() {
-			seen := p.OthersSeenAs
+			seen := p.OthersSeenAs.Addr
 			if p.SeenAs.IsValid() {
-				seen = p.SeenAs.Addr().String()
+				seen = p.SeenAs.Addr()
 			}
-			if ip, err := netip.ParseAddr(seen); err == nil && !result.IsSameAddr(ip, p.Source.Addr()) {
-				out = addOnce(out, fmt.Sprintf("NAT: %s is seen as %s", p.Source.Addr(), ip))
+			if seen.IsValid() && !result.IsSameAddr(seen, p.Source.Addr()) {
+				out = addOnce(out, fmt.Sprintf("NAT: %s is seen as %s", p.Source.Addr(), seen))
 			}
 		}
 		if i := p.Initiator; i != nil && p.Target.IsValid() && i.Origin.IsValid() && !result.IsSameAddr(i.Origin.Addr(), p.Target.Addr()) {

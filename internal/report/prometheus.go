@@ -135,7 +135,7 @@ func pathLabels(r *result.Report, p *result.Path) []string {
 	}
 	return []string{
 		"flow", p.Flow, "direction", string(p.Direction), "family", string(p.Family), "transport", string(p.Transport), "port", strconv.Itoa(p.PlanPort),
-		"target", host, "address", p.Address, "required", strconv.FormatBool(p.Counted),
+		"target", host, "address", p.Address.String(), "required", strconv.FormatBool(p.Counted),
 	}
 }
 

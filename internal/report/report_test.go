@@ -120,7 +120,7 @@ func mixedBag() *result.Report {
 	r.Contact.ClockMS = ptr(int64(-93_400))
 	r.Contact.SeenAs = ap("203.0.113.7:40113")
 	r.Contact.Busy = []result.BusyPort{
-		{Port: 443, Transport: plan.TCP, Address: "198.51.100.9", InUse: true, Holder: &result.Holder{Name: "w3wp.exe", PID: 4120}, Error: "address already in use"},
+		{Port: 443, Transport: plan.TCP, Address: result.ParseAddr("198.51.100.9"), InUse: true, Holder: &result.Holder{Name: "w3wp.exe", PID: 4120}, Error: "address already in use"},
 		{Port: 1434, Transport: plan.UDP, InUse: true, Error: "address already in use"},
 		{Port: 25, Transport: plan.TCP, Error: "permission denied"},
 	}

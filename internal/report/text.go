@@ -283,8 +283,8 @@ func clockLine(ms int64) string {
 
 func busyLine(b result.BusyPort) string {
 	s := fmt.Sprintf("%d/%s at the far end", b.Port, b.Transport)
-	if b.Address != "" {
-		s += " (" + b.Address + ")"
+	if b.Address.IsValid() {
+		s += " (" + b.Address.String() + ")"
 	}
 	if !b.InUse {
 		return strings.TrimSuffix(s+", could not be opened: "+b.Error, ": ")

@@ -98,8 +98,8 @@ func leadsTo(r *result.Report, p *result.Path) netip.Addr {
 	if p.Target.IsValid() {
 		return p.Target.Addr()
 	}
-	if a, err := netip.ParseAddr(p.Address); err == nil {
-		return a
+	if p.Address.IsValid() {
+		return p.Address.Addr
 	}
 	var found netip.Addr
 	for i := range r.Paths {

@@ -172,7 +172,7 @@ func asks(r *result.Report, p *result.Path) (row, bool) {
 	switch code := p.Finding.Code; {
 	case a != nil && a.Port == result.PortUnbound && !r.Mode.IsReal():
 		return row{}, false // the two ends do not mean the same ports
-	case isHeld(r, p) && (p.Verdict == result.Reset || p.Verdict == result.Stalled || p.Verdict == result.Silent):
+	case isBusy(r, p) && (p.Verdict == result.Reset || p.Verdict == result.Stalled || p.Verdict == result.Silent):
 		return row{}, false // other software has the port, and does not speak our language
 	case code == result.CodeRejected && p.Transport == plan.UDP && !isFromKnown(p) && (a == nil || a.Port != result.PortBound):
 		return row{}, false // the machine itself says so of a port on which nothing listens, too
@@ -184,8 +184,8 @@ func asks(r *result.Report, p *result.Path) (row, bool) {
 	return kind, true
 }
 
-// isHeld reports whether other software has the port that was dialed.
-func isHeld(r *result.Report, p *result.Path) bool {
+// isBusy reports whether other software has the port that was dialed.
+func isBusy(r *result.Report, p *result.Path) bool {
 	if a := p.Acceptor; a != nil {
 		return a.Port == result.PortBusy
 	}
@@ -253,15 +253,15 @@ func addresses(r *result.Report, p *result.Path) (from, to seen) {
 		from.Own = only(sourceEnd(r, p).Addresses, p.Family)
 	}
 	from.Seen, to.Own = from.Own, to.Seen
-	switch others, err := netip.ParseAddr(p.OthersSeenAs); {
+	switch {
 	case p.SeenAs.IsValid():
 		from.Seen = p.SeenAs.Addr().WithZone("")
-	case err == nil:
-		from.Seen = others
+	case p.OthersSeenAs.IsValid():
+		from.Seen = p.OthersSeenAs.Addr
 	}
-	switch behind, err := netip.ParseAddr(p.OthersOrigin); {
-	case err == nil:
-		to.Own = behind
+	switch {
+	case p.OthersOrigin.IsValid():
+		to.Own = p.OthersOrigin.Addr
 	case p.Acceptor != nil && p.Acceptor.Local.IsValid() && p.Acceptor.Saw == result.SawAccepted && to.Seen.IsValid() && result.FamilyOf(p.Acceptor.Local.Addr()) == result.FamilyOf(to.Seen):
 		to.Own = p.Acceptor.Local.Addr().WithZone("")
 	}

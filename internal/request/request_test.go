@@ -227,7 +227,7 @@ func words(list []netip.Prefix) string {
 // Behind a NAT each party's firewall sees another address.
 func TestEachSideHasTheAddressesThatItsFirewallSees(t *testing.T) {
 	p := blocked("odyssey-out", 7968, "filtered")
-	p.From, p.To, p.OthersSeenAs, p.OthersOrigin = "server", "peer", "203.0.113.7", "10.3.0.10"
+	p.From, p.To, p.OthersSeenAs, p.OthersOrigin = "server", "peer", result.ParseAddr("203.0.113.7"), result.ParseAddr("10.3.0.10")
 	p.Target = ap("203.0.113.2:7968")
 	subnets, err := ParseSubnets([]string{"24"})
 	if err != nil {
@@ -242,7 +242,7 @@ func TestEachSideHasTheAddressesThatItsFirewallSees(t *testing.T) {
 	}
 	// The other way round: they open, and we let in.
 	p.Direction, p.From, p.To = plan.Reverse, "peer", "server"
-	p.Source, p.Target, p.OthersSeenAs, p.OthersOrigin = ap("10.3.0.10:40000"), ap("10.1.0.10:7968"), "203.0.113.2", ""
+	p.Source, p.Target, p.OthersSeenAs, p.OthersOrigin = ap("10.3.0.10:40000"), ap("10.1.0.10:7968"), result.ParseAddr("203.0.113.2"), result.Addr{}
 	q = Of(Options{}, report(p)).Requests[0]
 	if !q.Ours.Inbound || words(q.Ours.From) != "203.0.113.2/32" || words(q.Ours.To) != "10.1.0.10/32" || q.Theirs.Inbound || words(q.Theirs.From) != "10.3.0.10/32" {
 		t.Errorf("%+v", q)
@@ -271,7 +271,7 @@ func TestWhatIsToBeMadeSureOfFirstIsSaid(t *testing.T) {
 	}
 	// Where nobody said which address partners dial, that is to be made sure of.
 	in := blocked("odyssey-in", 7968, "nat-no-forward")
-	in.Direction, in.From, in.To, in.OthersOrigin, in.AddressAssumed = plan.Reverse, "peer", "server", "10.2.0.10", true
+	in.Direction, in.From, in.To, in.OthersOrigin, in.AddressAssumed = plan.Reverse, "peer", "server", result.ParseAddr("10.2.0.10"), true
 	in.Source, in.Target = ap("10.3.0.10:56698"), ap("198.51.100.77:7968")
 	if got := Of(Options{}, report(in)).Requests[0].First; !strings.HasPrefix(got, "See to it that partners dial 198.51.100.77:") {
 		t.Error(got)
@@ -347,7 +347,7 @@ func TestATemporaryAddressIsAskedForAsItsNetwork(t *testing.T) {
 	}
 	// Where a NAT gives it another, that one is asked for on the far side.
 	p := blocked("sql-client", 1433, "filtered")
-	p.Family, p.Source, p.Target, p.SourceTemporary, p.OthersSeenAs = result.IP6, ap("[fd00::1:72f4:31e3:726f:4f45]:1"), ap("[2001:db8:2::10]:1433"), true, "2001:db8:9::7"
+	p.Family, p.Source, p.Target, p.SourceTemporary, p.OthersSeenAs = result.IP6, ap("[fd00::1:72f4:31e3:726f:4f45]:1"), ap("[2001:db8:2::10]:1433"), true, result.ParseAddr("2001:db8:9::7")
 	if q := Of(Options{}, report(p)).Requests[0]; words(q.Ours.From) != "fd00:0:0:1::/64" || words(q.Theirs.From) != "2001:db8:9::7/128" {
 		t.Errorf("%+v", q)
 	}

@@ -107,9 +107,9 @@ type PathChange struct {
 	Family    Family         `json:"family"`
 	From      string         `json:"from"`
 	To        string         `json:"to"`
-	Address   string         `json:"address,omitempty"` // as a Path's
-	Host      string         `json:"host,omitempty"`    // as a Path's
-	Counted   bool           `json:"counted"`           // by New, where that has it
+	Address   Addr           `json:"address,omitzero"` // as a Path's
+	Host      string         `json:"host,omitempty"`   // as a Path's
+	Counted   bool           `json:"counted"`          // by New, where that has it
 	Change    Change         `json:"change"`
 	Old       *PathState     `json:"old"` // null: that report does not have it
 	New       *PathState     `json:"new"`

@@ -103,7 +103,7 @@ type Contact struct {
 type BusyPort struct {
 	Port      int            `json:"port"`
 	Transport plan.Transport `json:"transport"`
-	Address   string         `json:"address"` // the local address it wanted
+	Address   Addr           `json:"address"` // the local address it wanted
 	InUse     bool           `json:"in_use"`  // other software has it; false: it could not be bound for another cause
 	Holder    *Holder        `json:"holder"`  // null: not known
 	// Software and Certificate (SHA-256 of its DER form, hex) are what the port
@@ -165,8 +165,8 @@ type Path struct {
 	Source  Endpoint `json:"source"` // as the initiating machine knows it
 	Target  Endpoint `json:"target"` // as it was dialed
 	// Address is the far end's that this path is about, where its name has several
-	// of that family, each with a path of its own; "" where it has one.
-	Address string   `json:"address,omitempty"`
+	// of that family, each with a path of its own; unknown where it has one.
+	Address Addr     `json:"address,omitzero"`
 	SeenAs  Endpoint `json:"seen_as"` // source as the accepting machine saw it
 	// SourceTemporary: the source is a temporary IPv6 address of its machine's (RFC
 	// 8981), of which there will be another tomorrow; TargetTemporary: so is the
@@ -174,12 +174,12 @@ type Path struct {
 	SourceTemporary bool `json:"source_temporary,omitempty"`
 	TargetTemporary bool `json:"target_temporary,omitempty"`
 	// OthersSeenAs is the address as which other paths of this run, direction
-	// and family are seen; "" if it is the source's own or not known.
-	OthersSeenAs string `json:"others_seen_as"`
+	// and family are seen; unknown, too, if it is the source's own.
+	OthersSeenAs Addr `json:"others_seen_as"`
 	// OthersOrigin is the address of the machine that answered on other paths of
-	// this run, direction and family where a NAT leads them to it; "" if none
+	// this run, direction and family where a NAT leads them to it; unknown if none
 	// does, or this path was proved itself.
-	OthersOrigin string `json:"others_origin"`
+	OthersOrigin Addr `json:"others_origin"`
 	// AddressAssumed: this end's connections come from the target's address, and nobody
 	// told whether a partner dials that one or another.
 	AddressAssumed bool     `json:"address_assumed,omitempty"`

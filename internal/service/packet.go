@@ -29,7 +29,7 @@ const (
 	packetErrors = 2 // ICMP errors, of which the first may be transient
 )
 
-// AskPacket holds the asking side of a conversation of datagrams on a connected
+// AskPacket is the asking side of a conversation of datagrams on a connected
 // socket and closes nothing. A request that is not answered is sent again, each
 // time after twice the wait, until ctx is done or it has had six tries.
 func AskPacket(ctx context.Context, conn net.Conn, speaks plan.Protocol, q Question) result.Conversation {

@@ -37,7 +37,7 @@ type secondLook struct {
 	unsure bool // nothing came of that look
 }
 
-// askTwice holds a conversation and looks again where that may tell more.
+// askTwice has a conversation and looks again where that may tell more.
 func (c conversation) askTwice(ctx context.Context, conn net.Conn, speaks plan.Protocol, q Question) (out result.Conversation, err error) {
 	if q.Again == nil || q.isOurs() {
 		out, err = c.ask(ctx, conn, q)
@@ -76,7 +76,7 @@ func (l *secondLook) asFarAs(out result.Conversation, wire *countedConn, err err
 	return err
 }
 
-// orTLS holds a conversation without TLS, and tries whether the port waits for TLS
+// orTLS has a conversation without TLS, and tries whether the port waits for TLS
 // where it says nothing, ends, or says that it did not understand.
 func (l *secondLook) orTLS(ctx context.Context, wire *countedConn) (result.Conversation, error) {
 	if l.speaks.Language().Mute { // it is right to say nothing

@@ -1,4 +1,4 @@
-// Package service holds the services' own conversations, the asking and the
+// Package service has the services' own conversations, the asking and the
 // answering side of each in one file.
 //
 // The asking side shows that a path passes what the service really says, since
@@ -130,7 +130,7 @@ type WebConn struct {
 // A conversation is how one protocol is spoken, on both sides. Those of single
 // datagrams have a packet in place of ask and answer.
 type conversation struct {
-	// ask holds the conversation on an open connection. What it returns needs
+	// ask has the conversation on an open connection. What it returns needs
 	// no Speaks and no ElapMS. An error is classified by outcome.
 	ask func(ctx context.Context, conn net.Conn, q Question) (result.Conversation, error)
 	// answer serves one connection until the conversation ends. It closes
@@ -188,7 +188,7 @@ func unknown(speaks plan.Protocol) error {
 	return fmt.Errorf("no conversation is known for %q", speaks)
 }
 
-// Ask holds the asking side of a conversation on an open connection. It ends when
+// Ask is the asking side of a conversation on an open connection. It ends when
 // ctx does, or with the second looks that q allows, and closes nothing but, for the
 // last of those, the connection.
 func Ask(ctx context.Context, conn net.Conn, speaks plan.Protocol, q Question) result.Conversation {
@@ -209,7 +209,7 @@ func Ask(ctx context.Context, conn net.Conn, speaks plan.Protocol, q Question) r
 	return settle(out, err, speaks, start)
 }
 
-// Serve holds the answering side of a conversation and closes nothing. It ends
+// Serve is the answering side of a conversation and closes nothing. It ends
 // when ctx does. The error says why the conversation was not completed.
 func (a *Answerer) Serve(ctx context.Context, conn net.Conn, speaks plan.Protocol) error {
 	_, err := a.Receive(ctx, conn, speaks)

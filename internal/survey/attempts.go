@@ -150,9 +150,9 @@ func (all attempts) isRelayed(to netip.Addr) bool {
 }
 
 // othersSeenAs is the address that a NAT gives to the proved paths of a job's
-// direction, family and transport, "" if it gives none or several. Where none of that
+// direction, family and transport, unknown if it gives none or several. Where none of that
 // transport was proved, those of the other tell: a NAT may give UDP another address than TCP.
-func (all attempts) othersSeenAs(of *job) string {
+func (all attempts) othersSeenAs(of *job) result.Addr {
 	if seen, proved := all.seenAs(of, of.transport); proved {
 		return seen
 	}
@@ -161,65 +161,63 @@ func (all attempts) othersSeenAs(of *job) string {
 			return seen
 		}
 	}
-	return ""
+	return result.Addr{}
 }
 
 // seenAs is the same of one transport, and whether any path shows it.
-func (all attempts) seenAs(of *job, t plan.Transport) (seen string, proved bool) {
+func (all attempts) seenAs(of *job, t plan.Transport) (seen result.Addr, proved bool) {
 	for _, j := range all {
 		i := j.initiator
 		if j.transport != t || j.direction != of.direction || j.family != of.family || i == nil || !i.SeenAs.IsValid() {
 			continue
 		}
-		a := i.SeenAs.Addr().String()
-		if result.IsSameAddr(i.SeenAs.Addr(), i.Source.Addr()) || seen != "" && seen != a {
-			return "", true
+		a := i.SeenAs.Addr()
+		if result.IsSameAddr(a, i.Source.Addr()) || seen.IsValid() && seen.Addr != a {
+			return result.Addr{}, true
 		}
-		seen = a
+		seen.Addr = a
 	}
-	return seen, seen != ""
+	return seen, seen.IsValid()
 }
 
 // othersOrigin is the address of the machine to which a NAT leads the proved
-// paths of a job's direction and family, "" if it leads none, or to several, or
+// paths of a job's direction and family, unknown if it leads none, or to several, or
 // the job was proved itself.
-func (all attempts) othersOrigin(of *job) string {
+func (all attempts) othersOrigin(of *job) (origin result.Addr) {
 	if of.initiator != nil && of.initiator.Origin.IsValid() {
-		return ""
+		return origin
 	}
 	if of.direction == plan.Reverse {
 		return all.behindNAT(of)
 	}
-	origin := ""
 	for _, j := range all {
 		i := j.initiator
 		if j.direction != of.direction || j.family != of.family || i == nil || !i.Origin.IsValid() || i.Origin.Addr().IsUnspecified() {
 			continue
 		}
-		a := i.Origin.Addr().String()
-		if result.IsSameAddr(i.Origin.Addr(), i.Target.Addr()) || origin != "" && origin != a {
-			return ""
+		a := i.Origin.Addr()
+		if result.IsSameAddr(a, i.Target.Addr()) || origin.IsValid() && origin.Addr != a {
+			return result.Addr{}
 		}
-		origin = a
+		origin.Addr = a
 	}
 	return origin
 }
 
 // behindNAT is this machine's own address, if a reverse job's target is another
 // one: that of a NAT in front of it.
-func (all attempts) behindNAT(of *job) string {
+func (all attempts) behindNAT(of *job) (own result.Addr) {
 	if of.initiator == nil || !of.initiator.Target.IsValid() {
-		return ""
+		return own
 	}
-	own := ""
 	for _, a := range all.dialedFrom() {
 		if result.FamilyOf(a) != of.family {
 			continue
 		}
 		if a == of.initiator.Target.Addr() {
-			return ""
+			return result.Addr{}
 		}
-		own = a.String()
+		own.Addr = a
 	}
 	return own
 }

@@ -74,7 +74,7 @@ func TestWhatOtherAttemptsShowOfTranslations(t *testing.T) {
 		if got := c.all.sourceChanged(plan.Forward, result.IP4); got != c.changed {
 			t.Errorf("%s: changed is %v", name, got)
 		}
-		if seenAs, origin := c.all.othersSeenAs(silent), c.all.othersOrigin(silent); seenAs != c.seenAs || origin != c.origin {
+		if seenAs, origin := c.all.othersSeenAs(silent).String(), c.all.othersOrigin(silent).String(); seenAs != c.seenAs || origin != c.origin {
 			t.Errorf("%s: seen as %q, at %q", name, seenAs, origin)
 		}
 	}
@@ -94,16 +94,16 @@ func TestWhatOtherAttemptsShowOfTranslations(t *testing.T) {
 		"TCP by UDP alone":   {attempts{silent, datagram}, silent, "192.0.2.66"},
 		"of its own several": {attempts{silent, nat, elsewhere, datagram}, silent, ""},
 	} {
-		if got := c.all.othersSeenAs(c.of); got != c.want {
+		if got := c.all.othersSeenAs(c.of).String(); got != c.want {
 			t.Errorf("%s: seen as %q, want %q", name, got, c.want)
 		}
 	}
 	back := tried(plan.Reverse, 6, "203.0.113.9:6", "192.0.2.1:6", "", "")
-	if got := (attempts{silent, back}).othersOrigin(back); got != "10.0.0.5" {
+	if got := (attempts{silent, back}).othersOrigin(back).String(); got != "10.0.0.5" {
 		t.Errorf("behind the NAT is %q", got)
 	}
 	back.initiator.Target = result.EndpointFrom(netip.MustParseAddrPort("10.0.0.5:6"))
-	if got := (attempts{silent, back}).othersOrigin(back); got != "" {
+	if got := (attempts{silent, back}).othersOrigin(back).String(); got != "" {
 		t.Errorf("dialed directly, and behind a NAT is %q", got)
 	}
 }

@@ -191,7 +191,7 @@ func (s *bothEnds) halvesOf(ctx context.Context, f result.Family, jobs []*job) (
 // dialedBack has the far end dial paths.
 func (s *bothEnds) dialedBack(ctx context.Context, f result.Family, strict bool, paths []echo.BackPath) (halves []result.Initiator, by string, err error) {
 	d := echo.DialBack{TimeoutMS: s.Timeout.Milliseconds(), Bytes: s.Bytes, Paths: paths}
-	err = s.talk(ctx, f, strict, dialer.Longest(s.Timeout)+tripsBack*s.longestTrip(), func(ctx context.Context, c *echo.Conn) (err error) {
+	err = s.ask(ctx, f, strict, dialer.Longest(s.Timeout)+tripsBack*s.longestTrip(), func(ctx context.Context, c *echo.Conn) (err error) {
 		by = c.Instance.String()
 		halves, err = c.DialBack(ctx, d)
 		return err

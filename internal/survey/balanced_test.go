@@ -61,7 +61,7 @@ func TestTheListenerThatIsMeantIsAsked(t *testing.T) {
 	}
 	for n := range 6 {
 		want := listeners[n/3].Instance
-		err := s.talkWith(t.Context(), want.String(), result.IP4, true, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+		err := s.askOf(t.Context(), want.String(), result.IP4, true, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 			hello, err := c.Hello(ctx)
 			if err == nil && (c.Instance != want || hello.Instance != want) {
 				t.Errorf("%s was meant and %s asked", want, hello.Instance)
@@ -74,7 +74,7 @@ func TestTheListenerThatIsMeantIsAsked(t *testing.T) {
 	}
 	gone := echo.NewID().String()
 	s.contacts.Add(result.IP4, contact.Way{Target: at, Instance: gone})
-	err := s.talkWith(t.Context(), gone, result.IP4, true, s.Timeout, func(context.Context, *echo.Conn) error {
+	err := s.askOf(t.Context(), gone, result.IP4, true, s.Timeout, func(context.Context, *echo.Conn) error {
 		t.Error("another listener was asked in its place")
 		return nil
 	})

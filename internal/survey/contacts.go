@@ -66,16 +66,16 @@ func (s *farEnd) helloOnPath(j *job) (echo.Hello, bool) {
 	return s.helloFor(j)
 }
 
-// talk makes one control conversation with the far end (with the expected
+// ask asks the far end (the expected
 // listener, once it is known which that is), over family f if it has a contact
 // and else, unless strict, over the other. A path that fails
 // hands over to the next one that proved itself.
-func (s *farEnd) talk(ctx context.Context, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
-	return s.talkWith(ctx, s.expected, f, strict, timeout, say)
+func (s *farEnd) ask(ctx context.Context, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
+	return s.askOf(ctx, s.expected, f, strict, timeout, say)
 }
 
-// talkWith is talk with a listener ("": with any).
-func (s *farEnd) talkWith(ctx context.Context, instance string, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
+// askOf is ask of one listener ("": of any).
+func (s *farEnd) askOf(ctx context.Context, instance string, f result.Family, strict bool, timeout time.Duration, say func(context.Context, *echo.Conn) error) error {
 	if s.cut != nil {
 		return s.cut
 	}

@@ -22,10 +22,10 @@ const atOnceConversing = 16
 // conversations are the services' own.
 type conversations struct {
 	*bothEnds
-	talking chan struct{} // a place for each under way
+	places chan struct{} // a place for each under way
 }
 
-// converseAll holds each row's own conversation on every path that opened a
+// converseAll has each row's own conversation on every path that opened a
 // connection, whatever its proof came to: a firewall that looks into the
 // payload may pass the one and not the other. What failed is held once more,
 // since once may be noise; and where the conversation is all the proof there is,
@@ -35,11 +35,11 @@ type conversations struct {
 // limit on number or rate, a pause of the listener, an age hold for both.
 func (s *conversations) converseAll(ctx context.Context) {
 	type tally struct{ good, ended int }
-	held := map[*job]*tally{}
+	tallies := map[*job]*tally{}
 	var todo []*job
 	for _, j := range s.attempts() {
 		if s.mayConverse(j) {
-			held[j] = &tally{}
+			tallies[j] = &tally{}
 			todo = append(todo, j)
 		}
 	}
@@ -48,7 +48,7 @@ func (s *conversations) converseAll(ctx context.Context) {
 		var again []*job
 		pause := false
 		for _, j := range todo {
-			c, t := j.initiator.Conversation, held[j]
+			c, t := j.initiator.Conversation, tallies[j]
 			if c == nil {
 				continue
 			}
@@ -62,7 +62,7 @@ func (s *conversations) converseAll(ctx context.Context) {
 				c.Attempts = n
 			}
 			if isEnded && t.ended == 1 && !j.studied || restsOnConversation(j.initiator) && t.good == 1 {
-				j.talk = echo.NewID()
+				j.conversation = echo.NewID()
 				again = append(again, j)
 				pause = pause || isEnded
 			}
@@ -79,7 +79,7 @@ const settleDown = 200 * time.Millisecond
 // hasFailed reports whether a conversation with our own listener failed. What
 // real software says of itself is no failure.
 func (s *conversations) hasFailed(j *job, c *result.Conversation) bool {
-	if j.direction == plan.Forward && s.heldThere(j) != nil {
+	if j.direction == plan.Forward && s.busyThere(j) != nil {
 		return false
 	}
 	return c.HasFailed(j.transport == plan.TCP)
@@ -100,7 +100,7 @@ func (s *conversations) keep(j *job, c result.Conversation) {
 // than the proof had. Nobody but our own listener is asked for one.
 func (s *conversations) control(ctx context.Context, j *job) {
 	c := j.initiator.Conversation
-	if c == nil || j.direction == plan.Forward && s.heldThere(j) != nil {
+	if c == nil || j.direction == plan.Forward && s.busyThere(j) != nil {
 		return
 	}
 	if j.initiator.Answer == result.AnswerKeyed && !s.hasFailed(j, c) || j.initiator.Answer != result.AnswerKeyed && !restsOnConversation(j.initiator) {
@@ -153,7 +153,7 @@ func (s *conversations) converseEach(ctx context.Context, jobs []*job) {
 			back[j.family] = append(back[j.family], j)
 		default:
 			wave.Go(func() {
-				defer s.mayTalk()()
+				defer s.takePlace()()
 				s.takeTurn(ctx)
 				s.converse(ctx, j)
 				s.control(ctx, j)
@@ -162,18 +162,18 @@ func (s *conversations) converseEach(ctx context.Context, jobs []*job) {
 	}
 	for f, jobs := range back {
 		wave.Go(func() {
-			defer s.mayTalk()()
+			defer s.takePlace()()
 			s.converseBack(ctx, f, jobs)
 		})
 	}
 	wave.Wait()
 }
 
-// mayTalk waits for a place among the conversations under way; the function
+// takePlace waits for a place among the conversations under way; the function
 // that it returns gives it up.
-func (s *conversations) mayTalk() (done func()) {
-	s.talking <- struct{}{}
-	return func() { <-s.talking }
+func (s *conversations) takePlace() (done func()) {
+	s.places <- struct{}{}
+	return func() { <-s.places }
 }
 
 // mayConverse reports whether a job's service speaks a language of ours, to
@@ -205,26 +205,26 @@ func hasHole(i *result.Initiator) bool {
 }
 
 func (s *conversations) converse(ctx context.Context, j *job) {
-	t := dialer.Talk{Speaks: j.speaks, Host: s.Host, Token: j.talk, Rate: rateOf(j)}
-	held := s.heldThere(j)
-	if held != nil {
+	t := dialer.Conversation{Speaks: j.speaks, Host: s.Host, Token: j.conversation, Rate: rateOf(j)}
+	busy := s.busyThere(j)
+	if busy != nil {
 		t.Token = echo.ID{} // real software gets no token made with the key
 	} else if h, ok := s.helloOnPath(j); ok {
 		t.Fingerprint = fingerprint(h.Certificate)
 	}
-	talk := func() result.Conversation {
+	ask := func() result.Conversation {
 		return dialer.Converse(ctx, dialer.Path{
 			Flow: j.flow, Transport: j.transport,
 			Target: netip.AddrPortFrom(j.to, uint16(j.port)),
 			Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
 		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j.initiator)}, t)
 	}
-	c := talk()
-	if held != nil && impostor(*held, c) != "" {
+	c := ask()
+	if busy != nil && impostor(*busy, c) != "" {
 		j.took(&c)
 		t.Host = j.to.String() // a server may have a certificate for each name, and the listener asked for none
-		c = talk()
-		c.Impostor = impostor(*held, c)
+		c = ask()
+		c.Impostor = impostor(*busy, c)
 	}
 	if sock.IsOver(ctx) {
 		return // interrupted: it tells nothing
@@ -241,7 +241,7 @@ func (s *conversations) converse(ctx context.Context, j *job) {
 	s.keep(j, c)
 }
 
-// ledTo is another listener with the key with which a conversation was held
+// ledTo is another listener with the key with which a conversation was had
 // under TLS, as its certificate shows; "": none. Nobody on the way answered in
 // the expected one's place then.
 func (s *farEnd) ledTo(c result.Conversation, expected []byte) string {
@@ -257,18 +257,18 @@ func (s *farEnd) ledTo(c result.Conversation, expected []byte) string {
 	return ""
 }
 
-// impostor says what shows that a conversation was not held with the software
+// impostor says what shows that a conversation was not had with the software
 // that the far end's listener finds on a port itself; "": nothing does.
-func impostor(held result.BusyPort, c result.Conversation) string {
+func impostor(busy result.BusyPort, c result.Conversation) string {
 	switch print := c.Fact(result.FactCertificate); {
 	case c.Outcome != result.ConversationCompleted:
 		return ""
-	case held.Certificate != "" && print != "" && print != held.Certificate:
+	case busy.Certificate != "" && print != "" && print != busy.Certificate:
 		return fmt.Sprintf("TLS was ended on the way: the certificate is not the one that the port has on that machine itself, but %s, issued by %s", c.Fact("subject"), c.Fact("issuer"))
-	case held.Certificate != "" && print != "":
+	case busy.Certificate != "" && print != "":
 		return ""
-	case held.Software != "" && c.Software != held.Software:
-		return fmt.Sprintf("it calls itself %q, and on that machine itself the port says %q", c.Software, held.Software)
+	case busy.Software != "" && c.Software != busy.Software:
+		return fmt.Sprintf("it calls itself %q, and on that machine itself the port says %q", c.Software, busy.Software)
 	}
 	return ""
 }
@@ -301,7 +301,7 @@ func fingerprint(text string) []byte {
 // the longest is a document each way over a slow line.
 const conversingTime = 2 * time.Minute
 
-// converseBack has the far end hold the conversations of reverse jobs.
+// converseBack has the far end converse on reverse jobs.
 func (s *conversations) converseBack(ctx context.Context, f result.Family, jobs []*job) {
 	for chunk := range slices.Chunk(jobs, echo.MaxDialBack) {
 		order := echo.ConverseBack{TimeoutMS: s.Timeout.Milliseconds(), Certificate: s.door.Fingerprint()}
@@ -309,11 +309,11 @@ func (s *conversations) converseBack(ctx context.Context, f result.Family, jobs 
 		for _, j := range chunk {
 			var path echo.BackPath
 			path, strict = s.backPath(j)
-			path.Probe, path.RateKbits = j.talk, rateOf(j)
+			path.Probe, path.RateKbits = j.conversation, rateOf(j)
 			order.Paths = append(order.Paths, path)
 		}
 		var held []result.Conversation
-		err := s.talk(ctx, f, strict, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.ask(ctx, f, strict, conversingTime, func(ctx context.Context, c *echo.Conn) (err error) {
 			held, err = c.ConverseBack(ctx, order)
 			return err
 		})
@@ -346,16 +346,16 @@ func (s *conversations) confirm(ctx context.Context) {
 				forward[s.witnessOf(j)] = append(forward[s.witnessOf(j)], j)
 				continue
 			}
-			if a, ok := s.door.Saw(s.id, talkQuery(j), s.farAddr(f)); ok {
+			if a, ok := s.door.Saw(s.id, conversationQuery(j), s.farAddr(f)); ok {
 				j.acceptor.Conversed = arrived(a, j)
 			}
 		}
 		for instance, jobs := range forward {
 			for chunk := range slices.Chunk(jobs, echo.MaxWitness) {
-				_ = s.talkWith(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+				_ = s.askOf(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 					var q []echo.WitnessQuery
 					for _, j := range chunk {
-						q = append(q, talkQuery(j))
+						q = append(q, conversationQuery(j))
 					}
 					told, err := c.Witness(ctx, q)
 					if err != nil {
@@ -375,8 +375,8 @@ func (s *conversations) confirm(ctx context.Context) {
 	}
 }
 
-func talkQuery(j *job) echo.WitnessQuery {
-	return echo.WitnessQuery{Probe: j.talk, Transport: j.transport, Port: j.port, SourceChanged: true}
+func conversationQuery(j *job) echo.WitnessQuery {
+	return echo.WitnessQuery{Probe: j.conversation, Transport: j.transport, Port: j.port, SourceChanged: true}
 }
 
 // arrived reports whether a conversation's token was seen by the expected

@@ -197,15 +197,15 @@ func (s *farEnd) fromHello(j *job) *result.Acceptor {
 	if slices.Contains(h.Bound[family], j.port) {
 		a.Port = result.PortBound
 	}
-	if b := s.heldThere(j); b != nil {
+	if b := s.busyThere(j); b != nil {
 		a.Port, a.Holder = result.PortBusy, b.Holder
 	}
 	return a
 }
 
-// heldThere is what Hello says of other software that holds a forward job's
+// busyThere is what Hello says of other software that holds a forward job's
 // port; nil: none does, or there was no contact.
-func (s *farEnd) heldThere(j *job) *result.BusyPort {
+func (s *farEnd) busyThere(j *job) *result.BusyPort {
 	h, ok := s.helloFor(j)
 	if !ok && s.target.IsOneOfSeveral(j.to) {
 		return nil
@@ -215,18 +215,13 @@ func (s *farEnd) heldThere(j *job) *result.BusyPort {
 			return nil
 		}
 	}
-	var held *result.BusyPort
+	var busy *result.BusyPort
 	for i, b := range h.Busy {
-		if b.InUse && b.Port == j.port && b.Transport == j.transport && sameFamily(b.Address, j.family) {
-			held = &h.Busy[i]
+		if b.InUse && b.Port == j.port && b.Transport == j.transport && b.Address.IsOf(j.family) {
+			busy = &h.Busy[i]
 		}
 	}
-	return held
-}
-
-func sameFamily(addr string, f result.Family) bool {
-	a, err := netip.ParseAddr(addr)
-	return err != nil || result.FamilyOf(a) == f
+	return busy
 }
 
 // askWitness asks a listener what it saw of forward jobs. changed: a device on
@@ -234,7 +229,7 @@ func sameFamily(addr string, f result.Family) bool {
 func (s *halves) askWitness(ctx context.Context, instance string, f result.Family, jobs []*job, changed bool) {
 	var answers []result.Acceptor
 	ask := func() error {
-		return s.talkWith(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+		return s.askOf(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 			var q []echo.WitnessQuery
 			for _, j := range jobs {
 				q = append(q, query(j, changed))

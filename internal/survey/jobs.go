@@ -54,9 +54,9 @@ func keyOf(p result.PathKey, to netip.Addr) jobKey {
 // A job is one attempt, whose outcome fans out to all legs that share it.
 type job struct {
 	jobKey
-	flow  string // the first row that wanted it
-	probe echo.ID
-	talk  echo.ID // names its service's own conversation
+	flow         string // the first row that wanted it
+	probe        echo.ID
+	conversation echo.ID // names its service's own conversation
 	// speaks is the protocol of all rows that share it, "" if they do not agree.
 	speaks plan.Protocol
 
@@ -64,7 +64,7 @@ type job struct {
 	started   bool
 	gentle    bool              // no more connections than needed
 	trace     bool              // find out where it stops
-	hold      bool              // keep connections idle on it
+	idle      bool              // keep connections idle on it
 	required  bool              // a row that needs it is one that the plan requires
 	studied   bool              // further connections told what those that failed have in common
 	retried   result.Connection // when it was attempted anew, and for how long; zero: it was not
@@ -82,7 +82,7 @@ func (s *dials) jobFor(f Leg) *job {
 	k := keyOf(p.Key(), f.To)
 	j := s.jobs[k]
 	if j == nil {
-		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), talk: echo.NewID(), speaks: f.Row.Speaks, port: k.port, gentle: s.Gentle}
+		j = &job{jobKey: k, flow: f.Row.ID, probe: echo.NewID(), conversation: echo.NewID(), speaks: f.Row.Speaks, port: k.port, gentle: s.Gentle}
 		s.jobs[k] = j
 	}
 	if j.speaks != f.Row.Speaks {
@@ -90,7 +90,7 @@ func (s *dials) jobFor(f Leg) *job {
 	}
 	j.trace = j.trace || s.Trace || f.Counted
 	j.required = j.required || f.Row.Need == plan.Required
-	j.hold = j.hold || f.Counted || len(s.Only) > 0
+	j.idle = j.idle || f.Counted || len(s.Only) > 0
 	return j
 }
 

@@ -19,7 +19,7 @@ const liveAtOnce = 4
 // isLive reports whether live software is known to hold a forward job's port, so that
 // no byte of the proof may go there.
 func (s *farEnd) isLive(j *job) bool {
-	return j.direction == plan.Forward && j.transport == plan.TCP && j.sourcePort == 0 && j.port != 0 && s.heldThere(j) != nil
+	return j.direction == plan.Forward && j.transport == plan.TCP && j.sourcePort == 0 && j.port != 0 && s.busyThere(j) != nil
 }
 
 // ordinary connections go to live software.
@@ -49,17 +49,17 @@ func (s *ordinary) tryLive(ctx context.Context) {
 const liveTime = 2*plan.GreetingTime + 40*time.Second
 
 func (s *ordinary) live(ctx context.Context, j *job) {
-	held := s.heldThere(j)
+	busy := s.busyThere(j)
 	j.instance = s.expectedAt(j.to)
 	var i result.Initiator
 	var a *result.Acceptor
 	try := func(host string) bool {
-		return nil == s.talkWith(ctx, s.witnessOf(j), j.family, false, liveTime, func(ctx context.Context, c *echo.Conn) error {
+		return nil == s.askOf(ctx, s.witnessOf(j), j.family, false, liveTime, func(ctx context.Context, c *echo.Conn) error {
 			i, a = dialer.Ordinary(ctx, dialer.Path{
 				Flow: j.flow, Transport: j.transport, Probe: j.probe, Speaks: j.speaks,
 				Target: netip.AddrPortFrom(j.to, uint16(j.port)), Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
 			}, dialer.Options{Run: s.id, Timeout: s.Timeout, Trace: j.trace, Samples: j.samples(), Pace: s.pace()},
-				dialer.Talk{Speaks: j.speaks, Host: host}, s.Enter, s.lookerOf(j, c))
+				dialer.Conversation{Speaks: j.speaks, Host: host}, s.Enter, s.lookerOf(j, c))
 			return nil
 		})
 	}
@@ -67,10 +67,10 @@ func (s *ordinary) live(ctx context.Context, j *job) {
 	if !try(s.Host) {
 		return // it stays as it was, or untested
 	}
-	if t := i.Conversation; t != nil && impostor(*held, *t) != "" {
+	if t := i.Conversation; t != nil && impostor(*busy, *t) != "" {
 		try(j.to.String()) // a server may have a certificate for each name, and the listener asked for none
 		if t := i.Conversation; t != nil {
-			t.Impostor = impostor(*held, *t)
+			t.Impostor = impostor(*busy, *t)
 		}
 	}
 	if before := j.initiator; before != nil {
@@ -107,7 +107,7 @@ func (s *ordinary) lookerOf(j *job, c *echo.Conn) dialer.Look {
 		}
 		if c == nil || ask(ctx, c) != nil {
 			c = nil
-			_ = s.talkWith(ctx, s.witnessOf(j), j.family, false, s.Timeout, ask)
+			_ = s.askOf(ctx, s.witnessOf(j), j.family, false, s.Timeout, ask)
 		}
 		return a, ok
 	}

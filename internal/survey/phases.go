@@ -40,12 +40,12 @@ func begin(c Config, w With) *survey {
 	if c.Bytes == 0 {
 		c.Bytes = echo.PayloadSize
 	}
-	attempts, talks := maxAtOnce, atOnceConversing
+	attempts, places := maxAtOnce, atOnceConversing
 	if c.Gentle {
-		attempts, talks = 1, 1
+		attempts, places = 1, 1
 	}
-	if w.Talks == nil {
-		w.Talks = make(chan struct{}, talks)
+	if w.Conversations == nil {
+		w.Conversations = make(chan struct{}, places)
 	}
 	both := &bothEnds{dials{
 		Config: c, id: w.ID, own: w.Own, door: w.Door, waited: w.Waited,
@@ -60,7 +60,7 @@ func begin(c Config, w With) *survey {
 		halves:   &halves{bothEnds: both},
 		studies:  &studies{both}, ordinary: &ordinary{both}, idling: &idling{bothEnds: both},
 		decoys: &decoys{bothEnds: both}, tracing: &tracing{bothEnds: both},
-		conversations: &conversations{both, w.Talks},
+		conversations: &conversations{both, w.Conversations},
 	}
 	s.retries = &retries{both, s.halves}
 	s.banSearch = &banSearch{both, s.retries}
@@ -158,7 +158,7 @@ var phases = []phase{
 	{"study again", "a conversation is a connection, too, and may have failed", (*survey).studyAll},
 	{"confirm", "the conversations' tokens are asked about once all were held", (*survey).confirm},
 	{"trace", "where a path stops is compared with the way of one that is open by now", (*survey).traceOpen},
-	{"hold", "it takes longest, and what died of it must not be held against the others", (*survey).holdAll},
+	{"hold", "it takes longest, and what died of it must not be held against the others", (*survey).idleAll},
 	{"siblings", "whether a sibling held its port to the end is known at the end alone", (*survey).askSiblings},
 }
 

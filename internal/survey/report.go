@@ -150,7 +150,7 @@ func (s *reports) path(l *leg, half *result.Initiator, resolveErr error) result.
 		p.Initiator = &result.Initiator{Probe: j.probe.String(), NotTried: "the far end's name does not resolve"}
 	}
 	if s.target.IsOneOfSeveral(j.to) {
-		p.Address = j.to.String()
+		p.Address.Addr = j.to
 	}
 	if p.To == string(plan.RolePeer) && p.Initiator != nil {
 		p.Initiator = s.partners(p.Initiator)
@@ -172,7 +172,7 @@ func (s *reports) path(l *leg, half *result.Initiator, resolveErr error) result.
 	} else {
 		p.TargetTemporary = slices.Contains(s.temporary, p.Target.Addr())
 	}
-	p.AddressAssumed = p.OthersOrigin != "" && s.isAssumed(p)
+	p.AddressAssumed = p.OthersOrigin.IsValid() && s.isAssumed(p)
 	c := verdict.Context{
 		Mode: result.ModePaths, Instance: s.expectedOf(j), Loss: s.loss(p.Transport), LosesSome: s.losesSome(j),
 		PortAssumed: l.Row.PortAssumed, LeftOut: s.target.Without(sock.NoSuchFamily),
@@ -282,7 +282,7 @@ func (s *reports) submit(ctx context.Context, r *result.Report) error {
 			sub.Broken = append(sub.Broken, fmt.Sprintf("%s %s %s: %s", p.Direction, p.Flow, p.Family, p.Verdict))
 		}
 	}
-	return s.talk(ctx, r.Contact.Family, false, min(s.Timeout, 2*time.Second), func(ctx context.Context, c *echo.Conn) error {
+	return s.ask(ctx, r.Contact.Family, false, min(s.Timeout, 2*time.Second), func(ctx context.Context, c *echo.Conn) error {
 		return c.Submit(ctx, sub)
 	})
 }

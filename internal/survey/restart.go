@@ -45,7 +45,7 @@ func untilItLasts(ctx context.Context, most int, fresh func() *survey) (r *resul
 // isToBeginAgain reports whether the listener was started anew, and a run that
 // begins again would tell more. Connections were not kept idle for nothing.
 func (s *survey) isToBeginAgain() bool {
-	return s.mayEndEarly && s.cut != nil && s.cut.anew != "" && !s.held
+	return s.mayEndEarly && s.cut != nil && s.cut.anew != "" && !s.done
 }
 
 // failedSince are the connections of each forward job that failed although the

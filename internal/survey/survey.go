@@ -62,9 +62,9 @@ type With struct {
 	ID   echo.ID        // of the run; zero: a new one
 	Own  echo.ID        // this end's own listener, whether it runs yet or not; zero: a new one
 	Door *listener.Door // for the reverse rows, and left open; nil: each run has its own
-	// Talks has a place for each conversation under way; nil: each run has places of
+	// Conversations has a place for each conversation under way; nil: each run has places of
 	// its own.
-	Talks chan struct{}
+	Conversations chan struct{}
 	// Waited is how long both ends dialed each other before this run.
 	Waited time.Duration
 	// Once: a run is not begun again where the far end's listener is started anew.
@@ -125,13 +125,13 @@ func (r *Survey) close() {
 	}
 }
 
-// Ask holds a control conversation with the far end after the run, over family f or
+// Ask asks the far end after the run, over family f or
 // another that has a contact.
 func (r *Survey) Ask(ctx context.Context, f result.Family, say func(context.Context, *echo.Conn) error) error {
-	return r.last.talk(ctx, f, false, r.c.Timeout, say)
+	return r.last.ask(ctx, f, false, r.c.Timeout, say)
 }
 
-// AskAt holds a control conversation over one way to the far end, before the run.
+// AskAt asks the far end over one way to it, before the run.
 func (r *Survey) AskAt(ctx context.Context, at netip.AddrPort, say func(context.Context, *echo.Conn) error) error {
 	return begin(r.c, r.with).contacts.Over(ctx, at, r.c.Timeout, r.c.Timeout, say)
 }

@@ -28,7 +28,7 @@ func standBy(paths []result.Path, isAnyEnough func(result.Path) bool) {
 	for i := range paths {
 		p := &paths[i]
 		by := works[row{p.Flow, p.Host}]
-		if p.Direction != plan.Forward || p.OK || p.Address == "" || by == "" || p.Expect == plan.ExpectClosed || !isAnyEnough(*p) || !isOffline(p.Verdict) {
+		if p.Direction != plan.Forward || p.OK || !p.Address.IsValid() || by == "" || p.Expect == plan.ExpectClosed || !isAnyEnough(*p) || !isOffline(p.Verdict) {
 			continue
 		}
 		p.Counted, p.Finding = false, nil
@@ -47,26 +47,26 @@ func isOffline(v result.Verdict) bool {
 // a client may be given any of them. leftOut are addresses that nobody tried.
 func someAddresses(r *result.Report, leftOut []netip.Addr) []result.Finding {
 	type address struct {
-		text   string
+		at     result.Addr
 		ok     bool
 		broken []string
 	}
 	var hosts []string
 	of := map[string][]*address{}
-	counted := slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Address != "" && p.Counted })
+	counted := slices.ContainsFunc(r.Paths, func(p result.Path) bool { return p.Address.IsValid() && p.Counted })
 	for _, p := range r.Paths {
 		isStandby := slices.ContainsFunc(p.Notes, func(n result.Note) bool { return n.Code == result.NoteStandby })
-		if p.Direction != plan.Forward || p.Address == "" || p.Initiator == nil || p.Initiator.NotTried != "" || isStandby || counted && !p.Counted {
+		if p.Direction != plan.Forward || !p.Address.IsValid() || p.Initiator == nil || p.Initiator.NotTried != "" || isStandby || counted && !p.Counted {
 			continue
 		}
 		host := orElse(p.Host, r.To.Host)
 		if !slices.Contains(hosts, host) {
 			hosts = append(hosts, host)
 		}
-		n := slices.IndexFunc(of[host], func(a *address) bool { return a.text == p.Address })
+		n := slices.IndexFunc(of[host], func(a *address) bool { return a.at == p.Address })
 		if n < 0 {
 			n = len(of[host])
-			of[host] = append(of[host], &address{text: p.Address, ok: true})
+			of[host] = append(of[host], &address{at: p.Address, ok: true})
 		}
 		if a := of[host][n]; !p.OK {
 			a.ok = false
@@ -78,11 +78,11 @@ func someAddresses(r *result.Report, leftOut []netip.Addr) []result.Finding {
 		var good, bad, dead []string
 		for _, a := range of[host] {
 			if a.ok {
-				good = append(good, a.text)
+				good = append(good, a.at.String())
 				continue
 			}
-			dead = append(dead, a.text)
-			bad = append(bad, fmt.Sprintf("%s (%s)", a.text, firstFew(a.broken)))
+			dead = append(dead, a.at.String())
+			bad = append(bad, fmt.Sprintf("%s (%s)", a.at.String(), firstFew(a.broken)))
 		}
 		if len(good) == 0 || len(bad) == 0 {
 			continue

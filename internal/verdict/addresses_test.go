@@ -14,7 +14,7 @@ import (
 func at(flow, address string, v result.Verdict, counted bool) result.Path {
 	i := proved()
 	i.Target = result.EndpointFrom(netip.AddrPortFrom(netip.MustParseAddr(address), 1433))
-	p := result.Path{Flow: flow, Direction: plan.Forward, Transport: plan.TCP, Family: result.IP4, To: "database", Address: address, Target: i.Target,
+	p := result.Path{Flow: flow, Direction: plan.Forward, Transport: plan.TCP, Family: result.IP4, To: "database", Address: result.ParseAddr(address), Target: i.Target,
 		Verdict: v, OK: v == result.Open, Counted: counted, Attempts: 1, Initiator: &i}
 	if p.OK {
 		p.Proof = result.ProofKeyed
@@ -74,7 +74,9 @@ func TestOneDeadAddressOfSeveralIsSaidAndNotOK(t *testing.T) {
 func TestAddressesThatAreOfflineOnPurpose(t *testing.T) {
 	isAny := func(p result.Path) bool { return p.To == "database" }
 	standby := func(p result.Path) bool {
-		return slices.ContainsFunc(p.Notes, func(n result.Note) bool { return n.Code == result.NoteStandby && strings.Contains(n.Text, p.Address) })
+		return slices.ContainsFunc(p.Notes, func(n result.Note) bool {
+			return n.Code == result.NoteStandby && strings.Contains(n.Text, p.Address.String())
+		})
 	}
 	for _, tt := range []struct {
 		name    string
@@ -87,7 +89,11 @@ func TestAddressesThatAreOfflineOnPurpose(t *testing.T) {
 		{"no other works", at("sql", "10.0.0.1", result.Silent, true), []result.Path{at("sql", "10.0.0.2", result.Refused, true)}, false, 1},
 		{"another works, of another row", at("sql", "10.0.0.1", result.Silent, true), []result.Path{at("alt", "10.0.0.2", result.Open, true)}, false, 1},
 		{"it is not offline, it leads elsewhere", at("sql", "10.0.0.1", result.Redirected, true), []result.Path{at("sql", "10.0.0.2", result.Open, true)}, false, 1},
-		{"it is the name's only one of that family", func() result.Path { p := at("sql", "10.0.0.1", result.Silent, true); p.Address = ""; return p }(), []result.Path{at("sql", "10.0.0.2", result.Open, true)}, false, 1},
+		{"it is the name's only one of that family", func() result.Path {
+			p := at("sql", "10.0.0.1", result.Silent, true)
+			p.Address = result.Addr{}
+			return p
+		}(), []result.Path{at("sql", "10.0.0.2", result.Open, true)}, false, 1},
 	} {
 		r := concluded(Facts{AnyAddress: isAny}, append([]result.Path{tt.dead}, tt.others...)...)
 		p := r.Paths[0]

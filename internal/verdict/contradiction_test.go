@@ -76,9 +76,9 @@ var claims = []claim{
 	{words: target.Addr().String() + " (hop", bears: func(result.Path) bool { return false }},
 	{words: "hop 0", bears: func(result.Path) bool { return false }},
 	// A NAT that is told to allow does not know where to.
-	{words: "Please allow TCP", bears: func(p result.Path) bool { return p.OthersOrigin == "" }},
+	{words: "Please allow TCP", bears: func(p result.Path) bool { return !p.OthersOrigin.IsValid() }},
 	{words: "NAT", bears: func(p result.Path) bool {
-		return p.OthersOrigin != "" || p.Stop != nil || p.Initiator.ICMP != nil || p.Verdict == result.Intercepted || p.SeenAs != p.Source
+		return p.OthersOrigin.IsValid() || p.Stop != nil || p.Initiator.ICMP != nil || p.Verdict == result.Intercepted || p.SeenAs != p.Source
 	}},
 }
 
@@ -146,7 +146,7 @@ func evidence() []result.Path {
 	for n, c := range cases {
 		p := pathOf(c)
 		for m, origin := range []string{"", "192.168.7.7"} {
-			p.OthersOrigin, p.Stop = origin, stops[(n+3*m)%len(stops)]
+			p.OthersOrigin, p.Stop = result.ParseAddr(origin), stops[(n+3*m)%len(stops)]
 			for _, expect := range []plan.Expect{plan.ExpectOpen, plan.ExpectClosed} {
 				c.Expect = expect
 				r := judge(c)
@@ -319,7 +319,7 @@ func TestSuspectsAreListedUntilTheEvidenceExcludesThem(t *testing.T) {
 			transport = plan.UDP
 		}
 		p := pathOf(question{Transport: transport, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
-		p.Stop, p.OthersOrigin = c.stop, c.origin
+		p.Stop, p.OthersOrigin = c.stop, result.ParseAddr(c.origin)
 		f := explain(p, result.ModePaths)
 		if f == nil || f.Code != c.code {
 			t.Errorf("%s: got %+v, want %s", c.name, f, c.code)

@@ -143,7 +143,7 @@ func (e explainer) say(code result.Code, text, advice string) *result.Finding {
 // and ports of the attempt, for the firewall's log, are the path's own.
 func (e explainer) request(verb, now string) string {
 	switch to := e.p.OthersOrigin; {
-	case to == "":
+	case !to.IsValid():
 	case verb == "allow", verb == "check and allow", verb == allowRouted:
 		// A rule that allows it is not enough at a NAT: that has to know where to.
 		verb = strings.TrimSuffix(strings.TrimSuffix(verb, ","), "allow") + fmt.Sprintf("forward to %s what comes to the NAT at %s:", to, e.at())
@@ -281,10 +281,10 @@ func (e explainer) rejected() *result.Finding {
 func (e explainer) rejectedByTarget(m result.ICMP, text string) *result.Finding {
 	isUnreachable := e.p.Transport == plan.UDP && isPortUnreachable(m)
 	switch to := e.p.OthersOrigin; {
-	case to != "" && m.IsRouting():
+	case to.IsValid() && m.IsRouting():
 		return e.say(result.CodeNATLeadsNowhere, fmt.Sprintf("%s: that address is a NAT's, in front of %s, and where the NAT leads %s nobody answers", text, to, e.port()),
 			e.request(fmt.Sprintf("forward to %s what comes to %s:", to, e.at()), fmt.Sprintf("The NAT at %s leads it to a machine that is off or does not exist", e.at())))
-	case to != "":
+	case to.IsValid():
 		return e.say(result.CodeRejected, fmt.Sprintf("%s: that address is a NAT's, in front of %s. The NAT, or the machine that it leads %s to, rejects it", text, to, e.port()), e.request("allow", ""))
 	case isUnreachable && e.a != nil && e.a.Port == result.PortUnbound:
 		return e.say(result.CodeNothingListens, text+": the listener does not hold that port, so the machine itself says that nothing listens there",
@@ -306,7 +306,7 @@ func (e explainer) rejectedByTarget(m result.ICMP, text string) *result.Finding 
 
 func (e explainer) refused() *result.Finding {
 	switch {
-	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw == result.SawNothing && e.p.OthersOrigin != "":
+	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw == result.SawNothing && e.p.OthersOrigin.IsValid():
 		return e.natNoForward()
 	case e.a != nil && e.a.Port == result.PortBound && e.a.Saw == result.SawHalfOpen:
 		return e.say(result.CodeRefusedOnTheWay, with(fmt.Sprintf("RST came back although the SYN reached the listener on %s, and the system there answered it: something on the way put the RST in place of that answer, or beside it", e.port()), e.where()),
@@ -431,7 +431,7 @@ func (e explainer) silent() *result.Finding {
 	}
 	text := "No answer came, and there was no contact to ask whether anything arrived"
 	switch {
-	case e.p.Address != "" && e.a == nil && !e.mode.IsReal():
+	case e.p.Address.IsValid() && e.a == nil && !e.mode.IsReal():
 		text = "No answer came, and nothing at this address, of several that the name has, proved the key: nobody there can be asked whether anything arrived"
 	case e.mode.IsReal():
 		text = fmt.Sprintf("No answer came from %s, and nobody there can be asked whether anything arrived", e.host())
@@ -558,7 +558,7 @@ func (e explainer) intercepted() *result.Finding {
 	if f := e.proxyHeader(); f != nil {
 		return f
 	}
-	if e.isHeld() {
+	if e.isBusy() {
 		return e.say(result.CodeIntercepted, fmt.Sprintf("The %s of %s is held by %s, and that is not what answered: %s", e.port(), e.at(), holderWords(e.a.Holder), e.i.Conversation.Impostor),
 			e.request("find the proxy, security gateway, NAT or redirect that answers in the listener's place, and exempt from it", ""))
 	}
@@ -661,7 +661,7 @@ func (e explainer) reset() *result.Finding {
 	}
 	by, who := e.accepter()
 	code := by.reset
-	if e.isHeld() {
+	if e.isBusy() {
 		return e.say(code, fmt.Sprintf("The connection opened and was %s before any proof. %s", how, who), e.freePort())
 	}
 	if e.p.Stop != nil && e.p.Stop.Relayed && by == bySomeoneElse {
@@ -709,7 +709,7 @@ func (e explainer) stalled() *result.Finding {
 	}
 	by, who := e.accepter()
 	code := by.stalled
-	if e.isHeld() {
+	if e.isBusy() {
 		return e.say(code, "The connection opened and no byte came back. "+who, e.freePort())
 	}
 	if e.answerLost() {
@@ -733,9 +733,9 @@ func (e explainer) answerLost() bool {
 	return e.a != nil && e.a.Saw == result.SawAccepted && e.a.Proved && e.i.Answer == result.AnswerSilent
 }
 
-// isHeld reports whether other software has the port there: it need not speak
+// isBusy reports whether other software has the port there: it need not speak
 // until it is spoken to in its own language, or may hang up on ours.
-func (e explainer) isHeld() bool { return e.a != nil && e.a.Port == result.PortBusy }
+func (e explainer) isBusy() bool { return e.a != nil && e.a.Port == result.PortBusy }
 
 // freePort says how to get a port tested that other software holds.
 func (e explainer) freePort() string {

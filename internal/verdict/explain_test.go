@@ -428,7 +428,7 @@ func TestAnAssumedAddressIsMadeSureOfFirst(t *testing.T) {
 	for _, assumed := range []bool{true, false} {
 		i := failed(result.ConnectRST)
 		p := pathOf(question{Transport: plan.TCP, Port: 7968, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing)})
-		p.Direction, p.OthersOrigin, p.AddressAssumed = plan.Reverse, "10.2.0.10", assumed
+		p.Direction, p.OthersOrigin, p.AddressAssumed = plan.Reverse, result.ParseAddr("10.2.0.10"), assumed
 		f := explain(p, result.ModePaths)
 		if want := "First make sure that partners dial " + p.Target.Addr().String() + ": it is where the connections of 10.2.0.10 come from."; f.Code != "nat-no-forward" || strings.Contains(f.Advice, want) != assumed {
 			t.Errorf("assumed %v: %+v", assumed, f)

@@ -114,7 +114,7 @@ func TestWhatIsSaidSurvivesBeingWritten(t *testing.T) {
 					continue
 				}
 				p := result.Path{Flow: "x", From: "client", To: "server", Host: "host.example.edu", Port: 80, PlanPort: 80, Transport: plan.TCP, Direction: plan.Forward,
-					Family: result.IP4, Expect: plan.ExpectOpen, Initiator: i, Acceptor: a, OthersSeenAs: "192.0.2.1", OthersOrigin: "192.0.2.2"}
+					Family: result.IP4, Expect: plan.ExpectOpen, Initiator: i, Acceptor: a, OthersSeenAs: result.ParseAddr("192.0.2.1"), OthersOrigin: result.ParseAddr("192.0.2.2")}
 				ruling := judge(question{Transport: p.Transport, Port: p.Port, Initiator: i, Acceptor: a, Expect: p.Expect, Mode: m})
 				p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
 				p.Finding, p.Notes = explain(p, m), notesOf(p, false, netip.Addr{})

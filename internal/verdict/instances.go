@@ -108,7 +108,7 @@ func instancesAt(paths []result.Path, p *result.Path) []result.Instance {
 		if q.Target.Addr() == p.Target.Addr() {
 			return q.Initiator.Conversation.Instances
 		}
-		if q.To == p.To && q.Host == p.Host && q.Address == "" && p.Address == "" {
+		if q.To == p.To && q.Host == p.Host && !q.Address.IsValid() && !p.Address.IsValid() {
 			elsewhere = q.Initiator.Conversation.Instances
 		}
 	}

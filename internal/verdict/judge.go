@@ -209,7 +209,7 @@ func withConversation(c question, v result.Verdict) result.Verdict {
 	if t == nil || t.Outcome == result.ConversationNotHeld {
 		return v
 	}
-	if c.isHeld() {
+	if c.isBusy() {
 		return ofHeld(t, v)
 	}
 	if c.isReal() {
@@ -241,8 +241,8 @@ func withConversation(c question, v result.Verdict) result.Verdict {
 	return v
 }
 
-// isHeld reports whether other software holds the port where listen runs.
-func (c question) isHeld() bool {
+// isBusy reports whether other software holds the port where listen runs.
+func (c question) isBusy() bool {
 	return !c.Mode.IsReal() && c.Acceptor != nil && c.Acceptor.Port == result.PortBusy
 }
 

@@ -12,7 +12,7 @@ import (
 func TestSeveralListenersAtOneAddressAreSaid(t *testing.T) {
 	by := func(flow, address, instance, origin string) result.Path {
 		p := at(flow, address, result.Open, true)
-		p.Address = ""
+		p.Address = result.Addr{}
 		p.Initiator.Instance, p.Initiator.Origin = instance, result.EndpointFrom(netip.MustParseAddrPort(origin))
 		return p
 	}

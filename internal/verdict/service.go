@@ -111,7 +111,7 @@ func serviceNote(p result.Path) string {
 	return ""
 }
 
-// isKeyedWhole reports whether a conversation was held to the end with a holder
+// isKeyedWhole reports whether a conversation came to its end with a holder
 // of the key, and nothing changed.
 func isKeyedWhole(t *result.Conversation) bool {
 	return t != nil && t.Outcome == result.ConversationCompleted && t.Keyed && len(t.Changed) == 0

@@ -45,9 +45,9 @@ func (e explainer) port() string {
 func (e explainer) source() string {
 	own, seen := e.p.Source, e.p.SeenAs
 	switch {
-	case e.p.SourceTemporary && own.IsValid() && e.p.OthersSeenAs == "" && (!seen.IsValid() || result.IsSameAddr(own.Addr(), seen.Addr())):
+	case e.p.SourceTemporary && own.IsValid() && !e.p.OthersSeenAs.IsValid() && (!seen.IsValid() || result.IsSameAddr(own.Addr(), seen.Addr())):
 		return fmt.Sprintf("%s (%s; its own address is a temporary one and another tomorrow, RFC 8981)", networkOf(own.Addr()), e.p.From)
-	case own.IsValid() && !seen.IsValid() && e.p.OthersSeenAs != "":
+	case own.IsValid() && !seen.IsValid() && e.p.OthersSeenAs.IsValid():
 		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s on other paths)", own.Addr(), e.p.From, e.p.OthersSeenAs)
 	case own.IsValid() && seen.IsValid() && !result.IsSameAddr(own.Addr(), seen.Addr()):
 		return fmt.Sprintf("%s (%s; behind a NAT, seen as %s)", own.Addr(), e.p.From, seen.Addr())

@@ -262,7 +262,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 		for _, to := range t.Use[family] {
 			p := v.visitAt(ctx, f, family, to, host, port, t.Without(sock.NoSuchFamily))
 			if t.IsOneOfSeveral(to) {
-				p.Address = to.String()
+				p.Address.Addr = to
 			}
 			out = append(out, p)
 		}
@@ -277,7 +277,7 @@ func (v *visit) visitAt(ctx context.Context, f plan.Flow, family result.Family, 
 	i := dialer.Visit(ctx, dialer.Path{
 		Flow: f.Row.ID, Transport: f.Row.Transport, Probe: echo.NewID(),
 		Target: at, Source: netip.AddrPortFrom(v.Bind.For(family), 0),
-	}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Talk{
+	}, dialer.Options{Run: v.run, Timeout: v.Timeout, Trace: v.Trace || f.Counted}, dialer.Conversation{
 		Speaks: f.Row.Speaks, Host: v.nameOf(f.Row, host), Public: v.isVendor(f.Row), Path: f.Row.Path, Status: f.Row.Status,
 	})
 	v.tell(f, host, at, &i)

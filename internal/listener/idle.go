@@ -13,41 +13,41 @@ import (
 )
 
 const (
-	// maxHolds bounds the paths that are kept idle for others at once, maxHoldsOfRun
+	// maxIdlePaths bounds the paths that are kept idle for others at once, maxIdlePathsOfRun
 	// those of one run. Each is three connections a gap.
-	maxHolds      = 64
-	maxHoldsOfRun = 24
-	// maxHeld bounds what is remembered of them, until it is asked for.
-	maxHeld = 4 * maxHolds
+	maxIdlePaths      = 64
+	maxIdlePathsOfRun = 24
+	// maxIdleKept bounds what is remembered of them, until it is asked for.
+	maxIdleKept = 4 * maxIdlePaths
 )
 
-// holds are the paths on which connections are or were kept idle for others, by run
+// idlePaths are those on which connections are or were kept idle for others, by run
 // and probe. Its zero value is ready for use.
-type holds struct {
+type idlePaths struct {
 	mu   sync.Mutex
-	held map[holdKey]*holding
-	keys []holdKey // oldest first
+	held map[idleKey]*idlePath
+	keys []idleKey // oldest first
 }
 
-type holdKey struct{ run, probe echo.ID }
+type idleKey struct{ run, probe echo.ID }
 
-type holding struct {
+type idlePath struct {
 	echo.HeldSoFar
 	from netip.Prefix // networkOf who asked
 }
 
 // begin makes room for a path; nil: it is there already, or all that is remembered
 // still lasts.
-func (h *holds) begin(k holdKey, from netip.Prefix) *holding {
+func (h *idlePaths) begin(k idleKey, from netip.Prefix) *idlePath {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.held == nil {
-		h.held = map[holdKey]*holding{}
+		h.held = map[idleKey]*idlePath{}
 	}
-	if h.held[k] != nil || len(h.keys) >= maxHeld && !h.forget() {
+	if h.held[k] != nil || len(h.keys) >= maxIdleKept && !h.forget() {
 		return nil
 	}
-	so := &holding{from: from}
+	so := &idlePath{from: from}
 	h.held[k] = so
 	h.keys = append(h.keys, k)
 	return so
@@ -55,7 +55,7 @@ func (h *holds) begin(k holdKey, from netip.Prefix) *holding {
 
 // forget drops the oldest result that is done, of the network that has most of them:
 // who has many made makes no other's vanish. False: none is.
-func (h *holds) forget() bool {
+func (h *idlePaths) forget() bool {
 	done := map[netip.Prefix]int{}
 	most := 0
 	for _, so := range h.held {
@@ -74,13 +74,13 @@ func (h *holds) forget() bool {
 	return false
 }
 
-func (h *holds) end(so *holding, held []echo.Held) {
+func (h *idlePaths) end(so *idlePath, held []echo.Held) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	so.Done, so.Held = true, held
 }
 
-func (h *holds) of(k holdKey) (echo.HeldSoFar, bool) {
+func (h *idlePaths) of(k idleKey) (echo.HeldSoFar, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if so := h.held[k]; so != nil {
@@ -101,7 +101,7 @@ func (l *Listener) HoldBack(ctx context.Context, p echo.Peer, h echo.HoldBack) e
 		l.event(Event{Kind: echo.KindDialBack, Peer: p, Detail: "refused: " + why})
 		return errors.New(why)
 	}
-	so := l.holds.begin(holdKey{p.Run, h.Path.Probe}, networkOf(p.Remote.Addr()))
+	so := l.idlePaths.begin(idleKey{p.Run, h.Path.Probe}, networkOf(p.Remote.Addr()))
 	if so == nil {
 		release()
 		return errors.New("the listener keeps connections idle for this very probe already, or remembers too many others that last")
@@ -110,7 +110,7 @@ func (l *Listener) HoldBack(ctx context.Context, p echo.Peer, h echo.HoldBack) e
 	l.event(Event{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s, kept idle for %v", path.Target, path.Flow, longest)})
 	l.background.Go(func() {
 		defer release()
-		l.holds.end(so, dialer.Hold(ctx, path, dialer.Options{
+		l.idlePaths.end(so, dialer.Idle(ctx, path, dialer.Options{
 			Key: p.Key, Run: p.Run, Own: l.Instance, Timeout: min(time.Duration(h.TimeoutMS)*time.Millisecond, maxBackTimeout),
 		}, dialer.Gaps(longest)))
 	})
@@ -119,5 +119,5 @@ func (l *Listener) HoldBack(ctx context.Context, p echo.Peer, h echo.HoldBack) e
 
 // HeldBack implements echo.Host.
 func (l *Listener) HeldBack(p echo.Peer, h echo.HeldBack) (echo.HeldSoFar, bool) {
-	return l.holds.of(holdKey{p.Run, h.Probe})
+	return l.idlePaths.of(idleKey{p.Run, h.Probe})
 }

@@ -16,18 +16,18 @@ import (
 // idling is which gap connections survive.
 type idling struct {
 	*bothEnds
-	held bool // connections were kept idle
+	done bool // connections were kept idle
 }
 
-// holdAll keeps connections idle on every TCP path that proved itself
+// idleAll keeps connections idle on every TCP path that proved itself
 // whole: the counted ones, or those that were asked for by name. Each takes
 // dozens of connections. Of the others it is said that nothing is known.
-func (s *idling) holdAll(ctx context.Context) {
+func (s *idling) idleAll(ctx context.Context) {
 	gaps := dialer.Gaps(s.Hold)
 	if len(gaps) == 0 {
 		return
 	}
-	s.held = true
+	s.done = true
 	stop := s.countDown(ctx)
 	defer stop()
 	var g errgroup.Group
@@ -35,15 +35,15 @@ func (s *idling) holdAll(ctx context.Context) {
 		if j.transport != plan.TCP || !isWhole(j.initiator) {
 			continue
 		}
-		if !j.hold {
-			j.initiator.Idle = []result.Idle{notHeld(s.Hold, "only required paths are kept idle, and those that --only names")}
+		if !j.idle {
+			j.initiator.Idle = []result.Idle{notKeptIdle(s.Hold, "only required paths are kept idle, and those that --only names")}
 			continue
 		}
 		g.Go(func() error {
 			if j.direction == plan.Forward {
-				s.hold(ctx, j, gaps)
+				s.keepIdle(ctx, j, gaps)
 			} else {
-				s.holdBack(ctx, j)
+				s.idleBack(ctx, j)
 			}
 			return nil
 		})
@@ -56,8 +56,8 @@ func isWhole(i *result.Initiator) bool {
 		i.Received != nil && i.Received.Outcome == result.TransferIntact
 }
 
-func (s *idling) hold(ctx context.Context, j *job, gaps []time.Duration) {
-	held := dialer.Hold(ctx, dialer.Path{
+func (s *idling) keepIdle(ctx context.Context, j *job, gaps []time.Duration) {
+	held := dialer.Idle(ctx, dialer.Path{
 		Flow: j.flow, Transport: j.transport, Target: j.initiator.Target.AddrPort, Speaks: j.speaks,
 		Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
 	}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, gaps)
@@ -91,7 +91,7 @@ func (s *idling) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 	if len(q) == 0 {
 		return
 	}
-	err := s.talk(ctx, j.family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+	err := s.ask(ctx, j.family, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		told, err := c.Witness(ctx, q)
 		for i, a := range told.Answers {
 			if a.Match == result.MatchProbe {
@@ -108,15 +108,15 @@ func (s *idling) askWhetherOpen(ctx context.Context, j *job, held []echo.Held) {
 	}
 }
 
-// holdBack has the far end keep connections idle on a reverse job.
-func (s *idling) holdBack(ctx context.Context, j *job) {
+// idleBack has the far end keep connections idle on a reverse job.
+func (s *idling) idleBack(ctx context.Context, j *job) {
 	path, strict := s.backPath(j)
 	order := echo.HoldBack{TimeoutMS: s.Timeout.Milliseconds(), LongestMS: s.Hold.Milliseconds(), Path: path}
-	err := s.talk(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+	err := s.ask(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 		return c.HoldBack(ctx, order)
 	})
 	if err != nil {
-		j.initiator.Idle = []result.Idle{notHeld(s.Hold, "the far end did not keep connections idle: "+err.Error())}
+		j.initiator.Idle = []result.Idle{notKeptIdle(s.Hold, "the far end did not keep connections idle: "+err.Error())}
 		return
 	}
 	// Each connection has its gap, a step before it and one after it, and a deadly
@@ -130,12 +130,12 @@ func (s *idling) holdBack(ctx context.Context, j *job) {
 		case <-ctx.Done():
 			return
 		case <-limit.C:
-			j.initiator.Idle = []result.Idle{notHeld(s.Hold, "the far end did not say what became of the connections")}
+			j.initiator.Idle = []result.Idle{notKeptIdle(s.Hold, "the far end did not say what became of the connections")}
 			return
 		case <-ask.C:
 		}
 		var so echo.HeldSoFar
-		err := s.talk(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
+		err := s.ask(ctx, j.family, strict, s.Timeout, func(ctx context.Context, c *echo.Conn) (err error) {
 			so, err = c.HeldBack(ctx, j.probe)
 			return err
 		})
@@ -150,8 +150,8 @@ func (s *idling) holdBack(ctx context.Context, j *job) {
 	}
 }
 
-// notHeld says why nothing is known of a gap.
-func notHeld(gap time.Duration, why string) result.Idle {
+// notKeptIdle says why nothing is known of a gap.
+func notKeptIdle(gap time.Duration, why string) result.Idle {
 	return result.Idle{GapMS: gap.Milliseconds(), First: result.SpeakerInitiator, Outcome: result.IdleNotHeld, Detail: why}
 }
 

@@ -30,7 +30,7 @@ func TestGapsAreTheLongestAndItsHalves(t *testing.T) {
 // path, not of idleness.
 func TestHoldTellsOfConnectionsThatDidNotOpen(t *testing.T) {
 	at := netip.MustParseAddrPort("127.78.9.1:24671") // nothing listens there
-	held := Hold(t.Context(), Path{Transport: "tcp", Target: at}, Options{Timeout: time.Second}, []time.Duration{time.Second})
+	held := Idle(t.Context(), Path{Transport: "tcp", Target: at}, Options{Timeout: time.Second}, []time.Duration{time.Second})
 	if len(held) != 2 {
 		t.Fatalf("%d held", len(held))
 	}

@@ -68,17 +68,17 @@ type entry struct {
 	gone          bool                // forgotten
 }
 
-// maxEntries bounds the ledger.
+// maxEntries bounds the entries of arrivals.
 const maxEntries = 32768
 
-// ledger remembers what reached the ports, so that a witness can tell. What is
+// arrivals remember what reached the ports, so that a witness can tell. What is
 // asked of it is found by port and time, by source, by run and by probe: no
 // question looks at all that it remembers. When it is full it forgets the
 // older half of what strangers left on the ports that they crowd most, and of
 // the network that left most of it if that is more than half; what came with the
 // key it keeps as long as strangers leave it room. Of a port whose memory has a
 // hole it knows nothing rather than that nothing came.
-type ledger struct {
+type arrivals struct {
 	mu      sync.Mutex
 	n       int // entries in all
 	keyed   int // that carried a probe
@@ -144,8 +144,8 @@ type ends struct {
 	remote, local netip.AddrPort
 }
 
-func newLedger() *ledger {
-	return &ledger{
+func newArrivals() *arrivals {
+	return &arrivals{
 		began: sock.Now(), ports: map[portKey]*shelf{}, sources: map[sourceKey]*entry{},
 		probes: map[echo.ID][]*entry{}, runs: map[echo.ID]*runEntries{}, provedAt: map[runAddr]int{}, from: map[netip.Addr]*fromAddr{},
 	}
@@ -162,7 +162,7 @@ func (e *entry) port() portKey     { return portKey{e.Transport, e.Local.Port()}
 func (e *entry) source() sourceKey { return keyOfSource(e.Transport, e.Remote, e.Local.Port()) }
 func (e *entry) isKeyed() bool     { return e.Probe != echo.ID{} }
 
-func (l *ledger) accepted(t plan.Transport, remote, local netip.AddrPort) *entry {
+func (l *arrivals) accepted(t plan.Transport, remote, local netip.AddrPort) *entry {
 	e := &entry{Transport: t, Remote: remote, Local: local, At: sock.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -193,7 +193,7 @@ func (l *ledger) accepted(t plan.Transport, remote, local netip.AddrPort) *entry
 }
 
 // forget makes room.
-func (l *ledger) forget() {
+func (l *arrivals) forget() {
 	crowded := 0
 	for _, s := range l.ports {
 		crowded = max(crowded, s.strangers)
@@ -233,7 +233,7 @@ func olderHalf(all []*entry) []*entry { return all[:(len(all)+1)/2] }
 
 // forgetKeyed drops the older half of what came with the key: of one run, if
 // that made more than half of it.
-func (l *ledger) forgetKeyed() {
+func (l *arrivals) forgetKeyed() {
 	var all []*entry
 	for _, s := range l.ports {
 		for _, e := range s.entries {
@@ -253,7 +253,7 @@ func (l *ledger) forgetKeyed() {
 }
 
 // drop forgets entries, the oldest first.
-func (l *ledger) drop(all []*entry) {
+func (l *arrivals) drop(all []*entry) {
 	shelves, addrs, runs, probes := map[portKey]bool{}, map[netip.Addr]bool{}, map[echo.ID]bool{}, map[echo.ID]bool{}
 	for _, e := range all {
 		e.gone, e.before = true, nil
@@ -307,7 +307,7 @@ func (l *ledger) drop(all []*entry) {
 }
 
 // count counts an entry of a run's, or takes it back.
-func (l *ledger) count(e *entry, n int) {
+func (l *arrivals) count(e *entry, n int) {
 	if e.Transport != plan.TCP {
 		return
 	}
@@ -319,7 +319,7 @@ func (l *ledger) count(e *entry, n int) {
 }
 
 // countProved counts a connection of a run's that is no recording, or takes it back.
-func (l *ledger) countProved(e *entry, n int) {
+func (l *arrivals) countProved(e *entry, n int) {
 	k := runAddr{e.Run, e.Remote.Addr()}
 	if l.provedAt[k] += n; l.provedAt[k] == 0 {
 		delete(l.provedAt, k)
@@ -327,7 +327,7 @@ func (l *ledger) countProved(e *entry, n int) {
 }
 
 // newest returns the newest entry of two addresses, nil if there is none.
-func (l *ledger) newest(k ends) *entry {
+func (l *arrivals) newest(k ends) *entry {
 	for e := l.sources[keyOfSource(k.transport, k.remote, k.local.Port())]; e != nil && !e.gone; e = e.before {
 		if e.Local == k.local {
 			return e
@@ -337,7 +337,7 @@ func (l *ledger) newest(k ends) *entry {
 }
 
 // asked ties a probe to the newest entry of its addresses.
-func (l *ledger) asked(p echo.Peer) {
+func (l *arrivals) asked(p echo.Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e := l.newest(ends{p.Transport, p.Remote, p.Local}); e != nil {
@@ -347,7 +347,7 @@ func (l *ledger) asked(p echo.Peer) {
 
 // tie gives an entry its run and probe. A connection keeps those that it named
 // first.
-func (l *ledger) tie(e *entry, run, probe echo.ID) {
+func (l *arrivals) tie(e *entry, run, probe echo.ID) {
 	if e.shown != nil {
 		e.shown(tierAsked, run)
 	}
@@ -377,14 +377,14 @@ func (l *ledger) tie(e *entry, run, probe echo.ID) {
 }
 
 // whenShown has shown called when an entry's connection shows more of itself.
-func (l *ledger) whenShown(e *entry, shown func(tier, echo.ID)) {
+func (l *arrivals) whenShown(e *entry, shown func(tier, echo.ID)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.shown = shown
 }
 
 // proved records that the newest entry of its addresses is no recording.
-func (l *ledger) proved(p echo.Peer) {
+func (l *arrivals) proved(p echo.Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.newest(ends{p.Transport, p.Remote, p.Local})
@@ -401,27 +401,27 @@ func (l *ledger) proved(p echo.Peer) {
 }
 
 // conversed ties the probe of a service's own conversation to its connection.
-func (l *ledger) conversed(e *entry, probe echo.ID) {
+func (l *arrivals) conversed(e *entry, probe echo.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tie(e, echo.ID{}, probe)
 }
 
-func (l *ledger) end(e *entry, k echo.Kind, foreign int, tcp *result.TCP) {
+func (l *arrivals) end(e *entry, k echo.Kind, foreign int, tcp *result.TCP) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.Kind, e.Foreign, e.TCP, e.shown = k, foreign, tcp, nil
 }
 
 // opened records how a stranger's connection began.
-func (l *ledger) opened(e *entry, first []byte) {
+func (l *arrivals) opened(e *entry, first []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.TLS = service.IsTLS(first)
 }
 
 // beganTLS reports whether the newest connection of two addresses began with TLS.
-func (l *ledger) beganTLS(remote, local netip.AddrPort) bool {
+func (l *arrivals) beganTLS(remote, local netip.AddrPort) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.newest(ends{plan.TCP, remote, local})
@@ -436,7 +436,7 @@ func inWindow(all []*entry, from, to time.Time) []*entry {
 }
 
 // between returns copies of the entries of a window on a local port.
-func (l *ledger) between(t plan.Transport, port int, from, to time.Time) (out []entry) {
+func (l *arrivals) between(t plan.Transport, port int, from, to time.Time) (out []entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s := l.ports[portKey{t, uint16(port)}]; s != nil {
@@ -449,7 +449,7 @@ func (l *ledger) between(t plan.Transport, port int, from, to time.Time) (out []
 
 // strangersBetween returns copies of those that came without the key; false:
 // there are more than most.
-func (l *ledger) strangersBetween(t plan.Transport, port int, from, to time.Time, most int) (out []entry, whole bool) {
+func (l *arrivals) strangersBetween(t plan.Transport, port int, from, to time.Time, most int) (out []entry, whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.ports[portKey{t, uint16(port)}]
@@ -470,7 +470,7 @@ func (l *ledger) strangersBetween(t plan.Transport, port int, from, to time.Time
 
 // strangerFrom returns the entry of a window that came without the key from a
 // source to a port, the oldest of several.
-func (l *ledger) strangerFrom(t plan.Transport, port int, source netip.AddrPort, from, to time.Time) (found entry, ok bool) {
+func (l *arrivals) strangerFrom(t plan.Transport, port int, source netip.AddrPort, from, to time.Time) (found entry, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for e := l.sources[keyOfSource(t, source, uint16(port))]; e != nil && !e.gone && !e.At.Before(from); e = e.before {
@@ -484,7 +484,7 @@ func (l *ledger) strangerFrom(t plan.Transport, port int, source netip.AddrPort,
 // isStrangerKnown reports whether anything came without the key from an address
 // to a port in a window, that no run from there explains: none proved itself
 // within a time around it. Where it would have to look at too much, it did.
-func (l *ledger) isStrangerKnown(t plan.Transport, port int, addr netip.Addr, from, to time.Time, around time.Duration) bool {
+func (l *arrivals) isStrangerKnown(t plan.Transport, port int, addr netip.Addr, from, to time.Time, around time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.from[plainAddr(addr)]
@@ -513,7 +513,7 @@ func hasRun(keyed []*entry, from, to time.Time, but ...echo.ID) bool {
 // byProbe returns the entry that carried the probe from that very source, or
 // else the first that carried it: an attempt that is made again keeps its probe.
 // Only keyed messages set it.
-func (l *ledger) byProbe(probe echo.ID, t plan.Transport, source netip.AddrPort) (entry, bool) {
+func (l *arrivals) byProbe(probe echo.ID, t plan.Transport, source netip.AddrPort) (entry, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all := l.probes[probe]
@@ -529,7 +529,7 @@ func (l *ledger) byProbe(probe echo.ID, t plan.Transport, source netip.AddrPort)
 // provedFrom reports whether a run proved itself over TCP from addr. A datagram
 // does not count, which anybody can send in another's name, and a Binding does
 // not, which anybody can have recorded.
-func (l *ledger) provedFrom(run echo.ID, addr netip.Addr) bool {
+func (l *arrivals) provedFrom(run echo.ID, addr netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.provedAt[runAddr{run, addr}] > 0
@@ -537,7 +537,7 @@ func (l *ledger) provedFrom(run echo.ID, addr netip.Addr) bool {
 
 // runsFrom reports whether a run other than these proved itself from addr in
 // the window.
-func (l *ledger) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) bool {
+func (l *arrivals) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.from[plainAddr(addr)]
@@ -546,7 +546,7 @@ func (l *ledger) runsFrom(addr netip.Addr, from, to time.Time, but ...echo.ID) b
 
 // otherRuns counts the runs other than these that proved themselves from addr
 // since a time.
-func (l *ledger) otherRuns(addr netip.Addr, since time.Time, but ...echo.ID) int {
+func (l *arrivals) otherRuns(addr netip.Addr, since time.Time, but ...echo.ID) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.from[plainAddr(addr)]
@@ -569,7 +569,7 @@ var farFuture = time.Unix(1<<40, 0)
 // proved itself from it, and this one only from other addresses of its family.
 // With many partners at once, something always comes from another. own is the
 // listener's proof of itself.
-func (l *ledger) isAnothers(addr netip.Addr, run, own echo.ID) bool {
+func (l *arrivals) isAnothers(addr netip.Addr, run, own echo.ID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f, mine := l.from[plainAddr(addr)], l.runs[run]
@@ -585,14 +585,14 @@ func (l *ledger) isAnothers(addr netip.Addr, run, own echo.ID) bool {
 }
 
 // has reports whether a TCP connection between the two addresses was accepted.
-func (l *ledger) has(remote, local netip.AddrPort) bool {
+func (l *arrivals) has(remote, local netip.AddrPort) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.newest(ends{plan.TCP, remote, local}) != nil
 }
 
 // start is when its memory begins: of all ports, nothing since was forgotten.
-func (l *ledger) start() time.Time {
+func (l *arrivals) start() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	since := l.began
@@ -605,7 +605,7 @@ func (l *ledger) start() time.Time {
 }
 
 // startOf is when its memory of one port begins.
-func (l *ledger) startOf(t plan.Transport, port int) time.Time {
+func (l *arrivals) startOf(t plan.Transport, port int) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s := l.ports[portKey{t, uint16(port)}]; s != nil && s.lost.After(l.began) {

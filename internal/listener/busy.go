@@ -12,14 +12,14 @@ import (
 	"dialtone/internal/sock"
 )
 
-// heldTime bounds the look at ports that other software holds.
-const heldTime = 3 * time.Second
+// busyTime bounds the look at ports that other software holds.
+const busyTime = 3 * time.Second
 
-// lookAtHeld holds the service's own conversation with whatever has a port that
+// lookAtBusy has the service's own conversation with whatever has a port that
 // was wanted, on this machine itself, so that a far end can tell that software
 // from a device on the way.
-func (l *Listener) lookAtHeld(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, heldTime)
+func (l *Listener) lookAtBusy(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, busyTime)
 	defer cancel()
 	own, _ := sock.LocalAddrs() // loopback alone serves most programs
 	l.mu.Lock()
@@ -28,8 +28,8 @@ func (l *Listener) lookAtHeld(ctx context.Context) {
 	var all sync.WaitGroup
 	for i, b := range busy {
 		speaks := l.speaksAt(b)
-		at, err := netip.ParseAddr(b.Address)
-		if err != nil || !b.InUse || b.Transport != plan.TCP || !service.Knows(speaks, plan.TCP) || speaks.Language().Quiet {
+		at := b.Address.Addr
+		if !at.IsValid() || !b.InUse || b.Transport != plan.TCP || !service.Knows(speaks, plan.TCP) || speaks.Language().Quiet {
 			continue
 		}
 		all.Go(func() {
@@ -70,7 +70,7 @@ func candidates(addr netip.Addr, own []netip.Addr) []netip.Addr {
 	return out
 }
 
-// look holds a conversation at the first of the addresses that accepts. It
+// look has a conversation at the first of the addresses that accepts. It
 // brings no token made with the key.
 func look(ctx context.Context, at []netip.Addr, port int, speaks plan.Protocol) result.Conversation {
 	for _, a := range at {

@@ -62,12 +62,12 @@ func TestConnectionsAreKeptIdleTowardsTheAskingAddressOnly(t *testing.T) {
 }
 
 func TestOldestResultsMakeRoomAndRunningOnesDoNot(t *testing.T) {
-	var h holds
+	var h idlePaths
 	mine, theirs := networkOf(loop), networkOf(elsewhere)
-	own := h.begin(holdKey{echo.ID{1}, echo.ID{1}}, mine) // the oldest of all
-	var first *holding
-	for i := range maxHeld - 1 {
-		so := h.begin(holdKey{echo.ID{byte(i)}, echo.ID{2, byte(i), byte(i >> 8)}}, theirs)
+	own := h.begin(idleKey{echo.ID{1}, echo.ID{1}}, mine) // the oldest of all
+	var first *idlePath
+	for i := range maxIdleKept - 1 {
+		so := h.begin(idleKey{echo.ID{byte(i)}, echo.ID{2, byte(i), byte(i >> 8)}}, theirs)
 		if so == nil {
 			t.Fatalf("no room for number %d", i)
 		}
@@ -75,24 +75,24 @@ func TestOldestResultsMakeRoomAndRunningOnesDoNot(t *testing.T) {
 			first = so
 		}
 	}
-	if h.begin(holdKey{echo.ID{9}, echo.ID{255}}, mine) != nil {
+	if h.begin(idleKey{echo.ID{9}, echo.ID{255}}, mine) != nil {
 		t.Error("room for one too many")
 	}
 	h.end(own, nil)
 	h.end(first, nil)
 	h.end(h.held[h.keys[3]], nil)
 	for i := range 2 {
-		if h.begin(holdKey{probe: echo.ID{255, byte(i)}}, theirs) == nil {
+		if h.begin(idleKey{probe: echo.ID{255, byte(i)}}, theirs) == nil {
 			t.Error("a finished one made no room")
 		}
-		if _, ok := h.of(holdKey{echo.ID{1}, echo.ID{1}}); ok != (i == 0) { // by then each has one
+		if _, ok := h.of(idleKey{echo.ID{1}, echo.ID{1}}); ok != (i == 0) { // by then each has one
 			t.Errorf("after %d, that of another network is there: %v", i+1, ok)
 		}
 	}
-	if _, ok := h.of(holdKey{echo.ID{0}, echo.ID{2}}); ok {
+	if _, ok := h.of(idleKey{echo.ID{0}, echo.ID{2}}); ok {
 		t.Error("the finished one is still there")
 	}
-	if h.begin(holdKey{h.keys[0].run, h.keys[0].probe}, mine) != nil {
+	if h.begin(idleKey{h.keys[0].run, h.keys[0].probe}, mine) != nil {
 		t.Error("one probe is held twice")
 	}
 }
@@ -122,12 +122,12 @@ func TestNoHolderOfTheKeyTakesAllIdleConnections(t *testing.T) {
 		n    int
 		why  string
 	}{
-		{loop, maxHoldsOfRun, "keeping connections idle for this run already as often as it does for one run at a time (24)"},
-		{loop, maxHoldsOfRun, "for this run already"},
+		{loop, maxIdlePathsOfRun, "keeping connections idle for this run already as often as it does for one run at a time (24)"},
+		{loop, maxIdlePathsOfRun, "for this run already"},
 		{loop, 0, "for runs from 127.0.0.1 as often as it does for one network at a time (48)"},
 		{elsewhere, 16, "as often as it does at a time (64), for this run and others"},
 	} {
-		if n, why := held(c.from, 2*maxHolds); n != c.n || !strings.Contains(why, c.why) {
+		if n, why := held(c.from, 2*maxIdlePaths); n != c.n || !strings.Contains(why, c.why) {
 			t.Errorf("from %s: %d, want %d: %q, want %q", c.from, n, c.n, why, c.why)
 		}
 	}

@@ -28,13 +28,13 @@ func Gaps(longest time.Duration) []time.Duration {
 
 var speakers = []result.Speaker{result.SpeakerInitiator, result.SpeakerAcceptor}
 
-// Hold keeps two connections idle for each gap, all at once: stateful devices
+// Idle keeps two connections idle for each gap, all at once: stateful devices
 // may treat them differently depending on which end speaks first after it. A
 // third of the same age, which is never idle for long, tells idleness from an
 // event and from a limit on age. The shortest gap that was deadly is repeated
 // once. What it returns is in order of the gaps.
-func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.Held {
-	held := holdGaps(ctx, p, o, gaps)
+func Idle(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.Held {
+	held := idleGaps(ctx, p, o, gaps)
 	idle := make([]result.Idle, len(held))
 	for i, h := range held {
 		idle[i] = h.Idle
@@ -49,7 +49,7 @@ func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.H
 		return held
 	}
 	slices.Sort(again)
-	for _, second := range holdGaps(ctx, p, o, slices.Compact(again)) {
+	for _, second := range idleGaps(ctx, p, o, slices.Compact(again)) {
 		for i := range held {
 			if h := &held[i]; h.GapMS == second.GapMS && h.First == second.First {
 				if h.Outcome.IsDead() {
@@ -65,8 +65,8 @@ func Hold(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.H
 	return held
 }
 
-// holdGaps holds the connections of some gaps once.
-func holdGaps(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.Held {
+// idleGaps keeps the connections of some gaps once.
+func idleGaps(ctx context.Context, p Path, o Options, gaps []time.Duration) []echo.Held {
 	held := make([]echo.Held, len(gaps)*len(speakers))
 	busy := make([]result.IdleOutcome, len(gaps))
 	unopened := make([]*result.Connection, len(gaps)) // of the busy ones
@@ -76,7 +76,7 @@ func holdGaps(ctx context.Context, p Path, o Options, gaps []time.Duration) []ec
 		h.Probe = echo.NewID()
 		gap := gaps[i/len(speakers)]
 		h.GapMS, h.First = gap.Milliseconds(), speakers[i%len(speakers)]
-		all.Go(func() { hold(ctx, h, p, o, gap) })
+		all.Go(func() { keepIdle(ctx, h, p, o, gap) })
 	}
 	for i, gap := range gaps {
 		all.Go(func() { busy[i], unopened[i] = keepBusy(ctx, p, o, gap) })
@@ -98,12 +98,12 @@ const busyShare = 8
 // keepBusy keeps a connection as long as a gap, talking all the time. unopened is
 // that connection where it did not come about.
 func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) (_ result.IdleOutcome, unopened *result.Connection) {
-	conn, c, unopened, err := holdable(ctx, p, o, echo.NewID())
+	conn, c, unopened, err := idleable(ctx, p, o, echo.NewID())
 	if err != nil {
 		return result.IdleNotHeld, unopened
 	}
 	defer conn.Close()
-	within, cancel := context.WithTimeout(ctx, o.holding(gap, c))
+	within, cancel := context.WithTimeout(ctx, o.idling(gap, c))
 	defer cancel()
 	for began := sock.Now(); sock.Since(began) < gap; {
 		if err := c.HoldAsker(within, min(gap/busyShare, gap-sock.Since(began))); err != nil {
@@ -116,15 +116,15 @@ func keepBusy(ctx context.Context, p Path, o Options, gap time.Duration) (_ resu
 	return result.IdleSurvived, nil
 }
 
-// holding is how long it takes at most to keep a connection for a gap, what is said
+// idling is how long it takes at most to keep a connection for a gap, what is said
 // before and after it as well.
-func (o Options) holding(gap time.Duration, c *echo.Conn) time.Duration {
+func (o Options) idling(gap time.Duration, c *echo.Conn) time.Duration {
 	return gap + o.Timeout + openRoundTrips*c.RTT
 }
 
-// holdable opens a connection and has it proved. The caller closes it. Where it
+// idleable opens a connection and has it proved. The caller closes it. Where it
 // did not come about, while ctx lasted, unopened is how it fared.
-func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (_ net.Conn, _ *echo.Conn, unopened *result.Connection, _ error) {
+func idleable(ctx context.Context, p Path, o Options, probe echo.ID) (_ net.Conn, _ *echo.Conn, unopened *result.Connection, _ error) {
 	within, cancel := context.WithTimeout(ctx, o.Timeout+openRoundTrips*o.RTT)
 	defer cancel()
 	began := sock.Now()
@@ -148,17 +148,17 @@ func holdable(ctx context.Context, p Path, o Options, probe echo.ID) (_ net.Conn
 	return d.Conn, c, nil, nil
 }
 
-// hold keeps one connection idle and completes h by what became of it.
-func hold(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duration) {
+// keepIdle keeps one connection idle and completes h by what became of it.
+func keepIdle(ctx context.Context, h *echo.Held, p Path, o Options, gap time.Duration) {
 	h.Outcome = result.IdleNotHeld
-	conn, c, unopened, err := holdable(ctx, p, o, h.Probe)
+	conn, c, unopened, err := idleable(ctx, p, o, h.Probe)
 	if err != nil {
 		h.Opening, h.Detail = unopened, err.Error()
 		return
 	}
 	defer conn.Close()
 	h.Source = result.EndpointFrom(sock.AddrPortOf(conn.LocalAddr()))
-	idle, cancel := context.WithTimeout(ctx, o.holding(gap, c))
+	idle, cancel := context.WithTimeout(ctx, o.idling(gap, c))
 	defer cancel()
 	if h.First == result.SpeakerInitiator {
 		err = c.HoldAsker(idle, gap)
