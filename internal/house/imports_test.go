@@ -32,6 +32,7 @@ var floors = []struct {
 	{"internal/plan", floor{[]string{"paste"}, "what must be reachable is data: it knows nothing of how that is found out"}},
 	{"internal/logon", floor{[]string{"paste"}, "it reads what another program keeps on this machine, and knows nothing of who asks"}},
 	{"internal/result", floor{[]string{"clean", "plan"}, "what was found is data: whoever fills it in or renders it comes later"}},
+	{"internal/running", floor{nil, "that another listen runs is known before anything of this one is read"}},
 	{"internal/sock", floor{[]string{"clean", "plan", "result"}, "it tells what the system knows of a socket, to any protocol"}},
 	{"internal/service", floor{[]string{"clean", "plan", "result", "sock"}, "a service's conversation is the same with and without our proof around it"}},
 	{"internal/echo", floor{[]string{"clean", "paste", "plan", "result", "sock"}, "the wire format must be usable without the programs around it (docs/wire.md)"}},
@@ -64,7 +65,7 @@ var floors = []struct {
 	{"internal/release", floor{[]string{"cli"}, "it packs the built programs, and shares nothing with them but their version"}},
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
-	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "page", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
+	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "running", "sock", "echo", "listener", "dialect", "request", "report", "page", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
 	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "meeting", "visit", "address", "merge", "compare", "verdict", "dialect", "request", "report", "invite", "consortium", "watch", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
