@@ -22,6 +22,7 @@ func app() *ucli.App {
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
 			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side\n" +
 			"dial compare OLD NEW       what changed between two reports: what worked then, and does not now\n" +
+			"dial move --to NEW OLD…    what each partner and PC has to change when the server gets another address\n" +
 			"dial watch [flags] HOST    the same test again and again: what changes, a history, metrics for Prometheus\n" +
 			"dial address [flags] [HOST]  the address that partners see, by --stun servers or by HOST's listen\n" +
 			"dial version               what this program is, in one line for a bug report\n" +
@@ -53,6 +54,11 @@ func app() *ucli.App {
 			ArgsUsage: "OLD NEW",
 			Flags:     compareFlags(),
 			Action:    compareReports,
+		}, {
+			Name: "move", Usage: "say what others have to change when the server gets another address: from reports of the old one. Exit: 0 done, 2 wrong use, 3 nobody has to",
+			ArgsUsage: "OLD.json…",
+			Flags:     moveFlags(),
+			Action:    moveSheet,
 		}, {
 			Name: "watch", Usage: "repeat the test of HOST, gently, and tell what changes. Exit: 0 it was stopped, 2 wrong use or a history that cannot be read",
 			Description: "It ends by Ctrl-C or SIGTERM. On HOST listen has to run all the while (listen --for 720h).",

@@ -10,7 +10,7 @@ import (
 // guide is what dial's help has beside commands and flags, and what shells complete.
 var guide = cli.Guide{
 	Groups: []cli.Group{
-		{Name: "What is tested", Flags: []string{"plan", "site", "port", "port-shift", "role", "only", "both-ways", "host", "installed", "peers", "stun", "published"}},
+		{Name: "What is tested", Flags: []string{"plan", "site", "port", "port-shift", "role", "only", "both-ways", "host", "installed", "peers", "stun", "published", "to"}},
 		{Name: "The key, and this machine's end", Flags: []string{"key", "key-file", "bind", "contact"}},
 		{Name: "How", Flags: []string{"timeout", "gentle", "trace", "hold", "enter", "wait", "at-once", "progress", "again", "every", "jitter"}},
 		{Name: "What is shown and kept", Flags: []string{"format", "out", "verbose", "compare", "history", "metrics"}},
@@ -40,6 +40,9 @@ var guide = cli.Guide{
 		"compare": {
 			{Command: "dial compare monday.json tuesday.json", For: "what worked on Monday and does not now"},
 		},
+		"move": {
+			{Command: "dial move --to 10.2.0.20 arrived.json partner-*.json", For: "what everybody has to change who reached the old server"},
+		},
 		"watch": {
 			{Command: "dial watch --key-file key --history watch.jsonl 10.2.0.10", For: "every 15 minutes; what changes is kept"},
 			{Command: "dial watch --key-file key --every 5m --metrics 9977 10.2.0.10", For: "Prometheus asks http://127.0.0.1:9977/metrics"},
@@ -66,6 +69,8 @@ var guide = cli.Guide{
 			return report.Matrix.Names()
 		case "compare":
 			return report.Comparison.Names()
+		case "move":
+			return report.Move.Names()
 		case "address":
 			return report.Address.Names()
 		case "watch":
