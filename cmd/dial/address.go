@@ -13,7 +13,7 @@ func addressFlags() []ucli.Flag {
 		&ucli.StringSliceFlag{Name: "stun", Usage: "ask this STUN server, `URI` such as stun:stun.example.org or stun:192.0.2.1:3478?transport=tcp (repeatable; TCP and UDP by default)"},
 		&ucli.StringSliceFlag{Name: "published", Usage: "the `ADDR` or name that partners are told, to be compared (repeatable)"},
 		verboseFlag("also tell who saw what, and how the address is translated"),
-		timeoutFlag("how long each question may take"),
+		timeoutFlag("how long each question may take, `DURATION`"),
 	), outputFlags(report.Address)...)
 }
 

@@ -12,19 +12,19 @@ import (
 )
 
 func app() *ucli.App {
-	return &ucli.App{
+	return cli.WithGuide(&ucli.App{
 		Name:  "dial",
 		Usage: "test every path that ILLiad needs, each way, against a running listen",
 		UsageText: "dial [flags] HOST          as a staff PC (or --role) against the machine that runs listen\n" +
 			"dial odyssey [flags] PEER  server to server between two institutions, both directions\n" +
-			"dial odyssey @FILE|LINE    the same by the invitation that the partner's listen --invite made, as a file, an\n" +
-			"                           e-mail, or its line; it has the key, plan and ports\n" +
+			"dial odyssey @FILE|LINE    the same by the invitation that the partner's listen --invite made, as a file, an e-mail, or its line; it has the key, plan and ports\n" +
 			"dial odyssey --peers FILE  a list of many partners, side by side: a matrix\n" +
 			"dial egress [flags]        from here to OCLC, Atlas and the site's LDAP, ILS, OPAC and mail: needs no listen\n" +
 			"dial merge FILE FILE…      several reports into one: both ends of a pair, or many machines side by side\n" +
 			"dial compare OLD NEW       what changed between two reports: what worked then, and does not now\n" +
+			"dial move --to NEW OLD…    what each partner and PC has to change when the server gets another address\n" +
 			"dial watch [flags] HOST    the same test again and again: what changes, a history, metrics for Prometheus\n" +
-			"dial address [flags] [HOST] the address that partners see, by --stun servers or by HOST's listen\n" +
+			"dial address [flags] [HOST]  the address that partners see, by --stun servers or by HOST's listen\n" +
 			"dial version               what this program is, in one line for a bug report\n" +
 			"dial selfcheck             what this system does of what the program takes for granted, in a file to send back",
 		Description: "Flags may stand before or after HOST, and an invitation in place of it. Results go\n" +
@@ -55,21 +55,23 @@ func app() *ucli.App {
 			Flags:     compareFlags(),
 			Action:    compareReports,
 		}, {
+			Name: "move", Usage: "say what others have to change when the server gets another address: from reports of the old one. Exit: 0 done, 2 wrong use, 3 nobody has to",
+			ArgsUsage: "OLD.json…",
+			Flags:     moveFlags(),
+			Action:    moveSheet,
+		}, {
 			Name: "watch", Usage: "repeat the test of HOST, gently, and tell what changes. Exit: 0 it was stopped, 2 wrong use or a history that cannot be read",
-			Description: "dial watch --key-file key --history watch.jsonl HOST              every 15 minutes; what changes is kept\n" +
-				"dial watch --key-file key --every 5m --metrics 9977 HOST          Prometheus asks http://127.0.0.1:9977/metrics\n" +
-				"dial watch --installed --every 1h HOST                            the real software: no key, no listen\n\n" +
-				"It ends by Ctrl-C or SIGTERM. On HOST listen has to run all the while (listen --for 720h).",
-			ArgsUsage: "HOST|@FILE",
-			Flags:     append(cli.CommonFlags(), watchFlags()...),
-			Action:    watchPaths,
+			Description: "It ends by Ctrl-C or SIGTERM. On HOST listen has to run all the while (listen --for 720h).",
+			ArgsUsage:   "HOST|@FILE",
+			Flags:       append(cli.CommonFlags(), watchFlags()...),
+			Action:      watchPaths,
 		}, {
 			Name: "address", Usage: "tell as which address others see this machine, and whether it leads back here: by STUN servers, or by a machine that runs listen",
 			ArgsUsage: "[HOST]",
 			Flags:     addressFlags(),
 			Action:    addresses,
 		}, selfcheck.Command()},
-	}
+	}, guide)
 }
 
 func dialFlags() []ucli.Flag {
@@ -84,7 +86,7 @@ func dialFlags() []ucli.Flag {
 		&ucli.IntFlag{Name: "contact", Usage: "the TCP `PORT` that listen was given as --contact: ask there first which ports live software holds, since none of these may get the proof"},
 		verboseFlag("also tell all evidence (hops, sources, times), how long the run may take, and how sure its samples are"),
 		&ucli.DurationFlag{Name: "hold", Usage: "keep connections idle for up to this `DURATION`, such as 30m, to find out what idle time the required paths survive"},
-		timeoutFlag("how long each step may take: connecting and proving, then the payload each way"),
+		timeoutFlag("how long each step may take, `DURATION`: connecting and proving, then the payload each way"),
 		compareFlag(),
 	}, slices.Concat(outputFlags(report.Paths), requestFlags())...)
 }
@@ -119,7 +121,7 @@ func mergeFlags() []ucli.Flag {
 	return slices.Concat(outputFlags(report.Matrix), requestFlags(), []ucli.Flag{
 		verboseFlag("also tell all evidence, and every machine"),
 		&ucli.StringFlag{Name: "site", Usage: "site `FILE` that says who asks (institution, contact), for requests"},
-		&ucli.StringFlag{Name: "plan", Value: "illiad", Usage: "the plan that the site file is for"},
+		&ucli.StringFlag{Name: "plan", Value: "illiad", Usage: "the plan that the site file is for, `NAME`"},
 	})
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 func app() *ucli.App {
-	return &ucli.App{
+	return cli.WithGuide(&ucli.App{
 		Name:  "listen",
 		Usage: "stand in for an ILLiad server: bind its ports and prove every path to them",
 		UsageText: "listen [flags]        bind the ports and answer until stopped\n" +
@@ -38,7 +38,7 @@ func app() *ucli.App {
 			Flags:  rulesFlags(),
 			Action: printRules,
 		}, serviceCommand(), selfcheck.Command()},
-	}
+	}, guide)
 }
 
 func listenFlags() []ucli.Flag {

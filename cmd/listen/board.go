@@ -92,6 +92,9 @@ func reachedWords(p *listener.Attended, room int) string {
 		if p.More {
 			who = fmt.Sprintf("%s and more than %d others", list[n-1], n-1)
 		}
+		if lacks != "" && len(who)+len(lacks) > max(20, room) { // what is missing says more than who came last
+			who = fmt.Sprintf("%d came", n)
+		}
 	}
 	return who + lacks
 }

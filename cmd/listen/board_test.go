@@ -62,6 +62,15 @@ func TestTheBoardShowsWhoHasToComeAndWhoHas(t *testing.T) {
 			t.Errorf("%v: the last line is %q", size, lines[len(lines)-1])
 		}
 	}
+	for n := range 3 {
+		b.who.Take(keyed(echo.KindProved, netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + n)}).String(), plan.TCP, 7968, "odyssey-out"))
+	}
+	if want := "  7968/tcp   staff PC, partner's server  203.0.113.102 and 3 more; no staff PC"; !slices.Contains(b.lines(79, 40), want) {
+		t.Errorf("no line %q in\n%s", want, strings.Join(b.lines(79, 40), "\n"))
+	}
+	if want := "  7968/tcp   staff PC, partner's server  4 came; no staff PC"; !slices.Contains(b.lines(60, 40), want) {
+		t.Errorf("no line %q in\n%s", want, strings.Join(b.lines(60, 40), "\n"))
+	}
 	b.who.Take(keyed(echo.KindProved, "10.7.0.1", plan.TCP, 443, "web-https"))
 	if got, want := b.waiting(), "all have come that have to by the plan"; got != want {
 		t.Errorf("got %q, want %q", got, want)

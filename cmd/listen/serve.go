@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -34,6 +35,7 @@ type serving struct {
 	errs   io.Writer
 	// What was given, for the command that dial is to be run with.
 	planArg, siteArg string
+	keyFile          string // of --key-file; ""
 	portArgs         []string
 	quoteNotes       []string   // what other shells want of that command's arguments
 	inviteFile, name string     // "": no invitation; no name in it
@@ -60,7 +62,7 @@ func serve(c *ucli.Context) error {
 	s := &serving{
 		Common: common, screen: screen, words: screen, errs: c.App.ErrWriter,
 		planArg: cli.String(c, "plan"), siteArg: cli.String(c, "site"), portArgs: cli.Strings(c, "port"),
-		inviteFile: c.String("invite"), name: paste.Value(c.String("name")), public: c.StringSlice("public"),
+		keyFile: absolute(cli.String(c, "key-file")), inviteFile: c.String("invite"), name: paste.Value(c.String("name")), public: c.StringSlice("public"),
 	}
 	screen.OnGap = func(dropped int, over bool) string {
 		words := fmt.Sprintf("nobody reads what is shown here; so far %d lines were not shown. Contacts are answered and written to the ledger all the same.", dropped)
@@ -155,11 +157,19 @@ func serve(c *ucli.Context) error {
 		Lines: s.lines(), Future: s.future(), Web: s.page.Serve, Downloads: files, OnUnseen: s.unseen(runtime.GOOS), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
 	failed := l.Bind(c.Context)
-	s.openPage(l)
+	another := s.another(c.Context, key, failed)
 	if c.Bool("check") {
 		l.Close()
+		if another != nil {
+			fmt.Fprintf(s.errs, "listen: %v\n", s.anotherRuns(another))
+		}
 		return s.check(l, failed)
 	}
+	if another != nil {
+		l.Close()
+		return s.anotherRuns(another)
+	}
+	s.openPage(l)
 	s.sayFailed(failed)
 	s.sayFewHops(sock.TTLTowards)
 	if len(l.Bound()) == 0 {
@@ -182,6 +192,8 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 	if err := s.out.open(); err != nil {
 		return err
 	}
+	kept := s.keepRecord(l, time.Now().Add(limit))
+	defer kept.End()
 	if err := s.become(l, c.String("ready-file")); err != nil {
 		return err
 	}
@@ -231,6 +243,17 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 		fmt.Fprintf(s.words, "Stopped after %v (--for).\n", limit)
 	}
 	return cmp.Or(err, outErr)
+}
+
+// absolute is the name of a file for who is in another directory.
+func absolute(name string) string {
+	if name == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
 }
 
 func parseAllowed(list []string) ([]netip.Prefix, error) {

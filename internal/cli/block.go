@@ -152,20 +152,28 @@ func (b *Block) drawOnce() {
 	_, _ = b.to.Write(out.Bytes())
 }
 
+// maxFront is how long what stands in front of a line's words is at most.
+const maxFront = 12
+
 // fold breaks the lines of a text between words, so that a terminal of so many
-// columns need not do so in their middle. What is indented stays whole: it is a
-// command to be copied, or a table.
+// columns need not do so in their middle, and keeps below the words what follows a
+// time or a name in front. What is indented stays whole: it is a command to be copied,
+// or a table.
 func fold(text string, columns int) string {
 	var out strings.Builder
 	for line := range strings.SplitAfterSeq(text, "\n") {
-		for utf8.RuneCountInString(line) > columns && !strings.HasPrefix(line, " ") {
+		margin := ""
+		if at := strings.Index(line, "  "); at > 0 && at <= maxFront {
+			margin = strings.Repeat(" ", at+2)
+		}
+		for first := true; utf8.RuneCountInString(line) > columns && (!first || !strings.HasPrefix(line, " ")); first = false {
 			runes := []rune(line)
 			end := strings.LastIndex(strings.TrimRight(string(runes[:columns+1]), " "), " ")
-			if end <= 0 {
+			if end <= len(margin) {
 				break
 			}
 			out.WriteString(strings.TrimRight(line[:end], " ") + "\n")
-			line = strings.TrimLeft(line[end:], " ")
+			line = margin + strings.TrimLeft(line[end:], " ")
 		}
 		out.WriteString(line)
 	}

@@ -15,6 +15,9 @@ func TestLongLinesBreakBetweenWordsAndCommandsStayWhole(t *testing.T) {
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+	if got, want := fold("06:07:35Z  key  words that go on for long\n", 26), "06:07:35Z  key  words\n           that go on for\n           long\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
 	if fold("", 20) != "" || fold("no end", 20) != "no end" {
 		t.Error("what fits is changed")
 	}

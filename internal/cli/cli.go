@@ -87,6 +87,10 @@ func RunUntil(told <-chan struct{}, app *cli.App, args []string, stdout, stderr 
 	}
 	args, err := flagsFirst(app, args)
 	if err == nil {
+		if of, ok := asksForHelp(app, args); ok {
+			writeHelp(stdout, app, of)
+			return ExitOK
+		}
 		err = app.RunContext(ctx, args)
 	}
 	if err == nil {

@@ -32,6 +32,7 @@ var floors = []struct {
 	{"internal/plan", floor{[]string{"paste"}, "what must be reachable is data: it knows nothing of how that is found out"}},
 	{"internal/logon", floor{[]string{"paste"}, "it reads what another program keeps on this machine, and knows nothing of who asks"}},
 	{"internal/result", floor{[]string{"clean", "plan"}, "what was found is data: whoever fills it in or renders it comes later"}},
+	{"internal/running", floor{nil, "that another listen runs is known before anything of this one is read"}},
 	{"internal/sock", floor{[]string{"clean", "plan", "result"}, "it tells what the system knows of a socket, to any protocol"}},
 	{"internal/service", floor{[]string{"clean", "plan", "result", "sock"}, "a service's conversation is the same with and without our proof around it"}},
 	{"internal/echo", floor{[]string{"clean", "paste", "plan", "result", "sock"}, "the wire format must be usable without the programs around it (docs/wire.md)"}},
@@ -45,11 +46,12 @@ var floors = []struct {
 	{"internal/request", floor{[]string{"plan", "result", "dialect"}, "what to ask for follows from reports alone; who renders it comes later"}},
 	{"internal/merge", floor{[]string{"plan", "result", "request", "verdict"}, "it joins what is written already and has it judged: files and sockets are not its business; what of it is asked of a firewall's people, request decides for every form"}},
 	{"internal/compare", floor{[]string{"plan", "result"}, "it lays what two reports say side by side: what is in them was judged when they were written"}},
+	{"internal/move", floor{[]string{"plan", "result"}, "what a move changes follows from reports alone: whether the new address works is for a test"}},
 	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "contact", "dialer", "listener", "verdict"}, "a run prints nothing and knows no flags, and of several runs only what it shares with them"}},
 	{"internal/meeting", floor{[]string{"plan", "result", "sock", "echo", "dialer", "listener", "verdict", "merge", "survey"}, "who makes the run is settled around it; what the other end hands over is not believed (merge.Sound), and a run by itself joins nothing"}},
 	{"internal/visit", floor{[]string{"plan", "result", "sock", "service", "dialer", "verdict", "echo"}, "real software is asked as anybody asks it, and nothing of the key gets near it"}},
 	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
-	{"internal/report", floor{[]string{"clean", "plan", "result", "dialect", "request"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
+	{"internal/report", floor{[]string{"clean", "plan", "result", "dialect", "request", "move"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/page", floor{[]string{"clean", "plan", "result", "service", "verdict", "merge", "report"}, "what a browser shows is judged and told as what dial shows; whose witness is asked, it is handed"}},
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},
 	{"internal/consortium", floor{[]string{"plan", "result", "sock", "echo", "listener", "verdict", "merge", "survey"}, "it has each partner tested and lays the reports side by side; who reads a list's flags comes later"}},
@@ -64,8 +66,8 @@ var floors = []struct {
 	{"internal/release", floor{[]string{"cli"}, "it packs the built programs, and shares nothing with them but their version"}},
 	{"internal/house", floor{nil, "it reads the sources and imports none of them"}},
 	{"internal/e2e", floor{nil, "it runs the built programs from outside, as a user does"}},
-	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "sock", "echo", "listener", "dialect", "request", "report", "page", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
-	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "meeting", "visit", "address", "merge", "compare", "verdict", "dialect", "request", "report", "invite", "consortium", "watch", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
+	{"cmd/listen", floor{[]string{"clean", "paste", "plan", "result", "running", "sock", "echo", "listener", "dialect", "request", "report", "page", "invite", "cli", "selfcheck"}, "listen answers; it surveys and judges nothing"}},
+	{"cmd/dial", floor{[]string{"clean", "paste", "logon", "plan", "result", "echo", "survey", "meeting", "visit", "address", "merge", "compare", "move", "verdict", "dialect", "request", "report", "invite", "consortium", "watch", "cli", "selfcheck"}, "dial wires a survey to a report; sockets are the survey's business"}},
 }
 
 func TestImportsRunDownwardOnly(t *testing.T) {

@@ -24,6 +24,8 @@ type built struct {
 	golang  string   // the release of Go that built them
 	modules []module // in the programs, by their paths
 	manuals map[string][]byte
+	// completions are by the program's name and the shell's: dial.bash.
+	completions map[string][]byte
 }
 
 // A module is one that is in the programs.
@@ -120,24 +122,53 @@ func (r *release) build(ctx context.Context, p platform) (built, error) {
 	return b, nil
 }
 
-// manuals makes the manual page of each program of what its --help says.
-func (r *release) manuals(ctx context.Context) (map[string][]byte, error) {
+// shells are what there is a completion for, and where Debian and Fedora have it.
+var shells = map[string][2]string{
+	"bash": {"/usr/share/bash-completion/completions/%s", "/usr/share/bash-completion/completions/%s"},
+	"zsh":  {"/usr/share/zsh/vendor-completions/_%s", "/usr/share/zsh/site-functions/_%s"},
+	"fish": {"/usr/share/fish/vendor_completions.d/%s.fish", "/usr/share/fish/vendor_completions.d/%s.fish"},
+}
+
+// manuals makes the manual page of each program of what its --help says, and that of
+// each of its commands; and the completion of each shell, by the program's name and the
+// shell's.
+func (r *release) manuals(ctx context.Context) (pages, completions map[string][]byte, err error) {
 	here := platform{runtime.GOOS, runtime.GOARCH}
 	b, err := r.build(ctx, here)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", here, err)
+		return nil, nil, fmt.Errorf("%s: %w", here, err)
 	}
-	out := map[string][]byte{}
+	pages, completions = map[string][]byte{}, map[string][]byte{}
 	for _, name := range programs {
-		cmd := exec.CommandContext(ctx, b.program(name), "--help")
-		cmd.Env = append(os.Environ(), "COLUMNS=80", "DIALTONE_KEY=")
-		help, err := cmd.Output()
-		if err != nil {
-			return nil, fmt.Errorf("%s --help: %w", name, err)
+		says := func(args ...string) ([]byte, error) {
+			cmd := exec.CommandContext(ctx, b.program(name), args...)
+			cmd.Env = append(os.Environ(), "COLUMNS=80", "DIALTONE_KEY=")
+			out, err := cmd.Output()
+			if err != nil {
+				return nil, fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+			}
+			return out, nil
 		}
-		out[name+".1"] = manual(name, r.version, r.at, string(help))
+		help, err := says("--help")
+		if err != nil {
+			return nil, nil, err
+		}
+		var more []string
+		for _, c := range commandsOf(string(help)) {
+			text, err := says(c, "--help")
+			if err != nil {
+				return nil, nil, err
+			}
+			more = append(more, string(text))
+		}
+		pages[name+".1"] = manual(name, r.version, r.at, string(help), more...)
+		for shell := range shells {
+			if completions[name+"."+shell], err = says("completion", shell); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
-	return out, nil
+	return pages, completions, nil
 }
 
 // licences are the texts that whoever passes the programs on must pass on, too: those

@@ -179,7 +179,7 @@ func (r *release) make(ctx context.Context) ([]string, error) {
 	if err := r.clear(); err != nil {
 		return nil, err
 	}
-	manuals, err := r.manuals(ctx)
+	manuals, completions, err := r.manuals(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (r *release) make(ctx context.Context) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
-		b.manuals = manuals
+		b.manuals, b.completions = manuals, completions
 		names, err := r.pack(ctx, b)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p, err)

@@ -68,6 +68,17 @@ func (r *release) systemPackages(ctx context.Context, b built, licences []byte) 
 		}
 		add("/usr/bin/"+name, 0o755, data)
 		add("/usr/share/man/man1/"+name+".1.gz", 0o644, r.gzipped(b.manuals[name+".1"]))
+		for shell, at := range shells {
+			for i, packager := range []string{"deb", "rpm"} {
+				if at[0] == at[1] {
+					packager = ""
+				}
+				if i == 0 || packager != "" {
+					add(fmt.Sprintf(at[i], name), 0o644, b.completions[name+"."+shell])
+					contents[len(contents)-1].Packager = packager
+				}
+			}
+		}
 	}
 	unit, err := os.ReadFile(filepath.Join(r.root, "docs", "systemd", "dialtone-listen.service"))
 	if err != nil {

@@ -498,6 +498,16 @@ dial [flags] HOST  from here
 	if got := string(manual("dial", "9.9", time.Unix(1790000000, 0).UTC(), help)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+	help = "NAME:\n   dial - test every path\n\nCOMMANDS:\n   merge     make one\n             of several\n   dial COMMAND --help has the flags of each.\n\nOPTIONS:\n  How\n   --key W  the key\n"
+	if got, want := commandsOf(help), []string{"merge"}; !slices.Equal(got, want) {
+		t.Errorf("commands %q, want %q", got, want)
+	}
+	got := string(manual("dial", "9.9", time.Unix(1790000000, 0).UTC(), help, "NAME:\n   dial merge - make one\n\nUSAGE:\n   dial merge FILE\n"))
+	for _, want := range []string{".SH OPTIONS\n.nf\n.fi\n.SS How\n.nf\n\\-\\-key W  the key\n.fi\n", ".SH DIAL MERGE\nmake one\n.SS Usage\n.nf\ndial merge FILE\n.fi\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
 }
 
 func TestWrongUseIsToldBeforeAnythingIsBuilt(t *testing.T) {

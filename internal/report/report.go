@@ -90,14 +90,16 @@ var (
 // encode writes exactly the struct.
 func encode[T any](v T, _ Options) ([]byte, error) { return result.Encode(v) }
 
-// Formats names the forms, as in "text, json or csv".
-func (k Kind[T]) Formats() string {
-	var names []string
+// Names are the names of the forms.
+func (k Kind[T]) Names() (out []string) {
 	for _, f := range k.Forms {
-		names = append(names, string(f.Format))
+		out = append(out, string(f.Format))
 	}
-	return alternatives(names)
+	return out
 }
+
+// Formats names the forms, as in "text, json or csv".
+func (k Kind[T]) Formats() string { return alternatives(k.Names()) }
 
 // Endings names what a file's name ends in for each form, as in ".txt, .json or .csv".
 func (k Kind[T]) Endings() string {
