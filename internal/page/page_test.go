@@ -127,7 +127,7 @@ func tells(t *testing.T, p *Page, b began, said told) result.Path {
 }
 
 func answered(n int) told {
-	return told{Test: n, Outcome: "answered", ElapMS: 5, RTTMS: 5, AgoMS: 9, Got: payloadSize, GotMS: 3, Payload: true}
+	return told{Test: n, Outcome: "answered", ElapMS: 5, AgoMS: 9, Got: payloadSize, Payload: true}
 }
 
 func TestABrowsersRowIsAnsweredAndNeverOpen(t *testing.T) {
@@ -177,7 +177,7 @@ func TestWhatABrowserTellsAndTheWitnessSettles(t *testing.T) {
 		"dropped":                     {half: nothing, outcome: "timeout", want: result.Filtered, code: result.CodeFiltered},
 		"its answer lost":             {half: halfOpen, outcome: "timeout", want: result.ReplyLost, code: result.CodeReplyLost},
 		"given up at once":            {half: nothing, outcome: "failed", want: result.Silent, code: result.CodeBrowserUnknown},
-		"forbidden by the browser":    {half: nothing, outcome: "failed", local: "denied", want: result.Untested, code: result.CodeBrowserRule},
+		"forbidden by the browser":    {half: taken, outcome: "failed", local: "denied", want: result.Untested, code: result.CodeBrowserRule},
 		"nobody knows":                {half: unknown, outcome: "timeout", want: result.Silent, code: result.CodeBrowserUnknown},
 		"live software":               {half: held, outcome: "failed", want: result.Silent, code: result.CodeBrowserUnknown},
 		"TLS came":                    {half: taken, tls: true, outcome: "failed", want: result.Silent, code: result.CodeBrowserTLS},
