@@ -217,6 +217,27 @@ func TestWhatABrowserTellsAndTheWitnessSettles(t *testing.T) {
 	}
 }
 
+// A device that ends connections looks like the browser's rule until another port is
+// answered.
+func TestWhatWorksOnOnePortIsNoRuleOfTheBrowser(t *testing.T) {
+	p := newPage(t)
+	p.Browsed = func(int, netip.Addr, time.Duration, time.Duration) (result.Acceptor, bool) {
+		return result.Acceptor{Port: result.PortBound, Saw: result.SawAccepted, Match: result.MatchTime}, false
+	}
+	b := begin(t, p, "client", "")
+	cut := b.on(t, 1433)
+	if at := tells(t, p, b, told{Test: cut, Outcome: "failed", Local: "denied"}); at.Verdict != result.Untested {
+		t.Errorf("first it is %s", at.Verdict)
+	}
+	n := b.on(t, 7968)
+	fetches(t, p, client, b.Tests[n].URLs[0], asIs)
+	tells(t, p, b, answered(n))
+	ask(p, client, post(b.Session, told{Finished: true}))
+	if at := p.sessions[0].rep.Paths[p.sessions[0].tests[cut].paths[0]]; at.Verdict != result.Silent || at.Finding.Code != result.CodeBrowserUnknown {
+		t.Errorf("in the end it is %s, %+v", at.Verdict, at.Finding)
+	}
+}
+
 // A stranger's page, and whoever has no code, get nothing.
 func TestNobodyIsLetInWithoutTheCode(t *testing.T) {
 	p := newPage(t)

@@ -341,6 +341,17 @@ func isTime(ms float64) bool { return ms >= 0 && ms <= float64(maxAgo.Millisecon
 // finish ends a session, and hands its report on.
 func (p *Page) finish(s *session, now time.Time) {
 	p.mu.Lock()
+	var again []*test // that were ruled on before another port was answered
+	for _, t := range s.tests {
+		if i := s.rep.Paths[t.paths[0]].Initiator; s.isAnswered() && i != nil && i.Fetch != nil && i.Fetch.Rule == localNetwork {
+			again = append(again, t)
+		}
+	}
+	p.mu.Unlock()
+	for _, t := range again {
+		p.judge(s, t)
+	}
+	p.mu.Lock()
 	was := s.finished
 	s.finished = true
 	s.rep.ElapsedMS = now.Sub(s.began).Milliseconds()
@@ -415,7 +426,7 @@ func (p *Page) halves(s *session, t *test) (*result.Initiator, *result.Acceptor,
 		p.mu.Unlock()
 		return i, h, from
 	}
-	crowd := p.isCrowded(s, t.port, from, to)
+	crowd, isAnswered := p.isCrowded(s, t.port, from, to), s.isAnswered()
 	p.mu.Unlock()
 	if p.Browsed == nil {
 		return i, nil, from
@@ -427,11 +438,23 @@ func (p *Page) halves(s *session, t *test) (*result.Initiator, *result.Acceptor,
 	}
 	i.Fetch.TLS = h.Saw == result.SawAccepted && began
 	// It connects before it decides, and ends that connection without a word.
-	if h.Saw == result.SawAccepted && !began && h.BytesIn == 0 && i.Fetch.Outcome == result.FetchFailed && said.Local == "denied" {
-		i.Fetch.Outcome, i.Fetch.Rule = result.FetchForbidden, "this browser does not let the page ask addresses of the local network (Local Network Access): it connected, and sent nothing"
+	// What it forbids, it forbids on all ports of the address: if one of them was answered,
+	// that was not it.
+	if h.Saw == result.SawAccepted && !began && h.BytesIn == 0 && i.Fetch.Outcome == result.FetchFailed && said.Local == "denied" && !isAnswered {
+		i.Fetch.Outcome, i.Fetch.Rule = result.FetchForbidden, localNetwork
 		i.NotTried = i.Fetch.Rule
 	}
 	return i, &h, from
+}
+
+// localNetwork is the rule of a browser's that shows itself so.
+const localNetwork = "this browser does not let the page ask addresses of the local network (Local Network Access): on each port it connected, and sent nothing"
+
+// isAnswered reports whether any attempt was. The Page's lock is held.
+func (s *session) isAnswered() bool {
+	return slices.ContainsFunc(s.tests, func(t *test) bool {
+		return slices.ContainsFunc(t.attempts, func(a *attempt) bool { return a.arrived && a.told != nil && a.told.Outcome == "answered" })
+	})
 }
 
 // isCrowded reports whether another session of the same address had an attempt at a port
