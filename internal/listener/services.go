@@ -98,6 +98,9 @@ func (l *Listener) talk(ctx context.Context, conn net.Conn, e *entry, p plan.Pro
 	if t.kind != echo.KindForeign || len(first) == 0 {
 		return t
 	}
+	if p.Language().Greets && l.Web != nil && service.IsHTTP(first) { // a browser, which spoke before the greeting
+		p = service.Web
+	}
 	t = l.hold(ctx, after(first, conn), e, p)
 	t.foreign = len(first)
 	return t
