@@ -57,8 +57,7 @@ func (s *serving) another(ctx context.Context, key echo.Key, failed []*listener.
 			continue // the same test, on ports of its own
 		}
 		for _, e := range taken {
-			addr, err := netip.ParseAddr(e.Address)
-			if err == nil && f.Has(string(e.Transport), netip.AddrPortFrom(addr, uint16(e.Port))) {
+			if e.Address.IsValid() && f.Has(string(e.Transport), netip.AddrPortFrom(e.Address.Addr, uint16(e.Port))) {
 				return &f
 			}
 		}
@@ -68,14 +67,13 @@ func (s *serving) another(ctx context.Context, key echo.Key, failed []*listener.
 		if e.Transport != plan.TCP || e.Holder == nil || !isListen(e.Holder.Name) || int(e.Holder.PID) == os.Getpid() {
 			continue
 		}
-		addr, err := netip.ParseAddr(e.Address)
-		if err != nil || s.isSameKey(ctx, netip.AddrPortFrom(addr, uint16(e.Port)), key) {
+		if !e.Address.IsValid() || s.isSameKey(ctx, netip.AddrPortFrom(e.Address.Addr, uint16(e.Port)), key) {
 			continue
 		}
 		f := &running.Found{Record: running.Record{PID: int(e.Holder.PID)}}
 		for _, o := range taken {
-			if a, err := netip.ParseAddr(o.Address); err == nil && o.Holder != nil && o.Holder.PID == e.Holder.PID {
-				f.Ports = append(f.Ports, running.Port{Transport: string(o.Transport), At: netip.AddrPortFrom(a, uint16(o.Port))})
+			if o.Address.IsValid() && o.Holder != nil && o.Holder.PID == e.Holder.PID {
+				f.Ports = append(f.Ports, running.Port{Transport: string(o.Transport), At: netip.AddrPortFrom(o.Address.Addr, uint16(o.Port))})
 			}
 		}
 		return f

@@ -50,6 +50,7 @@ func listenFlags() []ucli.Flag {
 		&ucli.IntFlag{Name: "contact", Usage: "also bind this TCP `PORT`, over which dial asks, where no port of the plan is free and passes"},
 		&ucli.StringFlag{Name: "downloads", Usage: "offer the files in `DIR` to browsers on the plan's HTTP port, without the key: exactly these, as they are now; auto: Dialtone's own files beside listen"},
 		&ucli.StringSliceFlag{Name: "out", Usage: "keep a report of who reached which port, and whom the plan still expects, in `FILE`, written anew each minute and at the end; its ending chooses the format: " + report.Listened.Endings() + " (repeatable)"},
+		&ucli.StringFlag{Name: "dashboard", Usage: "show who has tested what, live, to browsers of this machine at `ADDR`, such as 127.0.0.1:7900: browsers' tests, and the report that each dial then hands in"},
 		&ucli.StringFlag{Name: "ledger", Usage: "append every contact to `FILE` as JSON lines, flushed before it is answered"},
 		&ucli.StringFlag{Name: "ready-file", Usage: "write `FILE` once everything is bound"},
 		&ucli.StringFlag{Name: "invite", Usage: "write to `FILE` and print the one line that a partner gives to dial odyssey; it holds the key"},

@@ -37,6 +37,7 @@ func (s *serving) openPage(l *listener.Listener) {
 			who = fmt.Sprintf("%q: ", r.From.Host)
 		}
 		l.BrowserTested(c, who+report.Answer(r))
+		s.dashboard.take(r, c.Remote.Addr())
 	}
 	for _, b := range l.Bound() {
 		if port := int(b.Addr.Port()); b.Transport == plan.TCP && !slices.Contains(p.Ports, port) {

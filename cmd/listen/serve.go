@@ -46,6 +46,7 @@ type serving struct {
 	who              *listener.Attendance
 	out              *reporting // of --out; nil: none
 	page             *page.Page // that browsers get
+	dashboard        *dashboard // nil: none
 	board            *board     // on a terminal; nil: elsewhere
 }
 
@@ -146,6 +147,11 @@ func serve(c *ucli.Context) error {
 	defer closeFiles()
 	s.offers = names
 	s.page = s.newPage()
+	if !c.Bool("check") {
+		if s.dashboard, err = newDashboard(c.Context, c.String("dashboard"), s.errs); err != nil {
+			return err
+		}
+	}
 	l := listener.New(listener.Config{
 		Key: key, Software: cli.Software, Plan: s.Plan, Roles: s.roles, Ports: s.Plan.Ports(s.roles),
 		Beside: beside, ContactPort: s.contact, Shift: s.Shift, Addrs: s.Bind, Allowed: allowed, Partners: s.partners(c.Context), OnEvent: func(c listener.Event) {
@@ -154,7 +160,7 @@ func serve(c *ucli.Context) error {
 				s.board.changed()
 			}
 		},
-		Lines: s.lines(), Future: s.future(), Web: s.page.Serve, Downloads: files, OnUnseen: s.unseen(runtime.GOOS), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
+		Lines: s.lines(), Future: s.future(), Web: s.page.Serve, OnReport: s.dashboard.onReport(), Downloads: files, OnUnseen: s.unseen(runtime.GOOS), OnTrouble: func(what string) { fmt.Fprintf(s.errs, "listen: %s\n", what) },
 	})
 	failed := l.Bind(c.Context)
 	another := s.another(c.Context, key, failed)
@@ -205,6 +211,10 @@ func (s *serving) run(c *ucli.Context, l *listener.Listener, journal *listener.J
 			return cli.Usage(fmt.Errorf("--ready-file: %w", err), "Give a file in a directory that can be written.")
 		}
 	}
+	var watching sync.WaitGroup
+	watching.Go(func() { s.dashboard.serve(ctx) })
+	defer watching.Wait()
+	defer cancel()
 	var readyErr error
 	var keeping sync.WaitGroup
 	err = l.Serve(ctx, func(taken []*listener.BindError) {

@@ -62,6 +62,7 @@ func (s *serving) sayReady(l *listener.Listener, until time.Time, invitation str
 		fmt.Fprintln(w, note)
 	}
 	fmt.Fprint(w, downloadWords(addrs[0], s.offers, l.Bound()))
+	fmt.Fprint(w, s.dashboard.words())
 	fmt.Fprint(w, reachWords(owns[0], len(s.Bind) > 0))
 	if len(owns) > 1 && len(s.public) == 0 {
 		fmt.Fprintf(w, "Other addresses of this machine: %s. Behind a NAT, give the address that others use.\n", otherWords(owns[1:]))

@@ -44,6 +44,9 @@ type Hello struct {
 	Shed int `json:"shed,omitempty"`
 	// Ordinary: it makes ordinary connections when asked to (BackPath.Ordinary).
 	Ordinary bool `json:"ordinary,omitempty"`
+	// Board: whoever started it watches what each run reports, and is to get it
+	// (Delivery.Board).
+	Board bool `json:"board,omitempty"`
 	// Neighbour: the asking end's address, as it arrives, is on a network that
 	// this machine has an interface in.
 	Neighbour bool `json:"neighbour"`

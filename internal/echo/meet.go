@@ -40,6 +40,8 @@ func Leads(a, b ID) bool { return bytes.Compare(a[:], b[:]) < 0 }
 type Delivery struct {
 	Report []byte `json:"report"` // JSON, compressed with gzip (RFC 1952)
 	Last   bool   `json:"last"`   // it holds what the other end asked for besides
+	// Board: it is for whoever watches the listener alone, and nobody collects it.
+	Board bool `json:"board,omitempty"`
 }
 
 // A Receipt answers a Delivery.

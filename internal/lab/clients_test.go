@@ -52,7 +52,7 @@ var clients = []client{
 	{name: "http on 636: curl", pkg: "curl", command: `curl -sSi --noproxy '*' http://$A:636/`, prints: []string{"HTTP/1.1 400 Bad Request", "This port is for LDAPS"}},
 	{name: "http on 1433: chromium", pkg: "chromium", command: `HOME=$PWD chromium --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update --disable-sync --no-proxy-server --dump-dom http://$A:1433/`,
 		prints: []string{"400 Bad Request", "This port is for SQL Server, and your client spoke HTTP."}},
-	{name: "http on 21: wget", pkg: "wget", command: `wget --no-proxy -t1 -nv -O- http://$A:21/`, exit: -1, prints: []string{"220 Dialtone test listener for FTP"}},
+	{name: "http on 21: wget", pkg: "wget", command: `wget --no-proxy -t1 -nv -O- http://$A:21/`, exit: -1, prints: []string{"You reached the future ILLiad server, port 21"}},
 	{name: "https on 80: curl", pkg: "curl", command: `curl -sSk --noproxy '*' https://$A:80/`, exit: 35, prints: []string{"wrong version number"}},
 	{name: "https on 3389: curl", pkg: "curl", command: `curl -sSk --noproxy '*' https://$A:3389/`, exit: 35, prints: []string{"alert unexpected message"}},
 	{name: "https on 7968: curl", pkg: "curl", command: `curl -sSk --noproxy '*' https://$A:7968/`, exit: 35, prints: []string{"alert unexpected message"}},

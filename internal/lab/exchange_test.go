@@ -257,6 +257,7 @@ var changing = []struct {
 	{regexp.MustCompile(`[0-9.]+ (ms|s|seconds|min)\b`), "DURATION"},
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},
 	{regexp.MustCompile(`[a-z]+(-[a-z]+){5}`), "KEY"},
+	{regexp.MustCompile(`/b/[0-9A-Z]{5}-[0-9A-Z]{5}`), "/b/CODE"},
 	{regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`), "PORT"},                // that the system hands out
 	{regexp.MustCompile(`Contact through [a-z-]+, \S+,`), "Contact through PATH,"}, // whichever answered first
 	{regexp.MustCompile(` at \S+ \(`), " at HOST ("},

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"dialtone/internal/plan"
 	"dialtone/internal/result"
 )
 
@@ -36,9 +37,15 @@ func TestBrowsersAttemptsAreSeenByAddressAndTime(t *testing.T) {
 
 // A browser's requests are answered on every port, whatever it is for.
 func TestBrowsersAreAnsweredOnEveryPort(t *testing.T) {
+	for _, speaks := range []plan.Protocol{"", "http", "ftp", "smtp", "tds", "odyssey", "iso-ill", "rdp", "z3950", "ldap", "https"} {
+		t.Run(string(speaks), func(t *testing.T) { answersBrowsers(t, speaks) })
+	}
+}
+
+func answersBrowsers(t *testing.T, speaks plan.Protocol) {
 	var token [16]byte
 	token[0] = 7
-	l := start(t, Config{Web: func(w http.ResponseWriter, r *http.Request, conn WebConn) bool {
+	l := start(t, Config{Plan: planOf(plan.Row{ID: "high", Transport: plan.TCP, Speaks: speaks}), Web: func(w http.ResponseWriter, r *http.Request, conn WebConn) bool {
 		if r.URL.Path != "/b/" {
 			return false
 		}

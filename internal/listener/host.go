@@ -42,7 +42,7 @@ func (l *Listener) Hello(p echo.Peer) echo.Hello {
 		Certificate: l.Fingerprint(), Partners: l.Partners,
 		Started: l.began.UnixMilli(), UptimeMS: sock.Since(l.began).Milliseconds(), SleptMS: l.troubles.sleptFor().Milliseconds(),
 		OtherRuns: l.arrivals.otherRuns(p.Remote.Addr(), sock.Now().Add(-time.Minute), p.Run, l.Instance),
-		Ordinary:  true,
+		Ordinary:  true, Board: l.OnReport != nil,
 		Neighbour: sock.IsOnLink(p.Remote.Addr()), Shed: l.sheds.lately(sock.Now()),
 	}
 	for _, r := range l.Roles {

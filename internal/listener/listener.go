@@ -72,6 +72,9 @@ type Config struct {
 	OnUnseen func(t plan.Transport, port int, from netip.Addr)
 	// OnMeet says which of two ends makes the run; nil: the asking end.
 	OnMeet func(echo.Peer, echo.Meet) echo.Turn
+	// OnReport is told of each report that comes, for who watches; nil: nobody does, and
+	// dial hands none in by itself.
+	OnReport func(*result.Report, echo.Peer)
 	// OnDelivery takes reports, and says what to do once the far end knows; nil:
 	// they are kept until a program of this machine fetches them.
 	OnDelivery func(r *result.Report, last bool) (echo.Receipt, func())

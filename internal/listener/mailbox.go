@@ -82,6 +82,12 @@ func (l *Listener) Deliver(p echo.Peer, d echo.Delivery) (receipt echo.Receipt, 
 		l.event(Event{Kind: echo.KindDelivered, Peer: p, Detail: "refused: " + err.Error()})
 		return receipt, nil, err
 	}
+	if l.OnReport != nil {
+		l.OnReport(r, p)
+	}
+	if d.Board {
+		return receipt, nil, nil
+	}
 	l.event(Event{Kind: echo.KindDelivered, Peer: p})
 	if l.OnDelivery != nil {
 		receipt, taken = l.OnDelivery(r, d.Last)

@@ -98,6 +98,9 @@ func (l *Listener) converse(ctx context.Context, conn net.Conn, e *entry, p plan
 	if t.kind != echo.KindForeign || len(first) == 0 {
 		return t
 	}
+	if p.Language().Greets && l.Web != nil && service.IsHTTP(first) { // a browser, which spoke before the greeting
+		p = service.Web
+	}
 	t = l.receive(ctx, after(first, conn), e, p)
 	t.foreign = len(first)
 	return t

@@ -301,14 +301,17 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request, c service.WebConn) {
 	send(w, "text/html; charset=utf-8", b.Bytes())
 }
 
-// report sends what a browser's test came to.
-func (p *Page) report(w http.ResponseWriter, rep *result.Report) {
+// reportPolicy is for a page of package report, which has one of its own, by hashes: that
+// adds to this one.
+const reportPolicy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// sendReport sends a report as a page.
+func sendReport(w http.ResponseWriter, rep *result.Report) {
 	var b bytes.Buffer
 	if err := report.Paths.Write(&b, report.HTML, rep, report.Options{}); err != nil {
 		refuse(w, http.StatusInternalServerError)
 		return
 	}
-	// The page has a policy of its own, by hashes; it adds to this one.
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	w.Header().Set("Content-Security-Policy", reportPolicy)
 	send(w, "text/html; charset=utf-8", b.Bytes())
 }

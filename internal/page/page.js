@@ -43,12 +43,11 @@
   const attempt = async (url, told) => {
     const token = url.slice(-32), began = performance.now(), control = new AbortController();
     let timer = setTimeout(() => control.abort(), told.within_ms);
-    const out = { outcome: "failed", elapsed_ms: 0, rtt_ms: 0, got: 0, got_ms: 0, changed: false, payload: false, began };
+    const out = { outcome: "failed", elapsed_ms: 0, got: 0, changed: false, payload: false, began };
     try {
       const hello = await fetch(url, { ...plain, signal: control.signal });
       if (!hello.ok || !(await hello.json()).seen) throw new Error("another answer");
       out.outcome = "answered";
-      out.rtt_ms = performance.now() - began;
     } catch {
       if (control.signal.aborted) out.outcome = "timeout";
     }
@@ -59,7 +58,7 @@
     try {
       const r = await fetch(url, { ...plain, method: "POST", body: stream(token, 1, told.bytes), signal: control.signal });
       if (!r.ok) throw new Error("another answer");
-      const want = stream(token, 2, told.bytes), first = performance.now(), reader = r.body.getReader();
+      const want = stream(token, 2, told.bytes), reader = r.body.getReader();
       out.payload = true;
       for (;;) {
         const { done, value } = await reader.read();
@@ -69,7 +68,6 @@
           if (b === want[out.got]) out.got++;
           else out.changed = true;
         }
-        out.got_ms = performance.now() - first;
       }
     } catch {
       // What came of it is counted.

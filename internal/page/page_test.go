@@ -127,7 +127,7 @@ func tells(t *testing.T, p *Page, b began, said told) result.Path {
 }
 
 func answered(n int) told {
-	return told{Test: n, Outcome: "answered", ElapMS: 5, RTTMS: 5, AgoMS: 9, Got: payloadSize, GotMS: 3, Payload: true}
+	return told{Test: n, Outcome: "answered", ElapMS: 5, AgoMS: 9, Got: payloadSize, Payload: true}
 }
 
 func TestABrowsersRowIsAnsweredAndNeverOpen(t *testing.T) {
@@ -177,7 +177,7 @@ func TestWhatABrowserTellsAndTheWitnessSettles(t *testing.T) {
 		"dropped":                     {half: nothing, outcome: "timeout", want: result.Filtered, code: result.CodeFiltered},
 		"its answer lost":             {half: halfOpen, outcome: "timeout", want: result.ReplyLost, code: result.CodeReplyLost},
 		"given up at once":            {half: nothing, outcome: "failed", want: result.Silent, code: result.CodeBrowserUnknown},
-		"forbidden by the browser":    {half: nothing, outcome: "failed", local: "denied", want: result.Untested, code: result.CodeBrowserRule},
+		"forbidden by the browser":    {half: taken, outcome: "failed", local: "denied", want: result.Untested, code: result.CodeBrowserRule},
 		"nobody knows":                {half: unknown, outcome: "timeout", want: result.Silent, code: result.CodeBrowserUnknown},
 		"live software":               {half: held, outcome: "failed", want: result.Silent, code: result.CodeBrowserUnknown},
 		"TLS came":                    {half: taken, tls: true, outcome: "failed", want: result.Silent, code: result.CodeBrowserTLS},
@@ -214,6 +214,27 @@ func TestWhatABrowserTellsAndTheWitnessSettles(t *testing.T) {
 				t.Errorf("%s, ok %v, %+v; want %s, %s", at.Verdict, at.OK, at.Finding, c.want, c.code)
 			}
 		})
+	}
+}
+
+// A device that ends connections looks like the browser's rule until another port is
+// answered.
+func TestWhatWorksOnOnePortIsNoRuleOfTheBrowser(t *testing.T) {
+	p := newPage(t)
+	p.Browsed = func(int, netip.Addr, time.Duration, time.Duration) (result.Acceptor, bool) {
+		return result.Acceptor{Port: result.PortBound, Saw: result.SawAccepted, Match: result.MatchTime}, false
+	}
+	b := begin(t, p, "client", "")
+	cut := b.on(t, 1433)
+	if at := tells(t, p, b, told{Test: cut, Outcome: "failed", Local: "denied"}); at.Verdict != result.Untested {
+		t.Errorf("first it is %s", at.Verdict)
+	}
+	n := b.on(t, 7968)
+	fetches(t, p, client, b.Tests[n].URLs[0], asIs)
+	tells(t, p, b, answered(n))
+	ask(p, client, post(b.Session, told{Finished: true}))
+	if at := p.sessions[0].rep.Paths[p.sessions[0].tests[cut].paths[0]]; at.Verdict != result.Silent || at.Finding.Code != result.CodeBrowserUnknown {
+		t.Errorf("in the end it is %s, %+v", at.Verdict, at.Finding)
 	}
 }
 

@@ -52,7 +52,6 @@ func (s *stream) Read(b []byte) (int, error) {
 
 // takePayload reads what a browser sends, and says how much of it is as it was sent.
 func takePayload(r *http.Request, t token) *result.Transfer {
-	began := time.Now()
 	out := &result.Transfer{Want: payloadSize, Outcome: result.TransferIntact}
 	want := newStream(t, toListener)
 	got, is := make([]byte, 16<<10), make([]byte, 16<<10)
@@ -78,7 +77,6 @@ func takePayload(r *http.Request, t token) *result.Transfer {
 			break
 		}
 	}
-	out.ElapMS = result.Milliseconds(time.Since(began))
 	return out
 }
 

@@ -61,10 +61,8 @@ type told struct {
 	Outcome  string  `json:"outcome"`
 	AgoMS    float64 `json:"ago_ms"` // how long ago it began
 	ElapMS   float64 `json:"elapsed_ms"`
-	RTTMS    float64 `json:"rtt_ms"`
 	Got      int64   `json:"got"` // bytes of the payload that are as they were sent
 	Changed  bool    `json:"changed"`
-	GotMS    float64 `json:"got_ms"`
 	Payload  bool    `json:"payload"` // it came so far
 	Local    string  `json:"local_network"`
 	Finished bool    `json:"finished"` // there is no more to come
@@ -181,7 +179,7 @@ func (p *Page) begin(s *session, role plan.Role, name string) {
 		To:    result.End{Role: strings.Join(roles, ","), Host: strings.Trim(s.host, "[]"), Addresses: []string{local.Addr().String()}},
 		Paths: []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
 		Contact: &result.Contact{
-			Direction: plan.Forward, Port: int(local.Port()), Family: result.FamilyOf(s.from), Target: result.EndpointFrom(s.target(int(local.Port()))),
+			Flow: p.flowOf(int(local.Port())), Direction: plan.Forward, Port: int(local.Port()), Family: result.FamilyOf(s.from), Target: result.EndpointFrom(s.target(int(local.Port()))),
 			SeenAs: result.EndpointFrom(s.conn.Remote), Instance: p.Instance, Software: p.Software, Plan: p.Plan.Name, Roles: roles,
 			Busy: []result.BusyPort{}, Witness: p.Witness, Partners: []netip.Addr{},
 		},
@@ -218,6 +216,16 @@ func (p *Page) begin(s *session, role plan.Role, name string) {
 		p.judge(s, s.tests[n])
 	}
 	verdict.Summarize(rep)
+}
+
+// flowOf is the plan's row for a port, or what stands in its place.
+func (p *Page) flowOf(port int) string {
+	for _, r := range p.Plan.Rows {
+		if r.Transport == plan.TCP && r.Port == port {
+			return r.ID
+		}
+	}
+	return "page"
 }
 
 // target is where a browser's requests to a port go: the address that it was given, or
@@ -260,7 +268,7 @@ func (p *Page) serveSession(w http.ResponseWriter, r *http.Request, c service.We
 	case s == nil:
 		return false
 	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		p.report(w, p.reportOf(s))
+		sendReport(w, p.reportOf(s))
 	case r.Method == http.MethodPost && isFromOwnPage(r) && r.Header.Get("Origin") == s.origin:
 		var said told
 		if !read(r, &said) || !p.tell(w, s, said) {
@@ -295,7 +303,7 @@ func (p *Page) tell(w http.ResponseWriter, s *session, said told) bool {
 		answer(w, map[string]string{"report": sessionPath + s.id.String()})
 		return true
 	}
-	if said.Test < 0 || said.Test >= len(s.tests) || outcomes[said.Outcome] == "" || !isTime(said.AgoMS) || !isTime(said.ElapMS) || !isTime(said.RTTMS) || !isTime(said.GotMS) {
+	if said.Test < 0 || said.Test >= len(s.tests) || outcomes[said.Outcome] == "" || !isTime(said.AgoMS) || !isTime(said.ElapMS) {
 		return false
 	}
 	t := s.tests[said.Test]
@@ -333,6 +341,17 @@ func isTime(ms float64) bool { return ms >= 0 && ms <= float64(maxAgo.Millisecon
 // finish ends a session, and hands its report on.
 func (p *Page) finish(s *session, now time.Time) {
 	p.mu.Lock()
+	var again []*test // that were ruled on before another port was answered
+	for _, t := range s.tests {
+		if i := s.rep.Paths[t.paths[0]].Initiator; s.isAnswered() && i != nil && i.Fetch != nil && i.Fetch.Rule == localNetwork {
+			again = append(again, t)
+		}
+	}
+	p.mu.Unlock()
+	for _, t := range again {
+		p.judge(s, t)
+	}
+	p.mu.Lock()
 	was := s.finished
 	s.finished = true
 	s.rep.ElapsedMS = now.Sub(s.began).Milliseconds()
@@ -360,10 +379,6 @@ func (p *Page) judge(s *session, t *test) {
 		}
 		if a != nil && a.Saw == result.SawAccepted && a.Match == result.MatchProbe {
 			path.SeenAs = a.Source
-		}
-		if len(t.attempts) > 0 && i.ConnectMS > 0 {
-			rtt := i.ConnectMS
-			path.RTTMS = &rtt
 		}
 		verdict.Rule(path, verdict.Context{Mode: result.ModeBrowser, Instance: p.Instance, Alive: true})
 	}
@@ -395,9 +410,8 @@ func (p *Page) halves(s *session, t *test) (*result.Initiator, *result.Acceptor,
 	i.Fetch = &result.Fetch{Outcome: outcomes[said.Outcome], ElapMS: said.ElapMS, Proxy: slices.Concat(s.proxy, a.proxy)}
 	if i.Fetch.Outcome == result.FetchAnswered {
 		i.Sent = a.sent
-		i.ConnectMS = said.RTTMS
 		if said.Payload {
-			i.Received = &result.Transfer{Want: payloadSize, Intact: said.Got, ElapMS: said.GotMS, Outcome: result.TransferIntact}
+			i.Received = &result.Transfer{Want: payloadSize, Intact: said.Got, Outcome: result.TransferIntact}
 			switch {
 			case said.Changed:
 				i.Received.Outcome = result.TransferCorrupted
@@ -412,7 +426,7 @@ func (p *Page) halves(s *session, t *test) (*result.Initiator, *result.Acceptor,
 		p.mu.Unlock()
 		return i, h, from
 	}
-	crowd := p.isCrowded(s, t.port, from, to)
+	crowd, isAnswered := p.isCrowded(s, t.port, from, to), s.isAnswered()
 	p.mu.Unlock()
 	if p.Browsed == nil {
 		return i, nil, from
@@ -423,11 +437,24 @@ func (p *Page) halves(s *session, t *test) (*result.Initiator, *result.Acceptor,
 		h.Saw, h.Match, h.Reason = result.SawUnknown, "", "another browser behind the same address tried that port at that time"
 	}
 	i.Fetch.TLS = h.Saw == result.SawAccepted && began
-	if h.Saw == result.SawNothing && i.Fetch.Outcome == result.FetchFailed && said.Local == "denied" {
-		i.Fetch.Outcome, i.Fetch.Rule = result.FetchForbidden, "this browser does not let the page ask addresses of the local network (Local Network Access is denied for it), and nothing arrived here"
+	// It connects before it decides, and ends that connection without a word.
+	// What it forbids, it forbids on all ports of the address: if one of them was answered,
+	// that was not it.
+	if h.Saw == result.SawAccepted && !began && h.BytesIn == 0 && i.Fetch.Outcome == result.FetchFailed && said.Local == "denied" && !isAnswered {
+		i.Fetch.Outcome, i.Fetch.Rule = result.FetchForbidden, localNetwork
 		i.NotTried = i.Fetch.Rule
 	}
 	return i, &h, from
+}
+
+// localNetwork is the rule of a browser's that shows itself so.
+const localNetwork = "this browser does not let the page ask addresses of the local network (Local Network Access): on each port it connected, and sent nothing"
+
+// isAnswered reports whether any attempt was. The Page's lock is held.
+func (s *session) isAnswered() bool {
+	return slices.ContainsFunc(s.tests, func(t *test) bool {
+		return slices.ContainsFunc(t.attempts, func(a *attempt) bool { return a.arrived && a.told != nil && a.told.Outcome == "answered" })
+	})
 }
 
 // isCrowded reports whether another session of the same address had an attempt at a port

@@ -281,6 +281,8 @@ func next(r *result.Report) []todo {
 		out = append(out, todo{"Then run the same test again.", ""})
 	case len(c.untested) > 0 && len(r.Findings) == 0:
 		out = append(out, todo{"Run the same test again: not everything was tested.", ""})
+	case r.Mode == result.ModeBrowser && len(out) == 0:
+		out = append(out, todo{"Nothing was found blocked. Run dial once on a computer of the same network, if any program may run there: it proves what a browser cannot.", ""})
 	case c.allOK() && !r.Interrupted && len(out) == 0:
 		out = append(out, todo{nothingToAsk, ""})
 	}

@@ -161,7 +161,7 @@ func (t *textReport) remarks() {
 func noted(r *result.Report, verbose bool, once func(string) string) []string {
 	var items []string
 	for _, g := range groups(r,
-		func(p *result.Path) bool { return !wanted(p) && !optional(p) && p.Finding != nil },
+		func(p *result.Path) bool { return !wanted(p) && !optional(p) && !isThrough(p) && p.Finding != nil },
 		func(p *result.Path) string { return p.Finding.Text + "\x00" + p.Finding.Advice },
 	) {
 		f := g[0].Finding

@@ -36,11 +36,15 @@ type step struct {
 }
 
 // wanted reports whether p is a broken path that somebody must see to.
-func wanted(p *result.Path) bool { return p.Counted && !p.OK }
+func wanted(p *result.Path) bool { return p.Counted && !p.OK && !isThrough(p) }
+
+// isThrough reports whether a browser got through and there is nothing to do: that it
+// proves nothing is said elsewhere.
+func isThrough(p *result.Path) bool { return finding(p).Code == result.CodeBrowserAnswered }
 
 // optional reports whether p is a broken path on which nothing depends here.
 func optional(p *result.Path) bool {
-	return !p.Counted && !p.OK && !p.Opposite && p.Verdict != result.Untested && p.Finding != nil
+	return !p.Counted && !p.OK && !p.Opposite && p.Verdict != result.Untested && p.Finding != nil && !isThrough(p)
 }
 
 // isOwn reports whether what p needs is for the people at the two ends to do, so

@@ -62,6 +62,12 @@ func markOf(p *result.Path) mark {
 	}
 }
 
+// MarkOf says whether a path is as it should be: how that looks on a page, and its word.
+func MarkOf(p *result.Path) (class, word string) {
+	m := markOf(p)
+	return classes[m.word], m.word
+}
+
 // isUnproved reports whether a path is not ok and yet nothing shows that it does not
 // work: something accepted or answered there, and whether that is what it leads to is
 // not known; or a port that must be closed does not answer, and nothing else of that
