@@ -12,7 +12,7 @@ var guide = cli.Guide{
 		{Name: "What is listened for", Flags: []string{"plan", "site", "port", "port-shift", "role", "bind", "beside", "contact", "check"}},
 		{Name: "The key, and who may use it", Flags: []string{"key", "key-file", "allow"}},
 		{Name: "Partners, and staff PCs that have nothing yet", Flags: []string{"invite", "public", "name", "downloads"}},
-		{Name: "What is kept and shown", Flags: []string{"out", "ledger", "json"}},
+		{Name: "What is kept and shown", Flags: []string{"out", "dashboard", "ledger", "json"}},
 		{Name: "How it runs", Flags: []string{"for", "user", "ready-file"}},
 		{Name: "Rules", Flags: []string{"dialect", "address", "until"}},
 	},
