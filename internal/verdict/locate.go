@@ -10,7 +10,9 @@ import (
 // to the same machine, which names the devices behind the stop; nil if there is
 // none. It returns nil where nothing is known.
 //
-// It returns nil, too, where a trace's reset does not come again.
+// It returns nil, too, where a trace's reset does not come again, and where a trace
+// that ends in silence missed a device before its end that open shows: each hop is a
+// connection of its own, and some of them got lost nearer than that end.
 //
 // A device that speaks in the target's own name is not called by it: a NAT
 // gives the errors of what stands behind it its own address (RFC 5508 section
@@ -35,7 +37,7 @@ func locate(t, open *result.Trace, target netip.Addr) *result.Stop {
 		}
 	}
 	end := t.Hops[len(t.Hops)-1]
-	if t.Varies {
+	if t.Varies || t.EndsSilent() && missesKnown(t, open) {
 		return nil // what met one connection met the next elsewhere, or not at all
 	}
 	if end.What == result.HopOpen && (!sameWay(t, open) || end.TTL >= open.Distance) {
@@ -93,6 +95,26 @@ func atRelay(s *result.Stop, t, open *result.Trace, target netip.Addr) *result.S
 	}
 	s.Relayed = true
 	return s
+}
+
+// missesKnown reports whether a device that another trace shows said nothing to this one,
+// and one behind it did.
+func missesKnown(t, other *result.Trace) bool {
+	if !sameWay(t, other) {
+		return false
+	}
+	last := 0
+	for _, h := range t.Hops {
+		if h.What == result.HopExceeded {
+			last = h.TTL
+		}
+	}
+	for i := range min(last-1, len(t.Hops), len(other.Hops)) {
+		if t.Hops[i].What == result.HopSilent && other.Hops[i].What == result.HopExceeded {
+			return true
+		}
+	}
+	return false
 }
 
 // sameWay reports whether both traces meet the same devices as far as both

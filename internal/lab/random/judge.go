@@ -178,8 +178,11 @@ func fare(r row, opener, accepter oracle.Seens, from []string) (o fates) {
 		if !s.Out || s.Transport != r.Transport || port(s.To) != r.Port || s.TTL < traced {
 			continue
 		}
-		o.opened++
 		waited := opener.Ended - s.First
+		if s.Transport == "tcp" && s.SYNs == 1 && s.SYNACKs == 0 && !s.FarRST && len(s.ICMP) == 0 && waited > patience {
+			continue // given up before the system sent its SYN again: it was not left alone
+		}
+		o.opened++
 		var failed bool
 		if s.Transport == "udp" {
 			failed = s.Answers == 0 && waited > patience
