@@ -34,6 +34,7 @@ type Journal struct {
 	mu      sync.Mutex
 	screen  screen
 	reached map[netip.Addr]map[reached]*tally
+	tallies int // in reached
 	// unlisted counts the events of addresses beyond those that are listed.
 	unlisted int
 	quiet    map[netip.Prefix]*knocks // by network, as limits counts them
@@ -68,8 +69,9 @@ const (
 	maxKeyed = 30_000
 	// maxDetail bounds the words that an event is written down with, in runes.
 	maxDetail = 600
-	// maxAddrs bounds the addresses that are counted.
-	maxAddrs = 4096
+	// maxAddrs bounds the addresses that are counted, maxTallies what is counted of all
+	// of them.
+	maxAddrs, maxTallies = 4096, 16384
 )
 
 // record is the JSON form of an event: one line of the ledger.
@@ -220,22 +222,21 @@ func (j *Journal) count(c Event) {
 		j.reached = map[netip.Addr]map[reached]*tally{}
 	}
 	a := c.Peer.Remote.Addr()
-	if j.reached[a] == nil {
-		if len(j.reached) >= maxAddrs && !(isKeyed(c.Kind) && j.forgetStranger()) {
-			j.unlisted++
-			return
-		}
-		j.reached[a] = map[reached]*tally{}
-	}
 	what := reached{port: fmt.Sprintf("%s/%d", c.Peer.Transport, c.Peer.Local.Port()), what: string(c.Kind)}
 	if c.Visit.Words != "" {
 		what.service, what.what = c.Visit.Service, c.Visit.Words
 	}
 	t := j.reached[a][what]
 	if t == nil {
-		if len(j.reached[a]) >= maxAddrs {
+		isFull := j.tallies >= maxTallies || j.reached[a] == nil && len(j.reached) >= maxAddrs
+		if isFull && !(isKeyed(c.Kind) && j.forgetStranger()) {
+			j.unlisted++
 			return
 		}
+		if j.reached[a] == nil {
+			j.reached[a] = map[reached]*tally{}
+		}
+		j.tallies++
 		t = &tally{first: c.At, kind: c.Kind, service: c.Visit.Service}
 		j.reached[a][what] = t
 	}
@@ -254,13 +255,16 @@ func (j *Journal) forgetStranger() bool {
 	for a, all := range j.reached {
 		known := false
 		for r := range all {
-			known = known || isKeyed(echo.Kind(r.what))
+			if known = isKeyed(echo.Kind(r.what)); known {
+				break
+			}
 		}
 		if !known {
 			for _, t := range all {
 				j.unlisted += t.count
 			}
 			delete(j.reached, a)
+			j.tallies -= len(all)
 			return true
 		}
 	}
@@ -305,7 +309,7 @@ func (j *Journal) Summary() string {
 		b.WriteByte('\n')
 	}
 	if j.unlisted > 0 {
-		fmt.Fprintf(&b, "And %s more, from addresses that are too many to be listed.\n", counted(j.unlisted, "contact"))
+		fmt.Fprintf(&b, "And %s more, which are too many to be listed.\n", counted(j.unlisted, "contact"))
 	}
 	b.WriteString(j.guesses.summary())
 	b.WriteString(j.book.summary())

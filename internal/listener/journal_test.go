@@ -130,6 +130,10 @@ func TestStrangersFromManyAddressesFillNothing(t *testing.T) {
 			if n := bytes.Count(out.Bytes(), []byte("\n")); n > maxAllKnocks || n == 0 {
 				t.Errorf("%d lines", n)
 			}
+			for i := range 8 * maxAddrs { // and each does many things
+				c.Peer.Remote, c.Peer.Local = netip.AddrPortFrom(addr(i%maxAddrs), 1), netip.AddrPortFrom(c.Peer.Local.Addr(), uint16(i/maxAddrs))
+				j.Write(c)
+			}
 			if len(j.quiet) > maxAddrs+1 || len(j.reached) > maxAddrs {
 				t.Errorf("%d and %d addresses are kept", len(j.quiet), len(j.reached))
 			}
@@ -138,8 +142,18 @@ func TestStrangersFromManyAddressesFillNothing(t *testing.T) {
 			if out.Len() == 0 {
 				t.Error("the holder of the key is not written down")
 			}
-			if s := j.Summary(); !strings.Contains(s, "192.0.2.7        tcp/1433 proved ×1\n") || !strings.Contains(s, "\nAnd 16385 contacts more, ") {
+			if s := j.Summary(); !strings.Contains(s, "192.0.2.7        tcp/1433 proved ×1\n") || !strings.Contains(s, " contacts more, ") {
 				t.Errorf("the summary leaves the holder out, or what it does not list: %s", s[max(0, len(s)-300):])
+			}
+			tallies, count := 0, j.unlisted
+			for _, all := range j.reached {
+				tallies += len(all)
+				for _, y := range all {
+					count += y.count
+				}
+			}
+			if tallies > maxTallies || tallies != j.tallies || count != 13*maxAddrs+1 {
+				t.Errorf("%d things are kept, counted %d; of %d contacts", tallies, j.tallies, count)
 			}
 		})
 	}

@@ -26,7 +26,7 @@ var (
 )
 
 // newPage is a page for ILLiad's plan, whose witness saw nothing of what no token came of.
-func newPage(t *testing.T) *Page {
+func newPage(t testing.TB) *Page {
 	t.Helper()
 	pl, err := plan.Load("illiad")
 	if err != nil {
@@ -78,7 +78,7 @@ type began struct {
 	Tests   []offered
 }
 
-func begin(t *testing.T, p *Page, role, name string) began {
+func begin(t testing.TB, p *Page, role, name string) began {
 	t.Helper()
 	a := ask(p, client, post(p.Path()+"/start", map[string]string{"role": role, "name": name}))
 	var out began
