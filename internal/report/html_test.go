@@ -294,7 +294,7 @@ func TestALineEndsWhereThePathStops(t *testing.T) {
 		})
 	}
 	for _, v := range result.Verdicts {
-		if ends[v] == 0 {
+		if v.Row().Ends == 0 {
 			t.Errorf("nobody has said where a path ends that is %s", v)
 		}
 	}

@@ -66,27 +66,6 @@ type lane struct {
 	BackLine     int
 }
 
-// reach is how far a path with a verdict gets.
-type reach int
-
-const (
-	_        reach = iota
-	nowhere        // it never left the machine that dialed
-	onTheWay       // between the two, where the trace shows it
-	there          // at the other machine
-	wayBack        // it arrived, and the answer ends between the two
-)
-
-// ends has how far every verdict gets, where nothing more is known of a path.
-var ends = map[result.Verdict]reach{
-	result.Unresolved: nowhere, result.Unreachable: nowhere, result.BlockedLocally: nowhere, result.Untested: nowhere,
-	result.Rejected: onTheWay, result.Refused: onTheWay, result.Filtered: onTheWay, result.Silent: onTheWay,
-	result.Intercepted: onTheWay, result.Reset: onTheWay, result.Stalled: onTheWay,
-	result.ReplyLost:  wayBack,
-	result.Redirected: there, result.Corrupted: there, result.MTUHole: there, result.IdleDropped: there, result.Unsteady: there,
-	result.Open: there, result.Arrived: there, result.Occupied: there, result.Answered: there,
-}
-
 // pictures draws what was tried: a picture for each direction and family.
 func pictures(r *result.Report) []picture {
 	type key struct {
@@ -198,7 +177,7 @@ func newPicture(r *result.Report, reverse bool, bundles []bundle) picture {
 		case !known:
 			l.By += ", on the way or there"
 		}
-		if ends[p.Verdict] == wayBack {
+		if p.Verdict.Row().Ends == result.WayBack {
 			l.Back = percent(w.somewhere(), reverse)
 		}
 		pic.Lanes = append(pic.Lanes, l)
@@ -381,7 +360,7 @@ func (w way) somewhere() float64 {
 // end is where a path ends, from 0 to 1, the symbol for how, and whether it is known
 // where.
 func (w way) end(p *result.Path) (at float64, symbol string, known bool) {
-	where := ends[p.Verdict]
+	where := p.Verdict.Row().Ends
 	code := finding(p).Code
 	byHost := slices.Contains([]result.Code{result.CodeNothingListens, result.CodeRefusedByHost, result.CodeRejectedByHost, result.CodeFilteredByHost}, code) ||
 		p.Acceptor != nil && p.Acceptor.Saw == result.SawAccepted
@@ -390,15 +369,15 @@ func (w way) end(p *result.Path) (at float64, symbol string, known bool) {
 		stops = "unknown" // it may have arrived: nobody was there to ask
 	}
 	switch {
-	case where == nowhere && p.Verdict == result.Untested:
+	case where == result.Nowhere && p.Verdict == result.Untested:
 		return 0.03, "unknown", true
-	case where == nowhere:
+	case where == result.Nowhere:
 		return 0.03, "stop", true
-	case where == there && p.OK:
+	case where == result.There && p.OK:
 		return 1, "arrow", true
-	case where == there && isUnproved(p):
+	case where == result.There && isUnproved(p):
 		return 1, "unknown", true
-	case where == there, where == wayBack:
+	case where == result.There, where == result.WayBack:
 		return 1, "flaw", true
 	case p.Initiator != nil && p.Initiator.ICMP != nil && w.find(p.Initiator.ICMP.From) > 0:
 		return w.at(float64(w.find(p.Initiator.ICMP.From))), "stop", true

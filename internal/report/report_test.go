@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -450,6 +452,21 @@ func TestLinesFitThePage(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// docs/forms.md has every form of a report in one table, in the order of messages.
+func TestFormsPageHasEveryForm(t *testing.T) {
+	page, err := os.ReadFile("../../docs/forms.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, f := range Paths.Forms {
+		want = append(want, fmt.Sprintf("| `%s` | `%s` |", f.Format, f.Ext))
+	}
+	if got := regexp.MustCompile("(?m)^\\| `[a-z]+` \\| `[.a-z]+` \\|").FindAllString(string(page), -1); !slices.Equal(got, want) {
+		t.Errorf("docs/forms.md has %q, want %q", got, want)
 	}
 }
 

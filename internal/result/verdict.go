@@ -45,7 +45,21 @@ type VerdictRow struct {
 	Closed bool
 	// Alike: every attempt of the path ended alike.
 	Alike bool
+	// Ends is where a path with it ends, where nothing more is known of it.
+	Ends Place
 }
+
+// A Place is how far something got on a path. Its zero value is invalid.
+type Place int
+
+// The places of a path, from the machine that dialed.
+const (
+	_        Place = iota
+	Nowhere        // it never left the machine that dialed
+	OnTheWay       // between the two
+	There          // at the other machine
+	WayBack        // it arrived, and the answer ends between the two
+)
 
 // reachUnknown is the Reach of a path of which nothing is known: every known
 // failure is worse.
@@ -53,27 +67,27 @@ const reachUnknown = 1000
 
 // VerdictRows has every Verdict, in order of precedence.
 var VerdictRows = []VerdictRow{
-	{Verdict: Unresolved, Means: "the name has no address", Reach: 10},
-	{Verdict: Unreachable, Means: "the machine that dialed has no route there", Reach: 20},
-	{Verdict: BlockedLocally, Means: "the machine that dialed forbade it itself", Reach: 30},
-	{Verdict: Rejected, Means: "sent, and turned away by an ICMP error", Reach: 40, Closed: true},
-	{Verdict: Refused, Means: "sent, and turned away by a reset (RST)", Reach: 50, Closed: true, Alike: true},
-	{Verdict: ReplyLost, Means: "sent, arrived there, but the answer never came back", Reach: 80, Closed: true, Alike: true},
-	{Verdict: Filtered, Means: "sent, never arrived", Reach: 60, Closed: true, Alike: true},
-	{Verdict: Silent, Means: "sent, no answer, and nobody at the far end to ask", Reach: 70, Becomes: []Verdict{Filtered, ReplyLost}, Closed: true, Alike: true},
-	{Verdict: Redirected, Means: "proved, but by another port or program than the one dialed", Reach: 140},
-	{Verdict: Corrupted, Means: "proved, but the data arrived changed", Reach: 150},
-	{Verdict: MTUHole, Means: "proved, but large packets vanish on the way", Reach: 160},
-	{Verdict: IdleDropped, Means: "proved, but a connection that is idle for a while is cut", Reach: 170},
-	{Verdict: Unsteady, Means: "proved, and not every connection gets through", Reach: 180},
-	{Verdict: Open, Means: "proved end to end, data unchanged both ways", Reach: 200},
-	{Verdict: Arrived, Means: "the live software there accepted it; nothing was sent over it", Reach: 190},
-	{Verdict: Occupied, Means: "other software holds the port there", Reach: 130},
-	{Verdict: Intercepted, Means: "something on the way answered or changed the data", Reach: 110},
-	{Verdict: Answered, Means: "something answered; nothing proves what", Reach: 120, Becomes: []Verdict{Occupied, Intercepted}},
-	{Verdict: Reset, Means: "connected, then cut off", Reach: 100, Alike: true},
-	{Verdict: Stalled, Means: "connected, then no byte came back, or no more of them", Reach: 90, Alike: true},
-	{Verdict: Untested, Means: "no attempt was made", Reach: reachUnknown},
+	{Verdict: Unresolved, Means: "the name has no address", Reach: 10, Ends: Nowhere},
+	{Verdict: Unreachable, Means: "the machine that dialed has no route there", Reach: 20, Ends: Nowhere},
+	{Verdict: BlockedLocally, Means: "the machine that dialed forbade it itself", Reach: 30, Ends: Nowhere},
+	{Verdict: Rejected, Means: "sent, and turned away by an ICMP error", Reach: 40, Closed: true, Ends: OnTheWay},
+	{Verdict: Refused, Means: "sent, and turned away by a reset (RST)", Reach: 50, Closed: true, Alike: true, Ends: OnTheWay},
+	{Verdict: ReplyLost, Means: "sent, arrived there, but the answer never came back", Reach: 80, Closed: true, Alike: true, Ends: WayBack},
+	{Verdict: Filtered, Means: "sent, never arrived", Reach: 60, Closed: true, Alike: true, Ends: OnTheWay},
+	{Verdict: Silent, Means: "sent, no answer, and nobody at the far end to ask", Reach: 70, Becomes: []Verdict{Filtered, ReplyLost}, Closed: true, Alike: true, Ends: OnTheWay},
+	{Verdict: Redirected, Means: "proved, but by another port or program than the one dialed", Reach: 140, Ends: There},
+	{Verdict: Corrupted, Means: "proved, but the data arrived changed", Reach: 150, Ends: There},
+	{Verdict: MTUHole, Means: "proved, but large packets vanish on the way", Reach: 160, Ends: There},
+	{Verdict: IdleDropped, Means: "proved, but a connection that is idle for a while is cut", Reach: 170, Ends: There},
+	{Verdict: Unsteady, Means: "proved, and not every connection gets through", Reach: 180, Ends: There},
+	{Verdict: Open, Means: "proved end to end, data unchanged both ways", Reach: 200, Ends: There},
+	{Verdict: Arrived, Means: "the live software there accepted it; nothing was sent over it", Reach: 190, Ends: There},
+	{Verdict: Occupied, Means: "other software holds the port there", Reach: 130, Ends: There},
+	{Verdict: Intercepted, Means: "something on the way answered or changed the data", Reach: 110, Ends: OnTheWay},
+	{Verdict: Answered, Means: "something answered; nothing proves what", Reach: 120, Becomes: []Verdict{Occupied, Intercepted}, Ends: There},
+	{Verdict: Reset, Means: "connected, then cut off", Reach: 100, Alike: true, Ends: OnTheWay},
+	{Verdict: Stalled, Means: "connected, then no byte came back, or no more of them", Reach: 90, Alike: true, Ends: OnTheWay},
+	{Verdict: Untested, Means: "no attempt was made", Reach: reachUnknown, Ends: Nowhere},
 }
 
 // Verdicts lists every Verdict in order of precedence.

@@ -1,8 +1,12 @@
 package result
 
-import "testing"
+import (
+	"os"
+	"regexp"
+	"testing"
+)
 
-func TestEveryVerdictHasARow(t *testing.T) {
+func TestEveryVerdictHasARowAndIsDescribed(t *testing.T) {
 	seen := map[Verdict]bool{}
 	reach := map[int]Verdict{}
 	for _, r := range VerdictRows {
@@ -25,6 +29,23 @@ func TestEveryVerdictHasARow(t *testing.T) {
 	for _, v := range constants(t, ".")["Verdict"] {
 		if !seen[Verdict(v)] {
 			t.Errorf("%s has no row", v)
+		}
+	}
+	page, err := os.ReadFile("../../docs/verdicts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := regexp.MustCompile("(?m)^### `([a-z-]+)`$").FindAllSubmatch(page, -1)
+	for _, d := range described {
+		if v := Verdict(d[1]); !seen[v] {
+			t.Errorf("docs/verdicts.md describes %s, which is none, or twice", v)
+		} else {
+			seen[v] = false
+		}
+	}
+	for v, isLeft := range seen {
+		if isLeft {
+			t.Errorf("docs/verdicts.md does not describe %s", v)
 		}
 	}
 	if len(Verdicts) != len(VerdictRows) {

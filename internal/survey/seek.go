@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,71 @@ func (s *seeking) seek(ctx context.Context, remote []plan.Role) {
 	}
 	s.sought = true
 	s.seekOn(ctx, remote, func(plan.Row) bool { return true })
+}
+
+// patientTimeouts is how many timeouts a connection is given where none opened within
+// one, and morePatience how much longer than one at most: whoever waits for the report
+// of a machine that is off waits for this, too.
+const (
+	patientTimeouts = 3
+	morePatience    = 4 * time.Second
+)
+
+// seekPatiently looks for a contact on other paths, and on those that were silent with
+// more patience.
+func (s *seeking) seekPatiently(ctx context.Context, remote []plan.Role) {
+	patient, enough := context.WithCancel(ctx)
+	defer enough()
+	var waiting sync.WaitGroup
+	waiting.Go(func() { s.waitLonger(patient) })
+	s.seek(ctx, remote)
+	if _, ok := s.contacts.Hello(); ok {
+		enough()
+	}
+	waiting.Wait()
+}
+
+// waitLonger finds out where nothing over TCP was answered whether the way is merely
+// longer than a step may take: then silence tells nothing.
+func (s *seeking) waitLonger(ctx context.Context) {
+	var all sync.WaitGroup
+	patience := min(patientTimeouts*s.Timeout, s.Timeout+morePatience)
+	for to, jobs := range s.attempts().silent() {
+		for _, j := range jobs[:min(len(jobs), backWays)] {
+			all.Go(func() {
+				trip := s.seekAt(ctx, netip.AddrPortFrom(to, uint16(j.port)), j.flow, patience)
+				if trip < s.Timeout/2 {
+					return // SYNs may have been lost
+				}
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.slow[to] = max(s.slow[to], trip)
+			})
+		}
+	}
+	all.Wait()
+}
+
+// silent are the forward attempts over TCP to each address from which nothing at all
+// came in answer to a SYN, those that count first.
+func (all attempts) silent() map[netip.Addr][]*job {
+	silent, answered := map[netip.Addr][]*job{}, map[netip.Addr]bool{}
+	for _, j := range all {
+		switch i := j.initiator; {
+		case j.direction != plan.Forward || j.transport != plan.TCP || i == nil || i.NotTried != "":
+		case i.Connect == result.ConnectTimeout:
+			silent[j.to] = append(silent[j.to], j)
+		default:
+			answered[j.to] = true
+		}
+	}
+	for to, jobs := range silent {
+		if answered[to] {
+			delete(silent, to)
+		}
+		slices.SortFunc(jobs, countedFirst)
+	}
+	return silent
 }
 
 // seekLoud looks for a contact before those are tried whose live software is best left
