@@ -77,6 +77,9 @@ func serviceFlags(c *ucli.Context) ([]string, error) {
 		switch f.(type) {
 		case *ucli.StringSliceFlag:
 			for _, v := range cli.Strings(c, name) {
+				if name == "out" {
+					v = absolute(v) // a service runs in a directory of the system's
+				}
 				out = append(out, "--"+name+"="+v)
 			}
 			continue

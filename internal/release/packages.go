@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,7 +69,8 @@ func (r *release) systemPackages(ctx context.Context, b built, licences []byte) 
 		}
 		add("/usr/bin/"+name, 0o755, data)
 		add("/usr/share/man/man1/"+name+".1.gz", 0o644, r.gzipped(b.manuals[name+".1"]))
-		for shell, at := range shells {
+		for _, shell := range slices.Sorted(maps.Keys(shells)) {
+			at := shells[shell]
 			for i, packager := range []string{"deb", "rpm"} {
 				if at[0] == at[1] {
 					packager = ""

@@ -269,6 +269,12 @@ func checkRPM(t *testing.T, dir string) {
 	if err != nil || !strings.Contains(string(out), " 0 errors, 0 warnings") {
 		t.Errorf("%v\n%s", err, out)
 	}
+	all, err := exec.Command("rpm", "-qlp", rpms[0]).Output()
+	for _, file := range []string{"/usr/share/bash-completion/completions/dial", "/usr/share/zsh/site-functions/_listen", "/usr/share/fish/vendor_completions.d/dial.fish"} {
+		if err != nil || !strings.Contains(string(all), file+"\n") {
+			t.Errorf("%s is missing: %v\n%s", file, err, all)
+		}
+	}
 	docs, err := exec.Command("rpm", "-qlp", "--docfiles", rpms[0]).Output()
 	for _, file := range []string{"/usr/share/man/man1/dial.1.gz", "/usr/share/doc/dialtone/README.md", "/usr/share/doc/dialtone/LICENCES.txt.gz"} {
 		if err != nil || !strings.Contains(string(docs), file+"\n") {

@@ -363,6 +363,13 @@ func (h heard) answer() (string, style) {
 	return fmt.Sprintf("Of %d %s that others must reach here, %d %s reached with the key by all who must.", need, one(need, "port", "ports"), have, one(have, "was", "were")) + waiting, pending
 }
 
+// What readers who did not start listen want to know.
+const (
+	heardLegend = "With the key: dial proved itself on that very port. In brackets: may not need it. ?: not reached by all who must. -: need not be reached."
+	// halfAdvice is what to do about what was not completed.
+	halfAdvice = "This is for this side: let the answers to these addresses out, by the same firewall that let them in, and see to this machine's own firewall."
+)
+
 // heardLimits is what such a report does not speak for.
 const heardLimits = "A port that nobody reached may be closed to them, or they did not try: their own dial tells which."
 
@@ -383,7 +390,7 @@ func renderListenedText(r *result.Report, o Options) ([]byte, error) {
 			for _, x := range h.Ports {
 				p.hang(fmt.Sprintf("  %-2s  %-9s  ", x.Mark, x.Port), fmt.Sprintf("%s, by %s: %s", x.Service, x.By, x.From), 0, plain)
 			}
-			p.hang("  ", "In brackets: may not need it. ?: not reached by all who must. -: need not be reached.", 0, faint)
+			p.hang("  ", heardLegend, 0, faint)
 		})
 	}
 	if len(h.Commands) > 0 {
@@ -408,13 +415,16 @@ func renderListenedText(r *result.Report, o Options) ([]byte, error) {
 		})
 	}
 	for _, s := range []struct {
-		title string
-		texts []string
-	}{{"What arrived, and was not completed", h.Half}, {"Who came without the key", h.Strange}, {"Ports that were not bound here", h.Unbound}} {
+		title, advice string
+		texts         []string
+	}{{"What arrived, and was not completed", halfAdvice, h.Half}, {"Who came without the key", "", h.Strange}, {"Ports that were not bound here", "", h.Unbound}} {
 		if len(s.texts) > 0 {
 			section(s.title, func() {
 				for _, t := range s.texts {
 					p.hang("  * ", t, 0, plain)
+				}
+				if s.advice != "" {
+					p.hang("  ", s.advice, 0, plain)
 				}
 			})
 		}

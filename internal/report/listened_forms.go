@@ -21,15 +21,19 @@ func renderListenedHTML(r *result.Report, _ Options) ([]byte, error) {
 	if len(look) == len(good) && look[0] == good[0] {
 		s.Class = classes[markOK.word]
 	}
+	if len(h.Half) > 0 {
+		s.Next = append(s.Next, todo{"Connections arrived that were not completed. " + halfAdvice, "#half"})
+	}
 	for _, m := range h.Commands {
 		s.Next = append(s.Next, todo{fmt.Sprintf("On a %s run: %s (KEY is what listen printed)", m.name, m.command), ""})
 	}
-	s.Body = heardBody{h.Ports, h.Guests, h.Half, h.Strange, h.Unbound, labelled(h.Facts)}
+	s.Body = heardBody{heardLegend, h.Ports, h.Guests, h.Half, h.Strange, h.Unbound, labelled(h.Facts)}
 	return renderHTML(listenedPage, s)
 }
 
 // A heardBody is what a page has of listen's own report beside its frame.
 type heardBody struct {
+	Legend                string
 	Ports                 []heardPort
 	Guests                []labelledTexts
 	Half, Strange, Closed []string
@@ -53,6 +57,10 @@ func renderListenedMarkdown(r *result.Report, _ Options) ([]byte, error) {
 			m.b.WriteString("|\n")
 		}
 		m.b.WriteByte('\n')
+		m.line("%s", heardLegend)
+	}
+	if len(h.Half) > 0 {
+		m.line("%s", "Connections arrived that were not completed. "+halfAdvice)
 	}
 	if len(h.Commands) > 0 {
 		m.line("## %s", "Still to be run")

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +62,10 @@ type Place struct {
 }
 
 // A Kept is the record of this program. A nil Kept is of a program that has none.
-type Kept struct{ record, key *os.File }
+type Kept struct {
+	record, key *os.File
+	names       []string
+}
 
 // Keep writes the record of this program. key is kept beside it unless it is "", as one
 // that has a file already.
@@ -73,6 +77,7 @@ func (p Place) Keep(r Record, key string) (*Kept, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Others() // which clears up
 	k := &Kept{}
 	name := filepath.Join(p.own, fmt.Sprintf("listen-%d", r.PID))
 	if key != "" {
@@ -82,10 +87,11 @@ func (p Place) Keep(r Record, key string) (*Kept, error) {
 		}
 	}
 	if err == nil {
-		k.record, err = create(name+".json", 0o644)
+		k.record, err = createLocked(name + ".json")
 	}
-	if err == nil {
-		err = lock(k.record)
+	k.names = []string{r.KeyFile, name + ".json"}
+	if key == "" {
+		k.names = k.names[1:] // that file is somebody's own
 	}
 	var b []byte
 	if err == nil {
@@ -113,6 +119,26 @@ func create(name string, mode os.FileMode) (*os.File, error) {
 	return f, f.Chmod(mode) // whatever the umask is
 }
 
+// createLocked makes a record that nobody sees before it is locked: one that is not is
+// what an ended program left.
+func createLocked(name string) (*os.File, error) {
+	first := name
+	if runtime.GOOS != "windows" { // where no open file is renamed, nor removed by others
+		first = strings.TrimSuffix(name, ".json") + ".new"
+	}
+	f, err := create(first, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err = lock(f); err == nil && first != name {
+		err = os.Rename(first, name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(first))
+	}
+	return f, nil
+}
+
 // End takes the record away. A program that may remove nothing any more empties it, and
 // the next one removes it.
 func (k *Kept) End() {
@@ -123,8 +149,10 @@ func (k *Kept) End() {
 		if f != nil {
 			_ = f.Truncate(0)
 			_ = f.Close()
-			_ = os.Remove(f.Name())
 		}
+	}
+	for _, name := range k.names {
+		_ = os.Remove(name)
 	}
 }
 

@@ -84,6 +84,40 @@ func TestTheRecordOfAnotherNetworkIsNoneOfOurs(t *testing.T) {
 	}
 }
 
+// What was left is cleared up by the next one, whether or not it looks for others; a key
+// in a file of somebody's own stays.
+func TestTheNextOneClearsUp(t *testing.T) {
+	p := here(t)
+	own := filepath.Join(t.TempDir(), "key.txt")
+	if err := os.WriteFile(own, []byte("words"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"listen-5.json", "listen-5.key"} {
+		if err := os.WriteFile(filepath.Join(p.own, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := record(pid + 3)
+	r.KeyFile = own
+	k, err := p.Keep(r, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := p.of(pid + 3); f == nil || f.Key != "words" {
+		t.Errorf("found %+v", f)
+	}
+	if left, _ := filepath.Glob(filepath.Join(p.own, "*")); len(left) != 1 {
+		t.Errorf("left %v", left)
+	}
+	k.End()
+	if left, _ := filepath.Glob(filepath.Join(p.own, "*")); len(left) != 0 {
+		t.Errorf("left %v", left)
+	}
+	if _, err := os.Stat(own); err != nil {
+		t.Error(err)
+	}
+}
+
 // What somebody else puts there does not get through, and breaks nothing.
 func TestRubbishIsNoRecord(t *testing.T) {
 	p := here(t)

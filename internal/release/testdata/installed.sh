@@ -29,6 +29,8 @@ within dpkg -i /tmp/dialtone.deb
 within getcap /usr/bin/listen
 within getent passwd dialtone
 within systemd-analyze verify /usr/lib/systemd/system/dialtone-listen.service || fail "systemd-analyze verify"
+within bash -c 'source /usr/share/bash-completion/completions/dial && COMP_WORDS=(dial me) COMP_CWORD=1 && _dial && [ "$COMPREPLY" = merge ]' || fail "bash completes nothing"
+for f in zsh/vendor-completions/_dial fish/vendor_completions.d/listen.fish; do [ -s "$root/usr/share/$f" ] || fail "no $f"; done
 within man --warnings -l /usr/share/man/man1/dial.1.gz >/dev/null
 
 echo "--- listen as the unit's user, dial from another"
