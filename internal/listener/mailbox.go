@@ -77,13 +77,13 @@ func (l *Listener) Meet(p echo.Peer, m echo.Meet) echo.Met {
 func (l *Listener) Deliver(p echo.Peer, d echo.Delivery) (receipt echo.Receipt, taken func(), err error) {
 	l.opening.Lock() // one at a time: each may become much
 	r, err := d.Open()
+	if err == nil && l.OnReport != nil {
+		l.OnReport(r, p)
+	}
 	l.opening.Unlock()
 	if err != nil {
 		l.event(Event{Kind: echo.KindDelivered, Peer: p, Detail: "refused: " + err.Error()})
 		return receipt, nil, err
-	}
-	if l.OnReport != nil {
-		l.OnReport(r, p)
 	}
 	if d.Board {
 		return receipt, nil, nil

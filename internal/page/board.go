@@ -277,28 +277,31 @@ func (b *Board) Reports() (out []*result.Report) {
 	return out
 }
 
-// matrix sends all of it as a file, as dial merge writes it.
+// matrix sends all of it, as dial merge writes it.
 func (b *Board) matrix(w http.ResponseWriter, ext string) {
-	f, err := report.Matrix.ForFile("matrix" + ext)
-	if err != nil {
-		refuse(w, http.StatusNotFound)
-		return
-	}
 	var in []merge.Input
 	for _, r := range b.Reports() {
 		in = append(in, merge.Input{Report: r})
 	}
-	var out bytes.Buffer
-	if err := report.Matrix.Write(&out, f, merge.Tabulate(b.tool, in), report.Options{}); err != nil {
+	m := merge.Tabulate(b.tool, in)
+	var doc []byte
+	var err error
+	kind := "application/json"
+	switch ext {
+	case ".html":
+		kind = "text/html; charset=utf-8"
+		w.Header().Set("Content-Security-Policy", reportPolicy)
+		doc, err = report.MatrixPage(m)
+	case ".json":
+		w.Header().Set("Content-Disposition", `attachment; filename="matrix.json"`)
+		doc, err = result.Encode(m)
+	default:
+		refuse(w, http.StatusNotFound)
+		return
+	}
+	if err != nil {
 		refuse(w, http.StatusInternalServerError)
 		return
 	}
-	kind := "text/plain; charset=utf-8"
-	if f == report.HTML {
-		kind = "text/html; charset=utf-8"
-		w.Header().Set("Content-Security-Policy", reportPolicy)
-	} else {
-		w.Header().Set("Content-Disposition", `attachment; filename="matrix`+ext+`"`)
-	}
-	send(w, kind, out.Bytes())
+	send(w, kind, doc)
 }

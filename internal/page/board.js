@@ -54,7 +54,7 @@
       shown.set(row.id, { row, tr });
     }
     const broken = [...shown.values()].filter(({ tr }) => tr.dataset.broken).length;
-    if (shown.size) title.textContent = shown.size + (shown.size === 1 ? " computer has" : " computers have") + " tested; something is blocked for " + broken;
+    if (shown.size) title.textContent = shown.size + (shown.size === 1 ? " test" : " tests") + " so far; something is blocked in " + broken;
     version = now.version;
   };
 

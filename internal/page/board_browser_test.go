@@ -60,7 +60,7 @@ func TestABrowserDrawsWhatChangedOfFiveHundredRows(t *testing.T) {
 	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL+b.Path())); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := rows(clients), "500 computers have tested; something is blocked for 500"; got != want {
+	if got, want := rows(clients), "500 tests so far; something is blocked in 500"; got != want {
 		t.Errorf("it says %q, want %q", got, want)
 	}
 	says(`for (const tr of document.querySelectorAll("tbody tr")) tr.drawn = 1; "marked"`)

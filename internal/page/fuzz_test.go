@@ -51,10 +51,18 @@ func FuzzBrowser(f *testing.F) {
 		p.mu.Lock()
 		last := p.sessions[len(p.sessions)-1]
 		p.mu.Unlock()
-		for _, at := range p.reportOf(last).Paths {
+		r := p.reportOf(last)
+		for _, at := range r.Paths {
 			if at.OK || at.Verdict == result.Open {
 				t.Errorf("%s is %s", at.Flow, at.Verdict)
 			}
+		}
+		b, err := result.Encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := result.ParseReport(b, result.MaxReport); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -307,11 +307,11 @@ const reportPolicy = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
 
 // sendReport sends a report as a page.
 func sendReport(w http.ResponseWriter, rep *result.Report) {
-	var b bytes.Buffer
-	if err := report.Paths.Write(&b, report.HTML, rep, report.Options{}); err != nil {
+	b, err := report.Page(rep)
+	if err != nil {
 		refuse(w, http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Security-Policy", reportPolicy)
-	send(w, "text/html; charset=utf-8", b.Bytes())
+	send(w, "text/html; charset=utf-8", b)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,10 +26,13 @@ var (
 	server = netip.MustParseAddrPort("10.2.0.10:80")
 )
 
+// illiad is the plan, read once.
+var illiad = sync.OnceValues(func() (*plan.Plan, error) { return plan.Load("illiad") })
+
 // newPage is a page for ILLiad's plan, whose witness saw nothing of what no token came of.
 func newPage(t testing.TB) *Page {
 	t.Helper()
-	pl, err := plan.Load("illiad")
+	pl, err := illiad()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,9 @@ import (
 
 var matrixPage = htmlTemplate("matrix.html")
 
+// MatrixPage is a matrix as a page.
+func MatrixPage(m *result.Matrix) ([]byte, error) { return renderMatrixHTML(m, Options{}) }
+
 // renderMatrixHTML makes a page of a matrix.
 func renderMatrixHTML(m *result.Matrix, o Options) ([]byte, error) {
 	s := sheet{

@@ -12,6 +12,10 @@ import (
 
 var pathsPage = htmlTemplate("paths.html")
 
+// Page is a report as a page. A program that shows no other form of it has no need of the
+// others, which Paths would bring.
+func Page(r *result.Report) ([]byte, error) { return renderPathsHTML(r, Options{}) }
+
 // renderPathsHTML makes a page of a report.
 func renderPathsHTML(r *result.Report, o Options) ([]byte, error) {
 	t := &textReport{Report: r, verbose: true, asker: o.Ask.Asker}
