@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"dialtone/internal/clean"
 	"dialtone/internal/cli"
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
@@ -19,10 +20,13 @@ import (
 	"dialtone/internal/running"
 )
 
+// maxFlags bounds what is shown of another listen's flags, in letters.
+const maxFlags = 400
+
 // keepRecord keeps what another listen of this machine is to know of this one. Where it
 // cannot be kept, another will find the ports taken, and no more.
 func (s *serving) keepRecord(l *listener.Listener, until time.Time) *running.Kept {
-	r := running.Record{PID: os.Getpid(), Started: time.Now(), Until: until, Plan: s.Plan.Name, Tag: l.Key.Tag(), Network: running.Network(), KeyFile: s.keyFile}
+	r := running.Record{PID: os.Getpid(), Started: time.Now(), Until: until, Plan: s.Plan.Name, Tag: l.Key.Tag(), Network: running.Network(), KeyFile: s.keyFile, Flags: s.same(true)}
 	if u, err := user.Current(); err == nil {
 		r.User = u.Username
 	}
@@ -126,7 +130,7 @@ func (s *serving) anotherRuns(f *running.Found) error {
 	switch {
 	case f.Key != "" && f.KeyFile != "":
 		key, _ := cli.Quote(f.Key)
-		fmt.Fprintf(&hint, "  To use that one, run on the machines to test from (its key is kept in %s):\n    dial --key %s %s\n", f.KeyFile, key, at)
+		fmt.Fprintf(&hint, "  To use that one, run on the machines to test from (its key is kept in %s):\n    dial --key %s%s %s\n", f.KeyFile, key, clean.Line(f.Flags, maxFlags), at)
 	case f.KeyFile != "" && runtime.GOOS != "windows":
 		fmt.Fprintf(&hint, "  To use that one: its key is kept in %s, which %s may read.\n", f.KeyFile, cmp.Or(f.User, "its user"))
 	default:

@@ -23,7 +23,7 @@ func (s *serving) newPage() *page.Page {
 			names = append(names, n)
 		}
 	}
-	return page.New(page.Config{Plan: s.Plan, Roles: s.roles, Names: names, Future: s.future(), Files: s.offers})
+	return page.New(page.Config{Plan: s.Plan, Roles: s.roles, Names: names, Future: s.future(), Files: s.offers, Flags: s.same(false)})
 }
 
 // openPage lets browsers in, once the listener is bound.

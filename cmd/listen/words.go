@@ -93,14 +93,10 @@ func (s *serving) isDialedBy(from plan.Role) bool {
 // lines tell a person who reaches a port by browser, mail or FTP program how to
 // go on. Strangers read them: no key, and no path of this machine.
 func (s *serving) lines() []string {
-	shift := ""
-	if s.Shift != 0 {
-		shift = " --port-shift " + strconv.Itoa(s.Shift)
-	}
 	out := []string{
 		"Whoever started listen on this machine has the program dial, and a key of six words.",
 		"With both, on the machine whose paths are to be tested, run:",
-		"  dial --key WORDS" + shift + " " + s.addresses()[0],
+		"  dial --key WORDS" + s.same(false) + " " + s.addresses()[0],
 	}
 	if len(s.offers) > 0 {
 		out = append(out, "The program itself can be fetched here by browser, at /downloads/ of this address.")
@@ -113,13 +109,17 @@ func (s *serving) sayWeakKey(bits float64) {
 	fmt.Fprintf(s.errs, "listen: the key that was given is easy to guess: about %.0f bits, where %d or more are wanted. Whoever records one test can try likely keys against it in their own time.\n  Leave the key away, and listen makes one of six random words (77 bits).\n", bits, echo.WeakKey)
 }
 
-// flags are those that dial needs to mean the same ports.
-func (s *serving) flags() string {
-	out := " --key " + s.quoted(s.KeyText)
-	if s.planArg != "illiad" {
+// flags are those that dial needs here.
+func (s *serving) flags() string { return " --key " + s.quoted(s.KeyText) + s.same(true) }
+
+// same are the flags by which dial means the same ports. Who is not an owner is told of
+// no file of this machine.
+func (s *serving) same(owner bool) string {
+	out := ""
+	if s.planArg != "illiad" && (owner || slices.Contains(plan.Names(), s.planArg)) {
 		out += " --plan " + s.quoted(s.planArg)
 	}
-	if s.siteArg != "" {
+	if s.siteArg != "" && owner {
 		out += " --site " + s.quoted(s.siteArg)
 	}
 	if s.Shift != 0 {

@@ -45,6 +45,8 @@ type Config struct {
 	Instance    string // of the listener
 	Fingerprint string // of its certificate: SHA-256 in hexadecimal digits
 	Witness     result.WitnessState
+	// Flags are those by which dial means the same ports, with a space before; "": none.
+	Flags string
 	// Files are the names of the downloads that there are.
 	Files []string
 	// Browsed says what the listener saw of an attempt on a port, from an address, that

@@ -154,11 +154,7 @@ func (p *Page) commandFor(userAgent, host string) string {
 	if program == "" {
 		program = "dial"
 	}
-	out := program + " --key WORDS"
-	if p.Plan.Name != "illiad" {
-		out += " --plan " + p.Plan.Name
-	}
-	return out + " " + strings.Trim(host, "[]")
+	return program + " --key WORDS" + p.Flags + " " + strings.Trim(host, "[]")
 }
 
 // browsers are words by which browsers name themselves, what others say they are, too, last.

@@ -36,6 +36,7 @@ type Record struct {
 	Tag     string    `json:"tag"`     // of its key
 	Network string    `json:"network"` // that its ports are of, where a machine has several; "": its one
 	Ports   []Port    `json:"ports"`
+	Flags   string    `json:"flags"` // by which dial means the same ports, with a space before
 	// KeyFile is where its key is kept.
 	KeyFile string `json:"key_file"`
 }

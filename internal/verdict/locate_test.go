@@ -55,7 +55,7 @@ func TestLocateNamesTheLastDeviceThatAnsweredAndTheNext(t *testing.T) {
 		"a silent router does not end the way": {ending(died(gate, none, edge), result.HopSilent, none), ending(died(gate, none, edge), result.HopOpen, none),
 			&result.Stop{LastHop: 3, Last: edge, NextHop: 4, NextIsTarget: true}},
 		"a router that is not silent, to others": {ending(died(gate, none, edge), result.HopSilent, none), open, nil},
-		"RST that does not come again": {&result.Trace{Hops: ending(died(gate), result.HopRST, none).Hops, Distance: 2, Varies: true}, open, nil},
+		"RST that does not come again":           {&result.Trace{Hops: ending(died(gate), result.HopRST, none).Hops, Distance: 2, Varies: true}, open, nil},
 		"RST on the way": {ending(died(gate), result.HopRST, none), open,
 			&result.Stop{LastHop: 1, Last: gate, NextHop: 2, Next: core, ByHop: 2}},
 		"RST from as far as the target": {ending(died(gate, core, edge), result.HopRST, none), open,
