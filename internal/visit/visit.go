@@ -253,7 +253,7 @@ func (v *visit) flow(ctx context.Context, f plan.Flow, host string, port int) []
 	}
 	t, err := v.lookUp(ctx, host)
 	if err != nil {
-		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(sock.Now()), Attempts: 1, ResolveError: err.Error(), ResolveFault: sock.FaultOf(err)}
+		i := result.Initiator{Probe: echo.NewID().String(), At: result.TimeOf(sock.Now()), ResolveError: err.Error(), ResolveFault: sock.FaultOf(err)}
 		return []result.Path{v.path(f, result.IP4, host, port, i, nil)}
 	}
 	v.doubt(t.Doubts)
