@@ -42,13 +42,23 @@ func fullRun(t *testing.T, at netip.Addr) told {
 
 func fullRunFrom(t *testing.T, from, at netip.Addr) told {
 	t.Helper()
+	return fullRunWhile(t, from, at, func(*os.Process) {})
+}
+
+// fullRunWhile does something while dial runs.
+func fullRunWhile(t *testing.T, from, at netip.Addr, during func(dial *os.Process)) told {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(programs, "dial"), "--bind", from.String(), "--port-shift", strconv.Itoa(troubleShift), "--role", "all", "--both-ways", "--format", "json", at.String())
 	cmd.Env = append(os.Environ(), "DIALTONE_KEY="+soakKey)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
+	var answer, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &answer, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	during(cmd.Process)
+	err, out := cmd.Wait(), answer.Bytes()
 	var r struct {
 		Paths []struct {
 			Flow, Direction, Family, Verdict string

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"io"
 	"iter"
 	"net/netip"
 	"slices"
@@ -116,12 +117,32 @@ func (d *Door) siblingHalf(ctx context.Context, k *Taken, run echo.ID, q echo.Wi
 	return &result.Acceptor{Port: result.PortBound, Instance: k.Sibling, Saw: result.SawUnknown, Reason: why}
 }
 
-// Vacated reports whether a sibling had a port when the Door was opened, and has
-// it no more: what was refused since then tells of that alone.
+// isFree reports whether a port can be had.
+func isFree(ctx context.Context, t plan.Transport, at netip.AddrPort) bool {
+	var held io.Closer
+	var err error
+	if t == plan.UDP {
+		held, err = sock.ListenUDP(ctx, at)
+	} else {
+		held, err = sock.ListenTCP(ctx, at, false)
+	}
+	if err != nil {
+		return false
+	}
+	held.Close()
+	return true
+}
+
+// Vacated reports whether a sibling, or a program that may be one and was gone before it
+// could be asked, had a port when the Door was opened, and has it no more: what was
+// refused since then tells of that alone.
 func (d *Door) Vacated(ctx context.Context, t plan.Transport, port int, f result.Family) bool {
 	k := d.takenAt(t, port, f)
-	if k == nil || k.Sibling == "" {
+	if k == nil {
 		return false
+	}
+	if k.Sibling == "" {
+		return k.BindError != nil && k.InUse && mayBeSibling(k.Holder) && isFree(ctx, t, netip.AddrPortFrom(k.Address.Addr, uint16(port)))
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.c.Timeout)
 	defer cancel()

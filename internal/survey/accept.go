@@ -71,7 +71,7 @@ func (s *bothEnds) askSiblings(ctx context.Context) {
 // network, and where none passed nothing is known.
 func sinceVacated(i *result.Initiator, port int) {
 	if !isWhole(i) {
-		i.NotTried = fmt.Sprintf("another dial or listen with the key, on this machine, held port %d when this run began and ended during it; run this again once it has ended", port)
+		i.NotTried = fmt.Sprintf("another dial or listen, on this machine, held port %d when this run began and ended during it; run this again once it has ended", port)
 		return
 	}
 	i.Connections = slices.Clone(i.Connections)

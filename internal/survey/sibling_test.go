@@ -47,17 +47,23 @@ func TestASiblingThatEndsAccusesNobody(t *testing.T) {
 	near := netip.MustParseAddr("127.78.3.9")
 	for name, c := range map[string]struct {
 		port, accepts int
+		isMute        bool // it is gone before it answers which it is
 		want          result.Verdict
 	}{
-		"before it was dialed back": {24601, 1, result.Untested},
-		"once it had proved itself": {24602, 2, result.Open}, // the question which it is, and the proof
+		"before it was dialed back": {24601, 1, false, result.Untested},
+		"once it had proved itself": {24602, 2, false, result.Open}, // the question which it is, and the proof
+		"before it could be asked":  {24603, 1, true, result.Untested},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := planOf(row("out", c.port+50, "client", "server"), row("in", c.port, "server", "client"))
 			listen(t, p, far)
 			sibling := netip.MustParseAddr("127.78.3.10")
 			listen(t, planOf(p.Rows[1]), sibling)
-			leaving(t, netip.AddrPortFrom(near, uint16(c.port)), netip.AddrPortFrom(sibling, uint16(c.port)), c.accepts)
+			behind := netip.AddrPortFrom(sibling, uint16(c.port))
+			if c.isMute {
+				behind = netip.AddrPortFrom(sibling, uint16(c.port+1)) // where nobody is
+			}
+			leaving(t, netip.AddrPortFrom(near, uint16(c.port)), behind, c.accepts)
 			cfg := config(p, far)
 			cfg.Bind = []netip.Addr{near}
 			r := run(t, t.Context(), cfg)

@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// In the middle of a run the listener's machine, or dial's, is asleep for some seconds;
+// or the listener is ended and started anew; or two run at once. Every path is told as it
+// is without that, or that it was not tested.
+func TestWhatHappensInTheMiddleOfARunAccusesNobody(t *testing.T) {
+	asleep := 7 * time.Second
+	if hasTime() {
+		asleep = 30 * time.Second
+	}
+	sleep := func(t *testing.T, p *os.Process) {
+		t.Helper()
+		if err := p.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(asleep)
+		_ = p.Signal(syscall.SIGCONT)
+	}
+	for n, c := range []struct {
+		name     string
+		does     func(t *testing.T, listen, dial *os.Process, again func())
+		findings []string // that it may tell beside the usual ones
+	}{
+		{"the listener sleeps", func(t *testing.T, listen, _ *os.Process, _ func()) { sleep(t, listen) }, []string{"listener-paused", "dial-paused"}},
+		{"dial sleeps", func(t *testing.T, _, dial *os.Process, _ func()) { sleep(t, dial) }, []string{"listener-paused", "dial-paused"}},
+		{"the listener is started anew", func(t *testing.T, listen, _ *os.Process, again func()) {
+			_ = listen.Signal(syscall.SIGTERM)
+			_, _ = listen.Wait()
+			again()
+		}, []string{"listener-paused", "dial-paused", "listener-restarted"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			at := netip.AddrFrom4([4]byte{127, 78, 12, byte(1 + 4*n)})
+			ledger := filepath.Join(t.TempDir(), "ledger")
+			command := `exec "$@" --ledger ` + ledger
+			listen, _ := listening(t, at, command)
+			usual := fullRunFrom(t, at.Next(), at)
+			events := func() int { b, _ := os.ReadFile(ledger); return bytes.Count(b, []byte("\n")) }
+			before := events()
+			got := fullRunWhile(t, at.Next(), at, func(dial *os.Process) {
+				for end := time.Now().Add(patience); events() < before+20; time.Sleep(time.Millisecond) {
+					if time.Now().After(end) {
+						t.Fatal("dial does not begin")
+					}
+				}
+				c.does(t, listen, dial, func() { _, _ = listening(t, at, command) })
+			})
+			t.Logf("%d paths, findings %v", len(got.verdicts), got.findings)
+			toldWell(t, usual, got, c.findings)
+		})
+	}
+	t.Run("two at once", func(t *testing.T) {
+		t.Parallel()
+		at := netip.MustParseAddr("127.78.12.33")
+		_, _ = listening(t, at, `exec "$@"`)
+		usual := fullRunFrom(t, at.Next(), at)
+		var both sync.WaitGroup
+		for range 2 { // of one machine: one of them has the ports for the way back
+			both.Go(func() { toldWell(t, usual, fullRunFrom(t, at.Next(), at), []string{"listener-paused", "dial-paused"}) })
+		}
+		both.Wait()
+	})
+}
+
+// toldWell reports where a run tells of a path what is not so.
+func toldWell(t *testing.T, usual, got told, findings []string) {
+	t.Helper()
+	if len(got.verdicts) != len(usual.verdicts) {
+		t.Errorf("%d paths, usually %d", len(got.verdicts), len(usual.verdicts))
+	}
+	for path, v := range got.verdicts {
+		if v != usual.verdicts[path] && v != "untested" {
+			t.Errorf("%s is %s, usually %s: %s", path, v, usual.verdicts[path], got.why[path])
+		}
+	}
+	for _, f := range got.findings {
+		if !slices.Contains(findings, f) && !slices.Contains(usual.findings, f) {
+			t.Errorf("finding %s:\n%s", f, got.texts)
+		}
+	}
+}
