@@ -46,7 +46,7 @@ func (a *attempt) begin(ctx context.Context) *attempt {
 		}
 	}
 	if told.seen.Answer == result.AnswerKeyed && !a.ProofOnly {
-		if a.OnProved != nil && told.rtt() >= longTrip {
+		if a.OnProved != nil {
 			a.OnProved(told.seen)
 		}
 		told.goOn(ctx, first, second)
@@ -283,9 +283,9 @@ func (a *attempt) once(ctx context.Context, timeout time.Duration, n int64) {
 	a.seen.ElapsedMS = result.Milliseconds(sock.Since(a.seen.At.Time))
 }
 
-// longTrip is from what round trip on what can be done side by side is, as further
+// LongTrip is from what round trip on what can be done side by side is, as further
 // samples are: one after the other takes as long as people do not wait.
-const longTrip = 250 * time.Millisecond
+const LongTrip = 250 * time.Millisecond
 
 // samplesBeside is how many samples are opened side by side, one of either parity: as
 // many as the first two connections were.
@@ -297,7 +297,7 @@ func (a *attempt) sampleMore(ctx context.Context, n int) []*attempt {
 	switch {
 	case a.Pace > 0:
 		n = 1
-	case a.rtt() < longTrip:
+	case a.rtt() < LongTrip:
 		n = min(n, samplesBeside)
 	}
 	more := make([]*attempt, n)

@@ -57,8 +57,8 @@ type Options struct {
 	RTT time.Duration
 	// Pace is how long to wait before each further connection.
 	Pace time.Duration
-	// OnProved is told when a path has proved itself whose round trips are long (see
-	// longTrip): all that the attempt does after that takes its time. nil: nobody is.
+	// OnProved is told when a path has proved itself: all that the attempt does after
+	// that takes its time. nil: nobody is.
 	OnProved func(result.Initiator)
 }
 

@@ -121,7 +121,13 @@ func (s *dials) startForward(ctx context.Context, g *errgroup.Group, jobs []*job
 }
 
 // turnTime is how long those that are tried first are given to lead to the far end.
-const turnTime = 400 * time.Millisecond
+// Before those are tried whose live software is best left alone they get an attempt's
+// time, and where anything came back turnTimeouts of it: the way or either
+// machine may be slow.
+const (
+	turnTime     = 400 * time.Millisecond
+	turnTimeouts = 3
+)
 
 // startInTurn does as startForward, and tries those first that live software is least
 // likely to hold: once the far end has said which ports are held, none of these gets a
@@ -144,9 +150,19 @@ func (s *survey) startInTurn(ctx context.Context, g *errgroup.Group, remote []pl
 		if _, ok := s.contacts.Hello(); ok || !slices.ContainsFunc(turns[n+1:], func(later []*job) bool { return len(later) > 0 }) {
 			continue
 		}
-		waiting, cancel := context.WithTimeout(ctx, turnTime)
-		s.contacts.Await(waiting, over, s.families()...)
-		cancel()
+		await := func(patience time.Duration) {
+			waiting, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			s.contacts.Await(waiting, over, s.families()...)
+		}
+		if next := n + 1 + slices.IndexFunc(turns[n+1:], func(later []*job) bool { return len(later) > 0 }); next < quietTurn {
+			await(turnTime)
+			continue
+		}
+		await(s.Timeout)
+		if s.longestTrip() > 0 {
+			await(turnTimeouts * s.Timeout)
+		}
 	}
 	return all
 }
@@ -170,8 +186,11 @@ func (s *dials) forward(ctx context.Context, j *job) {
 	var early sync.WaitGroup
 	offered := false
 	i := s.attempt(ctx, j, j.trace, func(i result.Initiator) {
-		offered = true
 		s.sawTrip(i)
+		if sock.Since(i.At.Time) < dialer.LongTrip {
+			return // what it does after that is over soon, and not disturbed
+		}
+		offered = true
 		early.Go(func() { s.mayOffer(ctx, j, i) })
 	})
 	s.finish(j, i)

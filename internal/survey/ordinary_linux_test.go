@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
@@ -156,6 +157,35 @@ func TestLiveSoftwareThatAloneIsTestedGetsNoProof(t *testing.T) {
 	}
 	if len(r.Paths) != 1 {
 		t.Errorf("%d paths, and one was asked for", len(r.Paths))
+	}
+}
+
+// On a slow way the far end says late which ports are live: until then none whose software
+// is best left alone gets a proof.
+func TestLiveSoftwareGetsNoProofOnASlowWay(t *testing.T) {
+	odyssey, free := row("odyssey", 24706, "client", "server"), row("free", 24707, "client", "server")
+	odyssey.Speaks = plan.Odyssey
+	p := planOf(odyssey, free)
+	silent := hold(t, netip.AddrPortFrom(far, 24706), mute)
+	besides(t, p)
+	relay := func(port uint16, late time.Duration) {
+		hold(t, netip.AddrPortFrom(device, port), func(_ *live, c net.Conn) {
+			to, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: near.AsSlice()}}).Dial("tcp4", netip.AddrPortFrom(far, port).String())
+			if err != nil {
+				return
+			}
+			defer to.Close()
+			time.Sleep(late)
+			go func() { _, _ = io.Copy(to, c); _ = to.(*net.TCPConn).CloseWrite() }()
+			_, _ = io.Copy(c, to)
+		})
+	}
+	relay(24706, 0)
+	relay(24707, 1200*time.Millisecond)
+	r := run(t, t.Context(), config(p, device))
+	expect(t, pathTo(t, r, "free", plan.Forward), result.Open)
+	if s := silent.all(); s != "" {
+		t.Errorf("live software of Odyssey's got %q", s)
 	}
 }
 
