@@ -54,6 +54,7 @@ var phaseWords = map[string]string{
 	"confirm":                   "confirming what was found",
 	"trace":                     "finding out which way the packets take",
 	"hold":                      "keeping connections idle",
+	"pauses":                    "asking the far end what it could not do meanwhile",
 	"siblings":                  "asking the other listeners here",
 }
 

@@ -260,6 +260,25 @@ func (s *halves) askWitness(ctx context.Context, instance string, f result.Famil
 	}
 }
 
+// askPauses has the far end tell of its pauses once more, where a connection of this end's
+// failed since it last did. Nothing depends on an answer.
+func (s *halves) askPauses(ctx context.Context) {
+	untold := func(c result.Connection) bool { return c.IsFailed() && !s.isToldOf(c.Over()) }
+	for _, f := range s.families() {
+		if !slices.ContainsFunc(s.everyConnection(), untold) {
+			return
+		}
+		_ = s.ask(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
+			w, err := c.Witness(ctx, nil)
+			if err == nil {
+				s.pausedThere(w.Paused, sock.Now())
+				s.crowdedThere(w.Shed)
+			}
+			return err
+		})
+	}
+}
+
 func query(j *job, changed bool) echo.WitnessQuery {
 	began := sock.Since(j.initiator.At.Time)
 	return echo.WitnessQuery{

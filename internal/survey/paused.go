@@ -33,6 +33,7 @@ type spans struct {
 
 	telling   sync.Mutex
 	pauses    []pause        // of the far end's listener
+	toldAt    time.Time      // when it told of them last; zero: it did not
 	shed      int            // connections that it ended in a minute, crowded by strangers
 	ownPauses []pause        // of this program, and of this machine's links
 	reroutes  []sock.Reroute // while which the far end was sent to by another way than at first
@@ -51,7 +52,14 @@ const aboutPauses = 500 * time.Millisecond
 func (s *spans) pausedThere(spans []echo.Span, now time.Time) {
 	s.telling.Lock()
 	defer s.telling.Unlock()
-	s.pauses = pausesOf(spans, now) // it tells all of them each time
+	s.pauses, s.toldAt = pausesOf(spans, now), now // it tells all of them each time
+}
+
+// isToldOf reports whether the far end told of its pauses after a moment.
+func (s *spans) isToldOf(at time.Time) bool {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	return s.toldAt.After(at)
 }
 
 // pausesOf are the spans that a listener tells of, those that make sense.

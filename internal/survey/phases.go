@@ -159,6 +159,7 @@ var phases = []phase{
 	{"confirm", "the conversations' tokens are asked about once all were held", (*survey).confirm},
 	{"trace", "where a path stops is compared with the way of one that is open by now", (*survey).traceOpen},
 	{"hold", "it takes longest, and what died of it must not be held against the others", (*survey).idleAll},
+	{"pauses", "what failed since the far end told of its pauses, as of what it kept idle, may be its own doing", (*survey).askPauses},
 	{"siblings", "whether a sibling held its port to the end is known at the end alone", (*survey).askSiblings},
 }
 
