@@ -37,11 +37,16 @@ func lacksEvidence(p result.Path) bool {
 		return !hasTransfer(i, func(t *result.Transfer) bool { return t.Hole != nil })
 	case result.Unsteady:
 		passed, failed := result.Compare(i.Connections)
-		return (len(passed) == 0 || len(failed) == 0 && i.Conversation == nil) && len(ageLimits(i.Idle)) == 0
+		return (len(passed) == 0 || len(failed) == 0 && i.Conversation == nil && !stoppedInPayload(i)) && len(ageLimits(i.Idle)) == 0
 	case result.IdleDropped:
 		return len(idleLimits(i.Idle)) == 0
 	}
 	return false
+}
+
+// stoppedInPayload reports whether the payload of a proved path did not come through.
+func stoppedInPayload(i *result.Initiator) bool {
+	return i.Answer == result.AnswerKeyed && hasTransfer(i, func(t *result.Transfer) bool { return t.Outcome != result.TransferIntact })
 }
 
 func hasTransfer(i *result.Initiator, is func(*result.Transfer) bool) bool {

@@ -744,17 +744,22 @@ func (e explainer) freePort() string {
 
 // payload explains a proof that was followed by trouble with larger data.
 func (e explainer) payload(code result.Code, causes string) *result.Finding {
+	text := "The proof passed and the payload did not"
+	if how := e.transferWords(); how != "" {
+		text += " (" + how + ")"
+	}
+	return e.say(code, text, e.request("let all data pass, not only the first packets, of", causes))
+}
+
+// transferWords says how far the payload came where it did not come through.
+func (e explainer) transferWords() string {
 	var parts []string
 	for _, d := range e.transfers() {
 		if d.t.Outcome != result.TransferIntact {
 			parts = append(parts, fmt.Sprintf("%s: %s after %d of %d bytes", d.name, d.t.Outcome, d.t.Intact, d.t.Want))
 		}
 	}
-	text := "The proof passed and the payload did not"
-	if len(parts) > 0 {
-		text += " (" + strings.Join(parts, "; ") + ")"
-	}
-	return e.say(code, text, e.request("let all data pass, not only the first packets, of", causes))
+	return strings.Join(parts, "; ")
 }
 
 // An accepter is who accepted a connection that led to no proof: what is said of one

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"dialtone/internal/plan"
@@ -261,8 +262,24 @@ func TestConversationThatLossStoppedIsUnsteady(t *testing.T) {
 	}
 	c.Initiator.Conversation = nil
 	c.Initiator.Received.Outcome = result.TransferStalled
+	c.Initiator.Received.Intact = 0
+	if r := judge(c); r.Verdict != result.Unsteady || r.OK {
+		t.Errorf("the payload stopped where others carried theirs and many packets are lost, and is %s", r.Verdict)
+	}
+	c.Initiator.Connections = c.Initiator.Connections[:12] // of which none failed
+	p.Initiator = c.Initiator
+	if f := explain(p, result.ModePaths); f == nil || !strings.Contains(f.Text, "Of 13 connections 12 passed, and on one the payload stopped (from server to client: stalled after 0 of 262144 bytes)") {
+		t.Errorf("%+v", f)
+	}
+	few = c
+	if few.Loss = 0.05; judge(few).Verdict != result.Stalled {
+		t.Errorf("a loss of 5 %% is the excuse")
+	}
+	for i := range c.Initiator.Connections {
+		c.Initiator.Connections[i].Reached, c.Initiator.Connections[i].Ended = result.ReachedProved, result.EndedCut
+	}
 	if r := judge(c); r.Verdict != result.Stalled {
-		t.Errorf("the payload never came through, and is %s", r.Verdict)
+		t.Errorf("no payload ever came through, and is %s", r.Verdict)
 	}
 }
 

@@ -32,7 +32,7 @@ func steady(c question, v result.Verdict) result.Verdict {
 		return v
 	case len(failed) > 0 && c.Initiator.Ban != nil:
 		return result.Unsteady
-	case len(failed) > 0 && !isLoss(c, passed, failed), v == result.Stalled && isStoppedByLoss(c):
+	case len(failed) > 0 && !isLoss(c, passed, failed), v == result.Stalled && (isStoppedByLoss(c) || isPayloadStoppedByLoss(c, passed)):
 		return result.Unsteady
 	}
 	return v
@@ -178,6 +178,16 @@ func isStoppedByLoss(c question) bool {
 		atLeast(1, roundTrips, math.Pow(c.Loss, synTries)) > likely
 }
 
+// isPayloadStoppedByLoss reports whether the payload stopped on one connection, others
+// carried theirs, and so many packets get lost that TCP's patience, which doubles each
+// time, outlasts the test's.
+func isPayloadStoppedByLoss(c question, passed []result.Connection) bool {
+	const much = 0.1 // of round trips: fewer cost time and no more
+	return c.Loss >= much && stoppedInPayload(c.Initiator) && slices.ContainsFunc(passed, func(p result.Connection) bool {
+		return p.Purpose != result.PurposeConversation && p.Reached == result.ReachedDone
+	})
+}
+
 // atLeast is the chance that of n connections k or more fail, if each does with
 // chance p.
 func atLeast(k, n int, p float64) float64 {
@@ -215,8 +225,11 @@ func (e explainer) unsteady() *result.Finding {
 	switch {
 	case len(failed) == 0 && len(ages) > 0:
 		return e.tooOld(ages[0])
-	case len(failed) == 0 && e.i.Conversation != nil:
+	case len(failed) == 0 && e.i.Conversation != nil && !stoppedInPayload(e.i):
 		return e.serviceStopped()
+	case len(failed) == 0 && stoppedInPayload(e.i):
+		return e.say(result.CodeUnsteady, fmt.Sprintf("Of %d connections %d passed, and on one the payload stopped (%s). Many packets get lost on the way.", len(passed)+1, len(passed), e.transferWords()),
+			e.request("let every connection pass, not only some:", "A rule that allows it is there. The loss of so many packets is the likely cause: have the line looked at"))
 	}
 	all := slices.Concat(passed, failed)
 	slices.SortStableFunc(all, func(a, b result.Connection) int { return a.At.Compare(b.At.Time) })
