@@ -428,14 +428,14 @@ func checkConsortium(t *testing.T, m result.Matrix, members []*member) {
 				falseOpen++
 			}
 			// Whoever has to act is told, once; what the two ends have to mend is a
-			// finding, and nobody else is asked for it.
-			own := slices.Contains(result.OwnCodes, c.Code) || want.ailment.name == "nobody listens"
+			// finding, or where it is of one port a request to them.
+			own, ends := slices.Contains(result.OwnCodes, c.Code), want.ailment.name == "nobody listens"
 			needs := !c.OK && c.Verdict != result.Untested && !own
 			if own && c.Verdict != result.Untested && !slices.ContainsFunc(m.Findings, func(f result.Finding) bool { return f.Code == c.Code && strings.HasPrefix(f.Text, want.Name+": ") }) {
 				t.Errorf("%s (%s): no finding %s says so: %+v", r.Name, want.ailment.name, c.Code, m.Findings)
 			}
 			asked := c.Request > 0 && c.Request <= len(m.Requests) && slices.Contains(m.Requests[c.Request-1].Rows, i)
-			if needs != asked {
+			if needs != asked || asked && m.Requests[c.Request-1].Ends != ends {
 				t.Errorf("%s (%s): %s is %s with request %d", r.Name, want.ailment.name, way.flow, c.Verdict, c.Request)
 			}
 		}

@@ -38,7 +38,7 @@ func TestABadScenarioIsRefusedWithFileLineAndValue(t *testing.T) {
 		{"default", good + "default: fine\n", `bad.yaml:3: no verdict "fine"`},
 		{"direction", good + "expect:\n  - {direction: back, verdict: open}\n", `bad.yaml:4: no direction "back": one of forward, reverse`},
 		{"family", good + "expect:\n  - {family: ipv4, verdict: open}\n", `bad.yaml:4: no family "ipv4": one of ip4, ip6`},
-		{"proof", good + "expect:\n  - {verdict: open, proof: sure}\n", `bad.yaml:4: no proof "sure": one of keyed, seen, service, plain, none`},
+		{"proof", good + "expect:\n  - {verdict: open, proof: sure}\n", `bad.yaml:4: no proof "sure": one of keyed, seen, service, browser, plain, none`},
 		{"contact", good + "contact: yes please\n", `bad.yaml:3: no contact "yes please"`},
 		{"listen node", good + "listen: {node: servre}\n", `bad.yaml:3: no node "servre"`},
 		{"node of another listener", good + "also:\n  - {node: databse}\n", `bad.yaml:4: no node "databse": one of client, `},
