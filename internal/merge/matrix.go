@@ -158,7 +158,7 @@ func ownFindings(r *result.Report) []result.Finding {
 	for i := range r.Paths {
 		p := &r.Paths[i]
 		f := p.Finding
-		if p.OK || p.Opposite || p.Verdict == result.Untested || f == nil || request.Asks(r, p) || !f.IsOwn() {
+		if p.OK || p.Opposite || p.Verdict == result.Untested || f == nil || !f.IsOwn() {
 			continue
 		}
 		if is := func(known result.Finding) bool { return known.Code == f.Code }; !slices.ContainsFunc(r.Findings, is) && !slices.ContainsFunc(out, is) {

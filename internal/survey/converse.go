@@ -361,8 +361,7 @@ func (s *conversations) confirm(ctx context.Context) {
 					if err != nil {
 						return err
 					}
-					s.pausedThere(told.Paused, sock.Now())
-					s.crowdedThere(told.Shed)
+					s.troubledThere(told)
 					for i, j := range chunk {
 						if j.initiator.Conversation.Keyed {
 							j.acceptor.Conversed = arrived(told.Answers[i], j)

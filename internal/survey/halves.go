@@ -236,8 +236,7 @@ func (s *halves) askWitness(ctx context.Context, instance string, f result.Famil
 			}
 			w, err := c.Witness(ctx, q)
 			answers = w.Answers
-			s.pausedThere(w.Paused, sock.Now())
-			s.crowdedThere(w.Shed)
+			s.troubledThere(w)
 			return err
 		})
 	}
@@ -271,8 +270,7 @@ func (s *halves) askPauses(ctx context.Context) {
 		_ = s.ask(ctx, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 			w, err := c.Witness(ctx, nil)
 			if err == nil {
-				s.pausedThere(w.Paused, sock.Now())
-				s.crowdedThere(w.Shed)
+				s.troubledThere(w)
 			}
 			return err
 		})

@@ -74,6 +74,12 @@ func pausesOf(spans []echo.Span, now time.Time) (out []pause) {
 	return out
 }
 
+// troubledThere keeps what a witness tells beside its answers: both.
+func (s *spans) troubledThere(w echo.Witnessed) {
+	s.pausedThere(w.Paused, sock.Now())
+	s.crowdedThere(w.Shed)
+}
+
 // crowdedThere keeps how many connections the far end says it ended of late, to
 // keep within its limits.
 func (s *spans) crowdedThere(shed int) {

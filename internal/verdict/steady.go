@@ -82,18 +82,15 @@ func portsByChance(passed, failed []result.Connection) float64 {
 	const looks = 3
 	chance := 1.0
 	for _, of := range []uint16{0, 1} {
-		k := 0
-		for _, c := range all {
-			if parity(c) == of {
-				k++
+		count := func(list []result.Connection) (n int) {
+			for _, c := range list {
+				if parity(c) == of {
+					n++
+				}
 			}
+			return n
 		}
-		x := 0
-		for _, c := range failed {
-			if parity(c) == of {
-				x++
-			}
-		}
+		k, x := count(all), count(failed)
 		sum := 0.0 // the hypergeometric distribution's tail
 		for i := x; i <= min(k, m); i++ {
 			if m-i <= n-k {
