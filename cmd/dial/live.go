@@ -56,6 +56,7 @@ var phaseWords = map[string]string{
 	"hold":                      "keeping connections idle",
 	"pauses":                    "asking the far end what it could not do meanwhile",
 	"siblings":                  "asking the other listeners here",
+	"lend":                      "keeping the ports open for another dial of this machine, up to half a minute",
 }
 
 // shown makes the run that cfg configures, and shows it on the terminal that the

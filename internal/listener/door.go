@@ -37,6 +37,11 @@ type Door struct {
 	since  time.Time // when it began to answer and to watch
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+
+	needed  context.Context // ends with the run, or when who opened it wants no more
+	unneed  context.CancelFunc
+	over    <-chan struct{} // closed when who opened it wants no more
+	leaning sync.WaitGroup
 }
 
 // Taken is a port that a Door's own listener could not have.
@@ -51,7 +56,8 @@ type Taken struct {
 // OpenDoor binds the ports, and returns once it answers on them. A port that is
 // taken is no error: what holds it will show. It stays open until Close.
 func OpenDoor(ctx context.Context, c DoorConfig) *Door {
-	d := &Door{l: New(c.Config), c: c}
+	d := &Door{l: New(c.Config), c: c, over: ctx.Done()}
+	d.needed, d.unneed = context.WithCancel(ctx)
 	for _, err := range d.l.Bind(ctx) {
 		addr := err.Address.Addr
 		t := Taken{BindError: err, family: result.FamilyOf(addr)}
@@ -85,9 +91,13 @@ func mayBeSibling(h *result.Holder) bool {
 	return err == nil && (name == ours || name == ours[:min(len(ours), short)]) || strings.Contains(name, "listen") || strings.Contains(name, "dial")
 }
 
-// Close closes the ports again. What came until then is known on.
+// Close closes the ports again, once no sibling needs them; it needs those of none
+// itself any more. What came until then is known on.
 func (d *Door) Close() {
 	if d != nil && d.cancel != nil {
+		d.unneed()
+		d.leaning.Wait()
+		d.lend()
 		d.cancel()
 		d.done.Wait()
 	}

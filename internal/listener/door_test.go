@@ -3,11 +3,13 @@ package listener
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
@@ -16,11 +18,14 @@ import (
 )
 
 // openDoor opens a door to one TCP port until the test ends.
-func openDoor(t *testing.T, at netip.AddrPort) *Door {
+func openDoor(t *testing.T, at ...netip.AddrPort) *Door {
 	t.Helper()
-	p := planOf(plan.Row{ID: "in", Transport: plan.TCP, Port: int(at.Port())})
+	p := &plan.Plan{}
+	for n, a := range at {
+		p.Rows = append(p.Rows, plan.Row{ID: fmt.Sprintf("in%d", n), Transport: plan.TCP, Port: int(a.Port())})
+	}
 	d := OpenDoor(t.Context(), DoorConfig{
-		Config: Config{Key: rightKey, Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{at.Addr()}},
+		Config: Config{Key: rightKey, Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{at[0].Addr()}},
 		Run:    echo.NewID(), Timeout: guardTime,
 	})
 	t.Cleanup(d.Close)
@@ -137,6 +142,57 @@ func TestASiblingAcceptsInADoorsPlace(t *testing.T) {
 	if a := d.Half(t.Context(), ask.Run, queryOf(ask, sibling.at), elsewhere); a.Saw != result.SawUnknown || a.Instance != instance || a.Reason == "" {
 		t.Errorf("half of one that ended %+v", a)
 	}
+}
+
+// A Door whose run is over goes on accepting while a sibling leans on it. Two that
+// lean on each other both end.
+func TestADoorGoesOnForItsSiblings(t *testing.T) {
+	first, second := freePort(t), freePort(t)
+	for second == first {
+		second = freePort(t)
+	}
+	early, late := openDoor(t, first), openDoor(t, first, second)
+	early2 := openDoor(t, second, first)
+	if at := late.siblings()[early.l.Instance.String()]; at != first || early2.siblings()[late.l.Instance.String()] != second {
+		t.Fatalf("taken %+v and %+v", late.Taken(), early2.Taken())
+	}
+	for !early.IsLent() || !late.IsLent() { // what they lean with may be on its way
+		time.Sleep(time.Millisecond)
+	}
+	ended := make(chan struct{})
+	go func() { early.Close(); close(ended) }()
+	select {
+	case <-ended:
+		t.Fatal("it ended while others leaned on it")
+	case <-time.After(100 * time.Millisecond): // as long as one that does not wait is given
+	}
+	_, conn := prove(t, elsewhere, first, newAsk())
+	conn.Close()
+	early2.Close()
+	late.Close()
+	<-ended
+	if early.IsLent() || late.IsLent() {
+		t.Error("they are lent still")
+	}
+	if !isFree(t.Context(), plan.TCP, first) || !isFree(t.Context(), plan.TCP, second) {
+		t.Error("ports are held after all were closed")
+	}
+}
+
+func TestDoorsThatLeanOnEachOtherEnd(t *testing.T) {
+	one, other := openDoor(t, freePort(t)), openDoor(t, freePort(t))
+	for _, d := range [][2]*Door{{one, other}, {other, one}} {
+		if at, _ := d[0].findSibling(t.Context(), loop, int(d[1].l.Bound()[0].Addr.Port())); !at.IsValid() {
+			t.Fatal("not found")
+		}
+	}
+	for !one.IsLent() || !other.IsLent() {
+		time.Sleep(time.Millisecond)
+	}
+	ended := make(chan struct{})
+	go func() { one.Close(); close(ended) }()
+	other.Close()
+	<-ended
 }
 
 // A sibling that is asked by this machine takes what came from this machine for the

@@ -29,6 +29,9 @@ func (l *Listener) Event(p echo.Peer, k echo.Kind) {
 	case echo.KindProved:
 		l.arrivals.proved(p)
 		l.provedAddrs.add(p.Remote.Addr())
+		if l.isTenant(p) {
+			l.tenants.came(p.Remote)
+		}
 	}
 	l.event(Event{Kind: k, Peer: p})
 }

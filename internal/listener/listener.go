@@ -97,6 +97,7 @@ type Listener struct {
 	opening   sync.Mutex // held while a delivered report is decoded
 	dialed    dialedBack
 	earlier   earlierConns
+	tenants   tenants
 
 	certificate tls.Certificate // fresh for this process
 	fingerprint []byte          // of it, SHA-256

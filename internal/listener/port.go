@@ -101,6 +101,7 @@ func (l *Listener) serveConns(ctx context.Context, p *boundPort) error {
 		conns.Go(func() {
 			defer conn.Close()
 			defer place.release()
+			defer l.tenants.left(e.Remote)
 			l.handle(ctx, conn, e, place, p.Speaks())
 		})
 	}

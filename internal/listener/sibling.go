@@ -30,8 +30,11 @@ func InstanceAt(ctx context.Context, at netip.AddrPort, key echo.Key, run echo.I
 	return tell(ctx, at, siblingAsk(key, run), func(_ context.Context, c *echo.Conn) (string, error) { return c.Instance.String(), nil })
 }
 
+// siblingFlow names what programs of one machine say to each other.
+const siblingFlow = "sibling"
+
 func siblingAsk(key echo.Key, run echo.ID) echo.Ask {
-	return echo.Ask{Key: key, Run: run, Probe: echo.NewID(), Flow: "sibling"}
+	return echo.Ask{Key: key, Run: run, Probe: echo.NewID(), Flow: siblingFlow}
 }
 
 // tellSibling says something to a sibling of a Door's. An error is one that does
@@ -42,8 +45,8 @@ func tellSibling[T any](ctx context.Context, d *Door, at netip.AddrPort, run ech
 	return tell(ctx, at, siblingAsk(d.c.Key, run), say)
 }
 
-// findSibling looks for a listener with our key on a port that is taken. One that
-// answers on the loopback interface alone, where an address that is dialed back to
+// findSibling looks for a listener with our key on a port that is taken, and leans
+// on it. One that answers on the loopback interface alone, where an address that is dialed back to
 // refuses, accepts nothing from elsewhere.
 func (d *Door) findSibling(ctx context.Context, addr netip.Addr, port int) (at netip.AddrPort, instance string) {
 	ctx, cancel := context.WithTimeout(ctx, d.c.Timeout)
@@ -54,9 +57,10 @@ func (d *Door) findSibling(ctx context.Context, addr netip.Addr, port int) (at n
 			break
 		}
 		at = netip.AddrPortFrom(a, uint16(port))
-		instance, err := InstanceAt(ctx, at, d.c.Key, d.c.Run)
+		l, err := echo.Open(ctx, netip.AddrPort{}, at, siblingAsk(d.c.Key, d.c.Run))
 		if err == nil {
-			return at, instance
+			d.lean(l)
+			return at, l.Instance.String()
 		}
 		refused = refused || sock.Classify(err) == result.ConnectRST
 	}

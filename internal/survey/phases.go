@@ -163,5 +163,8 @@ var phases = []phase{
 	{"siblings", "whether a sibling held its port to the end is known at the end alone", (*survey).askSiblings},
 }
 
+// phaseLend is after all of them, if another run of this machine needs the ports still.
+const phaseLend = "lend"
+
 // errLongest ends a run that takes too long.
 var errLongest = errors.New("the run took too long")

@@ -121,6 +121,9 @@ func NotRun(c Config, f result.Finding) (*result.Report, error) {
 // close closes the door of the latest run, unless others share it.
 func (r *Survey) close() {
 	if r.last != nil && r.with.Door == nil {
+		if r.last.door.IsLent() && r.c.OnPhase != nil {
+			r.c.OnPhase(phaseLend)
+		}
 		r.last.door.Close()
 	}
 }

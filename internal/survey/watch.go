@@ -55,5 +55,5 @@ func Phases() []string {
 	for _, p := range phases {
 		out = append(out, p.name)
 	}
-	return out
+	return append(out, phaseLend)
 }
