@@ -182,7 +182,8 @@ func (q Question) byTime(a result.Acceptor, v View) result.Acceptor {
 	exact := func(ap netip.AddrPort) bool {
 		return ap.Port() == q.Source.Port() && ap.Port() != 0 && result.IsSameAddr(ap.Addr(), q.Source.Addr())
 	}
-	if h := furthest(v.Half, exact); h != nil && len(v.Accepted) == 0 {
+	// An attempt that never opened is none of those that were accepted.
+	if h := furthest(v.Half, exact); h != nil && (len(v.Accepted) == 0 || h.Answered && q.Connect == result.ConnectTimeout) {
 		a.Match = result.MatchAddress
 		if h.Answered {
 			return q.halfOpen(v, a, *h)
