@@ -60,13 +60,13 @@ func TestSummaryCountsVerdicts(t *testing.T) {
 func TestFindingsOfTheWholeRun(t *testing.T) {
 	of := func(i result.Initiator) result.Path {
 		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i})
-		p.Finding = explain(p, result.ModePaths)
+		p.Finding = explain(p, Context{Mode: result.ModePaths})
 		return p
 	}
 	contact := &result.Contact{Plan: "illiad"}
 	portUnreachable := rejectedBy(result.ICMP{Type: 3, Code: 3, From: target.Addr()})
 	unreachable := pathOf(question{Transport: plan.UDP, Port: 1434, Initiator: &portUnreachable})
-	unreachable.Finding = explain(unreachable, result.ModePaths)
+	unreachable.Finding = explain(unreachable, Context{Mode: result.ModePaths})
 	wire := Route{netip.MustParseAddr("10.1.0.10"), "eth0"}
 	since := time.Date(2026, 11, 27, 12, 34, 36, 178_000_000, time.UTC)
 	wrong := Reroute{Was: wire, Is: Route{netip.MustParseAddr("172.16.0.2"), "vpn0"}, From: since}

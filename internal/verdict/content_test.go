@@ -38,7 +38,7 @@ func TestContentIsBlamedOnlyBesideProofsThatPass(t *testing.T) {
 		cs := question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: conversedWith(), Instance: i.Instance}
 		r := judge(cs)
 		p := result.Path{Verdict: r.Verdict, Proof: r.Proof, From: "client", To: "database", Transport: plan.TCP, Port: 1433, Service: "SQL Server", Initiator: &i, Acceptor: cs.Acceptor}
-		f := explain(p, result.ModePaths)
+		f := explain(p, Context{Mode: result.ModePaths})
 		if r.OK || f == nil || f.Code != c.code || !strings.Contains(f.Text+f.Advice, c.says) {
 			t.Errorf("%s: %s, %+v", name, r.Verdict, f)
 		}

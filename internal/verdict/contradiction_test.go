@@ -151,7 +151,7 @@ func evidence() []result.Path {
 				c.Expect = expect
 				r := judge(c)
 				p.Expect, p.Verdict, p.Proof, p.OK = expect, r.Verdict, r.Proof, r.OK
-				p.Finding = explain(p, result.ModePaths)
+				p.Finding = explain(p, Context{Mode: result.ModePaths})
 				out = append(out, p)
 			}
 		}
@@ -320,7 +320,7 @@ func TestSuspectsAreListedUntilTheEvidenceExcludesThem(t *testing.T) {
 		}
 		p := pathOf(question{Transport: transport, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
 		p.Stop, p.OthersOrigin = c.stop, result.ParseAddr(c.origin)
-		f := explain(p, result.ModePaths)
+		f := explain(p, Context{Mode: result.ModePaths})
 		if f == nil || f.Code != c.code {
 			t.Errorf("%s: got %+v, want %s", c.name, f, c.code)
 			continue
@@ -345,7 +345,7 @@ func TestWhatThisMachineLacksIsNobodysFault(t *testing.T) {
 		i := failed(result.ConnectFailed)
 		i.Lacks = l
 		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
-		if p.Finding = explain(p, result.ModePaths); p.Verdict != result.Untested || !strings.Contains(p.Finding.Advice, want) {
+		if p.Finding = explain(p, Context{Mode: result.ModePaths}); p.Verdict != result.Untested || !strings.Contains(p.Finding.Advice, want) {
 			t.Errorf("%s: %s, %+v", l, p.Verdict, p.Finding)
 		}
 		silent := pathOf(question{Transport: plan.TCP, Port: 443, Initiator: new(failed(result.ConnectTimeout))})

@@ -45,7 +45,7 @@ func TestPacketsThatUseUpTheirTTLMeetNoFirewall(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: c.i})
-			f := explain(p, result.ModePaths)
+			f := explain(p, Context{Mode: result.ModePaths})
 			if p.Verdict != result.Rejected || f == nil || f.Code != c.code {
 				t.Fatalf("%s: %+v", p.Verdict, f)
 			}
@@ -92,7 +92,7 @@ func TestSilenceOfPacketsWithFewHopsToLiveIsTheirMachines(t *testing.T) {
 	} {
 		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: c.i, Acceptor: c.a})
 		p.Stop = c.stop
-		f := explain(p, result.ModePaths)
+		f := explain(p, Context{Mode: result.ModePaths})
 		if f == nil || f.Code != c.want {
 			t.Errorf("%s: %+v", name, f)
 			continue
@@ -106,7 +106,7 @@ func TestSilenceOfPacketsWithFewHopsToLiveIsTheirMachines(t *testing.T) {
 // out of DNS, and no path is blocked.
 func TestARunWhosePacketsDieOfTheirTTLBlamesNoAddress(t *testing.T) {
 	dead := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: diedOf(edge, 3, nil)})
-	dead.Finding = explain(dead, result.ModePaths)
+	dead.Finding = explain(dead, Context{Mode: result.ModePaths})
 	i := proved()
 	open := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Instance: here})
 	open.Family = result.IP6

@@ -12,10 +12,12 @@ import (
 // explain says what a path's verdict means there and what to do, in words
 // that a librarian can forward and a firewall administrator can act on. It
 // returns nil where there is nothing to say: the path is as it should be.
-func explain(p result.Path, mode result.Mode) *result.Finding {
-	f := explainerOf(p, mode).finding()
+func explain(p result.Path, c Context) *result.Finding {
+	e := explainerOf(p, c.Mode)
+	e.loss = c.Loss
+	f := e.finding()
 	if f != nil {
-		f = instancePorts(p, f, mode)
+		f = instancePorts(p, f, c.Mode)
 	}
 	switch {
 	case f == nil || p.Initiator == nil:
@@ -122,6 +124,7 @@ type explainer struct {
 	i    *result.Initiator
 	a    *result.Acceptor
 	mode result.Mode // of the report
+	loss float64     // see Context.Loss; 0: not known
 }
 
 func explainerOf(p result.Path, mode result.Mode) explainer {
@@ -805,7 +808,7 @@ func (e explainer) closed() *result.Finding {
 		// Nothing left this machine, so nothing is known of the port.
 		open := e
 		open.p.Expect = plan.ExpectOpen
-		return explain(open.p, e.mode)
+		return explain(open.p, Context{Mode: e.mode, Loss: e.loss})
 	}
 	switch {
 	case e.p.OK:

@@ -52,7 +52,7 @@ func TestEveryFindingIsWellFormed(t *testing.T) {
 	codes := map[result.Code]bool{}
 	check := func(c question) {
 		p := pathOf(c)
-		f := explain(p, result.ModePaths)
+		f := explain(p, Context{Mode: result.ModePaths})
 		if p.OK {
 			if f != nil {
 				t.Fatalf("%s is ok and has the finding %+v", p.Verdict, *f)
@@ -102,7 +102,7 @@ func TestEvidenceThatIsMissingLeavesNoHole(t *testing.T) {
 		c.Initiator, c.Port = &i, 0 // an FTP data port that nobody named
 		p := pathOf(c)
 		p.Why = ""
-		if f := explain(p, result.ModePaths); f != nil && p.Verdict != result.Redirected { // that one has an origin
+		if f := explain(p, Context{Mode: result.ModePaths}); f != nil && p.Verdict != result.Redirected { // that one has an origin
 			wellFormed(t, p, f.Text)
 			wellFormed(t, p, f.Advice)
 		}
@@ -118,7 +118,7 @@ func TestRequestsNameTheFlowTheServiceAndTheReason(t *testing.T) {
 			return
 		}
 		p := pathOf(c)
-		f := explain(p, result.ModePaths)
+		f := explain(p, Context{Mode: result.ModePaths})
 		if f == nil || !strings.HasPrefix(f.Advice, "Please ") {
 			return
 		}
@@ -141,7 +141,7 @@ func TestRequestsNameTheFlowTheServiceAndTheReason(t *testing.T) {
 	} {
 		c.Transport, c.Port = plan.TCP, 1433
 		p := pathOf(c)
-		if f := explain(p, result.ModePaths); !strings.HasPrefix(f.Advice, "Please ") {
+		if f := explain(p, Context{Mode: result.ModePaths}); !strings.HasPrefix(f.Advice, "Please ") {
 			t.Errorf("%s (%s) asks nobody for anything: %q", p.Verdict, f.Code, f.Advice)
 		}
 	}
@@ -216,7 +216,7 @@ func TestFindingsSayWhoAndWhere(t *testing.T) {
 		{"untested", result.Initiator{NotTried: "interrupted"}, nil, []string{"interrupted"}},
 	} {
 		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: c.a, Instance: here})
-		f := explain(p, result.ModePaths)
+		f := explain(p, Context{Mode: result.ModePaths})
 		if f == nil || f.Code != c.code {
 			t.Errorf("%s: got %+v", c.code, f)
 			continue
@@ -286,7 +286,7 @@ func TestFindingSaysHowManyConnectionsPassed(t *testing.T) {
 		{inTurn, "redirected-in-turn", "Connections to port 1433 do not all lead to the same listener: one was answered by instance here-ins at 10.2.0.5:1433, another by instance other-in at 10.2.0.7:1433.",
 			"Please lead to one machine only TCP from"},
 	} {
-		f := explain(pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: acceptor(result.PortBound, result.SawNothing), Instance: here}), result.ModePaths)
+		f := explain(pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: acceptor(result.PortBound, result.SawNothing), Instance: here}), Context{Mode: result.ModePaths})
 		if f == nil || f.Code != c.code || !strings.HasPrefix(f.Text, c.text) || !strings.HasPrefix(f.Advice, c.advice) {
 			t.Errorf("got %+v, want %s", f, c.code)
 		}
@@ -298,7 +298,7 @@ func TestClosedPortThatCouldNotBeTriedIsNotCalledReachable(t *testing.T) {
 		failed(result.ConnectNoRoute), failed(result.ConnectDenied), {ResolveError: "no such name"}, {NotTried: "interrupted"},
 	} {
 		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Expect: plan.ExpectClosed})
-		if f := explain(p, result.ModePaths); f == nil || f.Code == "should-be-closed" {
+		if f := explain(p, Context{Mode: result.ModePaths}); f == nil || f.Code == "should-be-closed" {
 			t.Errorf("%s: %+v", p.Verdict, f)
 		}
 	}
@@ -403,7 +403,7 @@ func TestWhoeverDialedIsNotAskedWhetherItDid(t *testing.T) {
 		for _, saw := range []result.Sighting{result.SawUnknown, result.SawNothing} {
 			p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &c.i, Acceptor: acceptor(result.PortBound, saw)})
 			p.Direction = c.direction
-			f := explain(p, result.ModePaths)
+			f := explain(p, Context{Mode: result.ModePaths})
 			if f == nil || strings.Contains(f.Advice, whether) != c.asked || strings.Contains(f.Text, "this end") != c.asked && strings.Contains(f.Text, "This end") != c.asked {
 				t.Errorf("%s, %d attempts, %s: %+v", c.direction, c.i.Attempts, saw, f)
 			}
@@ -417,7 +417,7 @@ func TestWhoeverTouchesTheBannersPortIsBanned(t *testing.T) {
 	for port, want := range map[int]bool{1344: true, 1433: false} {
 		i := banned(failed(result.ConnectTimeout))
 		p := pathOf(question{Transport: plan.TCP, Port: port, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing)})
-		if f := explain(p, result.ModePaths); p.Verdict != result.Filtered || strings.Contains(f.Text, "Whoever touches this port is banned") != want {
+		if f := explain(p, Context{Mode: result.ModePaths}); p.Verdict != result.Filtered || strings.Contains(f.Text, "Whoever touches this port is banned") != want {
 			t.Errorf("%d: %s, %+v", port, p.Verdict, f)
 		}
 	}
@@ -429,7 +429,7 @@ func TestAnAssumedAddressIsMadeSureOfFirst(t *testing.T) {
 		i := failed(result.ConnectRST)
 		p := pathOf(question{Transport: plan.TCP, Port: 7968, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing)})
 		p.Direction, p.OthersOrigin, p.AddressAssumed = plan.Reverse, result.ParseAddr("10.2.0.10"), assumed
-		f := explain(p, result.ModePaths)
+		f := explain(p, Context{Mode: result.ModePaths})
 		if want := "First make sure that partners dial " + p.Target.Addr().String() + ": it is where the connections of 10.2.0.10 come from."; f.Code != "nat-no-forward" || strings.Contains(f.Advice, want) != assumed {
 			t.Errorf("assumed %v: %+v", assumed, f)
 		}
@@ -445,7 +445,7 @@ func TestATemporaryAddressIsNoAddressForARule(t *testing.T) {
 		i := failed(result.ConnectTimeout)
 		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: acceptor(result.PortBound, result.SawNothing)})
 		p.Source, p.SourceTemporary = own, temporary
-		if f := explain(p, result.ModePaths); !strings.Contains(f.Advice, want) {
+		if f := explain(p, Context{Mode: result.ModePaths}); !strings.Contains(f.Advice, want) {
 			t.Errorf("%v: %s", temporary, f.Advice)
 		}
 	}

@@ -56,7 +56,7 @@ func TestEveryVerdictIsExplainedWhateverTheHalvesHold(t *testing.T) {
 		notesOf(p, true, netip.Addr{})
 		m := Mirror(&result.Report{Mode: mode, Paths: []result.Path{p}, Contact: &result.Contact{}}, rows)
 		Conclude(m, Facts{})
-		return explain(p, mode)
+		return explain(p, Context{Mode: mode})
 	}
 	for _, v := range result.Verdicts {
 		for iname, i := range anyInitiator() {
@@ -91,13 +91,13 @@ func TestVerdictWithoutItsHalfAccusesNobody(t *testing.T) {
 			continue
 		}
 		p := result.Path{Port: 80, Transport: plan.TCP, Verdict: v, Expect: plan.ExpectOpen, Acceptor: &result.Acceptor{Port: result.PortBound}}
-		if f := explain(p, result.ModePaths); f.Code != "no-evidence" || strings.Contains(f.Advice, "Please") {
+		if f := explain(p, Context{Mode: result.ModePaths}); f.Code != "no-evidence" || strings.Contains(f.Advice, "Please") {
 			t.Errorf("%s without what the dialing end saw: %+v", v, f)
 		}
 		if p.Initiator, p.Acceptor = (&result.Initiator{Connect: result.ConnectOpen}), nil; !slices.Contains(needsBoth, v) {
 			continue
 		}
-		if f := explain(p, result.ModePaths); f.Code != "no-evidence" || strings.Contains(f.Advice, "Please") {
+		if f := explain(p, Context{Mode: result.ModePaths}); f.Code != "no-evidence" || strings.Contains(f.Advice, "Please") {
 			t.Errorf("%s without what the accepting end saw: %+v", v, f)
 		}
 	}
@@ -117,7 +117,7 @@ func TestWhatIsSaidSurvivesBeingWritten(t *testing.T) {
 					Family: result.IP4, Expect: plan.ExpectOpen, Initiator: i, Acceptor: a, OthersSeenAs: result.ParseAddr("192.0.2.1"), OthersOrigin: result.ParseAddr("192.0.2.2")}
 				ruling := judge(question{Transport: p.Transport, Port: p.Port, Initiator: i, Acceptor: a, Expect: p.Expect, Mode: m})
 				p.Verdict, p.Proof, p.OK = ruling.Verdict, ruling.Proof, ruling.OK
-				p.Finding, p.Notes = explain(p, m), notesOf(p, false, netip.Addr{})
+				p.Finding, p.Notes = explain(p, Context{Mode: m}), notesOf(p, false, netip.Addr{})
 				r.Paths = append(r.Paths, p)
 			}
 			b, err := result.Encode(r)
@@ -129,7 +129,7 @@ func TestWhatIsSaidSurvivesBeingWritten(t *testing.T) {
 				t.Fatalf("%s: %v", iname, err)
 			}
 			for n, p := range back.Paths {
-				if got := explain(p, back.Mode); got != nil && *got != *r.Paths[n].Finding || (got == nil) != (r.Paths[n].Finding == nil) {
+				if got := explain(p, Context{Mode: back.Mode}); got != nil && *got != *r.Paths[n].Finding || (got == nil) != (r.Paths[n].Finding == nil) {
 					t.Errorf("%s, initiator %s: said %+v, and after reading %+v", m, iname, r.Paths[n].Finding, got)
 				}
 				if got := notesOf(p, false, netip.Addr{}); !slices.Equal(got, r.Paths[n].Notes) {

@@ -102,7 +102,7 @@ func TestEventAndAgeAreNoIdleness(t *testing.T) {
 			want = result.IdleDropped
 		case c.age:
 			want = result.Unsteady
-			if f := explain(result.Path{Verdict: want, Initiator: i}, result.ModePaths); f == nil || f.Code != "session-age" {
+			if f := explain(result.Path{Verdict: want, Initiator: i}, Context{Mode: result.ModePaths}); f == nil || f.Code != "session-age" {
 				t.Errorf("%s: %+v", name, f)
 			}
 		}

@@ -303,7 +303,7 @@ func TestPortThatMustBeClosed(t *testing.T) {
 			if got.Verdict != v || got.OK != want {
 				t.Errorf("%s, alive %v: got %+v, want ok %v", v, alive, got, want)
 			}
-			if f := explain(pathOf(c), result.ModePaths); !alive && slices.Contains(ok, v) && !want && (f == nil || f.Code != "closed-or-off") {
+			if f := explain(pathOf(c), Context{Mode: result.ModePaths}); !alive && slices.Contains(ok, v) && !want && (f == nil || f.Code != "closed-or-off") {
 				t.Errorf("%s: got %+v, want closed-or-off", v, f)
 			}
 		}
@@ -350,7 +350,7 @@ func TestPortThatMustBeClosedAndLetsOneConnectionThroughIsNotOK(t *testing.T) {
 	if got := judge(c); got.OK {
 		t.Errorf("got %+v", got)
 	}
-	f := explain(pathOf(c), result.ModePaths)
+	f := explain(pathOf(c), Context{Mode: result.ModePaths})
 	if f == nil || f.Code != "should-be-closed" || !strings.Contains(f.Text, "1 was proved of 3 connections") || !strings.HasPrefix(f.Advice, "Please block ") {
 		t.Errorf("got %+v", f)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dialtone/internal/plan"
 	"dialtone/internal/result"
@@ -174,8 +175,14 @@ func TestLostHandshakesAloneAreNoLossOfTheLine(t *testing.T) {
 		t.Error("1 of 21 is not put down to the loss of each eighth packet")
 	}
 	silent := func(n int) []result.Connection { return slices.Repeat(failed, n) }
-	if !isLoss(question{Transport: "tcp", Loss: 0.25}, well(20), silent(5)) {
-		t.Error("5 of 25 is a device's doing where each fourth round trip is lost, which happens by chance in one path of fifty")
+	if !isLoss(question{Transport: "tcp", Loss: 0.24}, well(20), silent(5)) {
+		t.Error("5 of 25 is a device's doing where nearly each fourth round trip is lost, which happens by chance in one path of fifty")
+	}
+	if isLoss(question{Transport: "tcp", Loss: 0.33}, well(8), silent(4)) {
+		t.Error("4 of 12 is put down to the loss of each third round trip, which fails users' connections, too")
+	}
+	if q := (question{Transport: "tcp", Loss: 0.33}); !isLoss(q, well(8), silent(2)) || !IsUndecided(q.Transport, q.Loss, well(8), silent(2)) {
+		t.Error("2 of 10 is no reason to look further where each third round trip is lost")
 	}
 	if !isLoss(question{Transport: "tcp", Loss: 0.0975}, well(41), silent(3)) {
 		t.Error("3 of 44 is a device's doing where a tenth of the round trips is lost, which happens by chance on one path of a hundred")
@@ -205,7 +212,7 @@ func TestLossDoesNotChooseSourcePorts(t *testing.T) {
 		}
 		return out
 	}
-	const loss = 0.26
+	const loss = 0.24
 	for name, c := range map[string]struct {
 		passed, failed    []uint16
 		isLoss, undecided bool
@@ -248,7 +255,7 @@ func TestConversationThatLossStoppedIsUnsteady(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	p := result.Path{Verdict: result.Unsteady, From: "client", To: "server", Transport: "tcp", Port: 1344, Service: "Z39.50", Initiator: c.Initiator, Acceptor: c.Acceptor}
-	if f := explain(p, result.ModePaths); f == nil || f.Code != "cut-off-later" {
+	if f := explain(p, Context{Mode: result.ModePaths}); f == nil || f.Code != "cut-off-later" {
 		t.Errorf("%+v", f)
 	}
 	few := c
@@ -268,7 +275,7 @@ func TestConversationThatLossStoppedIsUnsteady(t *testing.T) {
 	}
 	c.Initiator.Connections = c.Initiator.Connections[:12] // of which none failed
 	p.Initiator = c.Initiator
-	if f := explain(p, result.ModePaths); f == nil || !strings.Contains(f.Text, "Of 13 connections 12 passed, and on one the payload stopped (from server to client: stalled after 0 of 262144 bytes)") {
+	if f := explain(p, Context{Mode: result.ModePaths}); f == nil || !strings.Contains(f.Text, "Of 13 connections 12 passed, and on one the payload stopped (from server to client: stalled after 0 of 262144 bytes)") {
 		t.Errorf("%+v", f)
 	}
 	few = c
@@ -288,12 +295,12 @@ func TestThrottledStallIsToldByItsWindow(t *testing.T) {
 		Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Sent: &result.Transfer{Outcome: result.TransferStalled, Want: 262144, Intact: 936},
 		Received: &result.Transfer{Outcome: result.TransferIntact, Want: 262144, Intact: 262144}, TCP: &result.TCP{MSS: 1448, Unscaled: true, Window: 64},
 	}}
-	if f := explain(p, result.ModePaths); f == nil || f.Code != "window-scale" {
+	if f := explain(p, Context{Mode: result.ModePaths}); f == nil || f.Code != "window-scale" {
 		t.Errorf("%+v", f)
 	}
 	for _, roomy := range []result.TCP{{Window: 64}, {Unscaled: true, Window: 64240}, {Unscaled: true}} {
 		p.Initiator.TCP = &roomy
-		if f := explain(p, result.ModePaths); f == nil || f.Code != "stalled-payload" {
+		if f := explain(p, Context{Mode: result.ModePaths}); f == nil || f.Code != "stalled-payload" {
 			t.Errorf("%+v: %+v", roomy, f)
 		}
 	}
@@ -320,6 +327,41 @@ func TestLateOrNeedlessIsNotLossy(t *testing.T) {
 	} {
 		if !i.IsLossy() {
 			t.Errorf("%s: not lossy", name)
+		}
+	}
+}
+
+// Where a third of all round trips is lost, connections that failed are said with the
+// estimate, and no device is looked for first; what no loss explains is said as ever.
+func TestHeavyLossIsSaidWithItsEstimate(t *testing.T) {
+	some := func(n, from int, c result.Connection) (out []result.Connection) {
+		for i := range n {
+			c.Source = result.EndpointFrom(netip.AddrPortFrom(netip.MustParseAddr("10.1.0.10"), uint16(from+i)))
+			out = append(out, c)
+		}
+		return out
+	}
+	passed := some(8, 50000, result.Connection{Purpose: result.PurposeSample, Reached: result.ReachedDone, Ended: result.EndedWell})
+	failed := some(4, 50100, result.Connection{Purpose: result.PurposeSample, Reached: result.ReachedNothing, Ended: result.EndedSilent, ElapsedMS: 2003})
+	var all []result.Connection
+	for n, c := range passed {
+		if n == 1 || n == 2 || n == 5 || n == 7 {
+			all = append(all, failed[0])
+			failed = failed[1:]
+		}
+		all = append(all, c)
+	}
+	for n := range all {
+		all[n].At = result.TimeOf(time.Unix(int64(n), 0))
+	}
+	for loss, want := range map[float64]string{0.33: "about 33 in 100 round trips", 0.02: "nothing in common"} {
+		p := result.Path{
+			Transport: plan.TCP, Port: 1611, Direction: plan.Forward, Verdict: result.Unsteady,
+			Initiator: &result.Initiator{Connect: result.ConnectOpen, Answer: result.AnswerKeyed, Connections: all},
+		}
+		f := explain(p, Context{Mode: result.ModePaths, Loss: loss})
+		if f == nil || f.Code != result.CodeUnsteady || !strings.Contains(f.Text, want) || strings.Contains(f.Advice, "have the line looked at") != (loss > heavy) {
+			t.Errorf("a loss of %v: %+v", loss, f)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func mirrorPath(p result.Path, rows []plan.Row) result.Path {
 	if row, ok := counterpart(p, rows); ok {
 		p.Flow, p.Service, p.Why = row.ID, row.Name, row.Why
 	}
-	p.Finding = explain(p, result.ModePaths)
+	p.Finding = explain(p, Context{Mode: result.ModePaths})
 	return p
 }
 

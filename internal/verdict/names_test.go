@@ -27,7 +27,7 @@ func TestOnlyAServersNoBlamesTheSpelling(t *testing.T) {
 		if len(r.Findings) != 1 {
 			t.Fatalf("%q: findings %+v", fault, r.Findings)
 		}
-		for _, f := range []result.Finding{*explain(p, result.ModePaths), r.Findings[0]} {
+		for _, f := range []result.Finding{*explain(p, Context{Mode: result.ModePaths}), r.Findings[0]} {
 			if f.Code != want.code || !strings.Contains(f.Advice, want.advice) || !strings.Contains(f.Text, "illiad.example.edu: it is so") {
 				t.Errorf("%q: %+v", fault, f)
 			}

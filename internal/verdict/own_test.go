@@ -26,7 +26,7 @@ func TestOwnMistakeAsksNoFirewall(t *testing.T) {
 				p := result.Path{Port: 80, From: "client", To: "server", Service: "a service", Transport: transport, Expect: plan.ExpectOpen, Initiator: i, Acceptor: a}
 				ruling := judge(question{Transport: transport, Port: 80, Initiator: i, Acceptor: a, Expect: p.Expect})
 				p.Verdict, p.OK = ruling.Verdict, ruling.OK
-				f := explain(p, result.ModePaths)
+				f := explain(p, Context{Mode: result.ModePaths})
 				if f == nil || !f.IsOwn() || strings.Contains(f.Advice, "Please") || strings.Contains(strings.ToLower(f.Advice), "firewall") {
 					t.Errorf("%s, acceptor %s: %s: %+v", name, aname, p.Verdict, f)
 				}
@@ -39,7 +39,7 @@ func TestOwnMistakeAsksNoFirewall(t *testing.T) {
 		a := &result.Acceptor{Port: result.PortUnbound, Saw: result.SawUnknown, Reason: "the listener does not hold that port"}
 		p := result.Path{Port: 80, Transport: plan.TCP, Expect: plan.ExpectOpen, Initiator: i, Acceptor: a}
 		p.Verdict = judge(question{Transport: plan.TCP, Port: 80, Initiator: i, Acceptor: a, Expect: p.Expect}).Verdict
-		if f := explain(p, result.ModePaths); strings.Contains(f.Advice, "Please") || !strings.Contains(f.Advice, "--site") {
+		if f := explain(p, Context{Mode: result.ModePaths}); strings.Contains(f.Advice, "Please") || !strings.Contains(f.Advice, "--site") {
 			t.Errorf("%s: %+v", p.Verdict, f)
 		}
 	}
@@ -52,7 +52,7 @@ func TestSilenceOfAListenerWithAnotherKeyIsNoFirewall(t *testing.T) {
 		i.Target, i.Attempts = udpEnd(host), 1
 		p := result.Path{Port: 1434, Transport: transport, Direction: plan.Forward, Expect: plan.ExpectOpen, Target: i.Target, Attempts: 1, Initiator: i}
 		p.Verdict = judge(question{Transport: transport, Port: 1434, Initiator: i, Expect: p.Expect}).Verdict
-		p.Finding = explain(p, result.ModePaths)
+		p.Finding = explain(p, Context{Mode: result.ModePaths})
 		return p
 	}
 	silent := func() *result.Initiator {

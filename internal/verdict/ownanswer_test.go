@@ -28,7 +28,7 @@ func TestOnesOwnAnswerIsNeverOK(t *testing.T) {
 		if r := judge(c); r.Verdict != result.Redirected || r.OK || r.Proof != result.ProofNone {
 			t.Errorf("%+v: %+v", c, r)
 		}
-		if f := explain(pathOf(c), result.ModePaths); f == nil || f.Code != "own-answer" || strings.Contains(f.Advice, "Please") {
+		if f := explain(pathOf(c), Context{Mode: result.ModePaths}); f == nil || f.Code != "own-answer" || strings.Contains(f.Advice, "Please") {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -50,7 +50,7 @@ func TestOwnAnswersNameTheRecordOrTheRule(t *testing.T) {
 		i := ownAnswered(tt.dialed, tt.answered)
 		p := pathOf(question{Transport: plan.TCP, Port: 7968, Initiator: &i})
 		p.Direction, p.Target, p.Attempts, p.Counted = plan.Forward, i.Target, 1, true
-		p.Finding = explain(p, result.ModePaths)
+		p.Finding = explain(p, Context{Mode: result.ModePaths})
 		r := &result.Report{To: result.End{Host: tt.host}, Paths: []result.Path{p, p}}
 		Conclude(r, Facts{})
 		if len(r.Findings) != 1 || r.Findings[0].Code != "own-answer" || ExitCode(r) != 1 {
@@ -86,7 +86,7 @@ func TestOwnAddressThatNobodyAnswersAtAsksNoFirewall(t *testing.T) {
 		i.Source, i.Target = result.EndpointFrom(netip.MustParseAddrPort(tt.source)), result.EndpointFrom(netip.MustParseAddrPort(tt.target))
 		p := pathOf(question{Transport: plan.TCP, Port: 7968, Initiator: &i})
 		p.Direction, p.Source, p.Target, p.Counted = plan.Forward, i.Source, i.Target, true
-		p.Finding = explain(p, result.ModePaths)
+		p.Finding = explain(p, Context{Mode: result.ModePaths})
 		r := &result.Report{To: result.End{Host: "ill.east.example"}, Paths: []result.Path{p}}
 		Conclude(r, Facts{})
 		own := tt.want == result.CodeOwnAddress

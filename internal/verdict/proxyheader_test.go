@@ -22,7 +22,7 @@ func TestProxyProtocolHeaderThatTheListenerSpeaksOfIsNamed(t *testing.T) {
 		i := connected(result.AnswerForeign)
 		i.Reply = strconv.Quote(c.reply)
 		p := pathOf(question{Transport: plan.TCP, Port: 1433, Initiator: &i, Acceptor: c.a, Instance: here})
-		f := explain(p, result.ModePaths)
+		f := explain(p, Context{Mode: result.ModePaths})
 		if f == nil || f.Code != c.want || p.OK {
 			t.Fatalf("%q: %+v, ok %v", c.reply, f, p.OK)
 		}

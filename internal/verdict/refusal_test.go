@@ -15,7 +15,7 @@ func realPath(t *result.Conversation, answer result.AnswerOutcome) result.Path {
 	i.Conversation = t
 	ruling := judge(question{Transport: plan.TCP, Port: 25, Initiator: &i, Mode: result.ModeEgress})
 	p := result.Path{Transport: plan.TCP, Port: 25, Service: "E-mail (SMTP)", Host: "mx.lib.example", Verdict: ruling.Verdict, Proof: ruling.Proof, OK: ruling.OK, Initiator: &i, Source: source, Target: target}
-	p.Finding = explain(p, result.ModeEgress)
+	p.Finding = explain(p, Context{Mode: result.ModeEgress})
 	p.Notes = notesOf(p, false)
 	return p
 }
@@ -81,7 +81,7 @@ func TestEchoIsNoRefusal(t *testing.T) {
 		i := connected(result.AnswerEchoed)
 		i.Conversation = talk
 		p := result.Path{Transport: plan.TCP, Port: 443, Verdict: result.Answered, Initiator: &i, Source: source, Target: target}
-		if f := explain(p, result.ModePaths); f == nil || f.Code != "answered" || !strings.Contains(f.Text, "our own bytes") {
+		if f := explain(p, Context{Mode: result.ModePaths}); f == nil || f.Code != "answered" || !strings.Contains(f.Text, "our own bytes") {
 			t.Errorf("%s: %+v", talk.Outcome, f)
 		}
 	}
@@ -96,7 +96,7 @@ func TestRefusalThatSaysNothingIsStillOne(t *testing.T) {
 		i := proved()
 		i.Conversation = &result.Conversation{Outcome: result.ConversationRefused, Refusal: refusal}
 		p := result.Path{Transport: plan.TCP, Port: 25, Verdict: result.Intercepted, Initiator: &i, Acceptor: conversedWith(), Source: source, Target: target}
-		if f := explain(p, result.ModePaths); f == nil || !strings.Contains(f.Text, "was refused") {
+		if f := explain(p, Context{Mode: result.ModePaths}); f == nil || !strings.Contains(f.Text, "was refused") {
 			t.Errorf("%+v: %+v", refusal, f)
 		}
 	}
@@ -111,7 +111,7 @@ func TestHeldPortThatRefuses(t *testing.T) {
 		a := acceptor(result.PortBusy, result.SawUnknown)
 		got := judge(question{Transport: plan.TCP, Port: 25, Initiator: &i, Acceptor: a})
 		p := result.Path{Transport: plan.TCP, Port: 25, Verdict: got.Verdict, Proof: got.Proof, Initiator: &i, Acceptor: a, Source: source, Target: target}
-		f := explain(p, result.ModePaths)
+		f := explain(p, Context{Mode: result.ModePaths})
 		if got.Verdict != result.Occupied || got.OK || f == nil || !strings.Contains(f.Text, "421 4.3.2") || f.Code != "service-unavailable" {
 			t.Errorf("%s: %+v, %+v", answer, got, f)
 		}

@@ -49,7 +49,7 @@ func Rule(p *result.Path, c Context) {
 	}
 	r := judge(questionOf(p, c))
 	p.Verdict, p.Proof, p.OK = r.Verdict, r.Proof, r.OK
-	p.Finding = explain(*p, c.Mode)
+	p.Finding = explain(*p, c)
 	notes := notesOf(*p, c.PortAssumed, c.LeftOut...)
 	for _, n := range p.Notes {
 		switch n.Code {
@@ -67,7 +67,7 @@ func Retell(p result.Path, c Context) (*result.Finding, bool) {
 	if judge(questionOf(&p, c)).Verdict != p.Verdict {
 		return nil, false
 	}
-	return explain(p, c.Mode), true
+	return explain(p, c), true
 }
 
 func questionOf(p *result.Path, c Context) question {

@@ -72,7 +72,7 @@ func TestProofAndConversationAreToldApart(t *testing.T) {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 			p := result.Path{Transport: plan.TCP, Port: 1433, Service: "SQL Server (TDS)", Verdict: got.Verdict, Proof: got.Proof, OK: got.OK, Initiator: &c.i, Acceptor: c.a, Source: source, Target: target}
-			if f := explain(p, result.ModePaths); got.OK == (f != nil) {
+			if f := explain(p, Context{Mode: result.ModePaths}); got.OK == (f != nil) {
 				t.Errorf("finding %+v", f)
 			} else if f != nil && c.talk != nil && len(c.talk.Changed) > 0 && c.a != nil && !strings.Contains(f.Text, c.talk.Changed[0]) {
 				t.Errorf("%q does not say what changed", f.Text)
@@ -125,7 +125,7 @@ func TestShortServiceDoesNotProveThatDataPasses(t *testing.T) {
 	i.Conversation.TCP = &result.TCP{Unscaled: true, Window: 64}
 	i.Connections = connections("sss")
 	p := result.Path{Transport: plan.TCP, Port: 1433, Service: "SQL Server (TDS)", Verdict: result.Stalled, Proof: result.ProofService, Initiator: &i, Acceptor: conversedWith(), Source: source, Target: target}
-	f := explain(p, result.ModePaths)
+	f := explain(p, Context{Mode: result.ModePaths})
 	if f == nil || f.Code != "window-scale" || !strings.Contains(f.Text, "own conversation came through") || !strings.Contains(f.Advice, "64 bytes") {
 		t.Errorf("%+v", f)
 	}

@@ -21,7 +21,7 @@ func TestSilenceOfInstalledSoftwareIsNoProof(t *testing.T) {
 			i.Conversation = &result.Conversation{Speaks: plan.Odyssey, Outcome: result.ConversationCompleted}
 			r := judge(question{Transport: plan.TCP, Port: 7968, Initiator: &i, Mode: mode})
 			p := result.Path{Verdict: r.Verdict, Proof: r.Proof, OK: r.OK, From: "client", To: "server", Transport: plan.TCP, Port: 7968, Service: "Odyssey", Initiator: &i}
-			f := explain(p, mode)
+			f := explain(p, Context{Mode: mode})
 			if r.OK || r.Verdict != result.Answered || r.Proof != result.ProofNone || f == nil || f.Code != c.code || !strings.Contains(f.Text, "nobody knows by whom") {
 				t.Errorf("decoys open %v: %+v, %+v", c.decoys, r, f)
 			}

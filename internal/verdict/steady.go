@@ -46,6 +46,10 @@ const (
 	// fails a quarter of four dozen connections is not missed for it while no more
 	// than three in ten round trips are lost.
 	likely, refuted = 0.05, 0.001
+	// heavy is the share of round trips of which the loss fails users' connections, too:
+	// what may as well be something else is unsteady there, and said with the estimate.
+	heavy                       = 0.25
+	likelyIfHeavy, ruledIfHeavy = 0.4, 0.05
 	// synTries and datagramTries are how often a further connection's SYN is sent
 	// within its time, and a datagram (RFC 8489 section 6.2.1: after 0.5 and 1.5 s).
 	synTries, datagramTries = 2, 3
@@ -53,14 +57,25 @@ const (
 
 // isLoss reports whether the loss of the run may have made so many fail, and these.
 func isLoss(c question, passed, failed []result.Connection) bool {
-	return lossChance(c.Transport, c.Loss, passed, failed) > refuted
+	_, least := bars(c.Loss)
+	return lossChance(c.Transport, c.Loss, passed, failed) > least
+}
+
+// bars are how likely failures have to be by chance, for nobody to look further, and
+// for loss not to be ruled out.
+func bars(loss float64) (enough, least float64) {
+	if loss >= heavy {
+		return likelyIfHeavy, ruledIfHeavy
+	}
+	return likely, refuted
 }
 
 // IsUndecided reports whether loss is too unlikely to be taken for what made
 // connections of a path fail, and too likely to be ruled out.
 func IsUndecided(t plan.Transport, loss float64, passed, failed []result.Connection) bool {
 	chance := lossChance(t, loss, passed, failed)
-	return len(passed) > 0 && chance > refuted && chance <= likely
+	enough, least := bars(loss)
+	return len(passed) > 0 && chance > least && chance <= enough
 }
 
 // lossChance is how likely it is that loss makes so many fail, or where that is less
@@ -233,6 +248,10 @@ func (e explainer) unsteady() *result.Finding {
 	code, words, cause := inCommon(passed, failed, all)
 	if b := e.i.Ban; b != nil {
 		return e.banned(*b, fmt.Sprintf("Of %d connections %d passed and %d failed (%s).", len(all), len(passed), len(failed), endings(failed)))
+	}
+	if e.loss >= heavy && lossChance(e.p.Transport, e.loss, passed, failed) > refuted {
+		code, words = result.CodeUnsteady, fmt.Sprintf("Of this run's packets so many got lost that about %.0f in 100 round trips failed: that alone may be the cause.", 100*e.loss)
+		cause = "The loss of so many packets is the likely cause: have the line looked at. If that is in order, look for a device that fails some connections (a load balancer with a member that does not work, a limit)"
 	}
 	return e.say(code, fmt.Sprintf("Of %d connections %d passed and %d failed (%s). %s", len(all), len(passed), len(failed), endings(failed), words),
 		e.request("let every connection pass, not only some:", "A rule that allows it is there. "+cause))

@@ -130,6 +130,17 @@ func TestReportsAreHeldAgainstTheTruth(t *testing.T) {
 			beside: &fault{Kind: "listener-sleeps", nature: own, at: 240 * time.Millisecond, until: 6 * time.Second, listen: sleeps, mention: saysListener},
 			hits:   9, own: []oracle.Seen{ok, failed}, report: r}
 	}
+	restarted := func(failed oracle.Seen, says string) world {
+		r := all(open(sql))
+		r.Findings = []finding{{Code: "listener-restarted", Text: says}}
+		return world{fault: fault{Kind: "outage", nature: moment, at: 500 * time.Millisecond, until: 2 * time.Second, accused: []party{device}},
+			beside: &fault{Kind: "listener-restarts", nature: own, at: 330 * time.Millisecond, listen: restarts, mention: saysListener},
+			hits:   4, own: []oracle.Seen{came(1433, "ok"), from(failed, 40001)}, report: r}
+	}
+	lossyBeside := func(worked int) world {
+		return world{fault: fault{Kind: "loss-heavy", nature: lossy, back: lossOf(0.28)}, beside: &fault{Kind: "idle", nature: resting, rows: []row{sql}},
+			plain: map[string]int{sql.String(): worked}, own: []oracle.Seen{came(1433, "ok"), from(came(1433, "silence"), 40001)}, report: all(open(sql))}
+	}
 	ask := "Please allow TCP from 10.1.0.10 (client) to 10.2.0.10 (database) port 1433. It is dropped by %s."
 	for _, tt := range []struct {
 		name string
@@ -155,6 +166,11 @@ func TestReportsAreHeldAgainstTheTruth(t *testing.T) {
 			own: []oracle.Seen{came(1433, "ok"), from(came(1433, "silence"), 40001)}, report: all(with(open(sql), 40000))}, nil},
 		{"and what dial's own met beside another", world{fault: fault{Kind: "dies", nature: moment, accused: []party{device}, places: []string{"wan"}, plants: []plant{{"wan", ""}}}, beside: &fault{Kind: "second-dial", nature: own, beside: true}, hits: 9,
 			own: []oracle.Seen{came(1433, "ok"), from(came(1433, "silence"), 40001)}, report: all(with(open(sql), 40000, 40001))}, []class{wrongOpen}},
+		{"what a restart reset beside an outage, as is said", restarted(came(1433, "reset"), "The listener on 10.2.0.10 was started anew, and so this run began again."), nil},
+		{"and what got no answer beside it", restarted(came(1433, "silence"), "The listener on 10.2.0.10 was started anew, and so this run began again."), []class{wrongOpen}},
+		{"and where nothing says so of the restart", restarted(came(1433, "reset"), "All is well."), []class{wrongOpen}},
+		{"what loss alone made fail, beside a fault that nothing met", lossyBeside(48), nil},
+		{"and where plain connections fail, too", lossyBeside(37), []class{wrongOpen}},
 		{"a minute is long", world{took: 61 * time.Second, report: all(open(sql))}, []class{tooLong}},
 		{"and not where an answer takes more than a second", world{fault: fault{Kind: "delay", nature: harmless, there: &router.Treatment{Delay: 600 * time.Millisecond}, back: &router.Treatment{Delay: 600 * time.Millisecond}}, took: 90 * time.Second, report: all(open(sql))}, nil},
 		{"a name that is this machine's, and it is said", world{fault: fault{Kind: "own-instance", nature: own, hosts: []string{"10.1.0.10"}, accused: []party{naming}, mention: saysOwn}, plain: map[string]int{sql.String(): 0}, exit: 1,
