@@ -75,6 +75,8 @@ type WitnessQuery struct {
 	// AlsoSilent are source ports of other connections that the asking end made to that
 	// port in the same run, as it knows them, and to which nobody answered anything.
 	AlsoSilent []uint16 `json:"also_silent,omitempty"`
+	// PortsKept: what changes our address left us our source port wherever that was seen.
+	PortsKept bool `json:"ports_kept,omitempty"`
 	// Moment asks about an ordinary connection to a port that live software holds, as the
 	// kernel sees it at this moment; "": about an attempt.
 	Moment Moment `json:"moment,omitempty"`

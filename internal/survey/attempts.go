@@ -96,6 +96,23 @@ func (all attempts) sourceChanged(d plan.Direction, f result.Family) bool {
 	return !proved && private
 }
 
+// portsKept reports whether every proved TCP path of a direction and family that shows
+// it kept its source port.
+func (all attempts) portsKept(d plan.Direction, f result.Family) bool {
+	kept := false
+	for _, j := range all {
+		i := j.initiator
+		if j.direction != d || j.family != f || j.transport != plan.TCP || i == nil || !i.SeenAs.IsValid() || i.Source.Port() == 0 {
+			continue
+		}
+		if i.SeenAs.Port() != i.Source.Port() {
+			return false
+		}
+		kept = true
+	}
+	return kept
+}
+
 // isLossy reports whether a proved path of a family lost a SYN or several
 // segments.
 func (all attempts) isLossy(f result.Family) bool {

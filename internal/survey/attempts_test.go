@@ -78,6 +78,20 @@ func TestWhatOtherAttemptsShowOfTranslations(t *testing.T) {
 			t.Errorf("%s: seen as %q, at %q", name, seenAs, origin)
 		}
 	}
+	kept := tried(plan.Forward, 9, "10.0.0.5:9", "203.0.113.9:9", "192.0.2.1:9", "172.16.0.9:9")
+	for name, c := range map[string]struct {
+		all  attempts
+		want bool
+	}{
+		"nobody proved itself":   {attempts{silent}, false},
+		"each that did":          {attempts{silent, kept}, true},
+		"one of two":             {attempts{kept, nat}, false},
+		"nothing changes at all": {attempts{plain}, true},
+	} {
+		if got := c.all.portsKept(plan.Forward, result.IP4); got != c.want {
+			t.Errorf("%s: ports are kept: %v", name, got)
+		}
+	}
 	// A NAT may give UDP another address than TCP: each tells of its own first.
 	datagram := tried(plan.Forward, 7, "10.0.0.5:7", "203.0.113.9:7", "192.0.2.66:7", "203.0.113.9:7")
 	datagram.transport = plan.UDP

@@ -59,7 +59,8 @@ func (s *halves) gatherHalvesOf(ctx context.Context, jobs []*job) {
 	var asking errgroup.Group
 	asking.SetLimit(atOnceAsking)
 	for _, f := range s.families() {
-		changed := s.attempts().sourceChanged(plan.Forward, f)
+		all := s.attempts()
+		changed, kept := all.sourceChanged(plan.Forward, f), all.portsKept(plan.Forward, f)
 		of := map[string][]*job{} // by whom to ask
 		for _, j := range forward {
 			if j.family == f {
@@ -69,7 +70,7 @@ func (s *halves) gatherHalvesOf(ctx context.Context, jobs []*job) {
 		for instance, jobs := range of {
 			for chunk := range slices.Chunk(jobs, echo.MaxWitness) {
 				asking.Go(func() error {
-					s.askWitness(ctx, instance, f, chunk, changed)
+					s.askWitness(ctx, instance, f, chunk, changed, kept)
 					return nil
 				})
 			}
@@ -226,13 +227,13 @@ func (s *farEnd) busyThere(j *job) *result.BusyPort {
 
 // askWitness asks a listener what it saw of forward jobs. changed: a device on
 // the way changes their source addresses or ports.
-func (s *halves) askWitness(ctx context.Context, instance string, f result.Family, jobs []*job, changed bool) {
+func (s *halves) askWitness(ctx context.Context, instance string, f result.Family, jobs []*job, changed, kept bool) {
 	var answers []result.Acceptor
 	ask := func() error {
 		return s.askOf(ctx, instance, f, false, s.Timeout, func(ctx context.Context, c *echo.Conn) error {
 			var q []echo.WitnessQuery
 			for _, j := range jobs {
-				q = append(q, query(j, changed))
+				q = append(q, query(j, changed, kept))
 			}
 			w, err := c.Witness(ctx, q)
 			answers = w.Answers
@@ -277,10 +278,12 @@ func (s *halves) askPauses(ctx context.Context) {
 	}
 }
 
-func query(j *job, changed bool) echo.WitnessQuery {
+// query asks about a job; of its direction and family changed and kept are what the
+// others show.
+func query(j *job, changed, kept bool) echo.WitnessQuery {
 	began := sock.Since(j.initiator.At.Time)
 	return echo.WitnessQuery{
-		Probe: j.probe, Transport: j.transport, Port: j.port, Source: j.initiator.Source, SourceChanged: changed,
+		Probe: j.probe, Transport: j.transport, Port: j.port, Source: j.initiator.Source, SourceChanged: changed, PortsKept: kept,
 		AlsoSilent: j.initiator.AlsoSilent(), Connect: j.initiator.Connect, BeganMS: began.Milliseconds(), EndedMS: max(0, began.Milliseconds()-int64(j.initiator.ElapsedMS)),
 	}
 }
@@ -333,7 +336,8 @@ func (s *halves) watchedOnly(ctx context.Context, j *job) {
 // reverseQuery asks about a reverse job. The far end's clock timed the attempt;
 // ours only knows that it was since the run began.
 func (s *halves) reverseQuery(j *job) echo.WitnessQuery {
-	q := query(j, s.attempts().sourceChanged(plan.Reverse, j.family))
+	all := s.attempts()
+	q := query(j, all.sourceChanged(plan.Reverse, j.family), all.portsKept(plan.Reverse, j.family))
 	q.BeganMS, q.EndedMS, q.Connect = sock.Since(s.started).Milliseconds(), 0, ""
 	return q
 }

@@ -77,3 +77,36 @@ func TestHalfOpenOneThatKeptTheAttemptsPortIsTheAttempt(t *testing.T) {
 		}
 	}
 }
+
+// Where the NAT left every other path its source port, what came from its address on
+// another port is a neighbour's, at whatever moment and however many.
+func TestWhatLeftFromAnotherPortIsANeighboursWherePortsAreKept(t *testing.T) {
+	at := func(port uint16) netip.AddrPort {
+		return netip.AddrPortFrom(netip.MustParseAddr("192.0.2.7"), port)
+	}
+	from := time.Now().Add(-4 * time.Second)
+	half := func(port uint16) HalfOpen { return HalfOpen{Source: at(port), First: from, Answered: true} }
+	for name, c := range map[string]struct {
+		v    View
+		port uint16
+		kept bool
+		saw  result.Sighting
+	}{
+		"two neighbours, as many as were silent":        {View{Half: []HalfOpen{half(1), half(2)}}, 40000, true, result.SawUnknown},
+		"and ports change":                              {View{Half: []HalfOpen{half(1), half(2)}}, 40000, false, result.SawHalfOpen},
+		"a neighbour, and another of its own":           {View{Half: []HalfOpen{half(1), half(40001)}}, 40000, true, result.SawHalfOpen},
+		"a neighbour opened":                            {View{Accepted: []Arrival{{Remote: at(1), At: from}}}, 40000, true, result.SawUnknown},
+		"its own port is not known":                     {View{Half: []HalfOpen{half(1), half(2)}}, 0, true, result.SawHalfOpen},
+		"a neighbour's SYN that was not answered alone": {View{Half: []HalfOpen{{Source: at(1), First: from}}}, 40000, true, result.SawNothing},
+	} {
+		q := Question{
+			Transport: plan.TCP, SourceChanged: true, PortsKept: c.kept, AlsoSilent: []uint16{40001}, Connect: result.ConnectTimeout,
+			AsSeen: at(0).Addr(), From: from, To: from.Add(3 * time.Second),
+			Source: result.EndpointFrom(netip.AddrPortFrom(netip.MustParseAddr("10.0.0.5"), c.port)),
+		}
+		c.v.Port = result.PortBound
+		if got := Half(q, c.v); got.Saw != c.saw {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

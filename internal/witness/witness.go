@@ -26,7 +26,10 @@ type Question struct {
 	// AlsoSilent are source ports of other connections that the same end made to that
 	// port, as it knows them, and to which nobody answered anything either.
 	AlsoSilent []uint16
-	AsSeen     netip.Addr // that end's address as it arrives here
+	// PortsKept: what changes its address left it its source port on every other path of
+	// its run (RFC 4787 section 4.2.1).
+	PortsKept bool
+	AsSeen    netip.Addr // that end's address as it arrives here
 	From, To   time.Time  // when it was made, by the accepting end's clock
 	// Connect is how it ended, where From is the very moment of its first packet; "":
 	// not known, or the moment is not.
@@ -204,6 +207,9 @@ func (q Question) byTime(a result.Acceptor, v View) result.Acceptor {
 	if h := v.portKept(q, is); h != nil {
 		return q.halfOpen(v, a, *h)
 	}
+	if q.PortsKept && v.anyFrom(is) && !v.anyFrom(func(ap netip.AddrPort) bool { return is(ap) && q.isOwnPort(ap.Port()) }) {
+		return unknown(a, "what came from the same address on that port left from other source ports than this end's, which are kept on its other paths: it is somebody else's behind it")
+	}
 	if why := v.neighbour(q, is); why != "" {
 		return unknown(a, why)
 	}
@@ -219,6 +225,19 @@ func (q Question) byTime(a result.Acceptor, v View) result.Acceptor {
 		return unknown(a, "in that time something came from another address, which may be this attempt: addresses are changed on the way")
 	}
 	return q.nothing(a, v, furthest(v.Half, is))
+}
+
+// anyFrom reports whether anything came from such an address, which a SYN did that was
+// answered.
+func (v View) anyFrom(is func(netip.AddrPort) bool) bool {
+	return slices.ContainsFunc(v.Accepted, func(e Arrival) bool { return is(e.Remote) }) ||
+		slices.ContainsFunc(v.Half, func(h HalfOpen) bool { return h.Answered && is(h.Source) })
+}
+
+// isOwnPort reports whether the attempt left from a port, or another connection to that
+// port that got no answer either; so does any where its own is not known.
+func (q Question) isOwnPort(port uint16) bool {
+	return q.Source.Port() == 0 || port == q.Source.Port() || slices.Contains(q.AlsoSilent, port)
 }
 
 // portKept returns what stayed half-open and came from the attempt's address
