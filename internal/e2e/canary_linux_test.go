@@ -39,7 +39,6 @@ import (
 	"dialtone/internal/echo"
 	"dialtone/internal/invite"
 	"dialtone/internal/plan"
-	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -248,7 +247,7 @@ const canaryShift = 10700
 
 // hostileEnd is a far end that holds the key and plants.
 type hostileEnd struct {
-	prooftest.Host // what carries no text
+	echo.NoHost // what carries no text
 	planting
 	mu    *sync.Mutex
 	asked map[string]bool

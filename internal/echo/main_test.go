@@ -45,7 +45,7 @@ type told struct {
 
 // fakeHost is a Host that remembers what it was asked.
 type fakeHost struct {
-	Host      // nil: a message that has no method here is for the test that has it sent
+	NoHost
 	mu        sync.Mutex
 	told      []told
 	onContact func(Peer, Kind)
