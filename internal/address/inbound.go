@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"dialtone/internal/dialer"
 	"dialtone/internal/echo"
 	"dialtone/internal/listener"
 	"dialtone/internal/plan"
@@ -70,7 +71,7 @@ func (r *run) inbound(ctx context.Context, row plan.Row, published []result.Publ
 
 // dialBack asks for an attempt at each address and records how they ended.
 func (r *run) dialBack(ctx context.Context, row plan.Row, c contact, d *listener.Door, expected string, published []netip.Addr) ([]result.Inbound, error) {
-	ctx, cancel := context.WithTimeout(ctx, 4*r.Timeout+15*time.Second) // of its steps, as its own limit
+	ctx, cancel := context.WithTimeout(ctx, dialer.Longest(r.Timeout))
 	defer cancel()
 	conn, err := r.connect(ctx, c)
 	if err != nil {

@@ -266,15 +266,35 @@ func (h *help) hangKept(lead, text string, margin int) {
 	}
 }
 
-// Ungrouped are the flags that a guide has no group for, by command: there should be
-// none.
-func Ungrouped(app *cli.App) (out []string) {
+// Gaps are what the guide of a program lacks, and what it says of what is not there: a
+// flag that none of its groups has, an example of another command, or with another
+// flag. There should be none.
+func Gaps(app *cli.App) (out []string) {
 	g := guideOf(app)
 	for _, c := range append([]*cli.Command{{Flags: app.Flags}}, app.Commands...) {
 		for _, grp := range grouped(g, c.Flags) {
 			for _, f := range grp.flags {
 				if grp.name == otherFlags {
-					out = append(out, strings.TrimSpace(c.Name+" --"+f.Names()[0]))
+					out = append(out, fmt.Sprintf("no group has %s", strings.TrimSpace(c.Name+" --"+f.Names()[0])))
+				}
+			}
+		}
+	}
+	for name, examples := range g.Examples {
+		flags := app.Flags
+		if c := app.Command(name); c != nil {
+			flags = c.Flags
+		} else if name != "" {
+			out = append(out, fmt.Sprintf("examples of %s, which is no command", name))
+			continue
+		}
+		for _, e := range examples {
+			if of := strings.TrimSpace(app.Name + " " + name); !strings.HasPrefix(strings.TrimPrefix(e.Command, "sudo "), of) {
+				out = append(out, fmt.Sprintf("%q is no example of %s", e.Command, of))
+			}
+			for word := range strings.FieldsSeq(e.Command) {
+				if f, ok := strings.CutPrefix(word, "--"); ok && !slices.ContainsFunc(flags, func(x cli.Flag) bool { return slices.Contains(x.Names(), f) }) {
+					out = append(out, fmt.Sprintf("%q: there is no --%s", e.Command, f))
 				}
 			}
 		}

@@ -25,7 +25,7 @@ const guardTime = 20 * time.Second
 
 // A far is a listener of the far end's, which says its own name.
 type far struct {
-	prooftest.Host
+	echo.NoHost
 	id echo.ID
 	at netip.AddrPort
 }

@@ -14,7 +14,7 @@ import (
 // A control conversation has the time that its handshake lets expect.
 func TestConversationWaitsAsLongAsTheHandshakeLetsExpect(t *testing.T) {
 	const patience, answer = 2500 * time.Millisecond, 2 * time.Second
-	a := &echo.Answerer{Key: prooftest.RightKey, Instance: echo.NewID(), Software: "test 1", Host: prooftest.Host{}}
+	a := &echo.Answerer{Key: prooftest.RightKey, Instance: echo.NewID(), Software: "test 1", Host: echo.NoHost{}}
 	at := prooftest.AcceptLate(t, netip.AddrPortFrom(loop, 0), func(ctx context.Context, c *net.TCPConn) {
 		time.Sleep(answer)
 		a.Answer(ctx, c)

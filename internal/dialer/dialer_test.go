@@ -30,7 +30,7 @@ var (
 )
 
 func answerer() *echo.Answerer {
-	return &echo.Answerer{Key: rightKey, Instance: echo.NewID(), Software: "test 1", Host: prooftest.Host{}}
+	return &echo.Answerer{Key: rightKey, Instance: echo.NewID(), Software: "test 1", Host: echo.NoHost{}}
 }
 
 // answering answers as an end with the key does.

@@ -122,6 +122,11 @@ func (o Options) idling(gap time.Duration, c *echo.Conn) time.Duration {
 	return gap + o.Timeout + openRoundTrips*c.RTT
 }
 
+// LongestIdle is how long Idle takes at most where the longest gap, and each step, has
+// so much time: each connection has its gap, a step before it and one after it, and a
+// deadly gap is repeated.
+func LongestIdle(gap, step time.Duration) time.Duration { return 2 * (gap + 3*step) }
+
 // idleable opens a connection and has it proved. The caller closes it. Where it
 // did not come about, while ctx lasted, unopened is how it fared.
 func idleable(ctx context.Context, p Path, o Options, probe echo.ID) (_ net.Conn, _ *echo.Conn, unopened *result.Connection, _ error) {

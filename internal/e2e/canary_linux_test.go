@@ -247,6 +247,7 @@ const canaryShift = 10700
 
 // hostileEnd is a far end that holds the key and plants.
 type hostileEnd struct {
+	echo.NoHost // what carries no text
 	planting
 	mu    *sync.Mutex
 	asked map[string]bool
@@ -258,8 +259,6 @@ func (h hostileEnd) answer(name string, v any) {
 	h.asked[name] = true
 	h.plant(name, v)
 }
-
-func (h hostileEnd) Event(echo.Peer, echo.Kind) {}
 
 func (h hostileEnd) Hello(echo.Peer) (out echo.Hello) {
 	out = echo.Hello{Instance: echo.NewID(), Plan: "illiad", Shift: canaryShift, Bound: map[string][]int{"tcp4": {1433 + canaryShift}}, Clock: time.Now().UnixMilli(), Busy: []result.BusyPort{{Port: 1433 + canaryShift, Transport: plan.TCP, InUse: true}}}
@@ -291,15 +290,11 @@ func (h hostileEnd) ConverseBack(_ context.Context, _ echo.Peer, b echo.Converse
 	return out
 }
 
-func (h hostileEnd) HoldBack(context.Context, echo.Peer, echo.HoldBack) error { return nil }
-
 func (h hostileEnd) HeldBack(echo.Peer, echo.HeldBack) (out echo.HeldSoFar, _ bool) {
 	h.answer("HeldBack", &out)
 	out.Done = true
 	return out, true
 }
-
-func (h hostileEnd) Submit(echo.Peer, echo.Submission) {}
 
 func (h hostileEnd) Meet(echo.Peer, echo.Meet) (out echo.Met) {
 	out.Turn = echo.TurnLead
@@ -375,7 +370,7 @@ func TestNoFieldOfAnAnswerActsOnAnything(t *testing.T) {
 			return
 		}
 		defer o.Close()
-		a := &echo.Answerer{Key: key, Instance: echo.NewID(), Software: canary, Host: hostileEnd{cases[i], &mu, asked}}
+		a := &echo.Answerer{Key: key, Instance: echo.NewID(), Software: canary, Host: hostileEnd{planting: cases[i], mu: &mu, asked: asked}}
 		for _, l := range []net.Listener{l, o} {
 			go func() {
 				for {

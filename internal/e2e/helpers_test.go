@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"dialtone/internal/echo"
-	"dialtone/internal/prooftest"
 )
 
 // The programs below run under their names in scripts, as processes of their
@@ -61,7 +60,7 @@ func listenV2() {
 	l, err := net.Listen("tcp", os.Args[1])
 	check(err)
 	check(os.WriteFile(os.Args[3], nil, 0o600))
-	a := &echo.Answerer{Key: key, Instance: echo.NewID(), Software: "dialtone 9.0", Version: 2, Host: prooftest.Host{}}
+	a := &echo.Answerer{Key: key, Instance: echo.NewID(), Software: "dialtone 9.0", Version: 2, Host: echo.NoHost{}}
 	for {
 		conn, err := l.Accept()
 		check(err)

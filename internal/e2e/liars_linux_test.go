@@ -18,7 +18,6 @@ import (
 
 	"dialtone/internal/echo"
 	"dialtone/internal/plan"
-	"dialtone/internal/prooftest"
 	"dialtone/internal/result"
 )
 
@@ -31,7 +30,7 @@ const (
 
 // A liar is a far end with the key that says what suits it.
 type liar struct {
-	prooftest.Host
+	echo.NoHost
 	hello   func(*echo.Hello)
 	witness func(*echo.Witnessed, int)
 }

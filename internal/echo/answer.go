@@ -45,37 +45,6 @@ const (
 	KindBrowser   Kind = "browser"    // a browser's test, by the link that listen printed
 )
 
-// A Host does what an Answerer is asked for. All its methods may be called
-// from several goroutines at once.
-type Host interface {
-	// Event is told of each Binding, before it is answered, and once a connection
-	// of the message that proves the key on it.
-	Event(Peer, Kind)
-	Hello(Peer) Hello
-	Witness(Peer, Witness) Witnessed
-	// DialBack returns one half for each path. It refuses a path by a half
-	// whose NotTried says why.
-	DialBack(context.Context, Peer, DialBack) DialedBack
-	// ConverseBack returns one conversation for each path.
-	ConverseBack(context.Context, Peer, ConverseBack) ConversedBack
-	// HoldBack begins to keep connections idle. The error is for the asking end.
-	HoldBack(context.Context, Peer, HoldBack) error
-	// HeldBack says what became of them; false: it does not know of any.
-	HeldBack(Peer, HeldBack) (HeldSoFar, bool)
-	Submit(Peer, Submission)
-	// Meet says which of two ends that dial each other makes the run.
-	Meet(Peer, Meet) Met
-	// Deliver takes a report. The error is for the asking end; taken, unless nil,
-	// is called once that end has been told that it was taken.
-	Deliver(Peer, Delivery) (r Receipt, taken func(), err error)
-	// Collect gives the newest report that was delivered to a program of this
-	// machine; an error to any other.
-	Collect(Peer) (Collected, error)
-	// Vouch says what this listener itself bears out of a run, to a program of
-	// this machine; an error to any other.
-	Vouch(Peer, Vouch) (Vouched, error)
-}
-
 // An Answerer answers on bound ports in the name of one listener process.
 type Answerer struct {
 	Key Key

@@ -2,7 +2,7 @@
 // holder of the key shows, on the very port in question, that it is there and
 // that bytes cross unchanged in both directions.
 //
-// A Prover asks and an Answerer answers; both ends of Dialtone contain both.
+// Prove asks and an Answerer answers; both ends of Dialtone contain both.
 // docs/wire.md specifies every message, so that a second implementation can be
 // written without reading this package.
 package echo

@@ -45,6 +45,7 @@ type told struct {
 
 // fakeHost is a Host that remembers what it was asked.
 type fakeHost struct {
+	NoHost
 	mu        sync.Mutex
 	told      []told
 	onContact func(Peer, Kind)

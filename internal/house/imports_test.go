@@ -50,7 +50,7 @@ var floors = []struct {
 	{"internal/survey", floor{[]string{"plan", "result", "sock", "echo", "contact", "dialer", "listener", "verdict"}, "a run prints nothing and knows no flags, and of several runs only what it shares with them"}},
 	{"internal/meeting", floor{[]string{"plan", "result", "sock", "echo", "dialer", "listener", "verdict", "merge", "survey"}, "who makes the run is settled around it; what the other end hands over is not believed (merge.Sound), and a run by itself joins nothing"}},
 	{"internal/visit", floor{[]string{"plan", "result", "sock", "service", "dialer", "verdict", "echo"}, "real software is asked as anybody asks it, and nothing of the key gets near it"}},
-	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone"}},
+	{"internal/address", floor{[]string{"paste", "plan", "result", "sock", "echo", "dialer", "listener"}, "it asks others as what they see this machine, and concludes from their answers alone; of the dialer it knows how long dialing back takes"}},
 	{"internal/report", floor{[]string{"clean", "plan", "result", "dialect", "request", "move"}, "a report only renders: whatever it wants to know must be in the data, or the JSON form lacks it"}},
 	{"internal/page", floor{[]string{"clean", "plan", "result", "service", "verdict", "merge", "report"}, "what a browser shows is judged and told as what dial shows; whose witness is asked, it is handed"}},
 	{"internal/invite", floor{[]string{"paste", "plan", "echo"}, "an invitation is text: whoever dials or listens by it comes later"}},

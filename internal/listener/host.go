@@ -100,10 +100,8 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 		return out
 	}
 	defer release()
-	opts := dialer.Options{
-		Key: p.Key, Run: p.Run, Bytes: d.Bytes, Own: l.Instance,
-		Timeout: min(time.Duration(d.TimeoutMS)*time.Millisecond, maxBackTimeout),
-	}
+	opts := l.backOptions(p, d.TimeoutMS)
+	opts.Bytes = d.Bytes
 	g := errgroup.Group{}
 	g.SetLimit(backsAtOnce)
 	for i, b := range d.Paths {
@@ -137,6 +135,12 @@ func (l *Listener) DialBack(ctx context.Context, p echo.Peer, d echo.DialBack) e
 	return out
 }
 
+// backOptions are what all that is dialed back for a peer has in common, each step
+// within the time that it asks for and is allowed.
+func (l *Listener) backOptions(p echo.Peer, timeoutMS int64) dialer.Options {
+	return dialer.Options{Key: p.Key, Run: p.Run, Own: l.Instance, Timeout: min(time.Duration(timeoutMS)*time.Millisecond, maxBackTimeout)}
+}
+
 // ConverseBack implements echo.Host. It dials where DialBack would.
 func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.ConverseBack) echo.ConversedBack {
 	out := echo.ConversedBack{Conversations: make([]result.Conversation, len(b.Paths))}
@@ -155,7 +159,7 @@ func (l *Listener) ConverseBack(ctx context.Context, p echo.Peer, b echo.Convers
 	if len(fingerprint) != sha256.Size {
 		fingerprint = nil // not known
 	}
-	opts := dialer.Options{Key: p.Key, Run: p.Run, Own: l.Instance, Timeout: min(time.Duration(b.TimeoutMS)*time.Millisecond, maxBackTimeout)}
+	opts := l.backOptions(p, b.TimeoutMS)
 	g := errgroup.Group{}
 	g.SetLimit(backsAtOnce)
 	for i, back := range b.Paths {

@@ -110,9 +110,7 @@ func (l *Listener) HoldBack(ctx context.Context, p echo.Peer, h echo.HoldBack) e
 	l.event(Event{Kind: echo.KindDialBack, Peer: p, Detail: fmt.Sprintf("to %s for %s, kept idle for %v", path.Target, path.Flow, longest)})
 	l.background.Go(func() {
 		defer release()
-		l.idlePaths.end(so, dialer.Idle(ctx, path, dialer.Options{
-			Key: p.Key, Run: p.Run, Own: l.Instance, Timeout: min(time.Duration(h.TimeoutMS)*time.Millisecond, maxBackTimeout),
-		}, dialer.Gaps(longest)))
+		l.idlePaths.end(so, dialer.Idle(ctx, path, l.backOptions(p, h.TimeoutMS), dialer.Gaps(longest)))
 	})
 	return nil
 }

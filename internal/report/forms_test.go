@@ -4,9 +4,14 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -40,6 +45,52 @@ func allHostile() *result.Report {
 var formReports = map[string]func() *result.Report{
 	"all open": allOpen, "mixed": mixedBag, "no contact": noContact, "interrupted": interrupted, "two families": twoFamilies, "no paths": base,
 	"every verdict": everything, "hostile": allHostile,
+}
+
+// Text and requests have golden files for much more than this, and a page is looked at in
+// a browser (TestABrowserShowsThePagesOfRealRuns).
+func TestEveryFormLooksAsBefore(t *testing.T) {
+	for _, f := range Paths.Forms {
+		if f.Format == Text || f.Format == HTML || f.Format == Requests {
+			continue
+		}
+		t.Run(string(f.Format), func(t *testing.T) {
+			got := render(t, f.Format, mixedBag(), Options{})
+			file := filepath.Join("testdata", "mixed"+f.Ext+".golden")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("differs from %s (see it with -update and git diff):\n%s", file, got)
+			}
+		})
+	}
+}
+
+// Whatever a report holds, no form of it lets through what acts on a terminal or breaks
+// the text's encoding, and none changes what it renders.
+func TestEveryFormIsSafeToLookAt(t *testing.T) {
+	for name, of := range formReports {
+		for _, f := range Paths.Forms {
+			r := of()
+			out := render(t, f.Format, r, Options{Width: 80})
+			if !utf8.ValidString(out) {
+				t.Errorf("%s as %s: no UTF-8", name, f.Format)
+			}
+			if i := strings.IndexFunc(out, func(c rune) bool { return c != '\n' && unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) }); i >= 0 {
+				t.Errorf("%s as %s: %q acts on a terminal", name, f.Format, out[i:min(i+20, len(out))])
+			}
+			if !reflect.DeepEqual(r, of()) {
+				t.Errorf("%s as %s: rendering it changed it", name, f.Format)
+			}
+		}
+	}
 }
 
 // A real reader of Markdown finds the report's own headings, one table for each place

@@ -485,7 +485,7 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"", ".", "pdf", "..json", "csv"} {
-		if _, err := Paths.Parse(s); err == nil || !strings.Contains(err.Error(), "use text, json, html, markdown, junit, prometheus or requests") {
+		if _, err := Paths.Parse(s); err == nil || !strings.Contains(err.Error(), "use "+Paths.Formats()) {
 			t.Errorf("ParseFormat(%q): %v; want what there is", s, err)
 		}
 	}
@@ -495,7 +495,7 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "report", "a.pdf", "json", "/tmp/a.json/b"} {
-		if _, err := Paths.ForFile(name); err == nil || !strings.Contains(err.Error(), ".txt, .json, .html, .md, .xml, .prom or .requests") {
+		if _, err := Paths.ForFile(name); err == nil || !strings.Contains(err.Error(), "end its name in "+Paths.Endings()) {
 			t.Errorf("FormatForFile(%q): %v; want what there is", name, err)
 		}
 	}

@@ -214,13 +214,18 @@ func (s *dials) mayOffer(ctx context.Context, j *job, i result.Initiator) {
 // attempt attempts a forward job from this end. onProved may be nil (see
 // dialer.Options).
 func (s *dials) attempt(ctx context.Context, j *job, trace bool, onProved func(result.Initiator)) result.Initiator {
-	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{
-		Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Bytes: s.Bytes, Trace: trace, Samples: j.samples(), Pace: s.pace(), OnProved: onProved,
-	})
+	o := s.options()
+	o.Bytes, o.Trace, o.Samples, o.OnProved = s.Bytes, trace, j.samples(), onProved
+	i := dialer.Attempt(ctx, s.pathOf(j), o)
 	if sock.IsOver(ctx) && isUnfinished(i) {
 		i.NotTried = "interrupted"
 	}
 	return i
+}
+
+// options are what all that this run dials has in common.
+func (s *dials) options() dialer.Options {
+	return dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, Pace: s.pace()}
 }
 
 // pathOf is a forward job as the dialer is asked for it.

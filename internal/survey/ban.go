@@ -208,7 +208,9 @@ func (s *banSearch) touch(ctx context.Context, freed, others []*job) (again []*j
 // Where what answered does not even do so if nothing is touched, it is none either.
 func (s *banSearch) touchOne(ctx context.Context, j *job, ways []netip.AddrPort) (b *ban, proved bool) {
 	from, patience := sock.Now(), banPatience+s.tripsLong()
-	i := dialer.Attempt(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: touchTime + s.longestTrip(), ProofOnly: true})
+	o := s.options()
+	o.Timeout, o.ProofOnly = touchTime+s.longestTrip(), true
+	i := dialer.Attempt(ctx, s.pathOf(j), o)
 	if i.Answer == result.AnswerKeyed || s.answers(ctx, ways, patience) {
 		return nil, i.Answer == result.AnswerKeyed
 	}

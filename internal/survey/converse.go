@@ -125,7 +125,9 @@ func (s *conversations) control(ctx context.Context, j *job) {
 func (s *dials) proveOnly(ctx context.Context, j *job) result.Initiator {
 	p := s.pathOf(j)
 	p.Source = netip.AddrPortFrom(p.Source.Addr(), 0) // its own may be busy still
-	return dialer.Attempt(ctx, p, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, ProofOnly: true})
+	o := s.options()
+	o.ProofOnly = true
+	return dialer.Attempt(ctx, p, o)
 }
 
 // isEndedEarly reports whether a conversation ended as noise may end it.
@@ -212,12 +214,14 @@ func (s *conversations) converse(ctx context.Context, j *job) {
 	} else if h, ok := s.helloOnPath(j); ok {
 		t.Fingerprint = fingerprint(h.Certificate)
 	}
+	o := s.options()
+	o.RTT = rtt(j.initiator)
 	ask := func() result.Conversation {
 		return dialer.Converse(ctx, dialer.Path{
 			Flow: j.flow, Transport: j.transport,
 			Target: netip.AddrPortFrom(j.to, uint16(j.port)),
 			Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
-		}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j.initiator)}, t)
+		}, o, t)
 	}
 	c := ask()
 	if busy != nil && impostor(*busy, c) != "" {

@@ -60,7 +60,7 @@ func (s *idling) keepIdle(ctx context.Context, j *job, gaps []time.Duration) {
 	held := dialer.Idle(ctx, dialer.Path{
 		Flow: j.flow, Transport: j.transport, Target: j.initiator.Target.AddrPort, Speaks: j.speaks,
 		Source: netip.AddrPortFrom(s.Bind.For(j.family), 0),
-	}, dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout}, gaps)
+	}, s.options(), gaps)
 	s.askWhetherOpen(ctx, j, held)
 	for _, h := range held {
 		j.initiator.Idle = append(j.initiator.Idle, h.Idle)
@@ -119,9 +119,7 @@ func (s *idling) idleBack(ctx context.Context, j *job) {
 		j.initiator.Idle = []result.Idle{notKeptIdle(s.Hold, "the far end did not keep connections idle: "+err.Error())}
 		return
 	}
-	// Each connection has its gap, a step before it and one after it, and a deadly
-	// gap is repeated.
-	limit := time.NewTimer(2 * (s.Hold + 3*s.Timeout))
+	limit := time.NewTimer(dialer.LongestIdle(s.Hold, s.Timeout))
 	defer limit.Stop()
 	ask := time.NewTimer(s.Hold)
 	defer ask.Stop()

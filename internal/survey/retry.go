@@ -408,7 +408,9 @@ func (s *studies) study(ctx context.Context, j *job) {
 	ports := slices.Repeat(portsToRepeat(j.initiator.Connections), repeats)
 	var more []result.Connection
 	if j.direction == plan.Forward {
-		more = dialer.Study(ctx, s.pathOf(j), dialer.Options{Key: s.Key, Run: s.id, Own: s.own, Timeout: s.Timeout, RTT: rtt(j.initiator), Pace: s.pace()}, j.initiator, ports, studied)
+		o := s.options()
+		o.RTT = rtt(j.initiator)
+		more = dialer.Study(ctx, s.pathOf(j), o, j.initiator, ports, studied)
 	} else {
 		more = s.studyBack(ctx, j, ports)
 	}

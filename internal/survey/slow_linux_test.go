@@ -20,7 +20,7 @@ import (
 func TestWayLongerThanAStepIsNotCalledBlocked(t *testing.T) {
 	p := cutRows(24661)
 	const answer = 1500 * time.Millisecond
-	a := &echo.Answerer{Key: prooftest.RightKey, Instance: echo.NewID(), Software: "test 1", Host: prooftest.Host{}}
+	a := &echo.Answerer{Key: prooftest.RightKey, Instance: echo.NewID(), Software: "test 1", Host: echo.NoHost{}}
 	for _, r := range p.Rows {
 		prooftest.AcceptLate(t, netip.AddrPortFrom(device, uint16(r.Port)), func(ctx context.Context, c *net.TCPConn) {
 			time.Sleep(answer) // as long as a round trip takes

@@ -378,7 +378,7 @@ func TestWhoeverWatchesIsToldOfEachAttempt(t *testing.T) {
 	if got, want := fmt.Sprint(over), "[forward24186 [a a-too] true keyed reverse24187 [b] false keyed]"; got != want {
 		t.Errorf("over: %s, want %s", got, want)
 	}
-	if !slices.Equal(phases, Phases()) {
+	if all := Phases(); !slices.Equal(phases, all[:len(all)-1]) { // nobody lends this run's ports
 		t.Errorf("phases %v", phases)
 	}
 }
