@@ -300,8 +300,15 @@ func next(r *result.Report) []todo {
 	case c.allOK() && !r.Interrupted && len(out) == 0:
 		out = append(out, todo{nothingToAsk, ""})
 	}
-	if len(r.OutOfScope) > 0 {
-		out = append(out, todo{fmt.Sprintf("%d more %s of the plan can be tested from elsewhere: see which, and how.", len(r.OutOfScope), one(len(r.OutOfScope), "row", "rows")), "#left-out"})
+	elsewhere, _ := machines(r)
+	var rows []string
+	for _, m := range elsewhere {
+		for _, row := range m.rows {
+			rows = addOnce(rows, row)
+		}
+	}
+	if n := len(rows); n > 0 {
+		out = append(out, todo{fmt.Sprintf("%d more %s of the plan can be tested by other commands or from elsewhere: see which, and how.", n, one(n, "row", "rows")), "#left-out"})
 	}
 	return out
 }

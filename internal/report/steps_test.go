@@ -119,6 +119,16 @@ func TestWhatToDoNextNamesTheRequests(t *testing.T) {
 		}
 		isSound(t, parsePage(t, render(t, HTML, r, Options{})))
 	}
+	// What was left out on purpose is tested by no other command.
+	r := with(base(), path("ok", "Fine", 443, "192.0.2.5:50443", "198.51.100.9:443"))
+	r.OutOfScope = []result.OutOfScope{{Flow: "z", From: "client", To: "server", Why: "not among the rows asked for"}}
+	if got := next(r); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+	r.OutOfScope = append(r.OutOfScope, result.OutOfScope{Flow: "a", From: "client", To: "oclc", TestedBy: plan.ByEgress}, result.OutOfScope{Flow: "b", From: "server", To: "oclc", TestedBy: plan.ByEgress})
+	if got := next(r); len(got) != 2 || !strings.HasPrefix(got[1].Text, "2 more rows ") {
+		t.Errorf("%q", got)
+	}
 }
 
 // Of connections of which only some pass, a log is to be searched for those that failed.
