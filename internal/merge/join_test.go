@@ -213,6 +213,15 @@ func TestWhatOneEndSawCompletesWhatTheOtherDialed(t *testing.T) {
 			a.Paths[0].Initiator.Connect, a.Paths[0].Initiator.Answer = result.ConnectOpen, result.AnswerForeign
 			b.Listened.Ports[0].State, b.Listened.Ports[0].Holder = result.PortBusy, &result.Holder{Name: "OdysseyManager.exe", PID: 4}
 		}, result.Occupied, "occupied", "OdysseyManager.exe"},
+		{"connected, and half-open there only because other software has the port", func(a, b *result.Report) {
+			a.Paths[0].Initiator.Connect, a.Paths[0].Initiator.Answer = result.ConnectOpen, result.AnswerSilent
+			b.Listened.Ports[0].State, b.Listened.Ports[0].Holder = result.PortBusy, &result.Holder{Name: "OdysseyManager.exe", PID: 4}
+			b.Listened.Arrivals = []result.Arrival{arrival(hostA+":50123", sent, result.SawHalfOpen)}
+		}, result.Stalled, "stalled-holder", "held there by OdysseyManager.exe"},
+		{"no answer, and half-open there, where other software has the port", func(_, b *result.Report) {
+			b.Listened.Ports[0].State, b.Listened.Ports[0].Holder = result.PortBusy, &result.Holder{Name: "OdysseyManager.exe", PID: 4}
+			b.Listened.Arrivals = []result.Arrival{arrival(hostA+":50123", sent, result.SawHalfOpen)}
+		}, result.ReplyLost, "reply-lost", "saw it at 14:03:07"},
 		{"other bytes came back, and the port was its own", func(a, _ *result.Report) {
 			a.Paths[0].Initiator.Connect, a.Paths[0].Initiator.Answer = result.ConnectOpen, result.AnswerForeign
 		}, result.Intercepted, "intercepted", "never saw this connection"},

@@ -124,7 +124,7 @@ func (w witness) half(p *result.Path) *result.Acceptor {
 		a.Joined.WithinMS = margin.Milliseconds()
 	}
 	if a.Port == result.PortBusy {
-		a.Reason = "other software held the port"
+		a.Reason = busyThere
 		return &a
 	}
 	if v := w.perhaps(tried, all, came); v != nil {
@@ -184,8 +184,19 @@ func (w witness) recognised(a result.Acceptor, p *result.Path, tried []attempt, 
 	}
 	a.Joined = w.joined(best.of)
 	a.Joined.Arrived = v.First
+	if state, holder := w.portState(p); state == result.PortBusy {
+		a.Port, a.Holder = state, holder
+		if a.Saw == result.SawHalfOpen && best.of.connect == result.ConnectOpen {
+			// What other software accepts the listener does not see: that nothing is known
+			// beyond the answered SYN does not show that nobody took it.
+			a.Saw, a.Detail, a.Reason = result.SawUnknown, "", busyThere
+		}
+	}
 	return a, true
 }
+
+// busyThere is why a listener does not know what became of a connection.
+const busyThere = "other software held the port"
 
 // A sighting ties an arrival to an attempt.
 type sighting struct {

@@ -213,6 +213,7 @@ func (t *asks) request(name string, q request.Request) error {
 		}
 	}
 	add("Before sending", q.First)
+	add("Ask", q.Whom[:min(len(q.Whom), maxPrefixes)]...)
 	add("Cause", causesOf(q)...)
 	var needs []string
 	for _, n := range q.Needs {

@@ -41,7 +41,7 @@ func onTheServer() *result.Report {
 	reports := p
 	reports.Flow, reports.Service, reports.Why = "sql-reports", "SQL Server (ODBC)", "Report writers read the database."
 	hole := broken(path("platform", "ILLiad Web Platform", 443, "192.0.2.5:51614", "198.51.100.9:443"), result.MTUHole,
-		"The proof passed, and large packets do not.", "Please let large packets pass of TCP from 192.0.2.5 (client) to 198.51.100.9 (web) port 443: clamp the TCP MSS to 1360.")
+		"The proof passed, and large packets do not.", "Please let pass the large packets of TCP from 192.0.2.5 (client) to 198.51.100.9 (web) port 443: clamp the TCP MSS to 1360.")
 	closed := broken(path("rdp", "Remote Desktop", 3389, "192.0.2.5:51618", "198.51.100.9:3389"), result.Open, "This port must not be reachable.", "Please block it.")
 	closed.Finding.Code, closed.Expect = result.CodeShouldBeClosed, plan.ExpectClosed
 	local := broken(path("odyssey-client", "Odyssey", 7968, "192.0.2.5:51613", "198.51.100.9:7968"), result.BlockedLocally,

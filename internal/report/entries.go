@@ -174,6 +174,11 @@ func (e entry) fields(r *result.Report, asker request.Asker) []entryField {
 	for _, s := range e.steps[1:] {
 		add("Also", "", alsoLine(first, s))
 	}
+	if !e.own {
+		for _, p := range e.paths {
+			add("Ask", "", request.Whom(r, p))
+		}
+	}
 	add("For", "", forLine(r, e.paths))
 	if !e.own {
 		var reasons []reason

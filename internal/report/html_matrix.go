@@ -337,7 +337,7 @@ func matrixNext(m *result.Matrix) []todo {
 		names = append(names, strconv.Itoa(n+1))
 	}
 	if needed > 0 {
-		out = append(out, todo{sendWords(names[:needed], names[needed:]), "#request-1"})
+		out = append(out, todo{sendWords(names[:needed], names[needed:], "the firewall team", "the firewall team"), "#request-1"})
 	}
 	if n := len(t.alikeRequests(result.DoneByEnds)); n > 0 {
 		first := needed + others + 1

@@ -82,7 +82,8 @@ type htmlPath struct {
 	ID                string
 	Class             string
 	Mark, Verdict     string
-	Name, Port, Flows string
+	Name, Port        string
+	IDs, Flows        string // the rows, in brackets those that do not count; and by service
 	Way               string // from where to where
 	Means, Story, Why string
 	Advice            htmlRef // what to do
@@ -213,6 +214,15 @@ func story(r *result.Report, n int, b bundle, asked map[*result.Path]htmlRef) ht
 		NoAcceptor: p.Acceptor == nil && p.Verdict != result.Untested && !r.Mode.IsReal(),
 	}
 	h.Here, h.There = halves(p)
+	var ids []string
+	for _, q := range b {
+		id := q.Flow
+		if !q.Counted {
+			id = "(" + id + ")"
+		}
+		ids = addOnce(ids, id)
+	}
+	h.IDs = strings.Join(ids, ", ")
 	if isReverse(p) {
 		h.Name += ", to here"
 	}
@@ -273,7 +283,7 @@ func next(r *result.Report) []todo {
 		out = append(out, todo{fmt.Sprintf("See to what concerns the two ends: %s %s below.", one(len(own), "point", "points"), list(own)), "#request-" + own[0]})
 	}
 	if len(send) > 0 {
-		s := sendWords(send, maybe)
+		s := sendWords(send, maybe, "those whom it says to ask", "those whom each says to ask")
 		if slices.ContainsFunc(r.Findings, func(f result.Finding) bool { return f.Code == result.CodeNoContact }) {
 			s = "If listen did run there: s" + strings.TrimPrefix(s, "S")
 		}
@@ -290,16 +300,23 @@ func next(r *result.Report) []todo {
 	case c.allOK() && !r.Interrupted && len(out) == 0:
 		out = append(out, todo{nothingToAsk, ""})
 	}
-	if len(r.OutOfScope) > 0 {
-		out = append(out, todo{fmt.Sprintf("%d more %s of the plan can be tested from elsewhere: see which, and how.", len(r.OutOfScope), one(len(r.OutOfScope), "row", "rows")), "#left-out"})
+	elsewhere, _ := machines(r)
+	var rows []string
+	for _, m := range elsewhere {
+		for _, row := range m.rows {
+			rows = addOnce(rows, row)
+		}
+	}
+	if n := len(rows); n > 0 {
+		out = append(out, todo{fmt.Sprintf("%d more %s of the plan can be tested by other commands or from elsewhere: see which, and how.", n, one(n, "row", "rows")), "#left-out"})
 	}
 	return out
 }
 
 // sendWords says what to do with requests, by their names: those that something
-// depends on, and the others.
-func sendWords(needed, others []string) string {
-	s := fmt.Sprintf("Send %s %s to the firewall team; a button copies %s", one(len(needed), "request", "requests"), fewNamed(needed), one(len(needed), "it", "each"))
+// depends on, and the others. to says where to, of one and of several.
+func sendWords(needed, others []string, to, toEach string) string {
+	s := fmt.Sprintf("Send %s %s to %s; a button copies %s", one(len(needed), "request", "requests"), fewNamed(needed), one(len(needed), to, toEach), one(len(needed), "it", "each"))
 	if len(others) > 0 {
 		s += fmt.Sprintf(". Send %s only if this site needs %s", fewNamed(others), one(len(others), "it", "them"))
 	}

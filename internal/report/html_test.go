@@ -362,6 +362,7 @@ func TestAButtonCopiesTheWholeRequest(t *testing.T) {
 	const want = `Ask whoever runs 198.51.100.1 to allow TCP port 1611 from 192.0.2.5 to
 198.51.100.9.
 
+Ask     Your firewall team: which device it is does not show.
 For     iso-in (rejected)
 Seen    198.51.100.1 answered "administratively prohibited" (ICMP type 3 code
         13).

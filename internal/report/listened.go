@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ type heard struct {
 	r        *result.Report
 	Ports    []heardPort
 	Guests   []labelledTexts // with the key, by address
+	Lacking  []string        // those of them whose own dial found paths that are not ok, and which
 	Half     []string        // what arrived and was not completed
 	Strange  []string        // without the key
 	Unbound  []string
@@ -98,18 +100,57 @@ func heardAt(l *result.Listened, e result.ExpectedPort) heardPort {
 		by = append(by, "("+r+")")
 	}
 	p := heardPort{Class: classes[m.word], Mark: m.word, Port: fmt.Sprintf("%d/%s", e.Port, e.Transport), Service: e.Service, By: strings.Join(by, ", "), Optional: len(e.Must) == 0}
-	switch n := len(from); {
-	case n == 0:
-		p.From = "nobody yet"
-	case n <= maxFrom:
-		p.From = list(from)
-	default:
-		p.From = fmt.Sprintf("%s and %d more", strings.Join(from[:maxFrom], ", "), n-maxFrom)
+	if came, holder := cameToBusy(l, e); len(from) == 0 && holder != "" {
+		p.From = "nobody with the key, since " + holder + " holds it"
+		if len(came) > 0 {
+			p.From += "; what became of the connections of " + few(came) + " is not known here"
+		}
+		return p
 	}
+	p.From = cmp.Or(few(from), "nobody yet")
 	if len(from) > 0 && len(e.Missing) > 0 {
 		p.From += "; no " + strings.Join(machineList(e.Missing), ", no ") + " yet"
 	}
 	return p
+}
+
+// few lists addresses, and counts those that are too many.
+func few(addresses []string) string {
+	if n := len(addresses) - maxFrom; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(addresses[:maxFrom], ", "), n)
+	}
+	return list(addresses)
+}
+
+// cameToBusy says which other software holds an expected port, and from where
+// connections came to it; "" if none does.
+func cameToBusy(l *result.Listened, e result.ExpectedPort) (from []string, holder string) {
+	for _, p := range l.Ports {
+		if p.Port == e.Port && p.Transport == e.Transport && p.State == result.PortBusy {
+			holder = holderName(p)
+		}
+	}
+	for _, a := range l.Arrivals {
+		if a.Port == e.Port && a.Transport == e.Transport && isTakenElsewhere(l, a) {
+			from = addOnce(from, a.Source.Addr().String())
+		}
+	}
+	return from, holder
+}
+
+func holderName(p result.ListenedPort) string {
+	if p.Holder != nil && p.Holder.Name != "" {
+		return p.Holder.Name
+	}
+	return "other software"
+}
+
+// isTakenElsewhere reports whether an arrival was answered on a port that other software
+// holds: that nobody accepted it is not known then, since listen is not who would.
+func isTakenElsewhere(l *result.Listened, a result.Arrival) bool {
+	return a.Saw == result.SawHalfOpen && a.Source.IsValid() && slices.ContainsFunc(l.Ports, func(p result.ListenedPort) bool {
+		return p.State == result.PortBusy && p.Port == a.Port && p.Transport == a.Transport && p.Family == result.FamilyOf(a.Source.Addr())
+	})
 }
 
 // isKeyedAt reports whether a visitor reached a port with the key.
@@ -167,7 +208,12 @@ func (h *heard) guest(v result.Visitor) labelledTexts {
 		s := fmt.Sprintf("%s says at %s: %d required %s, ", cmp.Or(t.Host, "its dial"), h.clock(t.At.Time), t.Counted, one(t.Counted, "path", "paths"))
 		switch {
 		case t.Failed > 0:
-			s += fmt.Sprintf("%d not ok: %s", t.Failed, strings.Join(t.Broken, "; "))
+			s += fmt.Sprintf("%d not ok: %s", t.Failed, brokenWords(t.Broken))
+			who := v.Address
+			if t.Host != "" {
+				who += " (" + t.Host + ")"
+			}
+			h.Lacking = append(h.Lacking, fmt.Sprintf("%s has %d of %d required %s not ok: %s", who, t.Failed, t.Counted, one(t.Counted, "path", "paths"), brokenWords(t.Broken)))
 		default:
 			s += "all ok"
 		}
@@ -175,6 +221,25 @@ func (h *heard) guest(v result.Visitor) labelledTexts {
 	}
 	return out
 }
+
+// brokenWords are the lines in which dial said which of its paths are not ok, as a
+// sentence has them. What is no such line stays as it is.
+func brokenWords(lines []string) string {
+	var out []string
+	for _, s := range lines {
+		if m := brokenLine.FindStringSubmatch(s); m != nil {
+			s = m[2]
+			if m[1] == string(plan.Reverse) {
+				s += " from here"
+			}
+			s += fmt.Sprintf(" over %s (%s)", familyName(result.Family(m[3])), m[4])
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, ", ")
+}
+
+var brokenLine = regexp.MustCompile(`^(forward|reverse) (\S+) (ip4|ip6): (\S+)$`)
 
 func (h *heard) stranger(v result.Visitor) string {
 	var did []string
@@ -223,7 +288,7 @@ func (h *heard) half(l *result.Listened) {
 	count := map[key]int{}
 	last := map[key]time.Time{}
 	for _, a := range l.Arrivals {
-		if a.Saw == result.SawAccepted || !a.Source.IsValid() {
+		if a.Saw == result.SawAccepted || !a.Source.IsValid() || isTakenElsewhere(l, a) {
 			continue
 		}
 		from := a.Source.Addr()
@@ -262,10 +327,8 @@ func unboundWords(p result.ListenedPort) string {
 	switch {
 	case p.State != result.PortBusy:
 		return s + "it could not be bound, so nothing is known of it"
-	case p.Holder != nil && p.Holder.Name != "":
-		return s + "held by " + p.Holder.Name + ", to which it was left"
 	}
-	return s + "held by other software, to which it was left"
+	return s + "held by " + holderName(p) + ", to which it was left"
 }
 
 // commands are what to run where nobody came from yet.
@@ -348,19 +411,39 @@ func (h heard) answer() (string, style) {
 	if l != nil && len(l.Waiting) > 0 {
 		waiting = " Still waiting for: " + strings.Join(machineList(l.Waiting), ", ") + "."
 	}
+	paths := ""
+	switch n := len(h.Lacking); {
+	case n == 1:
+		paths = " " + h.Lacking[0] + "."
+	case n > 1:
+		paths = fmt.Sprintf(" By what their own dial says, %d machines have required paths that are not ok.", n)
+	}
 	switch {
 	case need == 0:
-		return fmt.Sprintf("Nobody has to come here by the plan; %d %s came with the key.", keyed, one(keyed, "address", "addresses")), pending
-	case have == need:
-		return fmt.Sprintf("Of %d %s that others must reach here, each was reached with the key by all who must.", need, one(need, "port", "ports")), good
-	case keyed == 0:
+		return fmt.Sprintf("Nobody has to come here by the plan; %d %s came with the key.", keyed, one(keyed, "address", "addresses")) + paths, pending
+	case keyed == 0 && have < need:
 		s := fmt.Sprintf("Nobody came with the key: others must reach %d %s here.", need, one(need, "port", "ports"))
 		if len(h.Half) > 0 {
 			s += " Some connections arrived, and were not completed."
 		}
 		return s + waiting, pending
 	}
-	return fmt.Sprintf("Of %d %s that others must reach here, %d %s reached with the key by all who must.", need, one(need, "port", "ports"), have, one(have, "was", "were")) + waiting, pending
+	ports := fmt.Sprintf("%d of %d ports that others must reach here %s", have, need, one(have, "was", "were"))
+	look := pending
+	switch {
+	case need == 1 && have == 1:
+		ports = "The one port that others must reach here was"
+	case need == 1:
+		ports = "The one port that others must reach here was not"
+	case have == need:
+		ports = fmt.Sprintf("All %d ports that others must reach here were", need)
+	case have == 0:
+		ports = fmt.Sprintf("None of the %d ports that others must reach here was", need)
+	}
+	if have == need && len(h.Lacking) == 0 {
+		look = good
+	}
+	return ports + " reached, with the key, by all who must." + paths + waiting, look
 }
 
 // What readers who did not start listen want to know.
@@ -369,6 +452,9 @@ const (
 	// halfAdvice is what to do about what was not completed.
 	halfAdvice = "This is for this side: let the answers to these addresses out, by the same firewall that let them in, and see to this machine's own firewall."
 )
+
+// lackingAdvice is what to do about paths that a machine's own dial found not to be ok.
+const lackingAdvice = "Where a path stops, and what to ask for, stands in the report of the machine that dialed: have it sent here (dial --out report.html)."
 
 // heardLimits is what such a report does not speak for.
 const heardLimits = "A port that nobody reached may be closed to them, or they did not try: their own dial tells which."
@@ -411,6 +497,9 @@ func renderListenedText(r *result.Report, o Options) ([]byte, error) {
 					}
 					p.hang(lead, t, 4, plain)
 				}
+			}
+			if len(h.Lacking) > 0 {
+				p.hang("  ", lackingAdvice, 0, plain)
 			}
 		})
 	}

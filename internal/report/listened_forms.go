@@ -21,6 +21,9 @@ func renderListenedHTML(r *result.Report, _ Options) ([]byte, error) {
 	if len(look) == len(good) && look[0] == good[0] {
 		s.Class = classes[markOK.word]
 	}
+	if len(h.Lacking) > 0 {
+		s.Next = append(s.Next, todo{lackingAdvice, "#guests"})
+	}
 	if len(h.Half) > 0 {
 		s.Next = append(s.Next, todo{"Connections arrived that were not completed. " + halfAdvice, "#half"})
 	}
@@ -58,6 +61,9 @@ func renderListenedMarkdown(r *result.Report, _ Options) ([]byte, error) {
 		}
 		m.b.WriteByte('\n')
 		m.line("%s", heardLegend)
+	}
+	if len(h.Lacking) > 0 {
+		m.line("%s", lackingAdvice)
 	}
 	if len(h.Half) > 0 {
 		m.line("%s", "Connections arrived that were not completed. "+halfAdvice)

@@ -33,11 +33,13 @@ func heardReport() *result.Report {
 		Instance: "0011", Since: at(0), Until: at(30), Witness: result.WitnessTable,
 		Ports: []result.ListenedPort{
 			{Port: 1433, Transport: plan.TCP, Family: result.IP4, State: result.PortBound},
+			{Port: 1611, Transport: plan.TCP, Family: result.IP4, State: result.PortBound},
 			{Port: 7968, Transport: plan.TCP, Family: result.IP4, State: result.PortBusy, Holder: &result.Holder{Name: "OdysseyMan", PID: 12}},
 		},
 		Arrivals: []result.Arrival{
-			{Port: 7968, Transport: plan.TCP, Source: ap("203.0.113.7:40001"), Local: ap("10.2.0.10:7968"), First: at(20), Last: at(20), Saw: result.SawHalfOpen, Count: 2},
-			{Port: 7968, Transport: plan.TCP, Source: ap("203.0.113.7:40002"), Local: ap("10.2.0.10:7968"), First: at(21), Last: at(21), Saw: result.SawHalfOpen, Count: 1},
+			{Port: 1611, Transport: plan.TCP, Source: ap("203.0.113.7:40001"), Local: ap("10.2.0.10:1611"), First: at(20), Last: at(20), Saw: result.SawHalfOpen, Count: 2},
+			{Port: 1611, Transport: plan.TCP, Source: ap("203.0.113.7:40002"), Local: ap("10.2.0.10:1611"), First: at(21), Last: at(21), Saw: result.SawHalfOpen, Count: 1},
+			{Port: 7968, Transport: plan.TCP, Source: ap("203.0.113.7:40004"), Local: ap("10.2.0.10:7968"), First: at(21), Last: at(21), Saw: result.SawHalfOpen, Count: 1},
 			{Port: 1433, Transport: plan.TCP, Source: ap("10.1.0.10:40003"), Local: ap("10.2.0.10:1433"), First: at(21), Last: at(21), Saw: result.SawHalfOpen, Count: 1},
 		},
 		Expected: []result.ExpectedPort{
@@ -94,9 +96,10 @@ func TestEveryFormOfListensReportTellsTheSame(t *testing.T) {
 	for _, f := range []Format{Text, HTML, Markdown} {
 		out := flat(strings.NewReplacer(`\`, "", "&#39;", "'", "\n", " ").Replace(renderHeard(t, f, heardReport())))
 		for _, want := range []string{
-			"Of 2 ports that others must reach here, 1 was reached with the key by all who must. Still waiting for: partner's server.",
-			"10.1.0.10", "pc-17 says at 14:12:07 UTC: 3 required paths, 1 not ok: forward odyssey-client ip4: filtered",
-			"203.0.113.7 to 7968/tcp, 3 times, last at 14:21:07 UTC", "GET came, answered with the page, 3 times", "held by OdysseyMan", "dial odyssey --key KEY 10.2.0.10",
+			"1 of 2 ports that others must reach here was reached, with the key, by all who must. 10.1.0.10 (pc-17) has 1 of 3 required paths not ok: odyssey-client over IPv4 (filtered). Still waiting for: partner's server.",
+			"10.1.0.10", "pc-17 says at 14:12:07 UTC: 3 required paths, 1 not ok: odyssey-client over IPv4 (filtered)", "have it sent here",
+			"nobody with the key, since OdysseyMan holds it; what became of the connections of 203.0.113.7 is not known here",
+			"203.0.113.7 to 1611/tcp, 3 times, last at 14:21:07 UTC", "GET came, answered with the page, 3 times", "held by OdysseyMan", "dial odyssey --key KEY 10.2.0.10",
 			"4 contacts of addresses that were too many", "may be closed to them",
 		} {
 			if !strings.Contains(out, want) {
@@ -105,6 +108,9 @@ func TestEveryFormOfListensReportTellsTheSame(t *testing.T) {
 		}
 		if strings.Contains(out, "10.1.0.10 to 1433/tcp") {
 			t.Errorf("%s: a segment that was lost on a path that works is told as a failure", f)
+		}
+		if strings.Contains(out, "to 7968/tcp") {
+			t.Errorf("%s: a connection to other software, whose acceptance listen does not see, is told as a failure", f)
 		}
 	}
 	rows, err := csv.NewReader(strings.NewReader(renderHeard(t, CSV, heardReport()))).ReadAll()
@@ -138,7 +144,7 @@ func TestNothingInListensReportActsOnWhoReadsIt(t *testing.T) {
 	v := &r.Listened.Visitors[0]
 	v.Told[0].Host, v.Told[0].Broken, v.Roles = evil, []string{evil}, []string{evil}
 	v.Visits[0].Service, v.Visits[0].Words = evil, evil
-	r.Listened.Ports[1].Holder.Name = evil
+	r.Listened.Ports[2].Holder.Name = evil
 	r.Listened.Blind = evil
 	for _, f := range []Format{Text, HTML, Markdown, CSV, JSON} {
 		out := renderHeard(t, f, r)
@@ -168,7 +174,7 @@ func TestTheAnswerOfListensReport(t *testing.T) {
 		l.Expected[i].Missing = nil
 	}
 	l.Waiting = nil
-	if got, want := paragraph(renderHeard(t, Text, r), -1), "Of 2 ports that others must reach here, each was reached with the key by all who must."; got != want {
+	if got, want := paragraph(renderHeard(t, Text, r), -1), "All 2 ports that others must reach here were reached, with the key, by all who must."; got != want {
 		t.Errorf("got %q", got)
 	}
 	l.Expected = nil

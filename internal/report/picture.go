@@ -236,10 +236,15 @@ func services(b bundle) string {
 
 // state is what came of a bundle, in a word; in brackets it does not count.
 func state(b bundle, outcome string) string {
-	if m := b.mark(); m.word != markIgnored.word {
-		return m.word + " " + outcome
+	m := b.mark()
+	counts := slices.ContainsFunc(b, func(p *result.Path) bool { return p.Counted })
+	switch {
+	case m.word == markIgnored.word:
+		return "(" + outcome + ")"
+	case !counts:
+		return "(" + m.word + " " + outcome + ")"
 	}
-	return "(" + outcome + ")"
+	return m.word + " " + outcome
 }
 
 // addressesOf lists the addresses of the machine that dialed, or with far of the dialed one.

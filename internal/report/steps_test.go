@@ -97,15 +97,15 @@ func TestWhatToDoNextNamesTheRequests(t *testing.T) {
 		findings []result.Finding
 		want     []string
 	}{
-		{"one", []result.Path{ask("a", 80, true)}, nil, []string{"Send request 1 to the firewall team; a button copies it.", "Then run the same test again."}},
+		{"one", []result.Path{ask("a", 80, true)}, nil, []string{"Send request 1 to those whom it says to ask; a button copies it.", "Then run the same test again."}},
 		{"two, and one that is not needed", []result.Path{ask("a", 80, true), ask("b", 81, true), ask("c", 82, false)}, nil,
-			[]string{"Send requests 1 and 2 to the firewall team; a button copies each. Send 3 only if this site needs it.", "Then run the same test again."}},
+			[]string{"Send requests 1 and 2 to those whom each says to ask; a button copies each. Send 3 only if this site needs it.", "Then run the same test again."}},
 		{"many", []result.Path{ask("a", 80, true), ask("b", 81, true), ask("c", 82, true), ask("d", 83, true), ask("e", 84, false), ask("f", 85, false)}, nil,
-			[]string{"Send requests 1 to 4 to the firewall team; a button copies each. Send 5 and 6 only if this site needs them.", "Then run the same test again."}},
+			[]string{"Send requests 1 to 4 to those whom each says to ask; a button copies each. Send 5 and 6 only if this site needs them.", "Then run the same test again."}},
 		{"to be mended first", []result.Path{own, ask("a", 80, true)}, nil,
-			[]string{"See to what concerns the two ends: point A below.", "Send request 1 to the firewall team; a button copies it.", "Then run the same test again."}},
+			[]string{"See to what concerns the two ends: point A below.", "Send request 1 to those whom it says to ask; a button copies it.", "Then run the same test again."}},
 		{"nobody proved the key", []result.Path{ask("a", 80, true)}, noContact,
-			[]string{"Make sure that listen runs.", "If listen did run there: send request 1 to the firewall team; a button copies it.", "Then run the same test again."}},
+			[]string{"Make sure that listen runs.", "If listen did run there: send request 1 to those whom it says to ask; a button copies it.", "Then run the same test again."}},
 		{"what does not count, and nobody is asked", []result.Path{path("ok", "Fine", 443, "192.0.2.5:50443", "198.51.100.9:443"), maybe, opposite}, nil, []string{nothingToAsk}},
 	} {
 		r := with(base(), c.paths...)
@@ -118,6 +118,16 @@ func TestWhatToDoNextNamesTheRequests(t *testing.T) {
 			t.Errorf("%s:\ngot  %q\nwant %q", c.name, got, c.want)
 		}
 		isSound(t, parsePage(t, render(t, HTML, r, Options{})))
+	}
+	// What was left out on purpose is tested by no other command.
+	r := with(base(), path("ok", "Fine", 443, "192.0.2.5:50443", "198.51.100.9:443"))
+	r.OutOfScope = []result.OutOfScope{{Flow: "z", From: "client", To: "server", Why: "not among the rows asked for"}}
+	if got := next(r); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+	r.OutOfScope = append(r.OutOfScope, result.OutOfScope{Flow: "a", From: "client", To: "oclc", TestedBy: plan.ByEgress}, result.OutOfScope{Flow: "b", From: "server", To: "oclc", TestedBy: plan.ByEgress})
+	if got := next(r); len(got) != 2 || !strings.HasPrefix(got[1].Text, "2 more rows ") {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -110,6 +110,7 @@ func (c *collector) path(r *result.Report, p *result.Path) {
 		q.First = "" // another machine's evidence is enough
 	}
 	q.Needed = q.Needed || p.Counted
+	q.Whom = addOnce(q.Whom, Whom(r, p))
 	q.cause(p)
 	q.Paths = append(q.Paths, p)
 	q.IdleS = max(q.IdleS, p.IdleS)

@@ -46,8 +46,9 @@ type Request struct {
 	Needed bool // a required path depends on it
 	// First is what to make sure of before it is sent; "": the evidence is enough.
 	First  string
-	Causes []Cause // what was seen, each kind once; never empty
-	Needs  []Need  // what it is for; never empty
+	Whom   []string // who can make it, each once (see the function Whom)
+	Causes []Cause  // what was seen, each kind once; never empty
+	Needs  []Need   // what it is for; never empty
 	// Advice are the report's own words for the first of its paths.
 	Advice string
 

@@ -534,7 +534,7 @@ func (e explainer) mtuHole() *result.Finding {
 		seen = append(seen, s)
 	}
 	return e.say(result.CodeMTUHole, "The proof passed, and large packets do not: "+strings.Join(seen, "; "),
-		e.request("let large packets pass of", strings.Join(now, "; ")))
+		e.request("let pass the large packets of", strings.Join(now, "; ")))
 }
 
 func (e explainer) occupied() *result.Finding {
