@@ -215,7 +215,7 @@ func Study(ctx context.Context, p Path, o Options, known *result.Initiator, port
 		for _, f := range pair {
 			f.draw.Beside = last
 			both.Go(func() {
-				f.once(ctx, o.further(o.RTT), sampleBytes)
+				f.once(ctx, o.further(o.RTT, known.Connections), sampleBytes)
 				f.drop()
 			})
 		}
@@ -234,10 +234,23 @@ func Study(ctx context.Context, p Path, o Options, known *result.Initiator, port
 	return a.seen.Connections
 }
 
-// further is how long a further connection may take to be proved, and then to
-// move its payload, where a round trip takes so long. A long way is no fault.
-func (o Options) further(rtt time.Duration) time.Duration {
-	return min(o.Timeout, openTimeout) + openRoundTrips*rtt
+// further is how long a further connection may take to be proved, and then to move its
+// payload, where a round trip takes so long. A long way is no fault, nor is a device that
+// holds back each connection's handshake or first data, as it did those before.
+func (o Options) further(rtt time.Duration, before []result.Connection) time.Duration {
+	return min(o.Timeout, openTimeout+quickest(before)) + openRoundTrips*rtt
+}
+
+// quickest is how long the proof took that came soonest, 0 if none did. Loss of packets
+// makes some late, and hardly ever all.
+func quickest(list []result.Connection) time.Duration {
+	least := 0.0
+	for _, c := range list {
+		if c.ProvedMS > 0 && (least == 0 || c.ProvedMS < least) {
+			least = c.ProvedMS
+		}
+	}
+	return time.Duration(least * float64(time.Millisecond))
 }
 
 // rtt is how long a round trip took, 0 if that is not known.
@@ -255,7 +268,7 @@ func (a *attempt) connectTime() time.Duration {
 func (a *attempt) sample(ctx context.Context, of *attempt, little bool) *attempt {
 	f := a.next(a.seen.Connections[len(a.seen.Connections)-1], 0)
 	if little {
-		f.once(ctx, a.Options.further(of.rtt()), sampleBytes)
+		f.once(ctx, a.Options.further(of.rtt(), a.seen.Connections), sampleBytes)
 	} else {
 		f.once(ctx, a.Timeout, a.Bytes)
 	}
@@ -302,12 +315,13 @@ func (a *attempt) sampleMore(ctx context.Context, n int) []*attempt {
 	}
 	more := make([]*attempt, n)
 	last := a.seen.Connections[len(a.seen.Connections)-1]
+	patience := a.Options.further(a.rtt(), a.seen.Connections)
 	var all sync.WaitGroup
 	for i := range more {
 		f := a.next(last, i)
 		more[i], last.Drawn = f, f.draw.By
 		all.Go(func() {
-			f.once(ctx, a.Options.further(a.rtt()), sampleBytes)
+			f.once(ctx, patience, sampleBytes)
 			f.drop()
 		})
 	}
@@ -363,6 +377,9 @@ func (a *attempt) open(run context.Context, timeout time.Duration) {
 		defer cancel()
 		a.proof = a.prove(answering, a.conn)
 	}
+	if a.seen.Answer == result.AnswerKeyed {
+		a.proving = sock.Since(a.seen.At.Time)
+	}
 }
 
 // drop closes the connection. What was proved leaves no TIME_WAIT behind, so
@@ -404,7 +421,7 @@ func (a *attempt) connection() result.Connection {
 	s := &a.seen
 	c := result.Connection{
 		Purpose: result.PurposeSample, At: s.At, ElapsedMS: s.ElapsedMS, Source: s.Source, Drawn: a.draw.By,
-		ConnectMS: s.ConnectMS, Reached: result.ReachedNothing, Ended: result.EndedUnknown,
+		ConnectMS: s.ConnectMS, ProvedMS: result.Milliseconds(a.proving), Reached: result.ReachedNothing, Ended: result.EndedUnknown,
 	}
 	if a.Source.Port() != 0 {
 		c.Drawn = ""

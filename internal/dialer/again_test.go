@@ -195,3 +195,30 @@ func TestWhatTellsMoreOfAPathIsTold(t *testing.T) {
 		}
 	}
 }
+
+// How long a further connection may take follows from how long those before it took.
+func TestFurtherConnectionsMayTakeAsLongAsTheFirstOnes(t *testing.T) {
+	took := func(ms ...float64) (list []result.Connection) {
+		for _, m := range ms {
+			list = append(list, result.Connection{ProvedMS: m, Reached: result.ReachedProved})
+		}
+		return append(list, result.Connection{Reached: result.ReachedNothing, ElapsedMS: 4000}) // tells nothing of how long a proof takes
+	}
+	const timeout = 4 * time.Second
+	for name, c := range map[string]struct {
+		before []result.Connection
+		rtt    time.Duration
+		most   time.Duration
+	}{
+		"none was proved":              {most: openTimeout},
+		"all were soon":                {before: took(10, 12), most: openTimeout + 10*time.Millisecond},
+		"one of two lost its SYN":      {before: took(3010, 10), most: openTimeout + 10*time.Millisecond},
+		"each takes 1.2 s":             {before: took(1250, 1200), most: openTimeout + 1200*time.Millisecond},
+		"each takes 2.5 s":             {before: took(2510, 2500), most: timeout},
+		"each takes 2.5 s, a long way": {before: took(2510, 2500), rtt: 100 * time.Millisecond, most: timeout + openRoundTrips*100*time.Millisecond},
+	} {
+		if got := (Options{Timeout: timeout}).further(c.rtt, c.before); got != c.most {
+			t.Errorf("%s: a further one may take %v, want %v", name, got, c.most)
+		}
+	}
+}

@@ -113,6 +113,7 @@ type attempt struct {
 	wanted   netip.AddrPort // Source as it was asked for
 	draw     sock.Draw
 	leftFrom atomic.Uint32 // its own source port, as soon as that is known
+	proving  time.Duration // how long it took; 0: it is not
 	late     *lateTrace    // nil: it is not traced
 	seen     result.Initiator
 	conn     net.Conn   // open as long as it is of use

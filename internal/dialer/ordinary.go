@@ -78,7 +78,7 @@ func Ordinary(ctx context.Context, p Path, o Options, t Conversation, line bool,
 		trace := Trace(ctx, p.Source.Addr(), p.Target)
 		if s.Trace = trace; trace.Opened() && !slices.ContainsFunc(m.all, func(c result.Connection) bool { return c.Reached != result.ReachedNothing }) {
 			// Some connections do open, so that more of them tell more.
-			m.Timeout = o.further(0)
+			m.Timeout = o.further(0, m.all)
 			for len(m.all) < wanted && m.one(ctx) {
 			}
 			s = &m.told.seen

@@ -33,3 +33,14 @@ func TestAnswerMayTakeAsLongAsTheHandshakeLetsExpect(t *testing.T) {
 		t.Errorf("%s after %.0f ms, %s: %s", i.Connect, i.ConnectMS, i.Answer, i.Error)
 	}
 }
+
+// A device that holds back each handshake, or the first data, for seconds makes
+// connections slow, and none of them fails for an ordinary program.
+func TestConnectionsThatAllTakeLongAreNoFailures(t *testing.T) {
+	at := prooftest.Accept(t, netip.AddrPortFrom(loop, 0), late(openTimeout+300*time.Millisecond))
+	i := Attempt(t.Context(), Path{Flow: "sql", Transport: plan.TCP, Target: at, Probe: echo.NewID()},
+		Options{Key: rightKey, Run: echo.NewID(), Timeout: guardTime, Bytes: 10_000, Samples: 4})
+	if passed, failed := result.Compare(i.Connections); len(passed) != 4 || len(failed) != 0 {
+		t.Errorf("%d passed and %d failed: %+v", len(passed), len(failed), i.Connections)
+	}
+}

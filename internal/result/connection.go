@@ -39,6 +39,7 @@ type Connection struct {
 	Reached   Reached  `json:"reached"`         // how far it came
 	Ended     Ended    `json:"ended"`           // how it ended
 	ConnectMS float64  `json:"connect_ms,omitempty"`
+	ProvedMS  float64  `json:"proved_ms,omitempty"` // from its beginning to the proof; 0: none came
 	// Origin and Instance are of the listener that proved itself on it, where
 	// that is not the path's own.
 	Origin   Endpoint `json:"origin,omitzero"`

@@ -437,7 +437,15 @@ func alone(list []result.Connection) (n int) {
 // that were opened alone passed.
 func isBeside(failed, all []result.Connection) bool {
 	const few = 4
-	return alone(all) >= few && alone(failed) == 0
+	return alone(all) >= few && alone(failed) == 0 && isNoChance(logChoose(len(all)-alone(all), len(failed))-logChoose(len(all), len(failed)))
+}
+
+// isNoChance reports whether what parts those that failed from the others is too unlikely,
+// by the logarithm of how likely it is, where chance alone picks as many. A cause that is
+// named for one or two of many is wrong as often as not.
+func isNoChance(log float64) bool {
+	const byChance = 0.1
+	return math.Exp(log) < byChance
 }
 
 // areFirst reports whether those that failed were all opened before any other. At the
@@ -490,7 +498,8 @@ func isFirstReset(passed, failed []result.Connection) bool {
 // isFromThen reports whether the first connections passed and none after them.
 func isFromThen(all []result.Connection) bool {
 	first := slices.IndexFunc(all, func(c result.Connection) bool { return c.IsFailed() })
-	return first >= 1 && len(all)-first > enough && !slices.ContainsFunc(all[first:], func(c result.Connection) bool { return c.IsPassed() })
+	return first >= 1 && len(all)-first > enough && !slices.ContainsFunc(all[first:], func(c result.Connection) bool { return c.IsPassed() }) &&
+		isNoChance(-logChoose(len(all), first))
 }
 
 func ordinal(n int) string {
