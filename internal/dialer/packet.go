@@ -155,14 +155,14 @@ func (a *attempt) dialSample(ctx context.Context, n int) sock.Dialed {
 func datagrams(size echo.PacketSize, t tally) result.Datagrams {
 	d := result.Datagrams{Request: size.Request, Answer: size.Answer, Sent: t.tried, Answered: t.crossed, Sources: 1}
 	if t.crossed == 0 {
-		d.Deaf = 1
+		d.Deaf, d.DeafSent = 1, t.tried
 	}
 	return d
 }
 
 // merged adds up two counts of one size.
 func merged(a, b result.Datagrams) result.Datagrams {
-	b.Sent, b.Answered, b.Sources, b.Deaf = a.Sent+b.Sent, a.Answered+b.Answered, a.Sources+b.Sources, a.Deaf+b.Deaf
+	b.Sent, b.Answered, b.Sources, b.Deaf, b.DeafSent = a.Sent+b.Sent, a.Answered+b.Answered, a.Sources+b.Sources, a.Deaf+b.Deaf, a.DeafSent+b.DeafSent
 	return b
 }
 

@@ -32,12 +32,37 @@ type TCP struct {
 // Datagrams counts those of one size that asked over UDP, from however many
 // source ports. Each asked for one answer.
 type Datagrams struct {
-	Request  int `json:"request"`  // bytes of UDP payload of each
-	Answer   int `json:"answer"`   // bytes asked for in the answer
-	Sent     int `json:"sent"`     // whose time for an answer is over
-	Answered int `json:"answered"` // of them
-	Sources  int `json:"sources"`  // source ports they left from
-	Deaf     int `json:"deaf"`     // of these, which got no answer to any
+	Request  int `json:"request"`             // bytes of UDP payload of each
+	Answer   int `json:"answer"`              // bytes asked for in the answer
+	Sent     int `json:"sent"`                // whose time for an answer is over
+	Answered int `json:"answered"`            // of them
+	Sources  int `json:"sources"`             // source ports they left from
+	Deaf     int `json:"deaf"`                // of these, which got no answer to any
+	DeafSent int `json:"deaf_sent,omitempty"` // of those sent, how many left from these; 0: not known, if there are any
+}
+
+// severalTries is from how many datagrams of one source port on silence to all of
+// them is not taken for loss.
+const severalTries = 4
+
+// Told is how many of them tell of loss, and how many of these were lost: none of a size
+// that never crosses, and none of source ports that stay deaf to several where others
+// are not.
+func (d Datagrams) Told() (sent, lost int) {
+	if d.Answered == 0 {
+		return 0, 0
+	}
+	sent = d.Sent
+	if d.Deaf > 0 && d.Sources > d.Deaf {
+		deaf := d.DeafSent
+		if deaf == 0 {
+			deaf = d.Sent * d.Deaf / d.Sources
+		}
+		if deaf >= severalTries*d.Deaf {
+			sent = max(d.Answered, d.Sent-deaf)
+		}
+	}
+	return sent, sent - d.Answered
 }
 
 const (
@@ -60,9 +85,8 @@ func (i *Initiator) IsLossy() bool {
 	}
 	missing := 0
 	for _, d := range i.Datagrams {
-		if d.Answered > 0 { // of a size that never crosses, size is the cause
-			missing += d.Sent - d.Answered
-		}
+		_, lost := d.Told()
+		missing += lost
 	}
 	return missing > fewLost
 }

@@ -35,10 +35,6 @@ func (l Lost) share() float64 {
 	return float64(l.Lost) / float64(l.Sent)
 }
 
-// severalTries is from how many datagrams of one source port on silence to all of
-// them is not taken for loss.
-const severalTries = 4
-
 // LossOf adds up what the attempts of a run, and what the accepting ends know of
 // them, show of loss. What shows another cause is left out: an attempt that got
 // no answer at all, datagrams of a size that never crosses, and source ports
@@ -54,13 +50,7 @@ func LossOf(initiators []*result.Initiator, acceptors ...*result.Acceptor) Loss 
 			l.Handshakes.ofConnections(i)
 		}
 		for _, d := range i.Datagrams {
-			sent := d.Sent
-			if d.Deaf > 0 && d.Sources > d.Deaf && d.Sent/d.Sources >= severalTries {
-				sent = max(d.Answered, d.Sent*(d.Sources-d.Deaf)/d.Sources)
-			}
-			if d.Answered > 0 {
-				l.Datagrams.add(sent, sent-d.Answered)
-			}
+			l.Datagrams.add(d.Told())
 		}
 	}
 	for _, a := range acceptors {
