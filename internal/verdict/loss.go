@@ -17,6 +17,9 @@ type Loss struct {
 	// Handshakes are those of TCP that came about by the first or the second SYN, and
 	// lost is the first one or the answer to it.
 	Handshakes Lost
+	// Unanswered are the SYNs of connections that nobody answered. They show no rate, for
+	// they may have another cause; that something chooses SYNs they do.
+	Unanswered Lost
 }
 
 // Lost counts how many of several packets were lost.
@@ -48,6 +51,7 @@ func LossOf(initiators []*result.Initiator, acceptors ...*result.Acceptor) Loss 
 		l.There.ofTCP(i.TCP, i.Sent)
 		if len(i.Datagrams) == 0 {
 			l.Handshakes.ofConnections(i)
+			l.Unanswered.ofSilence(i)
 		}
 		for _, d := range i.Datagrams {
 			l.Datagrams.add(d.Told())
@@ -101,6 +105,16 @@ func (l *Lost) ofConnections(i *result.Initiator) {
 	}
 }
 
+// ofSilence adds the SYNs of a path's connections that nobody answered.
+func (l *Lost) ofSilence(i *result.Initiator) {
+	for _, c := range i.Connections {
+		if c.Reached == result.ReachedNothing && c.Ended == result.EndedSilent && c.Sent == 0 {
+			n := triesOf(c)
+			l.add(n, n)
+		}
+	}
+}
+
 // ofFirstSYNs is what Handshakes tell of round trips. Who waits only so long sees
 // too few that lost their SYNs, for many of those come about too late; but of
 // those that the second SYN opened there are, for each that the first one opened,
@@ -145,7 +159,9 @@ func (l Loss) isUnlike(asked Lost) bool {
 // SYNs and datagrams get lost and payload does not, nothing passed for a moment,
 // or something chooses: no chance made a connection fail then.
 func (l Loss) RoundTripOf(t plan.Transport) float64 {
-	if t == plan.TCP && l.isUnlike(l.asked()) || t != plan.TCP && l.IsOfHandshakes() {
+	all := l.asked()
+	all.add(l.Unanswered.Sent, l.Unanswered.Lost)
+	if t == plan.TCP && l.isUnlike(all) || t != plan.TCP && l.IsOfHandshakes() {
 		l.Handshakes = Lost{}
 		if t == plan.TCP {
 			l.Datagrams = Lost{}

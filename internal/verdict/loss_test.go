@@ -168,6 +168,18 @@ func TestLostHandshakesAloneAreNoLossOfTheLine(t *testing.T) {
 	if all.RoundTripOf(plan.TCP) < 0.15 {
 		t.Errorf("%.3f where all are lost alike", all.RoundTripOf(plan.TCP))
 	}
+	full := Loss{There: Lost{1000, 0}, Back: Lost{1000, 0}, Handshakes: Lost{300, 5}}
+	if loss := full.RoundTripOf(plan.TCP); loss == 0 {
+		t.Error("5 of 300 SYNs beside 2000 segments may be loss")
+	}
+	full.Unanswered = Lost{4, 4}
+	if loss := full.RoundTripOf(plan.TCP); loss != 0 {
+		t.Errorf("%.4f where two connections got no answer to any SYN, 5 of 300 others lost one, and none of 2000 segments got lost", loss)
+	}
+	lossy := Loss{There: Lost{740, 74}, Back: Lost{740, 60}, Handshakes: Lost{72, 14}, Unanswered: Lost{6, 6}}
+	if loss := lossy.RoundTripOf(plan.TCP); loss < 0.15 {
+		t.Errorf("%.3f where all are lost alike", loss)
+	}
 	device := Loss{There: Lost{1000, 0}, Back: Lost{1000, 0}, Handshakes: Lost{60, 8}}.RoundTripOf(plan.TCP)
 	failed := []result.Connection{{Ended: result.EndedSilent}}
 	if isLoss(question{Transport: "tcp", Loss: device}, well(20), failed) {
