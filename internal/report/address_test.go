@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +73,7 @@ func TestAddressReportsMatchTheirSchema(t *testing.T) {
 	}
 }
 
-func TestAddressSchemaDescribesEveryFieldAndConstant(t *testing.T) {
+func TestAddressSchemaDescribesEveryField(t *testing.T) {
 	doc := readSchema(t, addressSchema)
 	defs := doc["$defs"].(map[string]any)
 	describes(t, doc, reflect.TypeFor[result.AddressReport]())
@@ -83,19 +82,6 @@ func TestAddressSchemaDescribesEveryFieldAndConstant(t *testing.T) {
 		"inbound": reflect.TypeFor[result.Inbound](), "finding": reflect.TypeFor[result.Finding](),
 	} {
 		describes(t, defs[def].(map[string]any), typ)
-	}
-	consts := constants(t, "../result")
-	for def, goType := range map[string]string{
-		"view_test": "ViewTest", "view_outcome": "ViewOutcome", "behaviour": "MappingBehaviour", "method": "MappingMethod", "ports": "PortMapping",
-		"inbound_outcome": "InboundOutcome", "family": "Family",
-	} {
-		var got []string
-		for _, v := range defs[def].(map[string]any)["enum"].([]any) {
-			got = append(got, v.(string))
-		}
-		if want := consts[goType]; !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
-			t.Errorf("$defs/%s has %q, the constants of %s are %q", def, got, goType, want)
-		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,25 +155,13 @@ func TestComparisonsMatchTheirSchema(t *testing.T) {
 	} {
 		describes(t, d.schema.(map[string]any), reflect.TypeOf(d.value))
 	}
-	consts := constants(t, "../result")
-	for def, typ := range map[string]string{"relation": "Relation", "aspect": "Aspect", "change": "Change", "verdict": "Verdict"} {
-		var got []string
-		for _, v := range defs[def].(map[string]any)["enum"].([]any) {
-			got = append(got, v.(string))
-		}
-		slices.Sort(got)
-		want := slices.Sorted(slices.Values(consts[typ]))
-		if !slices.Equal(got, want) {
-			t.Errorf("$defs/%s has %q, the constants of %s are %q", def, got, typ, want)
-		}
-	}
 	for _, a := range result.Aspects {
 		if aspectNames[a] == "" {
 			t.Errorf("aspect %s has no name for people", a)
 		}
 	}
-	if len(result.Aspects) != len(consts["Aspect"]) {
-		t.Errorf("Aspects has %d, there are %d", len(result.Aspects), len(consts["Aspect"]))
+	if n := len(constants(t, "../result")["Aspect"]); len(result.Aspects) != n {
+		t.Errorf("Aspects has %d, there are %d", len(result.Aspects), n)
 	}
 }
 

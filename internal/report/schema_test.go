@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -230,33 +231,69 @@ func constants(t *testing.T, dir string) map[string][]string {
 	return out
 }
 
-// The schema's enumerations are those of the source, so neither can change
-// without the other.
-func TestSchemaKnowsEveryConstant(t *testing.T) {
-	defs := schemaDoc(t)["$defs"].(map[string]any)
+// The schemas' enumerations are those of the source, so neither can change without
+// the other: with -update they are written.
+func TestSchemasKnowEveryConstant(t *testing.T) {
 	consts := constants(t, "../result")
-	for name, values := range constants(t, "../plan") {
-		consts[name] = values
-	}
-	for def, goType := range map[string]string{
+	maps.Copy(consts, constants(t, "../plan"))
+	types := map[string]string{
 		"verdict": "Verdict", "proof": "Proof", "direction": "Direction", "family": "Family", "need": "Need", "expect": "Expect",
 		"transport": "Transport", "witness": "WitnessState", "connect": "ConnectOutcome", "answer": "AnswerOutcome",
 		"transfer_outcome": "TransferOutcome", "port_state": "PortState", "sighting": "Sighting", "match": "Match", "clock_source": "ClockSource",
 		"lack": "Lack", "drop": "Drop", "tested_by": "TestedBy",
-	} {
-		want := slices.Clone(consts[goType])
-		if def == "connect" {
-			want = append(want, "") // no attempt was made
+		"view_test": "ViewTest", "view_outcome": "ViewOutcome", "behaviour": "MappingBehaviour", "method": "MappingMethod", "ports": "PortMapping",
+		"inbound_outcome": "InboundOutcome", "ended": "Ended", "purpose": "Purpose", "idle_outcome": "IdleOutcome", "drawn": "Drawn", "reached": "Reached", "relation": "Relation", "aspect": "Aspect", "change": "Change",
+	}
+	files, err := filepath.Glob("../../docs/*.schema.json")
+	if err != nil || len(files) < 4 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		for def, schema := range readSchema(t, file)["$defs"].(map[string]any) {
+			enum, ok := schema.(map[string]any)["enum"].([]any)
+			if !ok {
+				continue
+			}
+			want := slices.Clone(consts[types[def]])
+			if def == "connect" {
+				want = append(want, "") // no attempt was made
+			}
+			var got []string
+			for _, v := range enum {
+				got = append(got, v.(string))
+			}
+			if slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+				continue
+			}
+			if !*update || len(want) == 0 {
+				t.Errorf("%s: $defs/%s has %q, the constants of %q are %q", file, def, got, types[def], want)
+				continue
+			}
+			writeEnum(t, file, def, want)
 		}
-		var got []string
-		for _, v := range defs[def].(map[string]any)["enum"].([]any) {
-			got = append(got, v.(string))
-		}
-		slices.Sort(want)
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			t.Errorf("$defs/%s has %q, the constants of %s are %q", def, got, goType, want)
-		}
+	}
+}
+
+// writeEnum puts the values of a definition into a schema's file, and leaves the rest
+// of it as it is.
+func writeEnum(t *testing.T, file, def string, values []string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := json.MarshalIndent(values, "      ", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(b), "\n    "+strconv.Quote(def)+": {\n")
+	before, after, enum := strings.Cut(rest, `"enum": [`)
+	_, after, end := strings.Cut(after, "]")
+	if !ok || !enum || !end {
+		t.Fatalf("%s: no enumeration of %s", file, def)
+	}
+	if err := os.WriteFile(file, []byte(head+"\n    "+strconv.Quote(def)+": {\n"+before+`"enum": `+string(list)+after), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -48,6 +48,15 @@ func TestEveryVerdictHasARowAndIsDescribed(t *testing.T) {
 			t.Errorf("docs/verdicts.md does not describe %s", v)
 		}
 	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range Verdicts {
+		if !regexp.MustCompile("(?m)^\\| .*`" + string(v) + "`.* \\|").Match(readme) {
+			t.Errorf("README.md's table has no %s", v)
+		}
+	}
 	if len(Verdicts) != len(VerdictRows) {
 		t.Errorf("%d verdicts in %d rows", len(Verdicts), len(VerdictRows))
 	}
