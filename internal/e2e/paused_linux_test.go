@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -33,7 +34,7 @@ func TestWhatHappensInTheMiddleOfARunAccusesNobody(t *testing.T) {
 		does     func(t *testing.T, listen, dial *os.Process, again func())
 		findings []string // that it may tell beside the usual ones
 	}{
-		{"the listener sleeps", func(t *testing.T, listen, _ *os.Process, _ func()) { sleep(t, listen) }, []string{"listener-paused", "dial-paused"}},
+		{"the listener sleeps", func(t *testing.T, listen, _ *os.Process, _ func()) { sleep(t, listen) }, []string{"listener-paused", "dial-paused", "cut-off"}},
 		{"dial sleeps", func(t *testing.T, _, dial *os.Process, _ func()) { sleep(t, dial) }, []string{"listener-paused", "dial-paused"}},
 		{"the listener is started anew", func(t *testing.T, listen, _ *os.Process, again func()) {
 			_ = listen.Signal(syscall.SIGTERM)
@@ -60,6 +61,10 @@ func TestWhatHappensInTheMiddleOfARunAccusesNobody(t *testing.T) {
 			})
 			t.Logf("%d paths, findings %v", len(got.verdicts), got.findings)
 			toldWell(t, usual, got, c.findings)
+			// Who is asleep for longer than dial waits cannot say that it was.
+			if slices.Contains(got.findings, "cut-off") && !strings.Contains(got.texts, "connections to it open still") {
+				t.Errorf("of a listener that is asleep it says %s", got.texts)
+			}
 		})
 	}
 	t.Run("two at once", func(t *testing.T) {

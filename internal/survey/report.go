@@ -227,7 +227,7 @@ func (s *reports) facts(resolveErr error) verdict.Facts {
 		f.ResolveError, f.ResolveFault = resolveErr.Error(), sock.FaultOf(resolveErr)
 	}
 	if s.cut != nil {
-		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Away: s.isUnplugged(s.cut.at), Opened: len(s.everyConnection())}
+		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Mute: s.cut.mute, Away: s.isUnplugged(s.cut.at), Opened: len(s.everyConnection())}
 		if r := s.cut.reroute; r != nil {
 			told := rerouteOf(*r)
 			f.CutOff.Reroute = &told

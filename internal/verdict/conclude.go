@@ -105,6 +105,7 @@ type CutOff struct {
 	Ended result.Ended  // how everything ended from then on
 	Anew  bool          // nothing ended: another listener answers in the place of the one before
 	Shut  bool          // nothing was proved before: connections only opened
+	Mute  bool          // connections opened still, and got no answer
 	Away  bool          // an address of this machine could not be used then
 	// Reroute is how this machine's route to the far end changed then; nil: it did not.
 	Reroute *Reroute
@@ -306,10 +307,17 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 	if ports := triedInVain(r); len(ports) > 0 {
 		also = fmt.Sprintf(", or a device bans whoever tries %s, which this run did as well,", strings.Join(ports, " or "))
 	}
+	ask := fmt.Sprintf("ask whether intrusion prevention or a limit on connections%s shut out %s at that time, and to exempt it for the test; "+
+		"then run the test again, with --gentle, which opens its connections one after the other.", also, from)
+	if c.Mute {
+		return result.Finding{Code: result.CodeCutOff,
+			Text: fmt.Sprintf("%s the listener on %s stopped answering, also on ports that had worked before; connections to it open still. What came later was not tested.", when, r.To.Host),
+			Advice: fmt.Sprintf("First make sure that listen goes on running on %s: where it stands still (it was stopped, or its machine is asleep, or out of time or memory), its system, or a device on the way, opens connections all the same. "+
+				"If it never did, %s", r.To.Host, ask)}
+	}
 	return result.Finding{Code: result.CodeCutOff,
-		Text: fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had %s before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, before, c.Opened),
-		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections%s shut out %s at that time, and to exempt it for the test; "+
-			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, also, from)}
+		Text:   fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had %s before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, before, c.Opened),
+		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, %s", r.To.Host, ask)}
 }
 
 // routeAdvice is what to do where the dialing machine's own route changed.
