@@ -80,6 +80,54 @@ func TestWhatHappensInTheMiddleOfARunAccusesNobody(t *testing.T) {
 	})
 }
 
+// Strangers come in numbers, and the listener stands still for many short moments, none of
+// which is long enough to be told: more connections come then than may wait for it, and its
+// machine turns some of dial's away. No path is unsteady for that.
+func TestManyShortStopsAmongStrangersAccuseNobody(t *testing.T) {
+	if !hasTime() {
+		t.Skip("takes minutes: with DIALTONE_SOAK only")
+	}
+	if !inNetwork(t, "2001:db8::/32") {
+		return
+	}
+	if err := os.WriteFile("/proc/sys/net/core/somaxconn", []byte("64"), 0); err != nil { // older systems have 128
+		t.Fatal(err)
+	}
+	at := netip.MustParseAddr("127.78.13.1")
+	listen, _ := listening(t, at, `exec "$@"`)
+	usual := fullRunFrom(t, at.Next(), at)
+	(&crowd{from: []netip.Addr{netip.MustParseAddr("127.78.13.9")}, perPause: 4}).gather(t, 6000, strangerPorts(at))
+	crowded := 0
+	for range 8 {
+		over := make(chan struct{})
+		var stops sync.WaitGroup
+		got := fullRunWhile(t, at.Next(), at, func(dial *os.Process) {
+			stops.Go(func() {
+				for {
+					_ = listen.Signal(syscall.SIGSTOP)
+					time.Sleep(time.Second)
+					_ = listen.Signal(syscall.SIGCONT)
+					select {
+					case <-over:
+						return
+					case <-time.After(300 * time.Millisecond):
+					}
+				}
+			})
+		})
+		close(over)
+		stops.Wait()
+		t.Logf("%d paths, findings %v", len(got.verdicts), got.findings)
+		if slices.Contains(got.findings, "listener-crowded") {
+			crowded++
+		}
+		toldWell(t, usual, got, []string{"listener-crowded", "listener-paused", "dial-paused"})
+	}
+	if crowded == 0 {
+		t.Error("no queue was ever full")
+	}
+}
+
 // toldWell reports where a run tells of a path what is not so.
 func toldWell(t *testing.T, usual, got told, findings []string) {
 	t.Helper()
