@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -33,7 +34,7 @@ func TestWhatHappensInTheMiddleOfARunAccusesNobody(t *testing.T) {
 		does     func(t *testing.T, listen, dial *os.Process, again func())
 		findings []string // that it may tell beside the usual ones
 	}{
-		{"the listener sleeps", func(t *testing.T, listen, _ *os.Process, _ func()) { sleep(t, listen) }, []string{"listener-paused", "dial-paused"}},
+		{"the listener sleeps", func(t *testing.T, listen, _ *os.Process, _ func()) { sleep(t, listen) }, []string{"listener-paused", "dial-paused", "cut-off"}},
 		{"dial sleeps", func(t *testing.T, _, dial *os.Process, _ func()) { sleep(t, dial) }, []string{"listener-paused", "dial-paused"}},
 		{"the listener is started anew", func(t *testing.T, listen, _ *os.Process, again func()) {
 			_ = listen.Signal(syscall.SIGTERM)
@@ -60,6 +61,10 @@ func TestWhatHappensInTheMiddleOfARunAccusesNobody(t *testing.T) {
 			})
 			t.Logf("%d paths, findings %v", len(got.verdicts), got.findings)
 			toldWell(t, usual, got, c.findings)
+			// Who is asleep for longer than dial waits cannot say that it was.
+			if slices.Contains(got.findings, "cut-off") && !strings.Contains(got.texts, "connections to it open still") {
+				t.Errorf("of a listener that is asleep it says %s", got.texts)
+			}
 		})
 	}
 	t.Run("two at once", func(t *testing.T) {
@@ -73,6 +78,54 @@ func TestWhatHappensInTheMiddleOfARunAccusesNobody(t *testing.T) {
 		}
 		both.Wait()
 	})
+}
+
+// Strangers come in numbers, and the listener stands still for many short moments, none of
+// which is long enough to be told: more connections come then than may wait for it, and its
+// machine turns some of dial's away. No path is unsteady for that.
+func TestManyShortStopsAmongStrangersAccuseNobody(t *testing.T) {
+	if !hasTime() {
+		t.Skip("takes minutes: with DIALTONE_SOAK only")
+	}
+	if !inNetwork(t, "2001:db8::/32") {
+		return
+	}
+	if err := os.WriteFile("/proc/sys/net/core/somaxconn", []byte("64"), 0); err != nil { // older systems have 128
+		t.Fatal(err)
+	}
+	at := netip.MustParseAddr("127.78.13.1")
+	listen, _ := listening(t, at, `exec "$@"`)
+	usual := fullRunFrom(t, at.Next(), at)
+	(&crowd{from: []netip.Addr{netip.MustParseAddr("127.78.13.9")}, perPause: 4}).gather(t, 6000, strangerPorts(at))
+	crowded := 0
+	for range 8 {
+		over := make(chan struct{})
+		var stops sync.WaitGroup
+		got := fullRunWhile(t, at.Next(), at, func(dial *os.Process) {
+			stops.Go(func() {
+				for {
+					_ = listen.Signal(syscall.SIGSTOP)
+					time.Sleep(time.Second)
+					_ = listen.Signal(syscall.SIGCONT)
+					select {
+					case <-over:
+						return
+					case <-time.After(300 * time.Millisecond):
+					}
+				}
+			})
+		})
+		close(over)
+		stops.Wait()
+		t.Logf("%d paths, findings %v", len(got.verdicts), got.findings)
+		if slices.Contains(got.findings, "listener-crowded") {
+			crowded++
+		}
+		toldWell(t, usual, got, []string{"listener-crowded", "listener-paused", "dial-paused"})
+	}
+	if crowded == 0 {
+		t.Error("no queue was ever full")
+	}
 }
 
 // toldWell reports where a run tells of a path what is not so.

@@ -120,6 +120,9 @@ type Span struct {
 	// in the asking end's name unanswered, since as much was sent there already as
 	// that address proved itself for.
 	Declined bool `json:"declined,omitempty"`
+	// Full: it could do its part, but connections to these TCP ports were turned away
+	// by its machine, since it had not taken yet as many as may wait.
+	Full []int `json:"full,omitempty"`
 }
 
 // MaxPaused is how many spans one answer has at most.

@@ -320,6 +320,7 @@ func (l *Listener) Serve(ctx context.Context, ready func(taken []*BindError)) er
 	l.data.bound(max(fewestConns/2, min(maxData, reserveOf(sock.MaxDescriptors())/4)))
 	g.Go(func() error { l.keepPulse(ctx); return nil })
 	g.Go(func() error { l.keepLinks(ctx); return nil })
+	g.Go(func() error { l.keepQueues(ctx, ports); return nil })
 	for _, p := range ports {
 		g.Go(func() error { return l.serve(ctx, p) })
 	}

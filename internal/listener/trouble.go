@@ -21,6 +21,7 @@ import (
 type troubles struct {
 	mu    sync.Mutex
 	spans []trouble
+	full  []trouble     // in which connections to some ports were turned away, and no more than that
 	slept time.Duration // in all
 	here  []netip.Addr  // of this machine, that connections came to
 }
@@ -28,6 +29,7 @@ type troubles struct {
 type trouble struct {
 	from, to time.Time
 	why      string // for the middle of a sentence
+	ports    []int  // those that the queue was full of
 }
 
 const (
@@ -50,7 +52,29 @@ func (t *troubles) add(from, to time.Time, why string) {
 	if len(t.spans) >= maxTroubles {
 		t.spans = slices.Delete(t.spans, 0, maxTroubles/2)
 	}
-	t.spans = append(t.spans, trouble{from, to, why})
+	t.spans = append(t.spans, trouble{from: from, to: to, why: why})
+}
+
+// longestFull is how long one span may be in which queues were full: it is told of all
+// ports together that had it in that time.
+const longestFull = 5 * time.Second
+
+// turnedAway keeps that connections to a port found its queue full. Spans close to each
+// other are one: they come in hundreds.
+func (t *troubles) turnedAway(port int, from, to time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.full); n > 0 && !t.full[n-1].to.Add(time.Second).Before(from) && to.Sub(t.full[n-1].from) <= longestFull {
+		last := &t.full[n-1]
+		if last.to = to; !slices.Contains(last.ports, port) {
+			last.ports = append(last.ports, port)
+		}
+		return
+	}
+	if len(t.full) >= echo.MaxPaused/2 { // the other half is for what concerns all
+		t.full = slices.Delete(t.full, 0, 1)
+	}
+	t.full = append(t.full, trouble{from: from, to: to, ports: []int{port}})
 }
 
 // came keeps that a connection came to an address of this machine.
@@ -88,6 +112,9 @@ func (t *troubles) told(now time.Time) []echo.Span {
 	for _, s := range t.spans[max(0, len(t.spans)-echo.MaxPaused):] {
 		out = append(out, echo.Span{BeganMS: now.Sub(s.from).Milliseconds(), EndedMS: now.Sub(s.to).Milliseconds()})
 	}
+	for _, s := range t.full {
+		out = append(out, echo.Span{BeganMS: now.Sub(s.from).Milliseconds(), EndedMS: now.Sub(s.to).Milliseconds(), Full: slices.Clone(s.ports)})
+	}
 	return out
 }
 
@@ -108,6 +135,27 @@ func (l *Listener) keepPulse(ctx context.Context) {
 		l.troubles.add(since, now, why)
 		l.watch.NotSeeing(since, now, why)
 		l.tell(fmt.Sprintf("It was stopped, or this machine asleep or overloaded, for %v until now: whoever tested meanwhile was told nothing.", gap.Round(100*time.Millisecond)))
+	})
+}
+
+// keepQueues notices until ctx ends when more connections came to these ports than could
+// wait for this program. No pause that it notices has to be why: a queue may be short, or
+// strangers many.
+func (l *Listener) keepQueues(ctx context.Context, ports []*boundPort) {
+	var of []net.Listener
+	var at []int
+	for _, p := range ports {
+		if p.tcp != nil {
+			of, at = append(of, p.tcp), append(at, int(p.addr.Port()))
+		}
+	}
+	var told time.Time
+	sock.KeepQueues(ctx, of, func(n int, from, to time.Time) {
+		l.troubles.turnedAway(at[n], from, to)
+		if told.IsZero() || to.Sub(told) >= time.Minute {
+			told = to
+			l.tell(fmt.Sprintf("More connections came to port %d at once than may wait there (net.core.somaxconn, when it was started), so that this machine turned some away: it is overloaded, or strangers are many.", at[n]))
+		}
 	})
 }
 

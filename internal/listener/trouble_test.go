@@ -3,6 +3,7 @@ package listener
 import (
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,6 +37,38 @@ func TestTroublesOfASpan(t *testing.T) {
 	}
 	if len(all.spans) > maxTroubles {
 		t.Errorf("%d spans", len(all.spans))
+	}
+}
+
+// Spans in which queues were full are told with their ports, the newest, and never crowd
+// out those that concern all.
+func TestFullQueuesAreToldWithTheirPorts(t *testing.T) {
+	start := sock.Now().Add(-time.Hour)
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	var all troubles
+	all.add(at(0), at(2000), "asleep")
+	all.turnedAway(1433, at(5000), at(5200))
+	all.turnedAway(443, at(5400), at(5600))
+	all.turnedAway(1433, at(6000), at(6200))
+	all.turnedAway(7968, at(8000), at(8200))   // later than a second after it
+	for ms := 20_000; ms < 40_000; ms += 200 { // one that lasts is told in pieces
+		all.turnedAway(80, at(ms), at(ms+200))
+	}
+	var ports [][]int
+	for _, s := range all.told(at(41_000)) {
+		if ports = append(ports, s.Full); s.BeganMS-s.EndedMS > longestFull.Milliseconds() {
+			t.Errorf("a span of %d ms", s.BeganMS-s.EndedMS)
+		}
+	}
+	if want := [][]int{nil, {1433, 443}, {7968}, {80}, {80}, {80}, {80}}; !slices.EqualFunc(ports, want, slices.Equal[[]int]) {
+		t.Errorf("told of %v", ports)
+	}
+	for i := range 1000 {
+		all.turnedAway(80, at(100_000+10_000*i), at(100_200+10_000*i))
+	}
+	told := all.told(sock.Now())
+	if len(told) > echo.MaxPaused || len(told[0].Full) > 0 {
+		t.Errorf("%d spans, the first of %v", len(told), told[0].Full)
 	}
 }
 

@@ -403,7 +403,7 @@ var Codes = []CodeGroup{
 		{CodeListenerRestarted, "the listener was started anew in the middle of the run", true},
 		{CodeListenerPaused, "the listener stood still for a while", true},
 		{CodeListenerLate, "the listener was started only after the run began", true},
-		{CodeListenerCrowded, "the listener ended connections of strangers to keep within its limits", true},
+		{CodeListenerCrowded, "the listener ended connections of strangers to keep within its limits, or its machine turned some away since more came than may wait", true},
 		{CodeDialPaused, "the program that dialed stood still for a while", true},
 		{CodeInterfaceDown, "an address of the dialing machine could not be used for a while", true},
 		{CodeRouteChanged, "the dialing machine's own route to the far end changed in the middle of the run", true},

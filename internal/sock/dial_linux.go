@@ -160,7 +160,7 @@ func ICMPOf(c net.Conn) *result.ICMP {
 }
 
 // withDescriptor calls f with a connection's descriptor, if it has one.
-func withDescriptor(c net.Conn, f func(fd int)) {
+func withDescriptor(c any, f func(fd int)) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return

@@ -1,6 +1,8 @@
 package sock
 
 import (
+	"context"
+	"net"
 	"slices"
 	"time"
 )
@@ -82,6 +84,36 @@ func (w *Watch) QueueOverflowed(from, to time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.rises, func(r rise) bool { return r.counter == byQueue && r.from.Before(to) && r.to.After(from) })
+}
+
+// KeepQueues tells until ctx ends of each span in which connections came to one of these
+// sockets, by its place, and were turned away by this machine, since its program had not
+// taken yet as many as may wait there. Short pauses of a busy program do that.
+func KeepQueues(ctx context.Context, of []net.Listener, full func(n int, from, to time.Time)) {
+	turned, _ := overflows()
+	dropped := make([]uint32, len(of))
+	for n, l := range of {
+		dropped[n] = droppedBy(l)
+	}
+	for last := Now(); Wait(ctx, pulseEvery); {
+		var rose []int
+		for n, l := range of {
+			if d := droppedBy(l); d != dropped[n] {
+				dropped[n], rose = d, append(rose, n)
+			}
+		}
+		now := Now()
+		// A socket's own counter has also what was malformed, which anybody can send.
+		if len(rose) > 0 {
+			if all, ok := overflows(); ok && all != turned {
+				turned = all
+				for _, n := range rose {
+					full(n, last, now)
+				}
+			}
+		}
+		last = now
+	}
 }
 
 // NotSeeing records that seeing nothing in a span proves nothing, for a cause

@@ -36,6 +36,25 @@ func (w *Watch) Dropped(h HalfOpen) (result.Drop, string) {
 	return result.DropFirewall, "the SYN arrived at this machine's network interface, and its TCP stack did not answer it: this machine's own firewall dropped it"
 }
 
+// overflows is how many connections found the queue of any listening socket of this
+// machine full; false if the system does not tell.
+func overflows() (uint64, bool) {
+	c, err := readCounters()
+	return c.overflows, err == nil
+}
+
+// droppedBy is how many packets and connections a listening socket has dropped.
+func droppedBy(l net.Listener) (n uint32) {
+	withDescriptor(l, func(fd int) {
+		// SO_MEMINFO (Linux 4.12) is an array of 32-bit numbers, SK_MEMINFO_DROPS the
+		// ninth of them (linux/sock_diag.h): where TCP_INFO, which is longer, has Lost.
+		if i, err := unix.GetsockoptTCPInfo(fd, unix.SOL_SOCKET, unix.SO_MEMINFO); err == nil {
+			n = i.Lost
+		}
+	})
+	return n
+}
+
 // reversePath says how it shows that the strict reverse path filter drops what
 // comes from source by an interface, "" if it does not: then the way back leaves
 // by the same one, or the filter is off or loose there (ip-sysctl, rp_filter).

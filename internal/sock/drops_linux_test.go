@@ -1,13 +1,61 @@
 package sock
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"dialtone/internal/result"
 )
+
+// A socket at which more connections come than may wait is told of, and it alone.
+func TestAQueueThatIsFullIsTold(t *testing.T) {
+	var of []net.Listener
+	for range 2 {
+		l, err := ListenTCP(t.Context(), netip.MustParseAddrPort("127.0.0.1:0"), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		of = append(of, l)
+	}
+	withDescriptor(of[1], func(fd int) {
+		if err := unix.Listen(fd, 1); err != nil { // from now on two may wait
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told := make(chan int, 1)
+	go KeepQueues(ctx, of, func(n int, from, to time.Time) {
+		if n != 1 || to.Before(from) {
+			t.Errorf("socket %d from %v to %v", n, from, to)
+		}
+		select {
+		case told <- n:
+		default:
+		}
+	})
+	for end := time.Now().Add(time.Minute); ; {
+		for _, l := range of {
+			if c, err := net.DialTimeout("tcp", l.Addr().String(), 50*time.Millisecond); err == nil {
+				defer c.Close()
+			}
+		}
+		select {
+		case <-told:
+			return
+		default:
+		}
+		if time.Now().After(end) {
+			t.Fatal("nothing is told")
+		}
+	}
+}
 
 // Shortened: names, then a line for each processor.
 const procConntrack = `entries  clashres found new invalid ignore delete chainlength insert insert_failed drop early_drop icmp_error

@@ -24,6 +24,7 @@ type cutOff struct {
 	anew  string    // the instance that answers since; "": nobody does
 	since time.Time // when that one is known to have answered first
 	shut  bool      // nothing was proved before, connections only opened
+	mute  bool      // ports open connections as before, and nobody answers on them
 	// touched is the attempt of a port after whose touching nothing got through; nil:
 	// no certain one.
 	touched *job
@@ -37,6 +38,9 @@ func (c *cutOff) Error() string {
 	}
 	if c.anew != "" {
 		return fmt.Sprintf("the listener was started anew after %s UTC", clock(c.at))
+	}
+	if c.mute {
+		return fmt.Sprintf("nobody answers since %s UTC", clock(c.at))
 	}
 	return fmt.Sprintf("nothing gets through since %s UTC", clock(c.at))
 }
@@ -74,6 +78,7 @@ func (s *lasting) isCutOff(ctx context.Context) bool {
 	if !suspect {
 		return false
 	}
+	back := sock.Now()
 	for round := range backRounds {
 		if round > 0 && !sock.Wait(ctx, calmDown) {
 			return false
@@ -86,7 +91,8 @@ func (s *lasting) isCutOff(ctx context.Context) bool {
 	if sock.IsOver(ctx) {
 		return false
 	}
-	s.cut = &cutOff{at: last, ended: s.howWaysEnded()}
+	s.cut = &cutOff{at: last}
+	s.cut.ended, s.cut.mute = s.howWaysEnded(back)
 	return true
 }
 
@@ -226,23 +232,33 @@ func lastPassed(all []result.Connection) (last time.Time, suspect bool) {
 }
 
 // howWaysEnded is how a connection failed that was the last to fail on a path that
-// had worked: what never did tells nothing of what became of those.
-func (s *evidence) howWaysEnded() (ended result.Ended) {
+// had worked: what never did tells nothing of what became of those. And whether all of
+// them opened that failed once those paths were gone back to.
+func (s *evidence) howWaysEnded(back time.Time) (ended result.Ended, mute bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var at time.Time
+	opened, tried := 0, 0
 	for _, j := range s.attempts() {
 		all := s.connectionsOf(j)
 		if !slices.ContainsFunc(all, func(c result.Connection) bool { return c.IsPassed() }) {
 			continue
 		}
 		for _, c := range all {
-			if c.IsFailed() && c.At.After(at) {
+			if !c.IsFailed() {
+				continue
+			}
+			if c.At.After(at) {
 				at, ended = c.At.Time, c.Ended
+			}
+			if j.transport == plan.TCP && !c.At.Before(back) {
+				if tried++; c.Reached != result.ReachedNothing && c.Ended == result.EndedSilent {
+					opened++
+				}
 			}
 		}
 	}
-	return ended
+	return ended, tried > 0 && opened == tried
 }
 
 // beat is how often a long conversation is watched over.
@@ -289,6 +305,8 @@ func (s *lasting) cutShort(j *job) string {
 	case s.cut.reroute != nil:
 	case s.cut.shut:
 		why = s.cut.Error() + ", not even to ports that opened before; "
+	case s.cut.mute:
+		why = s.cut.Error() + ", not even on ports that worked before; "
 	case s.cut.anew == "":
 		why = s.cut.Error() + ", not even to ports that worked before; "
 	}

@@ -17,8 +17,9 @@ import (
 // not do its part, by this end's clock.
 type pause struct {
 	from, to time.Time
-	shed     bool // it only ended connections, to keep within its limits
-	declined bool // it only left datagrams without the key unanswered
+	shed     bool  // it only ended connections, to keep within its limits
+	declined bool  // it only left datagrams without the key unanswered
+	full     []int // only connections to these ports were turned away, and some of them
 	// link is the address of this machine that could not be used then; invalid: it
 	// was the program that did not run.
 	link netip.Addr
@@ -69,7 +70,7 @@ func pausesOf(spans []echo.Span, now time.Time) (out []pause) {
 		if p.EndedMS < 0 || p.BeganMS < p.EndedMS || p.BeganMS > int64(24*time.Hour/time.Millisecond) {
 			continue
 		}
-		out = append(out, pause{from: ago(p.BeganMS).Add(-aboutPauses), to: ago(p.EndedMS).Add(aboutPauses), shed: p.Shed, declined: p.Declined})
+		out = append(out, pause{from: ago(p.BeganMS).Add(-aboutPauses), to: ago(p.EndedMS).Add(aboutPauses), shed: p.Shed, declined: p.Declined, full: p.Full})
 	}
 	return out
 }
@@ -182,7 +183,7 @@ func (c Config) Sources(target sock.Target) []netip.Addr {
 func (s *spans) pausedFor(now time.Time) time.Duration {
 	sum, told := time.Duration(0), s.started // what is counted already
 	for _, p := range slices.SortedFunc(slices.Values(s.pauses), func(a, b pause) int { return a.from.Compare(b.from) }) {
-		if p.shed || p.declined {
+		if p.shed || p.declined || len(p.full) > 0 {
 			continue
 		}
 		from, to := p.from.Add(aboutPauses), p.to.Add(-aboutPauses)
@@ -199,9 +200,44 @@ func (s *spans) pausedFor(now time.Time) time.Duration {
 	return sum
 }
 
+// fullPorts are those of the far end's listener that turned connections away since the
+// run began, as its queue was full.
+func (s *spans) fullPorts() (out []int) {
+	for _, p := range s.pauses {
+		if !p.to.Before(s.started) {
+			out = append(out, p.full...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// foundFull reports whether the queue of its port was full each time that a connection
+// asked for its place: with each SYN, or when it opened here and not there.
+func foundFull(c *result.Connection, pauses []pause, port int) bool {
+	asked := synsOf(c)
+	if c.Reached != result.ReachedNothing {
+		asked = []time.Time{c.Opened()}
+	}
+	return !slices.ContainsFunc(asked, func(at time.Time) bool {
+		return !slices.ContainsFunc(pauses, func(p pause) bool { return slices.Contains(p.full, port) && !at.Before(p.from) && !at.After(p.to) })
+	})
+}
+
+// synsOf is when the SYNs of a connection were sent that got no answer (RFC 6298
+// section 2).
+func synsOf(c *result.Connection) (out []time.Time) {
+	for _, after := range []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second} {
+		if at := c.At.Add(after); after == 0 || at.Before(c.Over()) {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
 // besidePauses takes back what connections seem to tell that got no answer, or
 // were ended once they had opened, while the far end's listener could not answer.
-func besidePauses(all []result.Connection, pauses []pause, t plan.Transport) []result.Connection {
+func besidePauses(all []result.Connection, pauses []pause, t plan.Transport, port int) []result.Connection {
 	if len(pauses) == 0 {
 		return all
 	}
@@ -229,6 +265,8 @@ func besidePauses(all []result.Connection, pauses []pause, t plan.Transport) []r
 				return false // what was shed had opened, and was ended
 			case p.declined && !isDatagram(c):
 				return false
+			case len(p.full) > 0:
+				return t == plan.TCP && slices.Contains(p.full, port) && (opened || c.Ended == result.EndedSilent) && foundFull(c, pauses, port)
 			}
 			return p.meets(c)
 		}
@@ -346,8 +384,8 @@ func failedBefore(c result.Connection, began time.Time) bool {
 	}
 	const enough = 2 // one may be lost
 	unanswered := 0
-	for _, after := range []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second} { // RFC 6298 section 2
-		if at := c.At.Add(after); at.After(began) && at.Before(c.Over()) {
+	for _, at := range synsOf(&c) {
+		if at.After(began) && at.Before(c.Over()) {
 			unanswered++
 		}
 	}

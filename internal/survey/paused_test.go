@@ -44,7 +44,7 @@ func TestConnectionsDuringAPauseOfTheListenerTellNothing(t *testing.T) {
 		"after it":               {at(3, 2, result.EndedSilent), result.EndedSilent},
 	} {
 		given := []result.Connection{c.one}
-		if got := besidePauses(given, s.pauses, plan.TCP); got[0].Ended != c.want || given[0].Ended != c.one.Ended {
+		if got := besidePauses(given, s.pauses, plan.TCP, 1433); got[0].Ended != c.want || given[0].Ended != c.one.Ended {
 			t.Errorf("%s: %s", name, got[0].Ended)
 		}
 	}
@@ -71,8 +71,45 @@ func TestCrowdedListenerExplainsOnlyWhatItEnded(t *testing.T) {
 		{result.ReachedNothing, result.EndedReset, result.EndedReset},
 	} {
 		one := result.Connection{At: at, ElapsedMS: 500, Reached: c.reached, Ended: c.ended}
-		if got := besidePauses([]result.Connection{one}, s.pauses, plan.TCP); got[0].Ended != c.want {
+		if got := besidePauses([]result.Connection{one}, s.pauses, plan.TCP, 1433); got[0].Ended != c.want {
 			t.Errorf("%s, %s: %s", c.reached, c.ended, got[0].Ended)
+		}
+	}
+}
+
+// Connections that found their port's queue full each time that they asked tell nothing of
+// the network; those that did not, or came to another port, do.
+func TestAFullQueueExplainsOnlyWhatItTurnedAway(t *testing.T) {
+	now := time.Now()
+	s := &spans{started: now.Add(-time.Minute)}
+	s.pausedThere([]echo.Span{{BeganMS: 10_000, EndedMS: 8_500, Full: []int{443, 1433}}, {BeganMS: 7_500, EndedMS: 7_000, Full: []int{1433}}, {BeganMS: 5_000, EndedMS: 4_000, Full: []int{7968}}}, now)
+	if got := s.pausedFor(now); got != 0 {
+		t.Errorf("paused for %v", got)
+	}
+	if got := s.fullPorts(); !slices.Equal(got, []int{443, 1433, 7968}) {
+		t.Errorf("full were %v", got)
+	}
+	for name, c := range map[string]struct {
+		at, took  time.Duration // before now, and how long
+		transport plan.Transport
+		reached   result.Reached
+		ended     result.Ended
+		want      result.Ended
+	}{
+		"each of its SYNs":                  {10 * time.Second, 4 * time.Second, plan.TCP, result.ReachedNothing, result.EndedSilent, result.EndedUnknown},
+		"its first SYNs alone":              {9 * time.Second, 4 * time.Second, plan.TCP, result.ReachedNothing, result.EndedSilent, result.EndedSilent},
+		"its one SYN":                       {9 * time.Second, 900 * time.Millisecond, plan.TCP, result.ReachedNothing, result.EndedSilent, result.EndedUnknown},
+		"opened, and silent":                {9 * time.Second, 4 * time.Second, plan.TCP, result.ReachedConnected, result.EndedSilent, result.EndedUnknown},
+		"opened, and reset":                 {9 * time.Second, 4 * time.Second, plan.TCP, result.ReachedConnected, result.EndedReset, result.EndedUnknown},
+		"refused":                           {9 * time.Second, 4 * time.Second, plan.TCP, result.ReachedNothing, result.EndedReset, result.EndedReset},
+		"before":                            {20 * time.Second, 9 * time.Second, plan.TCP, result.ReachedConnected, result.EndedSilent, result.EndedSilent},
+		"while another's was full":          {4500 * time.Millisecond, time.Second, plan.TCP, result.ReachedConnected, result.EndedSilent, result.EndedSilent},
+		"a datagram, which waits elsewhere": {9 * time.Second, 900 * time.Millisecond, plan.UDP, result.ReachedNothing, result.EndedSilent, result.EndedSilent},
+		"it passed all the same":            {9 * time.Second, 4 * time.Second, plan.TCP, result.ReachedDone, result.EndedWell, result.EndedWell},
+	} {
+		one := result.Connection{At: result.TimeOf(now.Add(-c.at)), ElapsedMS: float64(c.took.Milliseconds()), Reached: c.reached, Ended: c.ended}
+		if got := besidePauses([]result.Connection{one}, s.pauses, c.transport, 1433); got[0].Ended != c.want {
+			t.Errorf("%s: %s", name, got[0].Ended)
 		}
 	}
 }
@@ -97,7 +134,7 @@ func TestConversationThatTheListenerDeclinedTellsNothing(t *testing.T) {
 		{result.PurposeConversation, plan.TCP, result.EndedSilent},
 	} {
 		one := result.Connection{Purpose: c.purpose, At: result.TimeOf(now.Add(-8 * time.Second)), ElapsedMS: 500, Reached: result.ReachedNothing, Ended: result.EndedSilent}
-		if got := besidePauses([]result.Connection{one}, s.pauses, c.transport); got[0].Ended != c.want {
+		if got := besidePauses([]result.Connection{one}, s.pauses, c.transport, 1433); got[0].Ended != c.want {
 			t.Errorf("%s over %s: %s", c.purpose, c.transport, got[0].Ended)
 		}
 		i := result.Initiator{Conversation: &result.Conversation{Outcome: result.ConversationSilent, Failures: 1}, Connections: []result.Connection{one}}

@@ -111,12 +111,12 @@ func (s *reports) half(j *job) *result.Initiator {
 		i.NotTried = "this machine or the far end's was too busy to run its program, or it was stopped, each time that this path was tried: run dial again when both have less to do"
 	}
 	i.Connections = s.connectionsOf(j)
-	i.Connections = besidePauses(i.Connections, s.ofThisEnd(j), j.transport)
+	i.Connections = besidePauses(i.Connections, s.ofThisEnd(j), j.transport, j.port)
 	pauses := s.pauses
 	if j.direction == plan.Reverse {
 		pauses = pausesOf(s.door.Paused(), sock.Now())
 	}
-	i.Connections = besidePauses(i.Connections, pauses, j.transport)
+	i.Connections = besidePauses(i.Connections, pauses, j.transport, j.port)
 	besideStops(&i, j.transport)
 	besideDeclines(&i, pauses, j.transport)
 	besideSheds(&i, pauses)
@@ -219,7 +219,7 @@ func (s *reports) partners(i *result.Initiator) *result.Initiator {
 // facts are what Conclude needs beside the report.
 func (s *reports) facts(resolveErr error) verdict.Facts {
 	f := verdict.Facts{
-		Paused: s.pausedFor(sock.Now()), Stood: s.stoodFor(), Away: s.away(), Reroutes: s.timesRerouted(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, Bans: s.banned(), AnswersAll: s.answersAll, Waited: s.waited,
+		Paused: s.pausedFor(sock.Now()), Full: s.fullPorts(), Stood: s.stoodFor(), Away: s.away(), Reroutes: s.timesRerouted(), Late: s.late(), Restarted: s.restartedAt, Shift: s.Shift, Bans: s.banned(), AnswersAll: s.answersAll, Waited: s.waited,
 		LeftOut: s.target.Without(sock.TooMany), AnyAddress: s.anyAddress(s.Host), Names: namesInDoubt(s.target.Doubts),
 		SlowTrip: s.slowest(), Timeout: s.Timeout,
 	}
@@ -227,7 +227,7 @@ func (s *reports) facts(resolveErr error) verdict.Facts {
 		f.ResolveError, f.ResolveFault = resolveErr.Error(), sock.FaultOf(resolveErr)
 	}
 	if s.cut != nil {
-		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Away: s.isUnplugged(s.cut.at), Opened: len(s.everyConnection())}
+		f.CutOff = &verdict.CutOff{At: s.cut.at, After: s.cut.at.Sub(s.started), Ended: s.cut.ended, Anew: s.cut.anew != "", Shut: s.cut.shut, Mute: s.cut.mute, Away: s.isUnplugged(s.cut.at), Opened: len(s.everyConnection())}
 		if r := s.cut.reroute; r != nil {
 			told := rerouteOf(*r)
 			f.CutOff.Reroute = &told

@@ -114,7 +114,9 @@ func (s *spans) metPause(j *job, is func(pause) bool) bool {
 	}
 	s.telling.Lock()
 	defer s.telling.Unlock()
-	return slices.ContainsFunc(slices.Concat(s.pauses, s.ownPauses, s.otherWays(j)), func(p pause) bool { return is(p) && p.meets(&attempt) })
+	return slices.ContainsFunc(slices.Concat(s.pauses, s.ownPauses, s.otherWays(j)), func(p pause) bool {
+		return is(p) && p.meets(&attempt) && (len(p.full) == 0 || j.direction == plan.Forward && slices.Contains(p.full, j.port))
+	})
 }
 
 // isUntold reports whether all that a job's attempts tell is that a program did not

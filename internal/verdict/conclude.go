@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +30,9 @@ type Facts struct {
 	// Paused is for how long in this run the far end's listener could not do its
 	// part; less than a second is not worth a word. 0: it could, or does not tell.
 	Paused time.Duration
+	// Full are ports of the far end's listener that turned connections away, since more
+	// came than may wait.
+	Full []int
 	// Shed is how many connections the far end's listener ended in a minute of this
 	// run, of strangers that crowd it; 0: none, or it does not tell.
 	Shed int
@@ -105,6 +109,7 @@ type CutOff struct {
 	Ended result.Ended  // how everything ended from then on
 	Anew  bool          // nothing ended: another listener answers in the place of the one before
 	Shut  bool          // nothing was proved before: connections only opened
+	Mute  bool          // connections opened still, and got no answer
 	Away  bool          // an address of this machine could not be used then
 	// Reroute is how this machine's route to the far end changed then; nil: it did not.
 	Reroute *Reroute
@@ -232,6 +237,11 @@ func findings(r *result.Report, f Facts) []result.Finding {
 			Text:   fmt.Sprintf("The listener on %s was crowded during this run: it had as many connections as it may have, and ended %d in a minute that had not proved themselves. No device on the way did that, and a connection of this run that it ended was left out.", r.To.Host, f.Shed),
 			Advice: "Look at the screen of listen for who holds so many connections to it. If a path is untested or not ok for that, run the test again once they are gone."})
 	}
+	if len(f.Full) > 0 {
+		out = append(out, result.Finding{Code: result.CodeListenerCrowded,
+			Text:   fmt.Sprintf("During this run more connections came at once to %s of %s than may wait there until listen takes them, and that machine turned some away: it is overloaded, or strangers are many. What got no answer for that tells nothing of the network and was left out.", fullWords(f.Full), r.To.Host),
+			Advice: fmt.Sprintf("Look at the screen of listen for who opens so many connections, and at what else keeps %s busy. If a path is untested or not ok for that, run the test again afterwards.", r.To.Host)})
+	}
 	if f.Stood >= time.Second {
 		out = append(out, result.Finding{Code: result.CodeDialPaused,
 			Text:   fmt.Sprintf("For about %v of this run this machine did not run dial: it was stopped, or the machine asleep or overloaded. What got no answer then tells nothing of the network and was left out.", f.Stood.Round(100*time.Millisecond)),
@@ -306,14 +316,35 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 	if ports := triedInVain(r); len(ports) > 0 {
 		also = fmt.Sprintf(", or a device bans whoever tries %s, which this run did as well,", strings.Join(ports, " or "))
 	}
+	ask := fmt.Sprintf("ask whether intrusion prevention or a limit on connections%s shut out %s at that time, and to exempt it for the test; "+
+		"then run the test again, with --gentle, which opens its connections one after the other.", also, from)
+	if c.Mute {
+		return result.Finding{Code: result.CodeCutOff,
+			Text: fmt.Sprintf("%s the listener on %s stopped answering, also on ports that had worked before; connections to it open still. What came later was not tested.", when, r.To.Host),
+			Advice: fmt.Sprintf("First make sure that listen goes on running on %s: where it stands still (it was stopped, or its machine is asleep, or out of time or memory), its system, or a device on the way, opens connections all the same. "+
+				"If it never did, %s", r.To.Host, ask)}
+	}
 	return result.Finding{Code: result.CodeCutOff,
-		Text: fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had %s before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, before, c.Opened),
-		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, ask whether intrusion prevention or a limit on connections%s shut out %s at that time, and to exempt it for the test; "+
-			"then run the test again, with --gentle, which opens its connections one after the other.", r.To.Host, also, from)}
+		Text:   fmt.Sprintf("%s everything between %s and %s stopped, also on ports that had %s before; this run opened %d connections. What came later was not tested.", when, from, r.To.Host, before, c.Opened),
+		Advice: fmt.Sprintf("First make sure that %s and listen there still run and that the line is up. If they do, %s", r.To.Host, ask)}
 }
 
 // routeAdvice is what to do where the dialing machine's own route changed.
 const routeAdvice = "Nothing to ask of the firewall team. See what changed it on this machine (a VPN that came up or went, a cable, a wireless network), and run the test again while it stays as its users have it."
+
+// fullWords names ports that turned connections away, the first of many.
+func fullWords(ports []int) string {
+	const few = 8
+	var out []string
+	for _, p := range ports[:min(len(ports), few)] {
+		out = append(out, strconv.Itoa(p))
+	}
+	more := ""
+	if len(ports) > few {
+		more = " and others"
+	}
+	return "TCP port " + strings.Join(out, ", ") + more
+}
 
 // portBans tells of a port whose touching makes all others silent.
 func portBans(r *result.Report, b Ban) result.Finding {

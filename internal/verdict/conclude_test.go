@@ -109,6 +109,12 @@ func TestFindingsOfTheWholeRun(t *testing.T) {
 			"cut-off", []string{"this run tried TCP port 1344, and from then on nothing between 10.1.0.10 and illiad.example.edu got an answer", "lift its ban of 10.1.0.10"}},
 		{"the listener was crowded", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Shed: 1234},
 			"listener-crowded", []string{"illiad.example.edu was crowded", "ended 1234 in a minute", "No device on the way did that"}},
+		{"its queue was full", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Full: []int{443, 1433}},
+			"listener-crowded", []string{"came at once to TCP port 443, 1433 of illiad.example.edu than may wait there", "tells nothing of the network and was left out"}},
+		{"its queues were full", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Full: []int{1, 2, 3, 4, 5, 6, 7, 8, 9}},
+			"listener-crowded", []string{"TCP port 1, 2, 3, 4, 5, 6, 7, 8 and others of"}},
+		{"it opens connections and is silent", result.Report{To: result.End{Host: "illiad.example.edu"}, Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{CutOff: &CutOff{Mute: true, Ended: result.EndedSilent, At: wrong.From, After: 1200 * time.Millisecond}},
+			"cut-off", []string{"the listener on illiad.example.edu stopped answering, also on ports that had worked before; connections to it open still", "First make sure that listen goes on running on illiad.example.edu", "If it never did, ask whether intrusion prevention"}},
 		{"other plan", result.Report{Plan: "illiad-2006", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{}, "other-plan", []string{`"illiad"`, `"illiad-2006"`}},
 		{"other shift", result.Report{Plan: "illiad", Contact: contact, Paths: []result.Path{of(proved())}}, Facts{Shift: 0, FarShift: 100}, "other-shift", []string{"--port-shift 100"}},
 	} {
