@@ -252,6 +252,26 @@ func TestABrowserAcrossRealFirewalls(t *testing.T) {
 			want(t, rows, port, "unknown", "(Local Network Access)")
 		}
 	})
+	t.Run("a name that the browser takes to HTTPS by itself", func(t *testing.T) {
+		// All of .dev is on browsers' own list (HSTS preload). The page does not come by that
+		// name, and does by the address, which is why the link has it.
+		s := surf(t, st, "client", "host-resolver-rules=MAP illiad.dev 10.2.0.10")
+		named := strings.Replace(link, "10.2.0.10", "illiad.dev", 1)
+		if err := chromedp.Do(s.ctx, chromedp.Navigate(named)); err == nil || !strings.Contains(err.Error(), "CERT") {
+			t.Errorf("by the name: %v, want that the certificate is not trusted", err)
+		}
+		if where, text := s.says(`document.URL + " " + location.href`), s.says(`document.body.textContent`); strings.Contains(text, "You reached") {
+			t.Errorf("%s says:\n%s", where, text)
+		}
+		const came = "443  HTTPS: TLS came, and the client does not trust the test certificate"
+		for until := time.Now().Add(time.Minute); !strings.Contains(st.log(), came) && time.Now().Before(until); {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if !strings.Contains(st.log(), came) {
+			t.Errorf("listen's screen:\n%s", st.log())
+		}
+		want(t, s.tests(link), "1433", "through", "256 KiB each way arrived unchanged")
+	})
 	t.Run("wrong code", func(t *testing.T) {
 		s := surf(t, st, "client")
 		s.do(chromedp.Navigate(link[:len(link)-5] + "00000"))
