@@ -159,7 +159,7 @@ func TestABrowserAcrossRealFirewalls(t *testing.T) {
 	}
 	write(t, filepath.Join(files, "dialtone_0.1.0_linux_amd64.tar.gz"), "x")
 	write(t, filepath.Join(files, "dialtone_0.1.0_windows_amd64.zip"), "x")
-	if err := st.startListener(t.Context(), Listen{Node: "server", Args: []string{"--downloads", files, "--dashboard", "127.0.0.1:7900"}}, bin.Listen, filepath.Join(st.dir, "ready")); err != nil {
+	if err := st.startListener(t.Context(), Listen{Node: "server", Args: []string{"--downloads", files, "--dashboard", "127.0.0.1:7900", "--out", filepath.Join(st.dir, "arrived.txt")}}, bin.Listen, filepath.Join(st.dir, "ready")); err != nil {
 		t.Fatal(err)
 	}
 	link := aLink.FindString(st.log())
@@ -318,6 +318,9 @@ func TestABrowserAcrossRealFirewalls(t *testing.T) {
 		}
 	})
 	end()
+	if own := strings.Join(strings.Fields(read(t, filepath.Join(st.dir, "arrived.txt"))), " "); !strings.Contains(own, `"Desk 2": 1 of 3 required paths does not let this browser through: sql-client (filtered)`) {
+		t.Errorf("listen's own report:\n%s", own)
+	}
 	if log := st.log(); strings.Count(log, `"Desk 2": `) < 5 || !strings.Contains(log, "a browser's link with another code") {
 		t.Errorf("listen's screen:\n%s", log)
 	}
