@@ -159,7 +159,7 @@ func TestABrowserAcrossRealFirewalls(t *testing.T) {
 	}
 	write(t, filepath.Join(files, "dialtone_0.1.0_linux_amd64.tar.gz"), "x")
 	write(t, filepath.Join(files, "dialtone_0.1.0_windows_amd64.zip"), "x")
-	if err := st.startListener(t.Context(), Listen{Node: "server", Args: []string{"--downloads", files, "--dashboard", "127.0.0.1:7900"}}, bin.Listen, filepath.Join(st.dir, "ready")); err != nil {
+	if err := st.startListener(t.Context(), Listen{Node: "server", Args: []string{"--downloads", files, "--dashboard", "127.0.0.1:7900", "--out", filepath.Join(st.dir, "arrived.txt")}}, bin.Listen, filepath.Join(st.dir, "ready")); err != nil {
 		t.Fatal(err)
 	}
 	link := aLink.FindString(st.log())
@@ -252,6 +252,26 @@ func TestABrowserAcrossRealFirewalls(t *testing.T) {
 			want(t, rows, port, "unknown", "(Local Network Access)")
 		}
 	})
+	t.Run("a name that the browser takes to HTTPS by itself", func(t *testing.T) {
+		// All of .dev is on browsers' own list (HSTS preload). The page does not come by that
+		// name, and does by the address, which is why the link has it.
+		s := surf(t, st, "client", "host-resolver-rules=MAP illiad.dev 10.2.0.10")
+		named := strings.Replace(link, "10.2.0.10", "illiad.dev", 1)
+		if err := chromedp.Do(s.ctx, chromedp.Navigate(named)); err == nil || !strings.Contains(err.Error(), "CERT") {
+			t.Errorf("by the name: %v, want that the certificate is not trusted", err)
+		}
+		if where, text := s.says(`document.URL + " " + location.href`), s.says(`document.body.textContent`); strings.Contains(text, "You reached") {
+			t.Errorf("%s says:\n%s", where, text)
+		}
+		const came = "443  HTTPS: TLS came, and the client does not trust the test certificate"
+		for until := time.Now().Add(time.Minute); !strings.Contains(st.log(), came) && time.Now().Before(until); {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if !strings.Contains(st.log(), came) {
+			t.Errorf("listen's screen:\n%s", st.log())
+		}
+		want(t, s.tests(link), "1433", "through", "256 KiB each way arrived unchanged")
+	})
 	t.Run("wrong code", func(t *testing.T) {
 		s := surf(t, st, "client")
 		s.do(chromedp.Navigate(link[:len(link)-5] + "00000"))
@@ -298,6 +318,9 @@ func TestABrowserAcrossRealFirewalls(t *testing.T) {
 		}
 	})
 	end()
+	if own := strings.Join(strings.Fields(read(t, filepath.Join(st.dir, "arrived.txt"))), " "); !strings.Contains(own, `"Desk 2": 1 of 3 required paths does not let this browser through: sql-client (filtered)`) {
+		t.Errorf("listen's own report:\n%s", own)
+	}
 	if log := st.log(); strings.Count(log, `"Desk 2": `) < 5 || !strings.Contains(log, "a browser's link with another code") {
 		t.Errorf("listen's screen:\n%s", log)
 	}

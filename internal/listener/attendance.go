@@ -19,11 +19,12 @@ type Attendance struct {
 	rows []plan.Row
 	wait []plan.Role // that have to come, in the plan's order
 
-	mu     sync.Mutex
-	ports  []*Attended
-	guests map[netip.Addr]*guest
-	told   int // by all of them
-	came   map[plan.Role]bool
+	mu      sync.Mutex
+	ports   []*Attended
+	guests  map[netip.Addr]*guest
+	told    int // by all of them
+	came    map[plan.Role]bool
+	browsed []result.Browsed // the newest last
 }
 
 // Attended is a port that somebody is to reach who can run dial, and who has.
@@ -48,8 +49,10 @@ type guest struct {
 
 const (
 	// maxReached bounds the addresses that are kept of one port, maxTold the machines of
-	// one address whose reports are, and maxToldByAll those of all addresses.
+	// one address whose reports are, and maxToldByAll those of all addresses; maxBrowsed
+	// bounds browsers' tests.
 	maxReached   = 32
+	maxBrowsed   = 512
 	maxTold      = 64
 	maxToldByAll = 1024
 )
@@ -131,6 +134,9 @@ func (a *Attendance) portOf(t plan.Transport, port int) *Attended {
 func (a *Attendance) Take(c Event) (changed bool) {
 	switch c.Kind {
 	case echo.KindAsked, echo.KindProved, echo.KindSubmitted:
+	case echo.KindBrowser:
+		a.browse(c)
+		return false // it proved no key
 	default:
 		return false
 	}
@@ -169,6 +175,31 @@ func (a *Attendance) Take(c Event) (changed bool) {
 	}
 	return changed
 }
+
+// browse takes in a browser's test. If there are too many, the oldest goes of the
+// network that has most.
+func (a *Attendance) browse(c Event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.browsed = append(a.browsed, result.Browsed{At: result.TimeOf(c.At), Address: c.Peer.Remote.Addr().Unmap().String(), Says: clean.Line(c.Detail, maxSays)})
+	if len(a.browsed) <= maxBrowsed {
+		return
+	}
+	network := func(b result.Browsed) netip.Prefix {
+		addr, _ := netip.ParseAddr(b.Address) // it is ours
+		return networkOf(addr)
+	}
+	count, most := map[netip.Prefix]int{}, 0
+	for _, b := range a.browsed {
+		count[network(b)]++
+		most = max(most, count[network(b)])
+	}
+	i := slices.IndexFunc(a.browsed, func(b result.Browsed) bool { return count[network(b)] == most })
+	a.browsed = slices.Delete(a.browsed, i, i+1)
+}
+
+// maxSays bounds what a browser's test came to, in runes.
+const maxSays = 512
 
 // rolesOf are the roles that whoever came is known to play: those that its report
 // names, or by a row that one role alone has. A row of several tells of none of them.
@@ -290,6 +321,7 @@ func (a *Attendance) Report(l *result.Listened, j *Journal) {
 	l.Visitors, l.Unlisted = j.Visitors()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	l.Browsed = slices.Clone(a.browsed)
 	for i := range l.Visitors {
 		v := &l.Visitors[i]
 		addr, err := netip.ParseAddr(v.Address)

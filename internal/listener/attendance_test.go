@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,5 +144,30 @@ func TestWhatRunsToldIsBounded(t *testing.T) {
 	}
 	if g := a.guests[netip.MustParseAddr("10.1.0.10")]; len(g.told) != 1 {
 		t.Errorf("the other's vanished: %+v", g)
+	}
+}
+
+// What browsers tested is kept for the report, bounded, and whoever has many addresses of
+// one network makes no other's vanish.
+func TestBrowsersTestsAreKeptAndBounded(t *testing.T) {
+	a := attendanceOf(t)
+	browse := func(from, says string) {
+		c := came(echo.KindBrowser, from, 80, "")
+		c.Detail = says
+		if a.Take(c) {
+			t.Fatal("a browser proved the key")
+		}
+	}
+	browse("10.1.0.10", "\"Desk 2\": HTTP went through\x1b[2J")
+	for i := range 2 * maxBrowsed {
+		browse(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 14: byte(i >> 8), 15: byte(i)}).String(), "x")
+	}
+	var l result.Listened
+	a.Report(&l, &Journal{})
+	if len(l.Browsed) != maxBrowsed {
+		t.Errorf("%d are kept", len(l.Browsed))
+	}
+	if b := l.Browsed[0]; b.Address != "10.1.0.10" || !strings.HasPrefix(b.Says, "\"Desk 2\": HTTP went through") || strings.Contains(b.Says, "\x1b") {
+		t.Errorf("%+v", b)
 	}
 }

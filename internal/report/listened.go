@@ -28,6 +28,7 @@ const (
 	maxGuests    = 60
 	maxStrangers = 20
 	maxHalf      = 30
+	maxBrowsed   = 60
 	maxFrom      = 6
 )
 
@@ -37,6 +38,7 @@ type heard struct {
 	Ports    []heardPort
 	Guests   []labelledTexts // with the key, by address
 	Lacking  []string        // those of them whose own dial found paths that are not ok, and which
+	Browsed  []string        // browsers' tests, the newest first
 	Half     []string        // what arrived and was not completed
 	Strange  []string        // without the key
 	Unbound  []string
@@ -61,6 +63,14 @@ func hear(r *result.Report) heard {
 	}
 	slices.SortStableFunc(h.Ports, func(a, b heardPort) int { return cmp.Compare(rankOf(a), rankOf(b)) })
 	h.visitors(l)
+	for i := len(l.Browsed) - 1; i >= 0; i-- {
+		if n := len(l.Browsed) - i; n > maxBrowsed {
+			h.Browsed = append(h.Browsed, fmt.Sprintf("and %d more before", i+1))
+			break
+		}
+		b := l.Browsed[i]
+		h.Browsed = append(h.Browsed, fmt.Sprintf("%s at %s: %s", b.Address, h.clock(b.At.Time), b.Says))
+	}
 	h.half(l)
 	for _, p := range l.Ports {
 		if p.State != result.PortBound {
@@ -446,6 +456,8 @@ func (h heard) answer() (string, style) {
 	return ports + " reached, with the key, by all who must." + paths + waiting, look
 }
 
+const browsedTitle = "What browsers tested, with the link"
+
 // What readers who did not start listen want to know.
 const (
 	heardLegend = "With the key: dial proved itself on that very port. In brackets: may not need it. ?: not reached by all who must. -: need not be reached."
@@ -506,7 +518,7 @@ func renderListenedText(r *result.Report, o Options) ([]byte, error) {
 	for _, s := range []struct {
 		title, advice string
 		texts         []string
-	}{{"What arrived, and was not completed", halfAdvice, h.Half}, {"Who came without the key", "", h.Strange}, {"Ports that were not bound here", "", h.Unbound}} {
+	}{{browsedTitle, "", h.Browsed}, {"What arrived, and was not completed", halfAdvice, h.Half}, {"Who came without the key", "", h.Strange}, {"Ports that were not bound here", "", h.Unbound}} {
 		if len(s.texts) > 0 {
 			section(s.title, func() {
 				for _, t := range s.texts {

@@ -30,15 +30,16 @@ func renderListenedHTML(r *result.Report, _ Options) ([]byte, error) {
 	for _, m := range h.Commands {
 		s.Next = append(s.Next, todo{fmt.Sprintf("On a %s run: %s (KEY is what listen printed)", m.name, m.command), ""})
 	}
-	s.Body = heardBody{heardLegend, h.Ports, h.Guests, h.Half, h.Strange, h.Unbound, labelled(h.Facts)}
+	s.Body = heardBody{heardLegend, browsedTitle, h.Ports, h.Guests, h.Browsed, h.Half, h.Strange, h.Unbound, labelled(h.Facts)}
 	return renderHTML(listenedPage, s)
 }
 
 // A heardBody is what a page has of listen's own report beside its frame.
 type heardBody struct {
-	Legend                string
+	Legend, BrowsedTitle  string
 	Ports                 []heardPort
 	Guests                []labelledTexts
+	Browsed               []string
 	Half, Strange, Closed []string
 	Facts                 []labelledTexts
 }
@@ -86,7 +87,7 @@ func renderListenedMarkdown(r *result.Report, _ Options) ([]byte, error) {
 	for _, s := range []struct {
 		title string
 		texts []string
-	}{{"Who came with the key", guests}, {"What arrived, and was not completed", h.Half}, {"Who came without the key", h.Strange}, {"Ports that were not bound here", h.Unbound}, {"This run", facts}} {
+	}{{"Who came with the key", guests}, {browsedTitle, h.Browsed}, {"What arrived, and was not completed", h.Half}, {"Who came without the key", h.Strange}, {"Ports that were not bound here", h.Unbound}, {"This run", facts}} {
 		if len(s.texts) > 0 {
 			m.line("## %s", s.title)
 			m.list(s.texts)

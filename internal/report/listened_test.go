@@ -57,6 +57,7 @@ func heardReport() *result.Report {
 			{Address: "10.9.9.9", Roles: []string{}, First: at(10), Last: at(12), Visits: []result.Visit{visit(80, "HTTP", "foreign", "GET came, answered with the page", 3)}, Told: []result.Told{}},
 		},
 		Unlisted: 4,
+		Browsed:  []result.Browsed{{At: at(15), Address: "10.1.0.44", Says: `"Desk 2": HTTP went through on all 3 required paths.`}},
 	}
 	return r
 }
@@ -94,12 +95,12 @@ func TestListensReportLooksAsBefore(t *testing.T) {
 // was left to other software.
 func TestEveryFormOfListensReportTellsTheSame(t *testing.T) {
 	for _, f := range []Format{Text, HTML, Markdown} {
-		out := flat(strings.NewReplacer(`\`, "", "&#39;", "'", "\n", " ").Replace(renderHeard(t, f, heardReport())))
+		out := flat(strings.NewReplacer(`\`, "", "&#39;", "'", "&#34;", `"`, "\n", " ").Replace(renderHeard(t, f, heardReport())))
 		for _, want := range []string{
 			"1 of 2 ports that others must reach here was reached, with the key, by all who must. 10.1.0.10 (pc-17) has 1 of 3 required paths not ok: odyssey-client over IPv4 (filtered). Still waiting for: partner's server.",
 			"10.1.0.10", "pc-17 says at 14:12:07 UTC: 3 required paths, 1 not ok: odyssey-client over IPv4 (filtered)", "have it sent here",
 			"nobody with the key, since OdysseyMan holds it; what became of the connections of 203.0.113.7 is not known here",
-			"203.0.113.7 to 1611/tcp, 3 times, last at 14:21:07 UTC", "GET came, answered with the page, 3 times", "held by OdysseyMan", "dial odyssey --key KEY 10.2.0.10",
+			"203.0.113.7 to 1611/tcp, 3 times, last at 14:21:07 UTC", "GET came, answered with the page, 3 times", "held by OdysseyMan", `10.1.0.44 at 14:15:07 UTC: "Desk 2": HTTP went through on all 3 required paths.`, "dial odyssey --key KEY 10.2.0.10",
 			"4 contacts of addresses that were too many", "may be closed to them",
 		} {
 			if !strings.Contains(out, want) {
@@ -146,6 +147,7 @@ func TestNothingInListensReportActsOnWhoReadsIt(t *testing.T) {
 	v.Visits[0].Service, v.Visits[0].Words = evil, evil
 	r.Listened.Ports[2].Holder.Name = evil
 	r.Listened.Blind = evil
+	r.Listened.Browsed[0].Says, r.Listened.Browsed[0].Address = evil, evil
 	for _, f := range []Format{Text, HTML, Markdown, CSV, JSON} {
 		out := renderHeard(t, f, r)
 		if strings.ContainsAny(out, "\x1b\u202e") || f == HTML && strings.Contains(out, "<script>x") {

@@ -328,6 +328,7 @@ func TestSchemaDescribesEveryField(t *testing.T) {
 		{defs["visitor"].(map[string]any), result.Visitor{}},
 		{defs["visit"].(map[string]any), result.Visit{}},
 		{defs["told"].(map[string]any), result.Told{}},
+		{defs["browsed"].(map[string]any), result.Browsed{}},
 		{defs["join"].(map[string]any), result.Join{}},
 		{defs["joined"].(map[string]any), result.Joined{}},
 		{defs["repeated"].(map[string]any), result.Repeated{}},

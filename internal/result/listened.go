@@ -29,6 +29,8 @@ type Listened struct {
 	// Visitors are who came, those with the key first, each address once.
 	Visitors []Visitor `json:"visitors,omitempty"`
 	Unlisted int       `json:"unlisted,omitempty"` // contacts of visitors beyond those that are listed
+	// Browsed are the newest tests of browsers, the oldest first. They prove nothing.
+	Browsed []Browsed `json:"browsed,omitempty"`
 }
 
 // An ExpectedPort is a port that somebody is to reach by the plan.
@@ -74,6 +76,13 @@ type Told struct {
 	Counted int      `json:"counted"` // required paths
 	Failed  int      `json:"failed"`  // of them, not ok
 	Broken  []string `json:"broken"`  // each in a line
+}
+
+// A Browsed is what came of a browser's test.
+type Browsed struct {
+	At      Time   `json:"at"`      // UTC
+	Address string `json:"address"` // as seen here
+	Says    string `json:"says"`    // in a sentence, after the name that was typed there
 }
 
 // A ListenedPort is a port that the accepting end wanted.
