@@ -160,6 +160,46 @@ func (l *Link) Hear(ctx context.Context) (h Heard, err error) {
 	answered := sock.Now()
 	// Half of the round trip is the best guess of when it read its clock.
 	h.Clock = time.UnixMilli(h.Hello.Clock).Sub(asked.Add(answered.Sub(asked) / 2))
-	h.Began, h.Sooner = answered.Add(-time.Duration(h.Hello.UptimeMS)*time.Millisecond), answered.Sub(asked)
+	h.Began = answered.Add(-time.Duration(h.Hello.UptimeMS) * time.Millisecond)
+	h.Sooner = answered.Sub(asked) + time.Millisecond // of which the uptime tells no part
 	return h, err
+}
+
+// HearWhether asks again what is Heard, while it may be so or not that the listener was
+// started before a moment: on a busy machine an answer takes long, and then tells little of
+// when. at says which moment that is for who answers.
+func (l *Link) HearWhether(ctx context.Context, at func(Heard) time.Time) (h Heard, err error) {
+	const most = 6
+	h, err = l.Hear(ctx)
+	for n := 1; n < most && err == nil && h.mayHaveBegun(at(h)); n++ {
+		more, err := l.Hear(ctx)
+		if err != nil {
+			break // what is known is known
+		}
+		h = h.narrowed(more)
+	}
+	return h, err
+}
+
+// mayHaveBegun reports whether the listener may have been started before a moment, and
+// after it.
+func (h Heard) mayHaveBegun(at time.Time) bool {
+	return !at.Before(h.Began.Add(-h.Sooner)) && at.Before(h.Began)
+}
+
+// narrowed is when a listener was started as both tell, and all else as the later one has
+// it.
+func (h Heard) narrowed(later Heard) Heard {
+	if later.Hello.Instance != h.Hello.Instance {
+		return later
+	}
+	earliest, latest := h.Began.Add(-h.Sooner), h.Began
+	if at := later.Began.Add(-later.Sooner); at.After(earliest) {
+		earliest = at
+	}
+	if later.Began.Before(latest) {
+		latest = later.Began
+	}
+	later.Began, later.Sooner = latest, max(0, latest.Sub(earliest))
+	return later
 }

@@ -44,6 +44,7 @@ type Config struct {
 // that says what it is becomes the contact. It is safe for many at once.
 type Book struct {
 	Config
+	begun    time.Time // with the run
 	mu       sync.Mutex
 	families map[result.Family]*page
 	first    *page
@@ -98,7 +99,7 @@ var families = []result.Family{result.IP4, result.IP6}
 
 // New returns a Book without a way.
 func New(c Config) *Book {
-	b := &Book{Config: c, families: map[result.Family]*page{}, others: map[string]echo.Hello{}}
+	b := &Book{Config: c, begun: sock.Now(), families: map[result.Family]*page{}, others: map[string]echo.Hello{}}
 	for _, f := range families {
 		b.families[f] = &page{Contact: Contact{Family: f}, ready: make(chan struct{})}
 	}
@@ -191,7 +192,7 @@ func (b *Book) greet(ctx context.Context, f result.Family, w Way) (c Contact, ok
 	defer l.Close()
 	ctx, cancel := context.WithTimeout(ctx, b.step())
 	defer cancel()
-	h, err := l.Hear(ctx)
+	h, err := l.HearWhether(ctx, func(Heard) time.Time { return b.begun })
 	return Contact{
 		Heard: h, Family: f, Flow: w.Flow, Target: w.Target, SeenAs: l.SeenAs, Own: w.IsOwn(),
 		Hides: hidesSource(h.Hello.Neighbour, l.Local, l.SeenAs.Addr(), w.Target.Addr(), l.Origin.Addr()),

@@ -191,3 +191,30 @@ func TestTranslationAtTheFarEndHidesTheSource(t *testing.T) {
 		}
 	}
 }
+
+// Each answer tells when a listener was started, give or take how long it took: together
+// they tell more, and a slow one takes nothing back.
+func TestAnswersTogetherNarrowWhenAListenerWasStarted(t *testing.T) {
+	began := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	one := echo.Hello{Instance: echo.NewID()}
+	heard := func(hello echo.Hello, late, sooner time.Duration) Heard {
+		return Heard{Hello: hello, Began: began.Add(late), Sooner: sooner}
+	}
+	slow, quick := heard(one, 800*time.Millisecond, 900*time.Millisecond), heard(one, 2*time.Millisecond, 3*time.Millisecond)
+	for name, got := range map[string]Heard{"the quick one last": slow.narrowed(quick), "and first": quick.narrowed(slow), "alone": quick} {
+		if got.Began != quick.Began || got.Sooner != quick.Sooner {
+			t.Errorf("%s: %v and %v sooner", name, got.Began.Sub(began), got.Sooner)
+		}
+	}
+	if got := heard(one, 5*time.Millisecond, 10*time.Millisecond).narrowed(heard(one, 8*time.Millisecond, 6*time.Millisecond)); got.Began.Sub(began) != 5*time.Millisecond || got.Sooner != 3*time.Millisecond {
+		t.Errorf("of both: %v and %v sooner", got.Began.Sub(began), got.Sooner)
+	}
+	if got := quick.narrowed(heard(echo.Hello{Instance: echo.NewID()}, time.Second, time.Millisecond)); got.Began.Sub(began) != time.Second {
+		t.Errorf("another listener was started %v later", got.Began.Sub(began))
+	}
+	for at, doubtful := range map[time.Duration]bool{-200 * time.Millisecond: false, 0: true, 799 * time.Millisecond: true, 801 * time.Millisecond: false} {
+		if got := slow.mayHaveBegun(began.Add(at)); got != doubtful {
+			t.Errorf("%v after it: doubtful is %v", at, got)
+		}
+	}
+}

@@ -88,7 +88,9 @@ func (s *lasting) restarted(ctx context.Context) *cutOff {
 		}
 		a := &answer{}
 		answers[place] = a
-		all.Go(func() { a.now, a.ok = s.whoAnswers(ctx, place) })
+		all.Go(func() {
+			a.now, a.ok = s.whoAnswers(ctx, place, func(h contact.Heard) time.Time { return lastOfOthers(at, h.Hello.Instance.String()) })
+		})
 	}
 	all.Wait()
 	for place, a := range answers {
@@ -98,13 +100,7 @@ func (s *lasting) restarted(ctx context.Context) *cutOff {
 		at := reigns[place]
 		s.compared[place] = len(at)
 		anew := a.now.Hello.Instance.String()
-		var last time.Time // that another one answered
-		for instance, r := range at {
-			if instance != anew && r.last.After(last) {
-				last = r.last
-			}
-		}
-		if last.Before(a.now.Began) {
+		if last := lastOfOthers(at, anew); last.Before(a.now.Began) {
 			c := &cutOff{at: last, anew: anew, since: at[anew].first}
 			if c.since.IsZero() {
 				c.since = sock.Now() // it was asked just now, and has answered nothing before
@@ -113,6 +109,16 @@ func (s *lasting) restarted(ctx context.Context) *cutOff {
 		}
 	}
 	return nil
+}
+
+// lastOfOthers is when any listener but one answered last.
+func lastOfOthers(at map[string]reign, one string) (last time.Time) {
+	for instance, r := range at {
+		if instance != one && r.last.After(last) {
+			last = r.last
+		}
+	}
+	return last
 }
 
 // reigns are those of all listeners that proved themselves, by their instances, and
@@ -162,8 +168,9 @@ func (s *evidence) reigns() map[netip.AddrPort]map[string]reign {
 	return out
 }
 
-// whoAnswers asks whoever answers at a place now what it is.
-func (s *lasting) whoAnswers(ctx context.Context, place netip.AddrPort) (h contact.Heard, ok bool) {
+// whoAnswers asks whoever answers at a place now what it is, and whether it was started
+// before at (see contact.Link.HearWhether).
+func (s *lasting) whoAnswers(ctx context.Context, place netip.AddrPort, at func(contact.Heard) time.Time) (h contact.Heard, ok bool) {
 	ways := slices.DeleteFunc(s.contacts.Ways(result.FamilyOf(place.Addr()), ""), func(p contact.Way) bool {
 		return p.Target.Addr() != place.Addr() || place.Port() != 0 && p.Target.Port() != place.Port()
 	})
@@ -173,7 +180,7 @@ func (s *lasting) whoAnswers(ctx context.Context, place netip.AddrPort) (h conta
 			continue
 		}
 		within, cancel := context.WithTimeout(ctx, s.patienceBack())
-		h, err = conn.Hear(within)
+		h, err = conn.HearWhether(within, at)
 		cancel()
 		conn.Close()
 		if err == nil {
