@@ -61,7 +61,7 @@ func (l *Listener) saw(q echo.WitnessQuery, asSeen netip.Addr, run echo.ID, now 
 	of := witness.Question{
 		Transport: q.Transport, Source: q.Source, SourceChanged: q.SourceChanged, AsSeen: asSeen, Connect: q.Connect,
 		AlsoSilent: q.AlsoSilent[:min(len(q.AlsoSilent), maxSiblings)], PortsKept: q.PortsKept,
-		From:       now.Add(-time.Duration(q.BeganMS) * time.Millisecond), To: now.Add(-time.Duration(q.EndedMS) * time.Millisecond),
+		From: now.Add(-time.Duration(q.BeganMS) * time.Millisecond), To: now.Add(-time.Duration(q.EndedMS) * time.Millisecond),
 	}
 	v := witness.View{Instance: l.Instance.String()}
 	v.Port, v.Holder = l.portState(q.Transport, q.Port, q.Source.Addr(), asSeen)

@@ -30,7 +30,7 @@ type Question struct {
 	// its run (RFC 4787 section 4.2.1).
 	PortsKept bool
 	AsSeen    netip.Addr // that end's address as it arrives here
-	From, To   time.Time  // when it was made, by the accepting end's clock
+	From, To  time.Time  // when it was made, by the accepting end's clock
 	// Connect is how it ended, where From is the very moment of its first packet; "":
 	// not known, or the moment is not.
 	Connect result.ConnectOutcome
