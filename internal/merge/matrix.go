@@ -113,8 +113,9 @@ func (t *tabulator) row(n int, name string, r *result.Report) {
 		}
 	}
 	for i := range r.Paths {
-		if p := &r.Paths[i]; wants(r, p) {
-			asked := t.wanted.add(r, p, n)
+		p := &r.Paths[i]
+		if wanted, ends := wants(r, p); wanted {
+			asked := t.wanted.add(r, p, n, ends)
 			if at := t.index[columnOf(p)]; paths[at] == p {
 				t.wanted.cells = append(t.wanted.cells, cellRequest{row.Cells[at], asked})
 			}
@@ -144,11 +145,12 @@ func (t *tabulator) row(n int, name string, r *result.Report) {
 // wants reports whether a path needs something that stands as a request of its own:
 // of a firewall's people, or of those at the two ends where it counts. What is a matter
 // of the run, and not of that path, is not.
-func wants(r *result.Report, p *result.Path) bool {
-	if p.Finding == nil || p.Finding.Advice == "" || p.OK || p.Opposite || p.Verdict == result.Untested {
-		return false
+func wants(r *result.Report, p *result.Path) (wanted, ends bool) {
+	if !p.IsBroken() || p.Finding.Advice == "" {
+		return false, false
 	}
-	return request.Asks(r, p) || p.Counted && !p.Finding.IsOwn()
+	ends = !request.Asks(r, p)
+	return !ends || p.Counted && !p.Finding.IsOwn(), ends
 }
 
 // ownFindings are what the paths of a report say of the whole run, each once, unless
@@ -158,7 +160,7 @@ func ownFindings(r *result.Report) []result.Finding {
 	for i := range r.Paths {
 		p := &r.Paths[i]
 		f := p.Finding
-		if p.OK || p.Opposite || p.Verdict == result.Untested || f == nil || !f.IsOwn() {
+		if !p.IsBroken() || !f.IsOwn() {
 			continue
 		}
 		if is := func(known result.Finding) bool { return known.Code == f.Code }; !slices.ContainsFunc(r.Findings, is) && !slices.ContainsFunc(out, is) {
@@ -223,9 +225,9 @@ type requestKey struct {
 // find its rule in a log.
 const maxLog = 64
 
-// add adds a path of row n to its request.
-func (q *requests) add(r *result.Report, p *result.Path, n int) *result.Request {
-	k := requestKey{commonAdvice(r, p), p.Port, p.Transport, p.Direction, !request.Asks(r, p)}
+// add adds a path of row n to its request; ends: of those at the two ends.
+func (q *requests) add(r *result.Report, p *result.Path, n int, ends bool) *result.Request {
+	k := requestKey{commonAdvice(r, p), p.Port, p.Transport, p.Direction, ends}
 	if q.index == nil {
 		q.index = map[requestKey]*result.Request{}
 	}

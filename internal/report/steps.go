@@ -44,7 +44,7 @@ func isThrough(p *result.Path) bool { return finding(p).Code == result.CodeBrows
 
 // optional reports whether p is a broken path on which nothing depends here.
 func optional(p *result.Path) bool {
-	return !p.Counted && !p.OK && !p.Opposite && p.Verdict != result.Untested && p.Finding != nil && !isThrough(p)
+	return !p.Counted && p.IsBroken() && !isThrough(p)
 }
 
 // isOwn reports whether what p needs is for the people at the two ends to do, so

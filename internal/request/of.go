@@ -155,7 +155,7 @@ func LogOf(p *result.Path) []result.LogEntry {
 // Asks reports whether a path of a report leads to a request. One that is ok, was not
 // tested, or is for the people at the two ends does not.
 func Asks(r *result.Report, p *result.Path) bool {
-	if p.OK || p.Opposite || p.Verdict == result.Untested || p.Finding == nil {
+	if !p.IsBroken() {
 		return false
 	}
 	_, ok := asks(r, p)

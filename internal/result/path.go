@@ -34,6 +34,11 @@ func (p *Path) PlanKey() PathKey {
 	return PathKey{p.Direction, p.Transport, p.PlanPort, p.SourcePort, p.Family}
 }
 
+// IsBroken reports whether a path that the plan asks for was tested, is not ok, and says why.
+func (p *Path) IsBroken() bool {
+	return !p.OK && !p.Opposite && p.Verdict != Untested && p.Finding != nil
+}
+
 // NewPath is what a plan's row says of a path, of which nothing is known yet.
 func NewPath(f plan.Flow, family Family) Path {
 	return Path{

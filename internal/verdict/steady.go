@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -118,9 +117,9 @@ func portsByChance(passed, failed []result.Connection) float64 {
 		// In how many ways whole groups make up as many as failed.
 		ways := make([]float64, m+1)
 		ways[0] = 1
-		for _, size := range alike {
-			for i := m; i >= size; i-- {
-				ways[i] += ways[i-size]
+		for _, port := range alike {
+			for i := m; i >= port.n; i-- {
+				ways[i] += ways[i-port.n]
 			}
 		}
 		chance = min(chance, ways[m]/math.Exp(logChoose(n, m)))
@@ -128,19 +127,29 @@ func portsByChance(passed, failed []result.Connection) float64 {
 	return min(1, looks*chance)
 }
 
-// portsAlike returns how many connections left from each source port, if all of each
-// fared alike.
-func portsAlike(all []result.Connection) (sizes []int, ok bool) {
-	passed, count := map[uint16]bool{}, map[uint16]int{}
+// A portAlike is a source port of which all n connections fared alike.
+type portAlike struct {
+	port   uint16
+	n      int
+	passed bool
+}
+
+// portsAlike returns the source ports of connections, if all of each fared alike.
+func portsAlike(all []result.Connection) (ports []portAlike, ok bool) {
+	index := map[uint16]int{}
 	for _, c := range all {
-		port := c.Source.Port()
-		if count[port] > 0 && passed[port] != c.IsPassed() {
+		at, ok := index[c.Source.Port()]
+		switch {
+		case !ok:
+			index[c.Source.Port()] = len(ports)
+			ports = append(ports, portAlike{c.Source.Port(), 1, c.IsPassed()})
+		case ports[at].passed != c.IsPassed():
 			return nil, false
+		default:
+			ports[at].n++
 		}
-		passed[port] = c.IsPassed()
-		count[port]++
 	}
-	return slices.Collect(maps.Values(count)), true
+	return ports, true
 }
 
 // byLoss is how likely it is that loss alone makes as many connections fail, or
@@ -346,33 +355,21 @@ func isByParity(passed, failed []result.Connection) bool {
 // isByPort reports whether connections from the same port always fared alike,
 // and both a port that fails and one that does not were tried again.
 func isByPort(all []result.Connection) bool {
-	type fate struct{ passed, failed int }
-	ports := map[uint16]*fate{}
-	for _, c := range all {
-		f := ports[c.Source.Port()]
-		if f == nil {
-			f = &fate{}
-			ports[c.Source.Port()] = f
-		}
-		if c.IsPassed() {
-			f.passed++
-		} else {
-			f.failed++
-		}
-	}
+	ports, alike := portsAlike(all)
 	const repeated = 2 // fewer agree by chance
 	good, bad := 0, 0
-	for port, f := range ports {
+	for _, p := range ports {
 		switch {
-		case port == 0 || f.passed > 0 && f.failed > 0:
+		case p.port == 0:
 			return false
-		case f.passed > repeated:
+		case p.n <= repeated:
+		case p.passed:
 			good++
-		case f.failed > repeated:
+		default:
 			bad++
 		}
 	}
-	return good >= enough && bad >= enough
+	return alike && good >= enough && bad >= enough
 }
 
 // isByRange reports whether the ports that fail lie all below those that pass, or
