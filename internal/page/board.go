@@ -31,7 +31,7 @@ type Board struct {
 	version int // counts what was taken in
 	rows    []*boardRow
 	columns []boardColumn
-	size    int // bytes of all reports, packed
+	size    int // bytes of all reports
 }
 
 // A boardRow is one report.
@@ -47,6 +47,7 @@ type boardRow struct {
 	run     string
 	from    netip.Addr
 	packed  []byte
+	size    int // of the report, in bytes of JSON
 }
 
 // A boardCell is a path of it; a boardColumn a flow.
@@ -56,9 +57,12 @@ type (
 )
 
 const (
-	// maxRows and maxPacked bound a Board, maxColumns what its reports may call flows.
+	// maxRows and maxSize, in bytes of JSON, bound a Board, maxOne each of its reports, and
+	// maxColumns what they may call flows. Packed they would say nothing of what becomes of
+	// them where all are laid side by side.
 	maxRows    = 2048
-	maxPacked  = 64 << 20
+	maxSize    = 128 << 20
+	maxOne     = 4 << 20
 	maxColumns = 128
 )
 
@@ -75,13 +79,16 @@ func (b *Board) Take(r *result.Report, from netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("keep a report: %w", err)
 	}
+	if len(doc) > maxOne {
+		return fmt.Errorf("a report of %s has %d bytes, and %d are the most: it is left out", from, len(doc), maxOne)
+	}
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	_, _ = z.Write(doc) // to memory
 	_ = z.Close()
 	row := &boardRow{
 		ID: newToken().String(), Role: text(r.From.Role), By: "dial", At: time.Now().UTC().Format("15:04:05"), Answer: report.Answer(r),
-		Cells: map[string]boardCell{}, run: r.Run, from: from.Unmap(), packed: packed.Bytes(),
+		Cells: map[string]boardCell{}, run: r.Run, from: from.Unmap(), packed: packed.Bytes(), size: len(doc),
 	}
 	if row.Name = text(r.From.Host); row.Name == "" {
 		row.Name = row.from.String()
@@ -97,7 +104,7 @@ func (b *Board) Take(r *result.Report, from netip.Addr) error {
 		row.ID = b.rows[n].ID
 		b.drop(n)
 	}
-	for len(b.rows) >= maxRows || len(b.rows) > 0 && b.size+len(row.packed) > maxPacked {
+	for len(b.rows) >= maxRows || len(b.rows) > 0 && b.size+row.size > maxSize {
 		b.drop(b.crowded())
 	}
 	for i := range r.Paths {
@@ -106,7 +113,7 @@ func (b *Board) Take(r *result.Report, from netip.Addr) error {
 	b.version++
 	row.version = b.version
 	b.rows = append(b.rows, row)
-	b.size += len(row.packed)
+	b.size += row.size
 	return nil
 }
 
@@ -136,7 +143,7 @@ func (b *Board) cell(row *boardRow, p *result.Path) {
 
 // drop takes a row away. The lock is held.
 func (b *Board) drop(n int) {
-	b.size -= len(b.rows[n].packed)
+	b.size -= b.rows[n].size
 	b.rows = slices.Delete(b.rows, n, n+1)
 }
 

@@ -1,8 +1,11 @@
 package page
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -95,6 +98,43 @@ func TestTheBoardIsForThisMachinesOwnerAlone(t *testing.T) {
 	}
 }
 
+// A report that packs well is as large in memory as any other: of those that a holder of
+// the key can hand in, so many are kept that all of them can be laid side by side.
+func TestTheBoardIsBoundedByWhatItsReportsBecome(t *testing.T) {
+	b := NewBoard("Dialtone test")
+	r := reportFrom(t, 1)
+	path := r.Paths[0]
+	for len(r.Paths) < 1000 { // each alike: 1 MB of JSON, some KB packed
+		r.Paths = append(r.Paths, path)
+	}
+	for i := range 140 {
+		one := *r
+		one.Run = fmt.Sprintf("%032x", i+1)
+		if err := b.Take(&one, client.Addr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum := 0
+	for _, row := range b.rows {
+		z, err := gzip.NewReader(bytes.NewReader(row.packed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _ := io.Copy(io.Discard, z)
+		sum += int(n)
+	}
+	t.Logf("%d rows, %d MiB", len(b.rows), sum>>20)
+	if sum > maxSize || len(b.rows) == 140 {
+		t.Errorf("%d rows of %d bytes", len(b.rows), sum)
+	}
+	for len(r.Paths) < 6000 {
+		r.Paths = append(r.Paths, path)
+	}
+	if err := b.Take(r, client.Addr()); err == nil || !strings.Contains(err.Error(), "left out") {
+		t.Errorf("a report that is too large: %v", err)
+	}
+}
+
 func TestTheBoardIsBounded(t *testing.T) {
 	b := NewBoard("Dialtone test")
 	r := reportFrom(t, 1)
@@ -106,7 +146,7 @@ func TestTheBoardIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(b.rows) != maxRows || b.rows[0].from != netip.MustParseAddr("10.9.9.9") || b.size > maxPacked {
+	if len(b.rows) != maxRows || b.rows[0].from != netip.MustParseAddr("10.9.9.9") || b.size > maxSize {
 		t.Errorf("%d rows, %d bytes, the first from %s", len(b.rows), b.size, b.rows[0].from)
 	}
 	start := time.Now()

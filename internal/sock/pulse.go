@@ -20,8 +20,9 @@ type pulse struct {
 	clock func() time.Duration
 	most  time.Duration // how much it may lose at once
 	at    time.Duration // when it last ran, by that clock
-	// late is how much it has lost by beats in a row that came late, each by as long as
-	// it was to wait or longer, and lateSince since when: at is it else.
+	// late is how much it has lost by beats that came late, each by as long as it was to
+	// wait or longer, and lateSince since when: at is it else. A beat in time makes up for
+	// as much as it took: a program that runs for a moment between two stops stands still.
 	late, lateSince time.Duration
 }
 
@@ -30,13 +31,15 @@ func newPulse(clock func() time.Duration, most time.Duration) *pulse {
 }
 
 // beat returns how long the span was, up to now, in which it did not run for longer
-// than it may: in one gap, or in several in a row. 0: it did run.
+// than it may: in one gap, or in several that leave it little time between. 0: it did run.
 func (p *pulse) beat() time.Duration {
 	now := p.clock()
 	lost := now - p.at - pulseEvery
 	p.at = now
 	if lost < pulseEvery {
-		p.late, p.lateSince = 0, now
+		if p.late -= pulseEvery; p.late <= 0 {
+			p.late, p.lateSince = 0, now
+		}
 		return 0
 	}
 	if p.late += lost; p.late+pulseEvery < p.most {

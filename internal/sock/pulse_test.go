@@ -9,11 +9,37 @@ func TestPulseTellsGapsOfSeconds(t *testing.T) {
 	var now time.Duration
 	p := newPulse(func() time.Duration { return now }, PulseLost)
 	for _, c := range []struct{ passed, want time.Duration }{
-		{pulseEvery, 0}, {PulseLost - time.Millisecond, 0}, {pulseEvery, 0}, {12 * time.Second, 12 * time.Second}, {pulseEvery, 0},
+		{pulseEvery, 0}, {PulseLost - time.Millisecond, 0}, {pulseEvery, 0}, {12 * time.Second, PulseLost - time.Millisecond + pulseEvery + 12*time.Second}, {pulseEvery, 0}, {12 * time.Second, 12 * time.Second},
 	} {
 		now += c.passed
 		if gap := p.beat(); gap != c.want {
 			t.Errorf("after %v: a gap of %v, want %v", c.passed, gap, c.want)
+		}
+	}
+}
+
+// A program that is stopped most of the time, and runs for a moment in between, loses as
+// much as one that is stopped once; one that runs as long as it is stopped does not.
+func TestPulseTellsShortGapsWithMomentsBetween(t *testing.T) {
+	for name, c := range map[string]struct {
+		gap  time.Duration
+		want time.Duration // the first span that is told
+	}{
+		"a moment between":  {4 * pulseEvery, 14 * pulseEvery}, // 3 are lost in each, 1 is made up for after each
+		"as long as it ran": {2 * pulseEvery, 0},
+	} {
+		var now, got time.Duration
+		p := newPulse(func() time.Duration { return now }, PulseLost)
+		for range 100 {
+			for _, passed := range []time.Duration{c.gap, pulseEvery} {
+				now += passed
+				if told := p.beat(); got == 0 {
+					got = told
+				}
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: a span of %v, want %v", name, got, c.want)
 		}
 	}
 }
