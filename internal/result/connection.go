@@ -114,6 +114,18 @@ func (c *Connection) Over() time.Time {
 	return c.At.Add(time.Duration(c.ElapsedMS * float64(time.Millisecond)))
 }
 
+// Heard is when something that the far end had said was last known to have come over it: at
+// its end if it passed, else with its proof. Zero: nothing did.
+func (c *Connection) Heard() time.Time {
+	switch {
+	case c.IsPassed():
+		return c.Over()
+	case c.ProvedMS > 0:
+		return c.At.Add(time.Duration(c.ProvedMS * float64(time.Millisecond)))
+	}
+	return time.Time{}
+}
+
 // IsPassed reports whether it did all that it was for.
 func (c *Connection) IsPassed() bool { return c.Ended == EndedWell }
 

@@ -74,7 +74,7 @@ func (s *lasting) isCutOff(ctx context.Context) bool {
 		s.cut = s.shutOut(ctx)
 		return s.cut != nil
 	}
-	last, suspect := lastPassed(s.everyConnection())
+	last, suspect := lastHeard(s.everyConnection())
 	if !suspect {
 		return false
 	}
@@ -215,12 +215,12 @@ func anyOf(ctx context.Context, to []netip.AddrPort, try func(context.Context, n
 	return len(well) > 0
 }
 
-// lastPassed is when a connection passed last, and whether any failed that began
-// after it.
-func lastPassed(all []result.Connection) (last time.Time, suspect bool) {
+// lastHeard is when anything came last over any connection, and whether one failed that
+// began after that.
+func lastHeard(all []result.Connection) (last time.Time, suspect bool) {
 	for i := range all {
-		if c := &all[i]; c.IsPassed() && c.Over().After(last) {
-			last = c.Over()
+		if at := all[i].Heard(); at.After(last) {
+			last = at
 		}
 	}
 	for i := range all {
@@ -241,7 +241,7 @@ func (s *evidence) howWaysEnded(back time.Time) (ended result.Ended, mute bool) 
 	opened, tried := 0, 0
 	for _, j := range s.attempts() {
 		all := s.connectionsOf(j)
-		if !slices.ContainsFunc(all, func(c result.Connection) bool { return c.IsPassed() }) {
+		if !slices.ContainsFunc(all, func(c result.Connection) bool { return !c.Heard().IsZero() }) {
 			continue
 		}
 		for _, c := range all {
@@ -326,7 +326,7 @@ func (s *lasting) cutShort(j *job) string {
 		}
 	}
 	switch {
-	case passed+failed == 0:
+	case passed+failed == 0 && !slices.ContainsFunc(s.connectionsOf(j), func(c result.Connection) bool { return !c.Heard().IsZero() && !c.Heard().After(s.cut.at) }):
 		return why + "this path was tried only then"
 	case !isWhole(i):
 		return why + "this path was proved before, and its payload did not come to its end"

@@ -18,7 +18,10 @@ import (
 
 // gate is a device that leads each connection to whatever lead says; nil: it
 // takes it and stays silent, for good.
-type gate struct{ lead func() net.Addr }
+type gate struct {
+	lead   func() net.Addr
+	copies func(io.Writer, io.Reader) // nil: all of it
+}
 
 func (g *gate) start(t *testing.T, at netip.AddrPort) {
 	t.Helper()
@@ -27,6 +30,10 @@ func (g *gate) start(t *testing.T, at netip.AddrPort) {
 		cannotBind(t, at.Addr(), err)
 	}
 	t.Cleanup(func() { l.Close() })
+	copies := g.copies
+	if copies == nil {
+		copies = func(to io.Writer, from io.Reader) { _, _ = io.Copy(to, from) }
+	}
 	go func() {
 		for {
 			in, err := l.Accept()
@@ -44,10 +51,39 @@ func (g *gate) start(t *testing.T, at netip.AddrPort) {
 				in.Close()
 				continue
 			}
-			go func() { _, _ = io.Copy(in, out); in.Close() }()
-			go func() { _, _ = io.Copy(out, in); out.Close() }()
+			go func() { copies(in, out); in.Close() }()
+			go func() { copies(out, in); out.Close() }()
 		}
 	}()
+}
+
+// allowance lets so many bytes through, whatever they belong to, and then nothing: what is
+// open stands still, and what is opened gets no answer.
+type allowance struct{ left atomic.Int64 }
+
+func (a *allowance) start(t *testing.T, at, to netip.AddrPort) {
+	g := &gate{lead: func() net.Addr {
+		if a.left.Load() <= 0 {
+			return nil
+		}
+		return net.TCPAddrFromAddrPort(to)
+	}, copies: func(to io.Writer, from io.Reader) {
+		b := make([]byte, 4<<10)
+		for {
+			n, err := from.Read(b)
+			if err != nil {
+				return
+			}
+			if a.left.Add(int64(-n)) <= 0 {
+				<-t.Context().Done()
+				return
+			}
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+	}}
+	g.start(t, at)
 }
 
 // cutRows is a plan of as many rows as a run has time to be cut off in.
@@ -277,5 +313,27 @@ func TestTheLastConnectionOfARunCounts(t *testing.T) {
 	}
 	if failed != 1 || opened.Load() <= broken.Load() || verdict.ExitCode(r) != 1 {
 		t.Errorf("%d failed of %d connections (the %dth was broken), exit %d", failed, opened.Load(), broken.Load(), verdict.ExitCode(r))
+	}
+}
+
+// An address that may move so many bytes in all, and used them up with the first payload:
+// no connection ever passed, and one was proved.
+func TestAnAllowanceUsedUpByTheFirstPayloadIsACutOff(t *testing.T) {
+	t.Parallel()
+	p := planOf(row("a", 24591, "client", "server"))
+	listen(t, p, far)
+	var bytes allowance
+	bytes.left.Store(100 << 10)
+	bytes.start(t, netip.AddrPortFrom(device, 24591), netip.AddrPortFrom(far, 24591))
+	c := config(p, device)
+	c.Timeout = time.Second
+	r := run(t, t.Context(), c)
+	if findingOf(r, "cut-off") == nil || findingOf(r, "contact-lost") != nil {
+		t.Errorf("no finding of the cut-off: %+v", r.Findings)
+	}
+	for _, p := range r.Paths {
+		if p.Verdict != result.Untested || p.Finding == nil || !strings.Contains(p.Finding.Text, "this path was proved before, and its payload did not come to its end") {
+			t.Errorf("%s is %s: %+v", p.Flow, p.Verdict, p.Finding)
+		}
 	}
 }

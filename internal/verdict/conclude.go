@@ -296,7 +296,7 @@ func cutOff(r *result.Report, c CutOff) result.Finding {
 	if c.Ended == result.EndedReset {
 		return result.Finding{Code: result.CodeListenerGone,
 			Text:   fmt.Sprintf("%s the listener on %s stopped answering: its ports refuse connections, also those that had worked before. What came later was not tested.", when, r.To.Host),
-			Advice: fmt.Sprintf("Make sure that listen runs on %s (it stops by itself after --for, and with its window), and run the test again. If it never stopped, ask whether a firewall began to refuse %s at that time.", r.To.Host, from)}
+			Advice: fmt.Sprintf("Make sure that listen runs on %s (it stops by itself after --for, and with its window), and run the test again. If it never stopped, ask whether a firewall began to refuse %s at that time, or another machine has the same address, or took it over (a failover).", r.To.Host, from)}
 	}
 	if t := c.Touched; t != nil {
 		return result.Finding{Code: result.CodeCutOff,

@@ -113,6 +113,18 @@ var catalogue = []block{
 		}
 		return f
 	}},
+	{"slow-handshake", func(d *drawer) fault {
+		late := pick(d, 1200, 2100, 2600)
+		t := &router.Treatment{Late: time.Duration(late) * time.Millisecond}
+		if d.IntN(3) > 0 {
+			t.Ports = []int{d.tcp().Port}
+		}
+		f := fault{Text: fmt.Sprintf("SYN-ACKs come %d ms late", late), nature: harmless, back: t}
+		if t.Ports != nil {
+			f.Text += fmt.Sprintf(", of port %d", t.Ports[0])
+		}
+		return f
+	}},
 	{"ttl", func(d *drawer) fault {
 		n, ttl := d.router(), pick(d, 64, 128, 255)
 		set := fmt.Sprintf("ip ttl set %d", ttl)
@@ -256,6 +268,12 @@ var catalogue = []block{
 		return fault{Text: text, nature: limit,
 			plants: []plant{hook(chain{n.name, "forward", ""}, "", fmt.Sprintf("meta l4proto { tcp, udp } ct state new ct count over %d counter name hits drop", most))},
 			rows:   nil, places: []string{c.node}, accused: []party{device}}
+	}},
+	{"quota", func(d *drawer) fault {
+		n, most := d.router(), pick(d, 100, 300, 700, 1500, 4000)
+		return fault{Text: fmt.Sprintf("%s: after %d KiB in all nothing passes any more", n.name, most), nature: limit,
+			plants: []plant{hook(chain{n.name, "forward", ""}, "", fmt.Sprintf("meta l4proto { tcp, udp } quota over %d kbytes counter name hits drop", most))},
+			places: []string{n.name}, accused: []party{device}, mention: saysLimit}
 	}},
 
 	{"dies", func(d *drawer) fault {

@@ -37,8 +37,9 @@ type Treatment struct {
 	Reorder   float64       // held back by ReorderBy
 	ReorderBy time.Duration
 	Duplicate float64
-	Change    float64 // of TCP segments with payload: one byte becomes another
-	Strip     int     // number of a TCP option to take out of SYN and SYN-ACK; 0 is none
+	Change    float64       // of TCP segments with payload: one byte becomes another
+	Late      time.Duration // SYN-ACKs are held back by so much
+	Strip     int           // number of a TCP option to take out of SYN and SYN-ACK; 0 is none
 }
 
 // Counts are what was done, by port of the far end's service, and direction.
@@ -119,6 +120,7 @@ func (r *Router) treat(p []byte) {
 	lose := concerns && r.rng.Float64() < t.Loss
 	hold := concerns && r.rng.Float64() < t.Reorder
 	double := concerns && r.rng.Float64() < t.Duplicate
+	late := concerns && t.Late > 0 && isSYNACK(p, ip)
 	delay := t.Delay
 	if t.Jitter > 0 {
 		delay += time.Duration(r.rng.Int64N(int64(t.Jitter)))
@@ -146,6 +148,8 @@ func (r *Router) treat(p []byte) {
 	switch {
 	case lose:
 		return
+	case late:
+		time.AfterFunc(delay+t.Late, func() { r.write(p) })
 	case hold:
 		time.AfterFunc(delay+t.ReorderBy, func() { r.write(p) })
 	case delay == 0:
@@ -159,6 +163,11 @@ func (r *Router) treat(p []byte) {
 	if double && !hold {
 		time.AfterFunc(delay+2*time.Millisecond, func() { r.write(p) })
 	}
+}
+
+func isSYNACK(p []byte, h ipHeader) bool {
+	const synAck = 0x12
+	return h.proto == protoTCP && len(p) >= h.at+20 && p[h.at+13]&synAck == synAck
 }
 
 // An ipHeader is what matters of a packet.
@@ -319,6 +328,7 @@ func (t *Treatment) Add(o Treatment) {
 	t.ReorderBy = max(t.ReorderBy, o.ReorderBy)
 	t.Duplicate = max(t.Duplicate, o.Duplicate)
 	t.Change = max(t.Change, o.Change)
+	t.Late = max(t.Late, o.Late)
 	if o.Strip != 0 {
 		t.Strip = o.Strip
 	}

@@ -145,6 +145,31 @@ func TestPacketsAreReorderedAndDoubled(t *testing.T) {
 	})
 }
 
+func TestOnlySYNACKsAreHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const late = 2 * time.Second
+		ack := syn(far, near, 2)
+		ack[20+13] = 0x12
+		w := &wire{in: make(chan []byte), t0: time.Now()}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan Counts)
+		go func() {
+			done <- Run(ctx, Config{Near: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24")}, Back: Treatment{Late: late}}, w)
+		}()
+		w.in <- ack
+		w.in <- syn(far, near, 1)
+		time.Sleep(2 * late)
+		close(w.in)
+		stop()
+		<-done
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if len(w.at) != 2 || w.at[0] != 0 || w.at[1] != late {
+			t.Errorf("packets were written after %v, want the SYN at once and the SYN-ACK after %v", w.at, late)
+		}
+	})
+}
+
 func TestAnOptionIsTakenOutAndTheChecksumHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, counts := through(t, Config{There: Treatment{Strip: 3}}, 1)
