@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 )
@@ -49,7 +50,7 @@ func Completion(app *cli.App, shell string) (string, error) {
 	t, err := template.New(shell).Delims("<%", "%>").Funcs(template.FuncMap{
 		"join":   func(list []string) string { return strings.Join(list, " ") },
 		"flags":  func(c completed) string { return strings.Join(c.flagNames(), " ") },
-		"quoted": func(s string) string { return strings.ReplaceAll(s, "'", "''") },
+		"quoted": inPowerShell,
 		"zsh":    func(s string) string { return strings.ReplaceAll(zshSpecial.ReplaceAllString(s, `\$0`), "'", `'\''`) },
 		"fish":   func(s string) string { return strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) },
 	}).ParseFS(completionFiles, "completion/"+shell)
@@ -63,6 +64,19 @@ func Completion(app *cli.App, shell string) (string, error) {
 
 // zshSpecial is what means something in a specification of _arguments.
 var zshSpecial = regexp.MustCompile(`[\\\[\]:]`)
+
+// inPowerShell is a text between PowerShell's single quotes, of which it knows curved ones
+// too. Windows PowerShell takes what a program prints for the console's code page: only
+// ASCII stays what it is.
+func inPowerShell(s string) string {
+	s = strings.NewReplacer("'", "''", "…", "...").Replace(s)
+	return strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII {
+			return '?'
+		}
+		return r
+	}, s)
+}
 
 // A completed is a program, or a command of one, as shells see it.
 type completed struct {
@@ -104,7 +118,9 @@ func completedOf(app *cli.App) completed {
 func completedFlags(g Guide, command string, flags []cli.Flag) (out []completedFlag) {
 	for _, f := range flags {
 		d, ok := f.(cli.DocGenerationFlag)
-		if !ok {
+		// The built-in ones are among a running program's own: PowerShell refuses the whole
+		// script for a key that stands twice.
+		if !ok || slices.ContainsFunc(out, func(c completedFlag) bool { return c.Name == f.Names()[0] }) {
 			continue
 		}
 		value := placeholderOf(d)

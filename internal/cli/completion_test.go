@@ -5,10 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 )
@@ -130,6 +132,17 @@ func TestThePowerShellCompletionIsEven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	isEven(t, text)
+	for _, want := range []string{"'merge' = 'make one", "''several''", "'--format' = @('FORMAT on standard output", "'text', 'html')", "'service' = @('install', 'remove')"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
+// isEven checks that what opens is closed.
+func isEven(t *testing.T, text string) {
+	t.Helper()
 	inside, depth := false, []rune{}
 	closes := map[rune]rune{'}': '{', ')': '(', ']': '['}
 	for _, r := range text[strings.Index(text, "\n"):] {
@@ -149,12 +162,49 @@ func TestThePowerShellCompletionIsEven(t *testing.T) {
 	if inside || len(depth) > 0 {
 		t.Errorf("%v is open at the end of\n%s", depth, text)
 	}
-	for _, want := range []string{"'merge' = 'make one", "''several''", "'--format' = @('FORMAT on standard output", "'text', 'html')", "'service' = @('install', 'remove')"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %s in\n%s", want, text)
+}
+
+// PowerShell refuses a whole script for one key that stands twice in a table ("Duplicate
+// keys are not allowed in hash literals"), whatever the case of its letters, and Windows
+// PowerShell reads what a program prints by the console's code page. The program is run
+// as it is: what it is built of gets its built-in flags only then.
+func TestPowerShellTakesWhatARunningProgramPrints(t *testing.T) {
+	app := shellApp()
+	app.Flags[0].(*cli.StringFlag).Usage = "ROLE=ADDR,… or ‘so’"
+	var b strings.Builder
+	app.Writer = &b
+	if err := app.Run([]string{"prog", "completion", "powershell"}); err != nil {
+		t.Fatal(err)
+	}
+	isEven(t, b.String())
+	tables := []map[string]bool{}
+	for line := range strings.Lines(b.String()) {
+		if strings.ContainsFunc(line, func(r rune) bool { return r > unicode.MaxASCII }) {
+			t.Errorf("not ASCII: %s", line)
+		}
+		line = strings.TrimSpace(line)
+		if line == "}" && len(tables) > 0 {
+			tables = tables[:len(tables)-1]
+		}
+		if m := aKey.FindStringSubmatch(line); m != nil && len(tables) > 0 {
+			if k := strings.ToLower(m[1]); tables[len(tables)-1][k] {
+				t.Errorf("%s stands twice", k)
+			} else {
+				tables[len(tables)-1][k] = true
+			}
+		}
+		if strings.HasSuffix(line, "@{") {
+			tables = append(tables, map[string]bool{})
+		}
+	}
+	for _, want := range []string{"'--help' = @(", "ROLE=ADDR,... or ?so?"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %s in\n%s", want, b.String())
 		}
 	}
 }
+
+var aKey = regexp.MustCompile(`^'([^']*)' = `)
 
 func TestHelpFitsAndHasEveryFlagOnce(t *testing.T) {
 	app := shellApp()

@@ -2,6 +2,7 @@ package merge
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
@@ -199,6 +200,24 @@ func TestAMatrixAndItsLetterHaveTheSameNumbers(t *testing.T) {
 	page := parts(written(report.HTML), regexp.MustCompile(`<article class="request" id="request-(\d+)"`))
 	if len(text) != 2 || len(page) != 2 || len(letter) != 3 || letter["1a"] == "" || letter["1b"] == "" {
 		t.Fatalf("%d in the text, %d on the page, the letter has %q", len(text), len(page), slices.Sorted(maps.Keys(letter)))
+	}
+	// Programs are told of the same.
+	var read struct {
+		Requests []struct {
+			Item int               `json:"item"`
+			Log  []result.LogEntry `json:"log"`
+		} `json:"requests"`
+	}
+	if err := json.Unmarshal([]byte(written(report.JSON)), &read); err != nil || len(read.Requests) != len(letter) {
+		t.Fatalf("%d requests, %v", len(read.Requests), err)
+	}
+	for _, q := range read.Requests {
+		if log := fmt.Sprintf("%s -> %s", q.Log[0].Source, q.Log[0].Target); !strings.Contains(text[strconv.Itoa(q.Item)], log) {
+			t.Errorf("for programs %s is %d, and is not in the text's: %s", log, q.Item, text[strconv.Itoa(q.Item)])
+		}
+	}
+	if csv := written(report.CSV); strings.Contains(csv, "3. Please") || !strings.Contains(csv, "2. Please") {
+		t.Errorf("the spreadsheet has other numbers:\n%s", csv)
 	}
 	for name, q := range letter {
 		log, number := regexp.MustCompile(`\S+ -> \S+`).FindString(q), strings.TrimRight(name, "ab")

@@ -301,7 +301,7 @@ func (b *Board) matrix(w http.ResponseWriter, ext string) {
 		doc, err = report.MatrixPage(m)
 	case ".json":
 		w.Header().Set("Content-Disposition", `attachment; filename="matrix.json"`)
-		doc, err = result.Encode(m)
+		doc, err = report.MatrixJSON(m)
 	default:
 		refuse(w, http.StatusNotFound)
 		return

@@ -423,6 +423,27 @@ func (t *matrixText) alikeRequests(part result.RequestPart) [][]*result.Request 
 	return out
 }
 
+// itemised is a matrix whose requests have the numbers of the items that they are part
+// of on every page: programs name them as people do.
+func itemised(m *result.Matrix) *result.Matrix {
+	out := *m
+	out.Requests = slices.Clone(m.Requests)
+	t := &matrixText{Matrix: &out}
+	n := 0
+	for part := range result.RequestParts {
+		for _, all := range t.alikeRequests(part) {
+			n++
+			for _, q := range all {
+				q.Item = n
+			}
+		}
+	}
+	return &out
+}
+
+// MatrixJSON is a matrix for programs.
+func MatrixJSON(m *result.Matrix) ([]byte, error) { return result.Encode(itemised(m)) }
+
 // targets are the names and addresses of the other ends of a request.
 func (t *matrixText) targets(q *result.Request) []string {
 	var out []string

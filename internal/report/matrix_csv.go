@@ -10,6 +10,7 @@ import (
 // renderMatrixCSV writes a matrix as RFC 4180 has it, a line for each row and
 // the requests in words at its end.
 func renderMatrixCSV(m *result.Matrix, _ Options) ([]byte, error) {
+	m = itemised(m)
 	t := matrixText{Matrix: m}
 	head := []string{"who", "role", "addresses", "to", "run", "started", "ok"}
 	for _, c := range m.Columns {
@@ -39,7 +40,7 @@ func requestsOf(m *result.Matrix, n int) string {
 	for _, q := range m.Requests {
 		for _, r := range q.Rows {
 			if r == n {
-				out = append(out, strconv.Itoa(q.Number)+". "+q.Advice)
+				out = append(out, strconv.Itoa(q.Item)+". "+q.Advice)
 			}
 		}
 	}

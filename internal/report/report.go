@@ -71,7 +71,7 @@ var (
 	}}
 	Matrix = Kind[*result.Matrix]{"matrix", []Form[*result.Matrix]{
 		{Format: Text, Ext: ".txt", Render: renderMatrixText},
-		{Format: JSON, Ext: ".json", Render: encode[*result.Matrix]},
+		{Format: JSON, Ext: ".json", Render: func(m *result.Matrix, _ Options) ([]byte, error) { return MatrixJSON(m) }},
 		{Format: CSV, Ext: ".csv", Render: renderMatrixCSV},
 		{Format: HTML, Ext: ".html", Render: renderMatrixHTML},
 		{Requests, ".requests", ".requests.txt", renderMatrixRequests},

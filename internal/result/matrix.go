@@ -73,6 +73,7 @@ type MatrixCell struct {
 // A Request is what one party is asked for, for all rows that need the same.
 type Request struct {
 	Number    int            `json:"number"` // from 1
+	Item      int            `json:"item"`   // its number for people, where what differs by the far end's address alone is one; 0: it has none yet
 	Code      Code           `json:"code"`   // of the findings
 	Advice    string         `json:"advice"`
 	Counted   bool           `json:"counted"` // a required path depends on it

@@ -132,7 +132,7 @@ func explainerOf(p result.Path, mode result.Mode) explainer {
 }
 
 // startAlike is what to do where the two ends do not mean the same ports.
-const startAlike = "Start listen with the same --plan, --site, --role, --port and --port-shift as dial, and with no --bind that leaves this address out, and run the test again."
+const startAlike = "Start listen with the same --plan, --site, --role, --port and --port-shift as dial, without --beside, and with no --bind that leaves this address out, and run the test again. Beside live software start the service instead: nothing has the port there."
 
 // allowRouted is asked of whoever routes, too.
 const allowRouted = "check the routing of, and allow,"
