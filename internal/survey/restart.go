@@ -108,6 +108,32 @@ func (s *lasting) restarted(ctx context.Context) *cutOff {
 			return c
 		}
 	}
+	return s.assumedRestart(ctx, reigns, func(place netip.AddrPort) bool { a := answers[place]; return a == nil || a.ok })
+}
+
+// assumedRestart is the restart that reigns show which follow on each other, where nobody
+// at that address can be asked any more, or over UDP alone: of two between which somebody
+// shares connections out that is the less likely, and the run that begins again shows
+// both. It is assumed once.
+func (s *lasting) assumedRestart(ctx context.Context, reigns map[netip.AddrPort]map[string]reign, isTold func(place netip.AddrPort) bool) *cutOff {
+	if !s.mayEndEarly || !s.restartedAt.IsZero() || sock.IsOver(ctx) {
+		return nil
+	}
+	for place, at := range reigns {
+		if len(at) < 2 || place.Port() != 0 || isTold(place) {
+			continue
+		}
+		newest := ""
+		for instance, r := range at {
+			if newest == "" || r.first.After(at[newest].first) {
+				newest = instance
+			}
+		}
+		if last := lastOfOthers(at, newest); last.Before(at[newest].first) {
+			s.compared[place] = len(at)
+			return &cutOff{at: last, anew: newest, since: at[newest].first}
+		}
+	}
 	return nil
 }
 

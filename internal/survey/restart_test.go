@@ -185,6 +185,32 @@ func TestAListenerThatUDPAloneFoundIsAskedAgain(t *testing.T) {
 	}
 }
 
+// Where UDP alone passes nobody can be asked whether the listener was started anew: of
+// two that answered one after the other that is assumed, and the run begins again.
+func TestARestartThatUDPAloneShowsBeginsTheRunAgain(t *testing.T) {
+	t.Parallel()
+	p := cutRows(25161)
+	asked := row("asked", 25165, "client", "server")
+	asked.Transport = plan.UDP
+	p.Rows = append(p.Rows, asked)
+	r := &restartable{config: listener.Config{Key: prooftest.RightKey, Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}}}
+	r.startAnew(t)
+	t.Cleanup(func() { r.ends() })
+	came := 0
+	relayPackets(t, netip.AddrPortFrom(device, 25165), netip.AddrPortFrom(far, 25165), func() bool {
+		if came++; came == 3 {
+			r.startAnew(t)
+		}
+		return true
+	})
+	got := run(t, t.Context(), config(p, device))
+	path := pathTo(t, got, "asked", plan.Forward)
+	expect(t, path, result.Open)
+	if f := findingOf(got, "listener-restarted"); f == nil || came < 6 {
+		t.Errorf("after %d connections: %+v", came, got.Findings)
+	}
+}
+
 // A device that leads to another machine from some moment on is no restart: both
 // listeners ran before.
 func TestAnotherMachineFromAMomentOnIsNoRestart(t *testing.T) {
