@@ -3,6 +3,7 @@ package survey
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -68,8 +69,12 @@ func (s *evidence) failedSince(since time.Time) map[jobKey][]result.Connection {
 	return out
 }
 
-// A reign is from when to when a listener is known to have answered at one place.
-type reign struct{ first, last time.Time }
+// A reign is from when to when a listener is known to have answered at one place, and
+// how often.
+type reign struct {
+	first, last time.Time
+	times       int
+}
 
 // restarted finds out whether another listener took the place of one: it was
 // started once all that the one before ever proved was opened. Of two between
@@ -92,6 +97,11 @@ func (s *lasting) restarted(ctx context.Context) *cutOff {
 	}
 	all.Wait()
 	for place, a := range answers {
+		if !a.ok && place.Port() != 0 && len(s.waysTo(place)) == 0 {
+			if c := succession(reigns[place]); c != nil {
+				return c
+			}
+		}
 		if !a.ok {
 			continue
 		}
@@ -115,6 +125,26 @@ func (s *lasting) restarted(ctx context.Context) *cutOff {
 	return nil
 }
 
+// succession finds out the same at a port where nobody can be asked when he began, for
+// datagrams alone get through: of two listeners one answered all that came first and the
+// other all the rest, which whoever shares connections out hardly ever brings about.
+func succession(at map[string]reign) *cutOff {
+	const hardly = 0.02
+	if len(at) != 2 {
+		return nil
+	}
+	names := slices.SortedFunc(maps.Keys(at), func(a, b string) int { return at[a].first.Compare(at[b].first) })
+	before, after := at[names[0]], at[names[1]]
+	chance := 2.0 // either may have been the first: one in so many as one can choose those of the one
+	for i := range before.times {
+		chance *= float64(i+1) / float64(after.times+i+1)
+	}
+	if !before.last.Before(after.first) || chance > hardly {
+		return nil
+	}
+	return &cutOff{at: before.last, anew: names[1], since: after.first}
+}
+
 // reigns are those of all listeners that proved themselves, by their instances, and
 // by the address that was dialed (port 0), and by address and port.
 func (s *evidence) reigns() map[netip.AddrPort]map[string]reign {
@@ -135,6 +165,7 @@ func (s *evidence) reigns() map[netip.AddrPort]map[string]reign {
 			if opened.After(r.last) {
 				r.last = opened
 			}
+			r.times++
 			out[place][instance] = r
 		}
 	}
@@ -164,9 +195,7 @@ func (s *evidence) reigns() map[netip.AddrPort]map[string]reign {
 
 // whoAnswers asks whoever answers at a place now what it is.
 func (s *lasting) whoAnswers(ctx context.Context, place netip.AddrPort) (h contact.Heard, ok bool) {
-	ways := slices.DeleteFunc(s.contacts.Ways(result.FamilyOf(place.Addr()), ""), func(p contact.Way) bool {
-		return p.Target.Addr() != place.Addr() || place.Port() != 0 && p.Target.Port() != place.Port()
-	})
+	ways := s.waysTo(place)
 	for _, p := range ways[:min(len(ways), contact.MaxTries)] {
 		conn, err := s.contacts.Open(ctx, p.Target, s.patienceBack())
 		if err != nil {
@@ -181,4 +210,11 @@ func (s *lasting) whoAnswers(ctx context.Context, place netip.AddrPort) (h conta
 		}
 	}
 	return h, false
+}
+
+// waysTo are those on which a listener proved itself at a place.
+func (s *lasting) waysTo(place netip.AddrPort) []contact.Way {
+	return slices.DeleteFunc(s.contacts.Ways(result.FamilyOf(place.Addr()), ""), func(p contact.Way) bool {
+		return p.Target.Addr() != place.Addr() || place.Port() != 0 && p.Target.Port() != place.Port()
+	})
 }

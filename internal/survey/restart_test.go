@@ -212,3 +212,31 @@ func TestAnotherMachineFromAMomentOnIsNoRestart(t *testing.T) {
 		t.Errorf("no path is redirected: %+v", r.Paths)
 	}
 }
+
+// Where datagrams alone get through nobody can be asked when he began, and a listener
+// that was started anew is told from two that share the datagrams by their order.
+func TestASuccessorIsToldByTheOrderOfAnswers(t *testing.T) {
+	at := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
+	for name, c := range map[string]struct {
+		reigns map[string]reign
+		anew   string
+	}{
+		"one":                       {map[string]reign{"a": {at(0), at(900), 30}}, ""},
+		"two, one after the other":  {map[string]reign{"b": {at(6500), at(7600), 19}, "a": {at(0), at(10), 2}}, "b"},
+		"too few to tell":           {map[string]reign{"a": {at(0), at(10), 2}, "b": {at(6500), at(7600), 3}}, ""},
+		"in turn":                   {map[string]reign{"a": {at(0), at(7500), 10}, "b": {at(5), at(7600), 10}}, ""},
+		"one of the first comes on": {map[string]reign{"a": {at(0), at(6600), 3}, "b": {at(6500), at(7600), 30}}, ""},
+		"three":                     {map[string]reign{"a": {at(0), at(10), 9}, "b": {at(20), at(30), 9}, "c": {at(40), at(50), 9}}, ""},
+	} {
+		got := ""
+		if cut := succession(c.reigns); cut != nil {
+			got = cut.anew
+			if want := c.reigns["a"].last; !cut.at.Equal(want) {
+				t.Errorf("%s: from %v on, want %v", name, cut.at, want)
+			}
+		}
+		if got != c.anew {
+			t.Errorf("%s: %q took over, want %q", name, got, c.anew)
+		}
+	}
+}
