@@ -277,6 +277,27 @@ func besidePauses(all []result.Connection, pauses []pause, t plan.Transport, por
 	return all
 }
 
+// tooBusy is why something tells nothing, but for when that was.
+const tooBusy = "this machine or the far end's was too busy to run its program, or it was stopped, "
+
+// isMostlySpoilt reports whether pauses excuse all that failed, and that is more than
+// passed: what seems to pass always may fail as often as not, for all that is known.
+func isMostlySpoilt(before, after []result.Connection) bool {
+	const few = 6 // are what one pause spoils of what is tried at once
+	spoilt, passed := 0, 0
+	for n := range after {
+		switch c := &after[n]; {
+		case c.IsFailed():
+			return false // that tells
+		case c.IsPassed():
+			passed++
+		case before[n].IsFailed():
+			spoilt++
+		}
+	}
+	return spoilt >= few && spoilt > passed
+}
+
 // besideStops takes back that a conversation got no answer, if each time that it got none
 // one of the two programs did not run: of its connections, besidePauses took back that.
 func besideStops(i *result.Initiator, t plan.Transport) {
@@ -297,7 +318,7 @@ func besideStops(i *result.Initiator, t plan.Transport) {
 	if met {
 		not := *c
 		not.Outcome, not.Failures = result.ConversationNotHeld, 0
-		not.Error = "this machine or the far end's was too busy to run its program, or it was stopped, while the conversation was held"
+		not.Error = tooBusy + "while the conversation was held"
 		i.Conversation = &not
 	}
 }

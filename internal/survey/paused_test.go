@@ -304,3 +304,29 @@ func TestConversationThatNobodyRanForAccusesNobody(t *testing.T) {
 		}
 	}
 }
+
+// A run in which the programs stood still most of the time has seen too little of a path
+// to call it open.
+func TestWhatPausesExcusedMoreOftenThanNotIsNotKnownToPass(t *testing.T) {
+	ended := func(words string) (list []result.Connection) {
+		for _, w := range words {
+			list = append(list, result.Connection{Ended: map[rune]result.Ended{'+': result.EndedWell, '-': result.EndedSilent, '?': result.EndedUnknown}[w]})
+		}
+		return list
+	}
+	for _, c := range []struct {
+		before, after string
+		want          bool
+	}{
+		{"+++++++", "+++++++", false},
+		{"+++-----", "+++?????", false}, // one pause spoils so many
+		{"++++++++------", "++++++++??????", false},
+		{"+++++------", "+++++??????", true},
+		{"+++++-------", "+++++??????-", false}, // one failed in a way that tells
+		{"+++++??????", "+++++??????", false},   // refused by agreement, or interrupted
+	} {
+		if got := isMostlySpoilt(ended(c.before), ended(c.after)); got != c.want {
+			t.Errorf("%s of which pauses leave %s: %v", c.before, c.after, got)
+		}
+	}
+}

@@ -108,15 +108,18 @@ func (s *reports) half(j *job) *result.Initiator {
 	case i.NotTried == "" && s.tooSlow(j) != "":
 		i.NotTried = s.tooSlow(j)
 	case i.NotTried == "" && s.isUntold(j): // although it was tried again
-		i.NotTried = "this machine or the far end's was too busy to run its program, or it was stopped, each time that this path was tried: run dial again when both have less to do"
+		i.NotTried = tooBusy + "each time that this path was tried: run dial again when both have less to do"
 	}
-	i.Connections = s.connectionsOf(j)
-	i.Connections = besidePauses(i.Connections, s.ofThisEnd(j), j.transport, j.port)
+	all := s.connectionsOf(j)
+	i.Connections = besidePauses(all, s.ofThisEnd(j), j.transport, j.port)
 	pauses := s.pauses
 	if j.direction == plan.Reverse {
 		pauses = pausesOf(s.door.Paused(), sock.Now())
 	}
 	i.Connections = besidePauses(i.Connections, pauses, j.transport, j.port)
+	if i.NotTried == "" && isMostlySpoilt(all, i.Connections) {
+		i.NotTried = tooBusy + "while most connections of this path were tried, and got no answer: run dial again when both have less to do"
+	}
 	besideStops(&i, j.transport)
 	besideDeclines(&i, pauses, j.transport)
 	besideSheds(&i, pauses)
