@@ -302,6 +302,14 @@ func (b *Board) matrix(w http.ResponseWriter, ext string) {
 	case ".json":
 		w.Header().Set("Content-Disposition", `attachment; filename="matrix.json"`)
 		doc, err = report.MatrixJSON(m)
+	case ".csv":
+		kind = "text/csv; charset=utf-8"
+		w.Header().Set("Content-Disposition", `attachment; filename="matrix.csv"`)
+		doc, err = report.MatrixCSV(m)
+	case ".requests.txt":
+		kind = "text/plain; charset=utf-8"
+		w.Header().Set("Content-Disposition", `attachment; filename="matrix.requests.txt"`)
+		doc, err = report.MatrixRequests(m)
 	default:
 		refuse(w, http.StatusNotFound)
 		return

@@ -70,7 +70,7 @@ func TestTheBoardTellsWhatChangedAndNoMore(t *testing.T) {
 	if page.Code != http.StatusOK || !strings.Contains(page.Body.String(), "Please allow TCP from 10.1.2.3") || strings.Contains(page.Body.String(), "<b>") {
 		t.Errorf("the story is %d: %.300s", page.Code, page.Body)
 	}
-	for name, want := range map[string]string{"matrix.html": "<!doctype html>", "matrix.json": `"dialtone.matrix/1"`} {
+	for name, want := range map[string]string{"matrix.html": "<!doctype html>", "matrix.json": `"dialtone.matrix/1"`, "matrix.csv": "who,role,", "matrix.requests.txt": "Firewall requests: 1"} {
 		if got := watch(b, name); got.Code != http.StatusOK || !strings.Contains(got.Body.String(), want) {
 			t.Errorf("%s: %d %.200s", name, got.Code, got.Body)
 		}

@@ -444,6 +444,12 @@ func itemised(m *result.Matrix) *result.Matrix {
 // MatrixJSON is a matrix for programs.
 func MatrixJSON(m *result.Matrix) ([]byte, error) { return result.Encode(itemised(m)) }
 
+// MatrixCSV is a matrix for a spreadsheet.
+func MatrixCSV(m *result.Matrix) ([]byte, error) { return renderMatrixCSV(m, Options{}) }
+
+// MatrixRequests is what to ask for by a matrix.
+func MatrixRequests(m *result.Matrix) ([]byte, error) { return renderMatrixRequests(m, Options{}) }
+
 // targets are the names and addresses of the other ends of a request.
 func (t *matrixText) targets(q *result.Request) []string {
 	var out []string
