@@ -13,16 +13,6 @@ import (
 	"dialtone/internal/result"
 )
 
-// Listened is listen's own report: what reached which port from where, and what the
-// plan still expects.
-var Listened = Kind[*result.Report]{"report", []Form[*result.Report]{
-	{Format: Text, Ext: ".txt", Render: renderListenedText},
-	{Format: JSON, Ext: ".json", Render: encode[*result.Report]},
-	{Format: HTML, Ext: ".html", Render: renderListenedHTML},
-	{Format: Markdown, Ext: ".md", Render: renderListenedMarkdown},
-	{Format: CSV, Ext: ".csv", Render: renderListenedCSV},
-}}
-
 // How many of a kind are told of where people read it; JSON and CSV have them all.
 const (
 	maxGuests    = 60
@@ -471,6 +461,28 @@ const lackingAdvice = "Where a path stops, and what to ask for, stands in the re
 // heardLimits is what such a report does not speak for.
 const heardLimits = "A port that nobody reached may be closed to them, or they did not try: their own dial tells which."
 
+// Titles of what every form has.
+const (
+	portsTitle  = "Who must reach which port, and who did, with the key"
+	guestsTitle = "Who came with the key"
+)
+
+// A heardList is one of the lists that every form has below the ports and guests.
+type heardList struct {
+	ID, Title string
+	Texts     []string
+	Advice    string // what to make of it; "": nothing
+}
+
+// lists are those that have anything.
+func (h heard) lists() []heardList {
+	all := []heardList{
+		{"browsed", browsedTitle, h.Browsed, ""}, {"half", "What arrived, and was not completed", h.Half, halfAdvice},
+		{"strange", "Who came without the key", h.Strange, ""}, {"closed", "Ports that were not bound here", h.Unbound, ""},
+	}
+	return slices.DeleteFunc(all, func(l heardList) bool { return len(l.Texts) == 0 })
+}
+
 func renderListenedText(r *result.Report, o Options) ([]byte, error) {
 	h := hear(r)
 	p := newPage(o)
@@ -484,7 +496,7 @@ func renderListenedText(r *result.Report, o Options) ([]byte, error) {
 		p.blank()
 	}
 	if len(h.Ports) > 0 {
-		section("Who must reach which port, and who did, with the key", func() {
+		section(portsTitle, func() {
 			for _, x := range h.Ports {
 				p.hang(fmt.Sprintf("  %-2s  %-9s  ", x.Mark, x.Port), fmt.Sprintf("%s, by %s: %s", x.Service, x.By, x.From), 0, plain)
 			}
@@ -500,7 +512,7 @@ func renderListenedText(r *result.Report, o Options) ([]byte, error) {
 		})
 	}
 	if len(h.Guests) > 0 {
-		section("Who came with the key", func() {
+		section(guestsTitle, func() {
 			for _, g := range h.Guests {
 				for i, t := range g.Texts {
 					lead := "    "
@@ -515,20 +527,15 @@ func renderListenedText(r *result.Report, o Options) ([]byte, error) {
 			}
 		})
 	}
-	for _, s := range []struct {
-		title, advice string
-		texts         []string
-	}{{browsedTitle, "", h.Browsed}, {"What arrived, and was not completed", halfAdvice, h.Half}, {"Who came without the key", "", h.Strange}, {"Ports that were not bound here", "", h.Unbound}} {
-		if len(s.texts) > 0 {
-			section(s.title, func() {
-				for _, t := range s.texts {
-					p.hang("  * ", t, 0, plain)
-				}
-				if s.advice != "" {
-					p.hang("  ", s.advice, 0, plain)
-				}
-			})
-		}
+	for _, l := range h.lists() {
+		section(l.Title, func() {
+			for _, t := range l.Texts {
+				p.hang("  * ", t, 0, plain)
+			}
+			if l.Advice != "" {
+				p.hang("  ", l.Advice, 0, plain)
+			}
+		})
 	}
 	section("This run", func() { p.fields(2, h.Facts) })
 	p.hang("", heardLimits, 0, plain)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,18 +31,19 @@ func renderListenedHTML(r *result.Report, _ Options) ([]byte, error) {
 	for _, m := range h.Commands {
 		s.Next = append(s.Next, todo{fmt.Sprintf("On a %s run: %s (KEY is what listen printed)", m.name, m.command), ""})
 	}
-	s.Body = heardBody{heardLegend, browsedTitle, h.Ports, h.Guests, h.Browsed, h.Half, h.Strange, h.Unbound, labelled(h.Facts)}
+	s.Body = heardBody{portsTitle, h.Ports, heardLegend, guestsTitle, h.Guests, h.lists(), labelled(h.Facts)}
 	return renderHTML(listenedPage, s)
 }
 
 // A heardBody is what a page has of listen's own report beside its frame.
 type heardBody struct {
-	Legend, BrowsedTitle  string
-	Ports                 []heardPort
-	Guests                []labelledTexts
-	Browsed               []string
-	Half, Strange, Closed []string
-	Facts                 []labelledTexts
+	PortsTitle  string
+	Ports       []heardPort
+	Legend      string
+	GuestsTitle string
+	Guests      []labelledTexts
+	Lists       []heardList
+	Facts       []labelledTexts
 }
 
 // renderListenedMarkdown writes listen's own report for a ticket or a wiki.
@@ -52,7 +54,7 @@ func renderListenedMarkdown(r *result.Report, _ Options) ([]byte, error) {
 	m.line("# %s", "Listening report: "+endName(r.From))
 	m.line("**%s**", answer)
 	if len(h.Ports) > 0 {
-		m.line("## %s", "Who must reach which port, and who did, with the key")
+		m.line("## %s", portsTitle)
 		m.b.WriteString("| | port | service | must be reached by | reached from |\n| --- | --- | --- | --- | --- |\n")
 		for _, p := range h.Ports {
 			for _, s := range []string{p.Mark, p.Port, p.Service, p.By, p.From} {
@@ -84,13 +86,10 @@ func renderListenedMarkdown(r *result.Report, _ Options) ([]byte, error) {
 	for _, f := range h.Facts {
 		facts = append(facts, f[0]+": "+f[1])
 	}
-	for _, s := range []struct {
-		title string
-		texts []string
-	}{{"Who came with the key", guests}, {browsedTitle, h.Browsed}, {"What arrived, and was not completed", h.Half}, {"Who came without the key", h.Strange}, {"Ports that were not bound here", h.Unbound}, {"This run", facts}} {
-		if len(s.texts) > 0 {
-			m.line("## %s", s.title)
-			m.list(s.texts)
+	for _, l := range slices.Concat([]heardList{{Title: guestsTitle, Texts: guests}}, h.lists(), []heardList{{Title: "This run", Texts: facts}}) {
+		if len(l.Texts) > 0 {
+			m.line("## %s", l.Title)
+			m.list(l.Texts)
 		}
 	}
 	m.line("%s", heardLimits)

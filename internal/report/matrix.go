@@ -400,27 +400,22 @@ var requestParts = [result.RequestParts]string{
 
 // alikeRequests gathers the requests that differ by the far end's address alone.
 func (t *matrixText) alikeRequests(part result.RequestPart) [][]*result.Request {
-	var out [][]*result.Request
-	index := map[string]int{}
+	var all []*result.Request
 	for i := range t.Requests {
-		q := &t.Requests[i]
-		if q.Part() != part {
-			continue
+		if q := &t.Requests[i]; q.Part() == part {
+			all = append(all, q)
 		}
+	}
+	if t.verbose {
+		return slices.Collect(slices.Chunk(all, 1))
+	}
+	return grouped(all, func(q *result.Request) string {
 		words := q.Advice
 		for _, s := range t.targets(q) {
 			words = replaceWhole(words, s, "TARGET")
 		}
-		k := fmt.Sprint(q.Code, q.Port, q.Transport, q.Direction, q.Flows, words)
-		n, ok := index[k]
-		if !ok || t.verbose {
-			n = len(out)
-			index[k] = n
-			out = append(out, nil)
-		}
-		out[n] = append(out[n], q)
-	}
-	return out
+		return fmt.Sprint(q.Code, q.Port, q.Transport, q.Direction, q.Flows, words)
+	})
 }
 
 // itemised is a matrix whose requests have the numbers of the items that they are part

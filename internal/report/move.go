@@ -8,13 +8,6 @@ import (
 	"dialtone/internal/move"
 )
 
-// Move is what changes for others when a server gets another address.
-var Move = Kind[*move.Sheet]{"move sheet", []Form[*move.Sheet]{
-	{Format: Text, Ext: ".txt", Render: renderMoveText},
-	{Format: Markdown, Ext: ".md", Render: renderMoveMarkdown},
-	{Format: CSV, Ext: ".csv", Render: renderMoveCSV},
-}}
-
 // partyName is a party as a heading has it.
 func partyName(p move.Party) string {
 	s := p.Name

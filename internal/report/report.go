@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"dialtone/internal/move"
 	"dialtone/internal/request"
 	"dialtone/internal/result"
 )
@@ -69,6 +70,15 @@ var (
 		{Format: Prom, Ext: ".prom", Render: renderPrometheus},
 		{Requests, ".requests", ".requests.txt", renderRequests},
 	}}
+	// Listened is listen's own: what reached which port from where, and what the plan
+	// still expects.
+	Listened = Kind[*result.Report]{"report", []Form[*result.Report]{
+		{Format: Text, Ext: ".txt", Render: renderListenedText},
+		{Format: JSON, Ext: ".json", Render: encode[*result.Report]},
+		{Format: HTML, Ext: ".html", Render: renderListenedHTML},
+		{Format: Markdown, Ext: ".md", Render: renderListenedMarkdown},
+		{Format: CSV, Ext: ".csv", Render: renderListenedCSV},
+	}}
 	Matrix = Kind[*result.Matrix]{"matrix", []Form[*result.Matrix]{
 		{Format: Text, Ext: ".txt", Render: renderMatrixText},
 		{Format: JSON, Ext: ".json", Render: func(m *result.Matrix, _ Options) ([]byte, error) { return MatrixJSON(m) }},
@@ -84,6 +94,12 @@ var (
 		{Format: Text, Ext: ".txt", Render: renderAddressText},
 		{Format: JSON, Ext: ".json", Render: encode[*result.AddressReport]},
 		{Format: HTML, Ext: ".html", Render: renderAddressHTML},
+	}}
+	// Move is what changes for others when a server gets another address.
+	Move = Kind[*move.Sheet]{"move sheet", []Form[*move.Sheet]{
+		{Format: Text, Ext: ".txt", Render: renderMoveText},
+		{Format: Markdown, Ext: ".md", Render: renderMoveMarkdown},
+		{Format: CSV, Ext: ".csv", Render: renderMoveCSV},
 	}}
 )
 

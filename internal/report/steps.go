@@ -84,21 +84,28 @@ func steps(r *result.Report) []step {
 
 // groups gathers the paths that keep has and that have the same key, in order.
 func groups(r *result.Report, keep func(*result.Path) bool, key func(*result.Path) string) [][]*result.Path {
-	var out [][]*result.Path
-	index := map[string]int{}
+	var kept []*result.Path
 	for i := range r.Paths {
-		p := &r.Paths[i]
-		if !keep(p) {
-			continue
+		if p := &r.Paths[i]; keep(p) {
+			kept = append(kept, p)
 		}
-		k := key(p)
+	}
+	return grouped(kept, key)
+}
+
+// grouped gathers what has the same key, in the order of the first of each.
+func grouped[T any](all []T, key func(T) string) [][]T {
+	var out [][]T
+	index := map[string]int{}
+	for _, x := range all {
+		k := key(x)
 		n, ok := index[k]
 		if !ok {
 			n = len(out)
 			index[k] = n
 			out = append(out, nil)
 		}
-		out[n] = append(out[n], p)
+		out[n] = append(out[n], x)
 	}
 	return out
 }
@@ -153,21 +160,7 @@ func finding(p *result.Path) result.Finding {
 
 // alike gathers steps that ask the same for another port, so that ten ports which
 // one firewall drops are one item and not ten. The first of each speaks for it.
-func alike(all []step) [][]step {
-	var out [][]step
-	index := map[string]int{}
-	for _, s := range all {
-		k := s.pattern()
-		n, ok := index[k]
-		if !ok {
-			n = len(out)
-			index[k] = n
-			out = append(out, nil)
-		}
-		out[n] = append(out[n], s)
-	}
-	return out
-}
+func alike(all []step) [][]step { return grouped(all, step.pattern) }
 
 // triedTimes is how often something was tried, which makes no two steps different.
 var triedTimes = regexp.MustCompile(` It was tried \d+ times\.`)
