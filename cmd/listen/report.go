@@ -189,7 +189,7 @@ func (s *serving) reportOf(l *listener.Listener, journal *listener.Journal, run 
 	}
 	r := &result.Report{
 		Schema: result.Schema, Tool: cli.Software, Run: run.String(), Tag: l.Key.Tag(), Started: result.TimeOf(since), ElapsedMS: sock.Since(since).Milliseconds(),
-		Plan: s.Plan.Name, Mode: result.ModeListen, From: result.End{Role: plan.RoleWords(roles), Host: host, Addresses: s.addresses()}, To: result.End{Addresses: []string{}},
+		Plan: s.Plan.Name, Mode: result.ModeListen, From: result.End{Role: plan.RoleWords(roles), Host: host, Addresses: result.ParseAddrs(s.addresses()...)}, To: result.End{Addresses: result.Addrs{}},
 		Paths: []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{}, Summary: result.Summary{Verdicts: map[result.Verdict]int{}},
 		Listened: l.ListenedToAll(since),
 	}

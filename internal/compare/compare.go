@@ -72,14 +72,11 @@ func isSameEnd(a, b result.End) bool {
 	if a.Host != "" && strings.EqualFold(strings.TrimSuffix(a.Host, "."), strings.TrimSuffix(b.Host, ".")) {
 		return true
 	}
-	return slices.ContainsFunc(a.Addresses, func(x string) bool { return isTelling(x) && slices.Contains(b.Addresses, x) })
+	return slices.ContainsFunc(a.Addresses, func(x netip.Addr) bool { return isTelling(x) && slices.Contains(b.Addresses, x) })
 }
 
 // isTelling reports whether an address is one machine's alone.
-func isTelling(s string) bool {
-	a, err := netip.ParseAddr(s)
-	return err == nil && !a.IsLoopback() && !a.IsLinkLocalUnicast()
-}
+func isTelling(a netip.Addr) bool { return !a.IsLoopback() && !a.IsLinkLocalUnicast() }
 
 // A pair is a path in both reports; nil: that report does not have it.
 type pair struct{ old, now *result.Path }
@@ -236,7 +233,7 @@ func nameOf(e result.End) string {
 	case e.Host != "":
 		return e.Host
 	case len(e.Addresses) > 0:
-		return e.Addresses[0]
+		return e.Addresses[0].String()
 	}
 	return "a machine without a name"
 }

@@ -20,8 +20,8 @@ func ap(s string) result.Endpoint { return result.EndpointFrom(netip.MustParseAd
 func report(run string, at time.Time, paths ...result.Path) *result.Report {
 	return &result.Report{
 		Schema: result.Schema, Run: run, Started: result.TimeOf(at), Plan: "illiad", Mode: result.ModePaths, Tool: "dial 1",
-		From:    result.End{Role: "client", Host: "pc-7", Addresses: []string{"10.1.0.10"}},
-		To:      result.End{Role: "server", Host: "illiad.example.edu", Addresses: []string{"10.2.0.10"}},
+		From:    result.End{Role: "client", Host: "pc-7", Addresses: result.ParseAddrs("10.1.0.10")},
+		To:      result.End{Role: "server", Host: "illiad.example.edu", Addresses: result.ParseAddrs("10.2.0.10")},
 		Contact: &result.Contact{}, Paths: paths,
 	}
 }
@@ -155,12 +155,14 @@ func TestWhatTwoReportsAreToEachOther(t *testing.T) {
 		code result.Code // "": no finding
 	}{
 		{"the same machine", func(*result.Report) {}, result.RelationLater, ""},
-		{"with another address", func(r *result.Report) { r.From.Addresses = []string{"10.9.0.1"} }, result.RelationLater, ""},
+		{"with another address", func(r *result.Report) { r.From.Addresses = result.ParseAddrs("10.9.0.1") }, result.RelationLater, ""},
 		{"under another name", func(r *result.Report) { r.From.Host = "pc-7b" }, result.RelationLater, ""},
-		{"another machine", func(r *result.Report) { r.From = result.End{Host: "pc-8", Addresses: []string{"10.1.0.11"}} }, result.RelationElsewhere, result.CodeComparedElsewhere},
-		{"another machine, both with a loopback address", func(r *result.Report) { r.From = result.End{Host: "pc-8", Addresses: []string{"127.0.0.1"}} }, result.RelationElsewhere, result.CodeComparedElsewhere},
-		{"another far end", func(r *result.Report) { r.To = result.End{Host: "new.example.edu", Addresses: []string{"10.2.0.20"}} }, result.RelationOtherTarget, result.CodeComparedTarget},
-		{"the name leads elsewhere now", func(r *result.Report) { r.To.Addresses = []string{"10.2.0.20"} }, result.RelationLater, ""},
+		{"another machine", func(r *result.Report) { r.From = result.End{Host: "pc-8", Addresses: result.ParseAddrs("10.1.0.11")} }, result.RelationElsewhere, result.CodeComparedElsewhere},
+		{"another machine, both with a loopback address", func(r *result.Report) { r.From = result.End{Host: "pc-8", Addresses: result.ParseAddrs("127.0.0.1")} }, result.RelationElsewhere, result.CodeComparedElsewhere},
+		{"another far end", func(r *result.Report) {
+			r.To = result.End{Host: "new.example.edu", Addresses: result.ParseAddrs("10.2.0.20")}
+		}, result.RelationOtherTarget, result.CodeComparedTarget},
+		{"the name leads elsewhere now", func(r *result.Report) { r.To.Addresses = result.ParseAddrs("10.2.0.20") }, result.RelationLater, ""},
 		{"dialed by address, in other letters", func(r *result.Report) { r.To.Host = "ILLIAD.example.edu." }, result.RelationLater, ""},
 		{"real software was asked", func(r *result.Report) { r.Mode = result.ModeInstalled }, result.RelationLater, result.CodeComparedModes},
 		{"it was interrupted", func(r *result.Report) { r.Interrupted = true }, result.RelationLater, result.CodeInterrupted},
@@ -169,7 +171,7 @@ func TestWhatTwoReportsAreToEachOther(t *testing.T) {
 		c.edit(now)
 		old := report("1", day, path("a", result.Open, true))
 		if c.name == "another machine, both with a loopback address" {
-			old.From.Addresses = []string{"127.0.0.1"}
+			old.From.Addresses = result.ParseAddrs("127.0.0.1")
 		}
 		got, err := Reports("dial", old, now)
 		if err != nil || got.Relation != c.want || (c.code == "") != (len(got.Findings) == 0) || c.code != "" && got.Findings[0].Code != c.code {

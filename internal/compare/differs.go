@@ -51,8 +51,7 @@ func runs(old, now *result.Report) []result.Difference {
 }
 
 func end(e result.End) string {
-	addrs := slices.Sorted(slices.Values(e.Addresses))
-	s := strings.Join(slices.Compact(addrs), ", ")
+	s := result.AddrsOf(e.Addresses...).String()
 	switch {
 	case e.Host == "":
 		return s

@@ -66,7 +66,7 @@ func sendsFrom(r *result.Report, name string, sends []string) []result.Finding {
 			Text:   fmt.Sprintf("By the list %s sends from %s, and its connections came from %s.", name, strings.Join(sends, ", "), strings.Join(elsewhere, ", ")),
 			Advice: fmt.Sprintf("Ask %s which it is, and mend the list, the rule that lets it in, and its Lender Address.", name)}}
 	}
-	if r.To.Host != "" && slices.ContainsFunc(sends, func(s string) bool { return s != r.To.Host && !slices.Contains(r.To.Addresses, s) }) {
+	if r.To.Host != "" && slices.ContainsFunc(sends, func(s string) bool { return s != r.To.Host && !slices.Contains(r.To.Addresses.Words(), s) }) {
 		return []result.Finding{{Code: result.CodeSendsFrom,
 			Text:   fmt.Sprintf("%s receives at %s and sends from %s, by the list.", name, r.To.Host, strings.Join(sends, ", ")),
 			Advice: fmt.Sprintf("The firewall here has to let in %s; what it lets out goes to the other. ILLiad matches a delivery by the address that it came from (Lender Addresses).", strings.Join(sends, ", "))}}

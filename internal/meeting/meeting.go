@@ -359,17 +359,8 @@ func otherPaths(from, than *result.Report) []result.Path {
 func (m *meeting) mirrored(r *result.Report) *result.Report {
 	out := verdict.Mirror(r, m.Plan.Rows)
 	out.From.Host, out.To.Host = m.Hostname, m.Host
-	out.From.Addresses, out.To.Addresses = addrWords(m.sources()), addrWords(m.target.All)
+	out.From.Addresses, out.To.Addresses = result.AddrsOf(m.sources()...), result.AddrsOf(m.target.All...)
 	return out
-}
-
-func addrWords(addrs []netip.Addr) []string {
-	out := []string{}
-	for _, a := range addrs {
-		out = append(out, a.String())
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // deliver hands the report to the far end.

@@ -65,10 +65,10 @@ func endWords(e result.End) string {
 	switch {
 	case len(e.Addresses) == 0:
 		return orElse(e.Host, "an unknown host")
-	case e.Host == "" || slices.Contains(e.Addresses, e.Host):
-		return words(e.Addresses)
+	case e.Host == "" || slices.Contains(e.Addresses.Words(), e.Host):
+		return words(e.Addresses.Words())
 	}
-	return e.Host + " (" + words(e.Addresses) + ")"
+	return e.Host + " (" + words(e.Addresses.Words()) + ")"
 }
 
 func addrWords(r *result.Report) string {
@@ -230,7 +230,7 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 		w.clocks = j.clocks.reversed()
 	}
 	if !j.assumed {
-		w.seenAs = append(w.seenAs, addrs(listened.To.Addresses)...) // whom it dialed
+		w.seenAs = append(w.seenAs, listened.To.Addresses...) // whom it dialed
 	}
 	if p.Initiator.Answer == result.AnswerKeyed {
 		return j.confirm(p, dialed, w)
@@ -268,10 +268,9 @@ func (j *joiner) complete(p *result.Path, dialed, listened *result.Report) *resu
 // behindNAT is the address from which an end dials, by its own report, if it is
 // dialed at another one of that family, a NAT's; unknown if it is not, or has several.
 func behindNAT(r *result.Report, dialed netip.Addr) (own result.Addr) {
-	for _, text := range r.From.Addresses {
-		a, err := netip.ParseAddr(text)
+	for _, a := range r.From.Addresses {
 		switch {
-		case err != nil || !dialed.IsValid() || result.FamilyOf(a) != result.FamilyOf(dialed):
+		case !dialed.IsValid() || result.FamilyOf(a) != result.FamilyOf(dialed):
 		case a == dialed || own.IsValid():
 			return result.Addr{}
 		default:

@@ -47,8 +47,8 @@ func keyed(source, target, instance string) *result.Initiator {
 func half(run, host, own, dials string, i *result.Initiator) *result.Report {
 	r := &result.Report{
 		Schema: result.Schema, Tool: "dialtone test", Run: run, Started: noon, ElapsedMS: 900_000, Plan: "illiad", Mode: result.ModePaths,
-		From: result.End{Role: "server", Host: host, Addresses: []string{own}},
-		To:   result.End{Role: "peer", Host: dials, Addresses: []string{dials}},
+		From: result.End{Role: "server", Host: host, Addresses: result.ParseAddrs(own)},
+		To:   result.End{Role: "peer", Host: dials, Addresses: result.ParseAddrs(dials)},
 		Listened: &result.Listened{
 			Instance: "listener of " + host, Since: noon, Until: at(15 * time.Minute), Witness: result.WitnessTable,
 			Ports: []result.ListenedPort{{Port: port, Transport: plan.TCP, Family: result.IP4, State: result.PortBound}},
@@ -115,7 +115,7 @@ func TestWhatOneEndSawCompletesWhatTheOtherDialed(t *testing.T) {
 			b.Listened.Arrivals = []result.Arrival{arrival(hostA+":50123", sent, result.SawHalfOpen)}
 		}, result.ReplyLost, "reply-lost", "saw it at 14:03:07. The two clocks agree."},
 		{"half-open there, under the NAT's address and the same port", func(_, b *result.Report) {
-			b.To.Addresses = []string{"192.0.2.99"}
+			b.To.Addresses = result.ParseAddrs("192.0.2.99")
 			b.Paths[0].Target, b.Paths[0].Initiator.Target = ap("192.0.2.99:7968"), ap("192.0.2.99:7968")
 			b.Listened.Arrivals = []result.Arrival{arrival("192.0.2.99:50123", sent, result.SawHalfOpen)}
 		}, result.ReplyLost, "reply-lost", "saw it at 14:03:07"},
@@ -197,7 +197,7 @@ func TestWhatOneEndSawCompletesWhatTheOtherDialed(t *testing.T) {
 		}, result.Silent, "silent", "other software held the port"},
 		{"it did not listen at all", func(_, b *result.Report) { b.Listened = nil }, result.Silent, "silent", "there was no contact"},
 		{"another address was dialed than the other end has", func(a, b *result.Report) {
-			b.From.Addresses = []string{"198.51.100.20"}
+			b.From.Addresses = result.ParseAddrs("198.51.100.20")
 			b.Paths[0].Initiator.Source = ap("198.51.100.20:40999")
 		}, result.Silent, "silent", "nothing shows that the one leads to the other"},
 		{"refused, and it held the port", func(a, _ *result.Report) { a.Paths[0].Initiator.Connect = result.ConnectRST }, result.Refused, "nat-no-forward", "less than 3 min 7 s"},
@@ -269,32 +269,32 @@ func TestOnlyTheEndsOfAPairArePaired(t *testing.T) {
 	}{
 		{"one dialed the other's own address", func(_, _ *result.Report) {}, false, true, false},
 		{"by name", func(a, b *result.Report) {
-			b.To.Addresses, b.To.Host = []string{"192.0.2.99"}, "ILLiad.A.example."
+			b.To.Addresses, b.To.Host = result.ParseAddrs("192.0.2.99"), "ILLiad.A.example."
 		}, false, true, false},
 		{"neither address shows it, and they are the only two", func(_, b *result.Report) {
-			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: result.ParseAddrs("192.0.2.99")}
 		}, true, true, true},
 		{"neither address shows it, and there are more", func(_, b *result.Report) {
-			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: result.ParseAddrs("192.0.2.99")}
 		}, false, false, false},
 		{"neither address shows it, and the key is the same", func(a, b *result.Report) {
-			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: result.ParseAddrs("192.0.2.99")}
 			a.Tag, b.Tag = "1a2b", "1a2b"
 		}, true, true, false},
 		{"the listener's key is the same", func(a, b *result.Report) {
-			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: result.ParseAddrs("192.0.2.99")}
 			a.Tag, b.Listened.Tag = "1a2b", "1a2b"
 		}, true, true, false},
 		{"the key is the same, and there are more", func(a, b *result.Report) {
-			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: result.ParseAddrs("192.0.2.99")}
 			a.Tag, b.Tag = "1a2b", "1a2b"
 		}, false, false, false},
 		{"one does not say which key", func(a, b *result.Report) {
-			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: result.ParseAddrs("192.0.2.99")}
 			a.Tag = "1a2b"
 		}, true, false, false},
 		{"another key", func(a, b *result.Report) {
-			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+			b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: result.ParseAddrs("192.0.2.99")}
 			a.Tag, b.Tag = "1a2b", "3c4d"
 		}, true, false, false},
 		{"another key, and one dialed the other's own address", func(a, b *result.Report) { a.Tag, b.Tag = "1a2b", "3c4d" }, true, false, false},
@@ -302,25 +302,25 @@ func TestOnlyTheEndsOfAPairArePaired(t *testing.T) {
 			b.To, a.Tag, b.Tag = a.To, "1a2b", "1a2b"
 		}, true, false, false},
 		{"a short name is no proof", func(a, b *result.Report) {
-			a.From.Host, b.To.Host, b.To.Addresses = "illiad", "illiad", []string{"192.0.2.99"}
+			a.From.Host, b.To.Host, b.To.Addresses = "illiad", "illiad", result.ParseAddrs("192.0.2.99")
 		}, false, false, false},
 		{"an attempt is among the arrivals", func(a, b *result.Report) {
-			b.To.Addresses, b.To.Host = []string{"192.0.2.99"}, ""
+			b.To.Addresses, b.To.Host = result.ParseAddrs("192.0.2.99"), ""
 			b.Listened.Arrivals = []result.Arrival{arrival(hostA+":50123", 0, result.SawHalfOpen)}
 		}, false, true, false},
 		{"the run proved itself there", func(a, b *result.Report) {
-			b.To.Addresses, b.To.Host = []string{"192.0.2.99"}, ""
+			b.To.Addresses, b.To.Host = result.ParseAddrs("192.0.2.99"), ""
 			v := arrival("198.51.100.1:5", 0, result.SawAccepted)
 			v.Proved, v.Run = true, "run-a"
 			b.Listened.Arrivals = []result.Arrival{v}
 		}, false, true, false},
 		{"the listener is the contact", func(a, b *result.Report) {
-			b.To.Addresses, b.To.Host = []string{"192.0.2.99"}, ""
+			b.To.Addresses, b.To.Host = result.ParseAddrs("192.0.2.99"), ""
 			a.Contact = &result.Contact{Instance: b.Listened.Instance}
 		}, false, true, false},
 		{"the same run", func(_, b *result.Report) { b.Run = "run-a" }, true, false, false},
 		{"the same machine, to two partners", func(a, b *result.Report) {
-			b.From, b.To.Addresses = a.From, []string{"198.51.100.20"}
+			b.From, b.To.Addresses = a.From, result.ParseAddrs("198.51.100.20")
 			b.Paths[0].Initiator.Source = ap(hostA + ":40999")
 		}, true, false, false},
 		{"two machines, to one partner", func(a, b *result.Report) { b.To = a.To }, true, false, false},
@@ -392,7 +392,7 @@ func TestListensReportCompletesWhatWasDialed(t *testing.T) {
 
 func TestAnAssumedPairSaysSo(t *testing.T) {
 	a, b := halves()
-	b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: []string{"192.0.2.99"}}
+	b.To = result.End{Role: "peer", Host: "192.0.2.99", Addresses: result.ParseAddrs("192.0.2.99")}
 	r := joinOf(t, a, b)
 	if f := find(r, "ends-assumed"); f == nil || !strings.Contains(f.Text, "192.0.2.99") || !strings.Contains(f.Text, hostB) || !r.Joined.Assumed {
 		t.Errorf("findings %+v", r.Findings)

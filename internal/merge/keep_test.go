@@ -120,7 +120,7 @@ func TestRequestsNameTheAddressBehindTheNAT(t *testing.T) {
 func TestJoinedPathKeepsTheNAT(t *testing.T) {
 	a, b := halves()
 	a.Paths[0].Initiator.Source, a.Paths[0].Source = ap("10.9.0.4:50123"), ap("10.9.0.4:50123")
-	a.From.Addresses = []string{"10.9.0.4"}
+	a.From.Addresses = result.ParseAddrs("10.9.0.4")
 	a.Contact = &result.Contact{Direction: plan.Forward, SeenAs: ap(hostA + ":50001"), ClockMS: new(int64), Instance: b.Listened.Instance}
 	got := Join(a, b, Pairing{})
 	if p := got.Paths[0]; p.Verdict != result.Filtered || p.OthersSeenAs.String() != hostA || !strings.Contains(p.Finding.Advice, "seen as "+hostA+" on other paths") {

@@ -179,7 +179,7 @@ func sources(r *result.Report) []string {
 		}
 	}
 	if len(out) == 0 {
-		out = append(out, r.From.Addresses...)
+		out = append(out, r.From.Addresses.Words()...)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

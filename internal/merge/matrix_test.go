@@ -50,8 +50,8 @@ func client(n int) *result.Report {
 	own := fmt.Sprintf("10.1.%d.%d", n/3, 10+n)
 	r := &result.Report{
 		Schema: result.Schema, Tool: "dialtone test", Run: fmt.Sprintf("run-%d", n), Started: at(time.Duration(n) * time.Minute), Plan: "illiad", Mode: result.ModePaths,
-		From:    result.End{Role: "client", Host: fmt.Sprintf("ws-%d.example.edu", n), Addresses: []string{own}},
-		To:      result.End{Role: "server,web,database", Host: "illiad.example.edu", Addresses: []string{"10.2.0.10"}},
+		From:    result.End{Role: "client", Host: fmt.Sprintf("ws-%d.example.edu", n), Addresses: result.ParseAddrs(own)},
+		To:      result.End{Role: "server,web,database", Host: "illiad.example.edu", Addresses: result.ParseAddrs("10.2.0.10")},
 		Contact: &result.Contact{Instance: "x"},
 	}
 	add := func(flow, service string, port int, need plan.Need, i *result.Initiator, a *result.Acceptor) {
@@ -168,7 +168,7 @@ func TestAMatrixAndItsLetterHaveTheSameNumbers(t *testing.T) {
 		p.Target, p.Initiator.Target = e, e
 		judge(p)
 	}
-	other.To.Host, other.To.Addresses, other.Run = "second.example.edu", []string{"10.2.0.20"}, "run-second"
+	other.To.Host, other.To.Addresses, other.Run = "second.example.edu", result.ParseAddrs("10.2.0.20"), "run-second"
 	slow := client(4)
 	p := &slow.Paths[1]
 	p.Initiator, p.Acceptor = timeout("10.1.1.14:50002", "10.2.0.10:443", 0), &result.Acceptor{Instance: "x", Port: result.PortBound, Saw: result.SawNothing}

@@ -99,7 +99,7 @@ func who(r *result.Report) string {
 	case r.From.Host != "":
 		return r.From.Host
 	case len(r.From.Addresses) > 0:
-		return r.From.Addresses[0]
+		return r.From.Addresses[0].String()
 	}
 	return "run " + r.Run
 }

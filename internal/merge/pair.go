@@ -26,7 +26,7 @@ func Pair(a, b *result.Report, alone bool) (Pairing, bool) {
 		return Pairing{}, false
 	case met(a, b) || met(b, a) || found(a, b) || found(b, a):
 		return Pairing{}, true
-	case sameMachine(a, b), shares(addrs(a.To.Addresses), addrs(b.To.Addresses)):
+	case sameMachine(a, b), shares(a.To.Addresses, b.To.Addresses):
 		return Pairing{}, false // two runs from one machine, or to one
 	case leads(a, b) || leads(b, a):
 		return Pairing{}, true
@@ -114,7 +114,7 @@ func leads(a, b *result.Report) bool {
 	if strings.Contains(a.To.Host, ".") && !isAddr(a.To.Host) && strings.EqualFold(strings.TrimSuffix(a.To.Host, "."), strings.TrimSuffix(b.From.Host, ".")) {
 		return true
 	}
-	return shares(addrs(a.To.Addresses), ownAddrs(b))
+	return shares(a.To.Addresses, ownAddrs(b))
 }
 
 func isAddr(s string) bool {
@@ -136,7 +136,7 @@ func sameMachine(a, b *result.Report) bool {
 // ownAddrs are the addresses that the machine which made a report is known to
 // have itself, whatever a NAT makes of them.
 func ownAddrs(r *result.Report) []netip.Addr {
-	out := addrs(r.From.Addresses)
+	out := slices.Clone([]netip.Addr(r.From.Addresses))
 	for i := range r.Paths {
 		p := &r.Paths[i]
 		if h := p.Initiator; p.Direction == plan.Forward && h != nil && h.Source.IsValid() {
@@ -196,16 +196,6 @@ func natOf(p *result.Path, seenAs []netip.Addr) (seen result.Addr) {
 		}
 	}
 	return seen
-}
-
-func addrs(list []string) []netip.Addr {
-	var out []netip.Addr
-	for _, s := range list {
-		if a, err := netip.ParseAddr(s); err == nil {
-			out = append(out, a.Unmap())
-		}
-	}
-	return out
 }
 
 func shares(a, b []netip.Addr) bool {

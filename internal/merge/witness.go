@@ -94,7 +94,7 @@ func isSource(t attempt, v *result.Arrival, far *result.Report) bool {
 	if !t.source.IsValid() || t.source.Port() == 0 || t.source.Port() != v.Source.Port() {
 		return false
 	}
-	return t.source == v.Source || slices.Contains(addrs(far.To.Addresses), v.Source.Addr())
+	return t.source == v.Source || slices.Contains(far.To.Addresses, v.Source.Addr())
 }
 
 // half is the accepting end's half of a path that the other end dialed. The

@@ -66,7 +66,7 @@ func Of(reports []*result.Report, to string) (*Sheet, error) {
 		if isServers(r) {
 			at, old = &r.From, false
 		}
-		names := slices.Clone(at.Addresses)
+		names := at.Addresses.Words()
 		if old && at.Host != "" {
 			names = append([]string{at.Host}, names...)
 		}
@@ -138,7 +138,7 @@ func (s *Sheet) dialed(r *result.Report) {
 	if ours {
 		other = r.To
 	}
-	p := s.party(cmp.Or(other.Host, "?"), plan.Role(other.Role), other.Addresses)
+	p := s.party(cmp.Or(other.Host, "?"), plan.Role(other.Role), other.Addresses.Words())
 	for i := range r.Paths {
 		x := &r.Paths[i]
 		if x.Expect != plan.ExpectOpen || x.Port == 0 || !x.OK && !x.Counted {
@@ -179,7 +179,7 @@ func (s *Sheet) visited(r *result.Report) {
 			if slices.ContainsFunc(v.Visits, func(x result.Visit) bool { return x.Port == e.Port && x.Transport == e.Transport }) {
 				old := ""
 				if len(r.From.Addresses) > 0 {
-					old = r.From.Addresses[0]
+					old = r.From.Addresses[0].String()
 				}
 				p.add(Outgoing, old, s.New, fmt.Sprintf("%d/%s %s", e.Port, e.Transport, e.Service))
 			}

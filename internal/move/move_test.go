@@ -23,7 +23,7 @@ func odyssey(partner, address string) *result.Report {
 		return p
 	}
 	return &result.Report{
-		Mode: result.ModePaths, Plan: "illiad", From: result.End{Role: "server", Host: "illiad", Addresses: []string{"10.2.0.10"}}, To: result.End{Role: "peer", Host: partner, Addresses: []string{address}},
+		Mode: result.ModePaths, Plan: "illiad", From: result.End{Role: "server", Host: "illiad", Addresses: result.ParseAddrs("10.2.0.10")}, To: result.End{Role: "peer", Host: partner, Addresses: result.ParseAddrs(address)},
 		Paths: []result.Path{
 			path(plan.Forward, "odyssey-out", "10.2.0.10:50000", "198.51.100.9:50000", address+":7968", true),
 			path(plan.Reverse, "odyssey-in", address+":50001", "", "198.51.100.10:7968", false),
@@ -36,8 +36,8 @@ func odyssey(partner, address string) *result.Report {
 // staff is a staff PC's run against the old server.
 func staff(address string) *result.Report {
 	return &result.Report{
-		Mode: result.ModePaths, Plan: "illiad", From: result.End{Role: "client", Host: "pc-" + address, Addresses: []string{address}},
-		To:    result.End{Role: "server,web,database", Host: "illiad.example.edu", Addresses: []string{"10.2.0.10"}},
+		Mode: result.ModePaths, Plan: "illiad", From: result.End{Role: "client", Host: "pc-" + address, Addresses: result.ParseAddrs(address)},
+		To:    result.End{Role: "server,web,database", Host: "illiad.example.edu", Addresses: result.ParseAddrs("10.2.0.10")},
 		Paths: []result.Path{{Flow: "sql-client", Service: "SQL Server (TDS)", Port: 1433, Transport: plan.TCP, Direction: plan.Forward, Expect: plan.ExpectOpen, OK: true, Counted: true, Source: ap(address + ":40000"), Target: ap("10.2.0.10:1433")}},
 	}
 }
@@ -71,7 +71,7 @@ func TestEachPartyIsToldItsOwn(t *testing.T) {
 
 func TestWhoReachedListenIsAParty(t *testing.T) {
 	r := &result.Report{
-		Mode: result.ModeListen, Plan: "illiad", From: result.End{Role: "server", Addresses: []string{"10.2.0.10"}},
+		Mode: result.ModeListen, Plan: "illiad", From: result.End{Role: "server", Addresses: result.ParseAddrs("10.2.0.10")},
 		Listened: &result.Listened{
 			Expected: []result.ExpectedPort{{Port: 7968, Transport: plan.TCP, Service: "Odyssey"}, {Port: 1611, Transport: plan.TCP, Service: "ISO ILL"}},
 			Visitors: []result.Visitor{
@@ -89,7 +89,7 @@ func TestWhoReachedListenIsAParty(t *testing.T) {
 
 func TestWhatNoSheetCanBeMadeOf(t *testing.T) {
 	other := odyssey("b.example", "203.0.113.7")
-	other.From.Addresses = []string{"10.9.9.9"}
+	other.From.Addresses = result.ParseAddrs("10.9.9.9")
 	other.Paths[0].Source = ap("10.9.9.9:1")
 	for name, c := range map[string]struct {
 		in  []*result.Report
@@ -97,7 +97,7 @@ func TestWhatNoSheetCanBeMadeOf(t *testing.T) {
 		err error
 	}{
 		"the same address": {[]*result.Report{staff("10.1.0.10")}, "10.2.0.10", ErrSame},
-		"nobody":           {[]*result.Report{{Mode: result.ModeListen, From: result.End{Role: "server", Addresses: []string{"10.2.0.10"}}, Listened: &result.Listened{}}}, "192.0.2.20", ErrNobody},
+		"nobody":           {[]*result.Report{{Mode: result.ModeListen, From: result.End{Role: "server", Addresses: result.ParseAddrs("10.2.0.10")}, Listened: &result.Listened{}}}, "192.0.2.20", ErrNobody},
 		"two servers":      {[]*result.Report{staff("10.1.0.10"), other}, "192.0.2.20", ErrSeveral},
 		"nothing known":    {[]*result.Report{{Mode: result.ModePaths}}, "192.0.2.20", ErrNobody},
 	} {

@@ -175,8 +175,8 @@ func (p *Page) begin(s *session, role plan.Role, name string) {
 	rep := &result.Report{
 		Schema: result.Schema, Tool: p.Software + ", for " + s.browser, Run: s.id.String(), Started: result.TimeOf(s.began),
 		Plan: p.Plan.Name, Mode: result.ModeBrowser,
-		From:  result.End{Role: string(role), Host: name, Addresses: []string{s.from.String()}},
-		To:    result.End{Role: strings.Join(roles, ","), Host: strings.Trim(s.host, "[]"), Addresses: []string{local.Addr().String()}},
+		From:  result.End{Role: string(role), Host: name, Addresses: result.Addrs{s.from}},
+		To:    result.End{Role: strings.Join(roles, ","), Host: strings.Trim(s.host, "[]"), Addresses: result.Addrs{local.Addr()}},
 		Paths: []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
 		Contact: &result.Contact{
 			Flow: p.flowOf(int(local.Port())), Direction: plan.Forward, Port: int(local.Port()), Family: result.FamilyOf(s.from), Target: result.EndpointFrom(s.target(int(local.Port()))),

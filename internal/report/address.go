@@ -42,7 +42,7 @@ func renderAddressText(r *result.AddressReport, o Options) ([]byte, error) {
 // addressFacts are who asked, and when, labelled.
 func addressFacts(r *result.AddressReport) [][2]string {
 	fields := [][2]string{
-		{"From", strings.TrimPrefix(endName(result.End{Host: r.Host, Addresses: r.Own}), "at ")},
+		{"From", strings.TrimPrefix(endName(result.End{Host: r.Host, Addresses: result.ParseAddrs(r.Own...)}), "at ")},
 		{"Started", startLine(r.Started.Time, r.ElapsedMS)},
 		{"By", r.Tool},
 	}

@@ -20,8 +20,8 @@ var asker = request.Asker{Name: "ILLiad", Institution: "Example University Libra
 // lets the other in.
 func betweenServers() *result.Report {
 	r := base()
-	r.From = result.End{Role: "server", Host: "illiad.example.edu", Addresses: []string{"10.1.0.10"}}
-	r.To = result.End{Role: "peer", Host: "ill.sample.edu", Addresses: []string{"203.0.113.2"}}
+	r.From = result.End{Role: "server", Host: "illiad.example.edu", Addresses: result.ParseAddrs("10.1.0.10")}
+	r.To = result.End{Role: "peer", Host: "ill.sample.edu", Addresses: result.ParseAddrs("203.0.113.2")}
 	out := broken(path("odyssey-out", "Odyssey", 7968, "10.1.0.10:51612", "203.0.113.2:7968"), result.Refused,
 		"RST came back from 203.0.113.2, the address of a NAT in front of 10.3.0.10.", "Please forward to 10.3.0.10 what comes to 203.0.113.2: TCP port 7968.")
 	out.From, out.To, out.Finding.Code, out.OthersSeenAs, out.OthersOrigin = "server", "peer", result.CodeNATNoForward, result.ParseAddr("198.51.100.2"), result.ParseAddr("10.3.0.10")
@@ -195,7 +195,7 @@ func TestRequestsPageShowsEachDialect(t *testing.T) {
 		t.Fatalf("%s has no place for the examples", file)
 	}
 	r := base()
-	r.From, r.To = result.End{Role: "client", Host: "ws-114", Addresses: []string{"10.1.0.10"}}, result.End{Role: "server,web,database", Host: "illiad.example.edu", Addresses: []string{"10.2.0.10"}}
+	r.From, r.To = result.End{Role: "client", Host: "ws-114", Addresses: result.ParseAddrs("10.1.0.10")}, result.End{Role: "server,web,database", Host: "illiad.example.edu", Addresses: result.ParseAddrs("10.2.0.10")}
 	p := broken(path("sql-client", "SQL Server (TDS)", 1433, "10.1.0.10:32945", "10.2.0.10:1433"), result.Filtered,
 		"No answer came, and the listener, which watched all the time, saw nothing arrive on port 1433. It gets as far as 198.51.100.6 (hop 3).", "Please allow it.")
 	p.To, p.Why, p.IdleS = "database", "Every ILLiad Client works directly on the database and keeps this connection open for hours.", 8*3600

@@ -37,7 +37,7 @@ func aWeekLater(t *testing.T) (*result.Report, *result.Comparison) {
 		path("rdp", "Remote Desktop", 3389, "192.0.2.5:51618", "198.51.100.9:3389"))
 	now := base()
 	now.Started = result.TimeOf(t0.Add(7 * 24 * time.Hour))
-	now.From.Addresses = []string{"192.0.2.77"}
+	now.From.Addresses = result.ParseAddrs("192.0.2.77")
 	sql = broken(path("sql-client", "SQL Server (TDS)", 1433, "192.0.2.77:41612", "198.51.100.9:1433"), result.Filtered, "It never arrived.", "Please allow it.")
 	sql.Stop = &result.Stop{LastHop: 2, Last: netip.MustParseAddr("203.0.113.1")}
 	odyssey := broken(path("odyssey-client", "Odyssey", 7968, "", ""), result.Untested, "Not its turn.", "")
@@ -98,7 +98,7 @@ func TestTheComparisonsAnswer(t *testing.T) {
 		return path(flow, flow, 1, "192.0.2.5:50001", "198.51.100.9:1")
 	}
 	bad := func(flow string, v result.Verdict) result.Path { return broken(ok(flow), v, "", "") }
-	elsewhere := func(r *result.Report) { r.From = result.End{Host: "ws-9", Addresses: []string{"192.0.2.9"}} }
+	elsewhere := func(r *result.Report) { r.From = result.End{Host: "ws-9", Addresses: result.ParseAddrs("192.0.2.9")} }
 	for _, c := range []struct {
 		name     string
 		old, now []result.Path

@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"strings"
 
@@ -130,8 +129,8 @@ func (t *textReport) caveat() string {
 	}
 	if len(here) == 0 {
 		for _, a := range t.Report.From.Addresses {
-			if ip, err := netip.ParseAddr(a); err != nil || !ip.IsLoopback() {
-				here = append(here, a)
+			if !a.IsLoopback() {
+				here = append(here, a.String())
 			}
 		}
 	}

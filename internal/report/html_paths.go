@@ -21,7 +21,7 @@ func renderPathsHTML(r *result.Report, o Options) ([]byte, error) {
 	t := &textReport{Report: r, verbose: true, asker: o.Ask.Asker}
 	s := sheet{
 		Kind: "Path report", Class: answerClass(r), Answer: answer(r), Limits: t.caveat(), Next: next(r), Tool: r.Tool,
-		Title: "Path report: " + cmp.Or(r.From.Host, strings.Join(r.From.Addresses, ", "), "this machine") + " to " + hostName(r.To),
+		Title: "Path report: " + cmp.Or(r.From.Host, r.From.Addresses.String(), "this machine") + " to " + hostName(r.To),
 	}
 	b := t.body()
 	var err error

@@ -26,8 +26,8 @@ func heardReport() *result.Report {
 		return result.Visit{Port: port, Transport: plan.TCP, Service: service, Kind: kind, Words: words, Count: n, First: at(10), Last: at(12)}
 	}
 	r := base()
-	r.Mode, r.Paths, r.Contact, r.To = result.ModeListen, nil, nil, result.End{Addresses: []string{}}
-	r.From = result.End{Role: "server,web,database", Host: "illiad", Addresses: []string{"10.2.0.10"}}
+	r.Mode, r.Paths, r.Contact, r.To = result.ModeListen, nil, nil, result.End{Addresses: result.ParseAddrs()}
+	r.From = result.End{Role: "server,web,database", Host: "illiad", Addresses: result.ParseAddrs("10.2.0.10")}
 	r.Summary = result.Summary{Verdicts: map[result.Verdict]int{}}
 	r.Listened = &result.Listened{
 		Instance: "0011", Since: at(0), Until: at(30), Witness: result.WitnessTable,

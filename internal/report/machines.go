@@ -126,7 +126,7 @@ func roleList(s string) []string {
 func hostOf(e result.End) string {
 	if len(e.Addresses) > 0 {
 		if _, err := netip.ParseAddr(e.Host); err == nil || !strings.Contains(e.Host, ".") {
-			return e.Addresses[0]
+			return e.Addresses[0].String()
 		}
 	}
 	if e.Host == "" {

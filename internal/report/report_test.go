@@ -38,8 +38,8 @@ func base() *result.Report {
 	return &result.Report{
 		Schema: result.Schema, Mode: result.ModePaths, Tool: "dial 0.1.0", Run: "7f3a91c2",
 		Started: t0, ElapsedMS: 4213, Plan: "illiad",
-		From: result.End{Role: "client", Host: "ws-114.example.edu", Addresses: []string{"192.0.2.5"}},
-		To:   result.End{Role: "server,web,database", Host: "library.example.edu", Addresses: []string{"198.51.100.9"}},
+		From: result.End{Role: "client", Host: "ws-114.example.edu", Addresses: result.ParseAddrs("192.0.2.5")},
+		To:   result.End{Role: "server,web,database", Host: "library.example.edu", Addresses: result.ParseAddrs("198.51.100.9")},
 		Contact: &result.Contact{
 			Flow: "odyssey-client", Direction: plan.Forward, Port: 7968, Family: result.IP4, Target: ap("198.51.100.9:7968"), SeenAs: ap("192.0.2.5:51613"),
 			Instance: "c0ffee", Software: "listen 0.1.0", Plan: "illiad", Roles: []string{"server", "web", "database"},
@@ -165,7 +165,7 @@ func mixedBag() *result.Report {
 func noContact() *result.Report {
 	r := base()
 	r.Contact = nil
-	r.To = result.End{Role: "server", Host: "library.example.edu", Addresses: []string{"198.51.100.9"}}
+	r.To = result.End{Role: "server", Host: "library.example.edu", Addresses: result.ParseAddrs("198.51.100.9")}
 	r.Findings = []result.Finding{{Code: "wrong-key", Text: "A listener answered at 198.51.100.9:7968, but the key does not match its own.",
 		Advice: "Copy the dial command that listen prints there, key and all, and run it again."}}
 	answered := broken(path("odyssey-client", "Odyssey", 7968, "192.0.2.5:51613", "198.51.100.9:7968"), result.Answered,
@@ -194,8 +194,8 @@ func interrupted() *result.Report {
 func twoFamilies() *result.Report {
 	r := base()
 	r.Started = result.TimeOf(t0.Time)
-	r.From.Addresses = append(r.From.Addresses, "2001:db8:1::5")
-	r.To.Addresses = append(r.To.Addresses, "2001:db8:2::9")
+	r.From.Addresses = append(r.From.Addresses, netip.MustParseAddr("2001:db8:1::5"))
+	r.To.Addresses = append(r.To.Addresses, netip.MustParseAddr("2001:db8:2::9"))
 	no6 := broken(path("platform", "ILLiad Web Platform", 443, "", ""), result.Unreachable,
 		"This machine has no route to any IPv6 address of library.example.edu.", "Ask for IPv6 routing, or take the IPv6 address out of the DNS.")
 	no6.Family = result.IP6

@@ -138,7 +138,7 @@ func hostName(e result.End) string {
 	case e.Host != "":
 		return e.Host
 	case len(e.Addresses) > 0:
-		return list(e.Addresses)
+		return list(e.Addresses.Words())
 	case e.Role != "":
 		return roles(e)
 	default:
@@ -152,8 +152,8 @@ func endName(e result.End) string {
 	if e.Host != "" {
 		s = strings.TrimLeft(s+" at "+e.Host, " ")
 	}
-	if len(e.Addresses) > 0 && !slices.Equal(e.Addresses, []string{e.Host}) {
-		s = strings.TrimLeft(s+" ("+strings.Join(e.Addresses, ", ")+")", " ")
+	if len(e.Addresses) > 0 && e.Addresses.String() != e.Host {
+		s = strings.TrimLeft(s+" ("+e.Addresses.String()+")", " ")
 	}
 	return cmp.Or(s, "not known")
 }
@@ -161,7 +161,7 @@ func endName(e result.End) string {
 // about is an end's roles and the addresses it used, or else has.
 func about(e result.End, used []string) string {
 	if len(used) == 0 {
-		used = e.Addresses
+		used = e.Addresses.Words()
 	}
 	var parts []string
 	if s := roles(e); s != "" {

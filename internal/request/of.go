@@ -278,11 +278,10 @@ func sourceEnd(r *result.Report, p *result.Path) result.End {
 }
 
 // only is the one address of a family; invalid if there are several or none.
-func only(list []string, f result.Family) netip.Addr {
+func only(list result.Addrs, f result.Family) netip.Addr {
 	var found netip.Addr
-	for _, s := range list {
-		a, err := netip.ParseAddr(s)
-		if err != nil || a.IsLoopback() || a.IsLinkLocalUnicast() || result.FamilyOf(a) != f {
+	for _, a := range list {
+		if a.IsLoopback() || a.IsLinkLocalUnicast() || result.FamilyOf(a) != f {
 			continue
 		}
 		if found.IsValid() {

@@ -1,6 +1,11 @@
 package result
 
-import "net/netip"
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+)
 
 // An Addr is an IP address. Its zero value means unknown, or none, and is "" in
 // JSON.
@@ -29,3 +34,47 @@ func (a *Addr) UnmarshalText(b []byte) error {
 
 // IsOf reports whether it is of a family; one that is unknown may be.
 func (a Addr) IsOf(f Family) bool { return !a.IsValid() || FamilyOf(a.Addr) == f }
+
+// Addrs are the addresses of one machine, or of one name.
+type Addrs []netip.Addr
+
+// AddrsOf are these addresses, each once, in the order of their text.
+func AddrsOf(all ...netip.Addr) Addrs {
+	out := append(Addrs{}, all...)
+	slices.SortFunc(out, func(a, b netip.Addr) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(out)
+}
+
+// ParseAddrs reads addresses; what is none is left out.
+func ParseAddrs(all ...string) Addrs {
+	out := Addrs{}
+	for _, s := range all {
+		if a := ParseAddr(s); a.IsValid() {
+			out = append(out, a.Unmap())
+		}
+	}
+	return out
+}
+
+// Words are they as text.
+func (a Addrs) Words() []string {
+	out := make([]string, len(a))
+	for i := range a {
+		out[i] = a[i].String()
+	}
+	return out
+}
+
+// String writes them with commas, "" if there are none.
+func (a Addrs) String() string { return strings.Join(a.Words(), ", ") }
+
+// UnmarshalJSON reads a list of texts. What is no address is left out and no error: a
+// report is not refused for it.
+func (a *Addrs) UnmarshalJSON(b []byte) error {
+	var all []string
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	*a = ParseAddrs(all...)
+	return nil
+}

@@ -2,29 +2,39 @@ package result
 
 import (
 	"encoding/json"
+	"net/netip"
 	"testing"
 )
 
-func TestAnAddressThatCannotBeReadIsUnknown(t *testing.T) {
-	for in, want := range map[string]string{
-		`"192.0.2.7"`: `"192.0.2.7"`, `"2001:DB8::7"`: `"2001:db8::7"`, `"fe80::1%eth0"`: `"fe80::1%eth0"`,
-		`""`: `""`, `"illiad.example.edu"`: `""`, `"192.0.2.7:80"`: `""`, `"192.0.2.300"`: `""`, `null`: `""`,
-	} {
-		var a Addr
-		if err := json.Unmarshal([]byte(in), &a); err != nil {
-			t.Errorf("%s: %v", in, err)
-		}
-		if got, err := json.Marshal(a); err != nil || string(got) != want {
-			t.Errorf("%s became %s (%v), want %s", in, got, err, want)
-		}
+// Whatever stands among the addresses of a report from elsewhere, what is no address is
+// not there, and no reason to refuse the report.
+func TestAddressesFromElsewhereAreAddressesOrAbsent(t *testing.T) {
+	var e End
+	if err := json.Unmarshal([]byte(`{"addresses":["10.1.0.10","\u001b[2J","","::ffff:10.1.0.11","fe80::1%eth0","10.1.0"]}`), &e); err != nil {
+		t.Fatal(err)
 	}
-	// Where a path has none, its key is left out as ever.
-	var p map[string]any
-	b, err := json.Marshal(Path{})
-	if err == nil {
-		err = json.Unmarshal(b, &p)
+	if got, want := e.Addresses.String(), "10.1.0.10, 10.1.0.11, fe80::1%eth0"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
-	if _, ok := p["address"]; err != nil || ok || p["others_seen_as"] != "" {
-		t.Errorf("%s (%v)", b, err)
+	b, err := Encode(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back End
+	if err := json.Unmarshal(b, &back); err != nil || back.Addresses.String() != e.Addresses.String() {
+		t.Errorf("%s: %v", b, err)
+	}
+	if err := json.Unmarshal([]byte(`{"addresses":[1]}`), &e); err == nil {
+		t.Error("a number is taken for an address")
+	}
+}
+
+func TestAddressesStandInTheOrderOfTheirText(t *testing.T) {
+	a := netip.MustParseAddr
+	if got, want := AddrsOf(a("10.1.0.9"), a("2001:db8::1"), a("10.1.0.10"), a("10.1.0.9")).String(), "10.1.0.10, 10.1.0.9, 2001:db8::1"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if b, err := json.Marshal(AddrsOf()); err != nil || string(b) != "[]" {
+		t.Errorf("none: %s, %v", b, err)
 	}
 }

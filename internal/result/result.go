@@ -67,9 +67,9 @@ func (m Mode) IsReal() bool { return m == ModeInstalled || m == ModeEgress }
 
 // An End is one of the two machines of a run.
 type End struct {
-	Role      string   `json:"role"` // roles played, joined by commas
-	Host      string   `json:"host"`
-	Addresses []string `json:"addresses"`
+	Role      string `json:"role"` // roles played, joined by commas
+	Host      string `json:"host"`
+	Addresses Addrs  `json:"addresses"`
 }
 
 // A Contact is the path that carried the control conversation, and what the

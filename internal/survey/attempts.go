@@ -240,15 +240,14 @@ func (all attempts) behindNAT(of *job) (own result.Addr) {
 }
 
 // ownAddresses are those that attempts left from.
-func (all attempts) ownAddresses() []string {
-	out := []string{}
+func (all attempts) ownAddresses() result.Addrs {
+	var out []netip.Addr
 	for _, j := range all {
 		if j.direction == plan.Forward && j.initiator != nil && j.initiator.Source.IsValid() {
-			out = append(out, j.initiator.Source.Addr().String())
+			out = append(out, j.initiator.Source.Addr())
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return result.AddrsOf(out...)
 }
 
 // datagramWays are forward paths over UDP that were proved, if none over TCP was.

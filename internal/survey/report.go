@@ -35,12 +35,9 @@ func (s *reports) report(ctx context.Context, remote []plan.Role, resolveErr err
 		Interrupted: ctx.Err() != nil,
 		Plan:        s.Plan.Name, Mode: result.ModePaths,
 		From:    result.End{Role: s.roleWords(s.Local), Host: s.Hostname, Addresses: s.attempts().ownAddresses()},
-		To:      result.End{Role: s.roleWords(remote), Host: s.Host, Addresses: []string{}},
+		To:      result.End{Role: s.roleWords(remote), Host: s.Host, Addresses: slices.Clone(s.target.All)},
 		Contact: s.contactOf(),
 		Paths:   []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: []result.Finding{},
-	}
-	for _, a := range s.target.All {
-		r.To.Addresses = append(r.To.Addresses, a.String())
 	}
 	for _, l := range s.legs {
 		r.Paths = append(r.Paths, s.path(l, s.half(l.job), resolveErr))

@@ -285,7 +285,7 @@ func findings(r *result.Report, f Facts) []result.Finding {
 func cutOff(r *result.Report, c CutOff) result.Finding {
 	from := "this address"
 	if len(r.From.Addresses) > 0 {
-		from = strings.Join(r.From.Addresses, ", ")
+		from = r.From.Addresses.String()
 	}
 	when := fmt.Sprintf("At %s UTC, %.1f s after this run began,", c.At.UTC().Format("15:04:05.000"), c.After.Seconds())
 	if c.Anew {
@@ -350,7 +350,7 @@ func fullWords(ports []int) string {
 func portBans(r *result.Report, b Ban) result.Finding {
 	from := "this address"
 	if len(r.From.Addresses) > 0 {
-		from = strings.Join(r.From.Addresses, ", ")
+		from = r.From.Addresses.String()
 	}
 	return result.Finding{Code: result.CodePortBans,
 		Text: fmt.Sprintf("The firewall bans whoever touches %s of %s: after this run had tried it nothing got an answer there. Left alone, ports answered again; at %s UTC it was tried on purpose, and for %s no port answered %s.",
@@ -462,15 +462,9 @@ func otherAddresses(r *result.Report) []result.Finding {
 	if c := r.Contact; c != nil && !c.HidesSource {
 		say(r.From.Host, c.SeenAs.Addr(), c.Partners)
 	}
-	var to []netip.Addr
-	for _, s := range r.To.Addresses {
-		if a, err := netip.ParseAddr(s); err == nil {
-			to = append(to, a)
-		}
-	}
 	for _, p := range r.Paths {
 		if p.Direction == plan.Reverse && p.Proof == result.ProofKeyed {
-			say(r.To.Host, p.SeenAs.Addr(), to)
+			say(r.To.Host, p.SeenAs.Addr(), r.To.Addresses)
 		}
 	}
 	return out

@@ -16,8 +16,8 @@ func TestMirrorGivesTheOtherEndsView(t *testing.T) {
 	}
 	clock := int64(90_000)
 	r := &result.Report{
-		From: result.End{Role: "server", Host: "a.example", Addresses: []string{"10.2.0.10"}},
-		To:   result.End{Role: "peer", Host: "b.example", Addresses: []string{"203.0.113.2"}},
+		From: result.End{Role: "server", Host: "a.example", Addresses: result.ParseAddrs("10.2.0.10")},
+		To:   result.End{Role: "peer", Host: "b.example", Addresses: result.ParseAddrs("203.0.113.2")},
 		Tool: "dialtone 1", Contact: &result.Contact{Flow: "iso-out", Direction: plan.Forward, ClockMS: &clock, Software: "dialtone 2", Instance: "i"},
 		Paths: []result.Path{
 			{Flow: "odyssey-out", Service: "Odyssey", Port: 7968, PlanPort: 7968, Transport: plan.TCP, Direction: plan.Forward, From: "server", To: "peer",

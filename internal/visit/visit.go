@@ -5,7 +5,6 @@ package visit
 import (
 	"cmp"
 	"context"
-	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -85,8 +84,8 @@ func Run(ctx context.Context, c Config) (*result.Report, error) {
 	r := &result.Report{
 		Schema: result.Schema, Tool: c.Software, Run: v.run.String(), Started: result.TimeOf(v.started), Plan: c.Plan.Name,
 		Mode:  v.mode(),
-		From:  result.End{Role: c.localWords(), Host: c.Hostname, Addresses: []string{}},
-		To:    result.End{Role: plan.RoleWords(remote), Host: c.Host, Addresses: []string{}},
+		From:  result.End{Role: c.localWords(), Host: c.Hostname, Addresses: result.Addrs{}},
+		To:    result.End{Role: plan.RoleWords(remote), Host: c.Host, Addresses: result.Addrs{}},
 		Paths: []result.Path{}, OutOfScope: []result.OutOfScope{}, Findings: proxies(),
 	}
 	if c.Egress {
@@ -197,17 +196,16 @@ func (v *visit) doubt(doubts []sock.Doubt) {
 }
 
 // ends lists the addresses that paths left from and went to.
-func ends(paths []result.Path) (from, to []string) {
-	seen := [2]map[string]bool{{}, {}}
+func ends(paths []result.Path) (from, to result.Addrs) {
 	for _, p := range paths {
 		if p.Source.IsValid() {
-			seen[0][p.Source.Addr().String()] = true
+			from = append(from, p.Source.Addr())
 		}
 		if p.Target.IsValid() {
-			seen[1][p.Target.Addr().String()] = true
+			to = append(to, p.Target.Addr())
 		}
 	}
-	return append([]string{}, slices.Sorted(maps.Keys(seen[0]))...), append([]string{}, slices.Sorted(maps.Keys(seen[1]))...)
+	return result.AddrsOf(from...), result.AddrsOf(to...)
 }
 
 // hostOf returns the host to visit for a row, "" if none is known, and its port.
