@@ -72,19 +72,31 @@ func hints(list []machine) []string {
 // reasons lists rows by why they were left out, and names no more than so many of
 // each; 0: all.
 func (t *textReport) reasons(rows []result.OutOfScope, most int) {
-	var reasons []string
-	flows := map[string][]string{}
-	for _, o := range rows {
-		reasons = addOnce(reasons, o.Why)
-		flows[o.Why] = addOnce(flows[o.Why], o.Flow)
-	}
-	for _, why := range reasons {
-		names := strings.Join(flows[why], ", ")
-		if n := len(flows[why]); most > 0 && n > most {
+	for _, x := range leftOutAlike(rows) {
+		names := strings.Join(x.flows, ", ")
+		if n := len(x.flows); most > 0 && n > most {
 			names = fmt.Sprintf("%d other rows", n)
 		}
-		t.hang("  * ", names+": "+cmp.Or(why, "no reason given"), 0, plain)
+		t.hang("  * ", names+": "+x.why, 0, plain)
 	}
+}
+
+// An omission is why some rows were left out.
+type omission struct {
+	why   string
+	flows []string
+}
+
+// leftOutAlike gathers rows by why they were left out.
+func leftOutAlike(rows []result.OutOfScope) (out []omission) {
+	for _, alike := range grouped(rows, func(o result.OutOfScope) string { return o.Why }) {
+		r := omission{why: cmp.Or(alike[0].Why, "no reason given")}
+		for _, o := range alike {
+			r.flows = addOnce(r.flows, o.Flow)
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 // outOfScope lists every row that was left out, and why.

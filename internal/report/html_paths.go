@@ -189,14 +189,8 @@ func leftOut(r *result.Report) (on []htmlMachine, notes, others []string) {
 	for _, m := range list {
 		on = append(on, htmlMachine{m.name, m.command, strings.Join(m.rows, ", ")})
 	}
-	var reasons []string
-	flows := map[string][]string{}
-	for _, o := range left {
-		reasons = addOnce(reasons, o.Why)
-		flows[o.Why] = addOnce(flows[o.Why], o.Flow)
-	}
-	for _, why := range reasons {
-		others = append(others, strings.Join(flows[why], ", ")+": "+cmp.Or(why, "no reason given"))
+	for _, x := range leftOutAlike(left) {
+		others = append(others, strings.Join(x.flows, ", ")+": "+x.why)
 	}
 	return on, hints(list), others
 }
