@@ -61,6 +61,10 @@ func (s *serving) another(ctx context.Context, key echo.Key, failed []*listener.
 			continue // the same test, on ports of its own
 		}
 		for _, e := range taken {
+			// A record may name any process: who has the port is for the system to say.
+			if e.Holder != nil && e.Holder.PID != 0 && int(e.Holder.PID) != f.PID {
+				continue
+			}
 			if e.Address.IsValid() && f.Has(string(e.Transport), netip.AddrPortFrom(e.Address.Addr, uint16(e.Port))) {
 				return &f
 			}

@@ -32,7 +32,7 @@ var floors = []struct {
 	{"internal/plan", floor{[]string{"paste"}, "what must be reachable is data: it knows nothing of how that is found out"}},
 	{"internal/logon", floor{[]string{"paste"}, "it reads what another program keeps on this machine, and knows nothing of who asks"}},
 	{"internal/result", floor{[]string{"clean", "plan"}, "what was found is data: whoever fills it in or renders it comes later"}},
-	{"internal/running", floor{nil, "that another listen runs is known before anything of this one is read"}},
+	{"internal/running", floor{[]string{"clean"}, "that another listen runs is known before anything of this one is read"}},
 	{"internal/sock", floor{[]string{"clean", "plan", "result"}, "it tells what the system knows of a socket, to any protocol"}},
 	{"internal/service", floor{[]string{"clean", "plan", "result", "sock"}, "a service's conversation is the same with and without our proof around it"}},
 	{"internal/echo", floor{[]string{"clean", "paste", "plan", "result", "sock"}, "the wire format must be usable without the programs around it (docs/wire.md)"}},

@@ -26,6 +26,7 @@ import (
 type Board struct {
 	tool string
 	code code
+	most int // bytes of all reports, at most
 
 	mu      sync.Mutex
 	version int // counts what was taken in
@@ -67,7 +68,7 @@ const (
 )
 
 // NewBoard returns an empty Board; tool is the name and version of the program.
-func NewBoard(tool string) *Board { return &Board{tool: tool, code: newCode()} }
+func NewBoard(tool string) *Board { return &Board{tool: tool, code: newCode(), most: maxSize} }
 
 // Path is where it is on its own server. Other users of the machine do not know it.
 func (b *Board) Path() string { return "/" + b.code.String() + "/" }
@@ -104,7 +105,7 @@ func (b *Board) Take(r *result.Report, from netip.Addr) error {
 		row.ID = b.rows[n].ID
 		b.drop(n)
 	}
-	for len(b.rows) >= maxRows || len(b.rows) > 0 && b.size+row.size > maxSize {
+	for len(b.rows) >= maxRows || len(b.rows) > 0 && b.size+row.size > b.most {
 		b.drop(b.crowded())
 	}
 	for i := range r.Paths {

@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dialtone/internal/clean"
 )
 
 // A Port is one that a listen has.
@@ -52,6 +54,8 @@ const (
 	// anything.
 	maxRecord  = 256 << 10
 	maxRecords = 256
+	// maxText bounds each text of a record, in letters.
+	maxText = 4096
 	// maxKey is more than any key has.
 	maxKey = 8 << 10
 )
@@ -174,11 +178,20 @@ func (p Place) Others() (out []Found) {
 				if dir == p.own {
 					f.Key = keyIn(r.KeyFile)
 				}
+				f.clean()
 				out = append(out, f)
 			}
 		}
 	}
 	return out
+}
+
+// clean makes what a record says a line of text each: another user may have written it.
+func (r *Record) clean() {
+	for _, s := range []*string{&r.User, &r.Plan, &r.Tag, &r.Flags, &r.KeyFile} {
+		*s = clean.Line(*s, maxText)
+	}
+	r.Ports = slices.DeleteFunc(r.Ports, func(p Port) bool { return p.Transport != "tcp" && p.Transport != "udp" })
 }
 
 // read reads a record, and reports whether its program runs.

@@ -1,6 +1,7 @@
 package running
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -115,6 +116,28 @@ func TestTheNextOneClearsUp(t *testing.T) {
 	}
 	if _, err := os.Stat(own); err != nil {
 		t.Error(err)
+	}
+}
+
+// Another user's record says what that user likes: it is text, in one line.
+func TestWhatARecordSaysIsText(t *testing.T) {
+	p := here(t)
+	r := record(pid + 4)
+	const hostile = "ann\x1b]0;owned\a\nrun this: "
+	r.User, r.Plan, r.Tag, r.Flags, r.KeyFile = hostile, hostile, hostile, hostile, hostile+strings.Repeat("x", 1<<17)
+	r.Ports = append(r.Ports, Port{hostile, netip.MustParseAddrPort("0.0.0.0:22")})
+	k, err := p.Keep(r, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.End()
+	f := p.of(pid + 4)
+	if f == nil {
+		t.Fatal("it is not found")
+	}
+	said := fmt.Sprintf("%v", f.Record)
+	if strings.ContainsAny(said, "\x1b\a\n") || len(said) > 6*maxText || len(f.Ports) != 2 {
+		t.Errorf("it says %.600q", said)
 	}
 }
 
