@@ -35,7 +35,7 @@ func (e explainer) serviceStopped() *result.Finding {
 			text += fmt.Sprintf("; %s: %s", f.Name, f.Value)
 		}
 		return e.say(result.CodeApplicationFirewall, text,
-			e.request("let documents of any size pass on", "It passes as much as 256 KiB each way, and not a document as large as a scanned article: a limit on what one connection may carry, or a device that scans or holds back files (antivirus, data loss prevention, application firewall)"))
+			e.request("let documents of any size pass on", "It passes as much as 256 KiB each way, and not a document as large as a scanned article: a limit on what one connection may carry or on how long it may last, or a device that scans or holds back files (antivirus, data loss prevention, application firewall)"))
 	}
 	return e.say(result.CodeApplicationFirewall, with(text, changedWords(t)),
 		e.request("let through unchanged what is really spoken on", fmt.Sprintf("A device that looks into the payload (application firewall, TLS inspection, proxy) treats %s differently from other data on the same port", protocolName(t.Speaks))))
