@@ -68,9 +68,12 @@ func (a Addrs) Words() []string {
 // String writes them with commas, "" if there are none.
 func (a Addrs) String() string { return strings.Join(a.Words(), ", ") }
 
-// UnmarshalJSON reads a list of texts. What is no address is left out and no error: a
-// report is not refused for it.
+// UnmarshalJSON reads a list of texts, and leaves as it is what is null. What is no address
+// is left out and no error: a report is not refused for it.
 func (a *Addrs) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return nil
+	}
 	var all []string
 	if err := json.Unmarshal(b, &all); err != nil {
 		return err

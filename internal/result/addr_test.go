@@ -24,6 +24,10 @@ func TestAddressesFromElsewhereAreAddressesOrAbsent(t *testing.T) {
 	if err := json.Unmarshal(b, &back); err != nil || back.Addresses.String() != e.Addresses.String() {
 		t.Errorf("%s: %v", b, err)
 	}
+	var none End
+	if err := json.Unmarshal([]byte(`{"addresses":null}`), &none); err != nil || none.Addresses != nil {
+		t.Errorf("null is read as %#v, %v: what is written again is another document", none.Addresses, err)
+	}
 	if err := json.Unmarshal([]byte(`{"addresses":[1]}`), &e); err == nil {
 		t.Error("a number is taken for an address")
 	}
