@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -92,19 +91,7 @@ func TestRequestsLookAsBefore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			file := filepath.Join("testdata", name+".golden")
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(got) != string(want) {
-				t.Errorf("differs from %s (see it with -update and git diff):\n%s", file, got)
-			}
+			isGolden(t, name+".golden", string(got))
 			for line := range strings.Lines(string(got)) {
 				if len(line) > 81 && !strings.HasPrefix(line, "    ") {
 					t.Errorf("%d columns: %s", len(line)-1, line)

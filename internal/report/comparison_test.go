@@ -3,8 +3,6 @@ package report
 import (
 	"bytes"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -71,19 +69,7 @@ func TestComparisonsLookAsBefore(t *testing.T) {
 	r, c := aWeekLater(t)
 	r.Compared = c
 	for name, got := range map[string]string{"comparison": renderComparison(t, Text, c, Options{}), "compared": render(t, Text, r, Options{})} {
-		file := filepath.Join("testdata", name+".golden")
-		if *update {
-			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != string(want) {
-			t.Errorf("differs from %s (see it with -update and git diff):\n%s", file, got)
-		}
+		isGolden(t, name+".golden", got)
 		for _, line := range strings.Split(got, "\n") {
 			if width(line) > usualWidth {
 				t.Errorf("%s: more than %d columns: %s", name, usualWidth, line)

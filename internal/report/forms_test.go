@@ -4,8 +4,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -56,19 +54,7 @@ func TestEveryFormLooksAsBefore(t *testing.T) {
 		}
 		t.Run(string(f.Format), func(t *testing.T) {
 			got := render(t, f.Format, mixedBag(), Options{})
-			file := filepath.Join("testdata", "mixed"+f.Ext+".golden")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("differs from %s (see it with -update and git diff):\n%s", file, got)
-			}
+			isGolden(t, "mixed"+f.Ext+".golden", got)
 		})
 	}
 }

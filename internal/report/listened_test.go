@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -74,19 +72,7 @@ func renderHeard(t *testing.T, f Format, r *result.Report) string {
 func TestListensReportLooksAsBefore(t *testing.T) {
 	for ext, f := range map[string]Format{"txt": Text, "md": Markdown, "csv": CSV} {
 		got := renderHeard(t, f, heardReport())
-		file := filepath.Join("testdata", "listened."+ext+".golden")
-		if *update {
-			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != string(want) {
-			t.Errorf("differs from %s (see it with -update and git diff):\n%s", file, got)
-		}
+		isGolden(t, "listened."+ext+".golden", got)
 	}
 	fitsColumns(t, "listen's report", renderHeard(t, Text, heardReport()), 80)
 }

@@ -26,6 +26,24 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
+// isGolden holds what was rendered to a golden file of testdata, which -update writes.
+func isGolden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (see it with -update and git diff):\n%s", file, got)
+	}
+}
+
 // t0 carries a zone, as a caller's time.Now does.
 var t0 = result.Time{Time: time.Date(2026, 3, 17, 16, 51, 40, 123_456_789, time.FixedZone("", -5*3600))}
 
@@ -269,19 +287,7 @@ func TestTextLooksAsBefore(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := render(t, Text, c.report, c.o)
-			file := filepath.Join("testdata", c.name+".golden")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("differs from %s (see it with -update and git diff):\n%s", file, got)
-			}
+			isGolden(t, c.name+".golden", got)
 		})
 	}
 }
