@@ -95,6 +95,15 @@ func cutRows(first int) *plan.Plan {
 	return planOf(rows...)
 }
 
+// cutRowsAndDatagrams are these, and a row asked over UDP on the port after theirs.
+func cutRowsAndDatagrams(first int) *plan.Plan {
+	p := cutRows(first)
+	asked := row("asked", first+len(p.Rows), "client", "server")
+	asked.Transport = plan.UDP
+	p.Rows = append(p.Rows, asked)
+	return p
+}
+
 func findingOf(r *result.Report, code result.Code) *result.Finding {
 	for i := range r.Findings {
 		if r.Findings[i].Code == code {
@@ -256,10 +265,7 @@ func relayPackets(t *testing.T, at, to netip.AddrPort, admits func() bool) {
 // Where UDP alone ever worked, TCP's refusals say nothing of what became of it.
 func TestWhatNeverWorkedDoesNotTellHowItEnded(t *testing.T) {
 	t.Parallel()
-	p := cutRows(24571)
-	asked := row("asked", 24575, "client", "server")
-	asked.Transport = plan.UDP
-	p.Rows = append(p.Rows, asked)
+	p := cutRowsAndDatagrams(24571)
 	listen(t, p, far) // at the device nothing listens on TCP
 	const spared = 2
 	var sources atomic.Int32

@@ -148,10 +148,7 @@ func TestAListenerThatIsStartedAnewAgainAndAgainAccusesNobody(t *testing.T) {
 // datagram alone found it, is asked for all of them again.
 func TestAListenerThatUDPAloneFoundIsAskedAgain(t *testing.T) {
 	t.Parallel()
-	p := cutRows(25121)
-	asked := row("asked", 25125, "client", "server")
-	asked.Transport = plan.UDP
-	p.Rows = append(p.Rows, asked)
+	p := cutRowsAndDatagrams(25121)
 	r := &restartable{config: listener.Config{Key: prooftest.RightKey, Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}}}
 	started := false
 	t.Cleanup(func() {
@@ -189,10 +186,7 @@ func TestAListenerThatUDPAloneFoundIsAskedAgain(t *testing.T) {
 // two that answered one after the other that is assumed, and the run begins again.
 func TestARestartThatUDPAloneShowsBeginsTheRunAgain(t *testing.T) {
 	t.Parallel()
-	p := cutRows(25161)
-	asked := row("asked", 25165, "client", "server")
-	asked.Transport = plan.UDP
-	p.Rows = append(p.Rows, asked)
+	p := cutRowsAndDatagrams(25161)
 	r := &restartable{config: listener.Config{Key: prooftest.RightKey, Software: "test", Plan: p, Ports: p.Ports(nil), Addrs: []netip.Addr{far}}}
 	r.startAnew(t)
 	t.Cleanup(func() { r.ends() })
